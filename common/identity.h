@@ -1,0 +1,59 @@
+/* identity.h - which account sends this message?
+ *
+ * The first that answers: post365_login_upn_maps[SASL login], post365_sender_upn_maps[envelope
+ * sender], the SASL login itself if it has credentials, the envelope sender itself if it has
+ * credentials, post365_upn. Shared by the milter and the policy service, so that both always name
+ * the same account.
+ */
+#ifndef POST365_COMMON_IDENTITY_H
+#define POST365_COMMON_IDENTITY_H
+
+#include "common/error.h"
+#include "common/settings.h"
+#include "common/table.h"
+
+struct identities;
+
+enum identity_source {
+    IDENTITY_LOGIN_MAP,
+    IDENTITY_SENDER_MAP,
+    IDENTITY_LOGIN,
+    IDENTITY_SENDER,
+    IDENTITY_DEFAULT,
+};
+
+struct identity {
+    enum identity_source source;
+    char *upn; /* as written where it was found, never empty */
+};
+
+/* Opens the tables that the settings name. `settings` must outlive the result. NULL with the
+ * reason. */
+struct identities *identities_open(const struct settings *settings, struct error *error);
+void identities_close(struct identities *identities);
+
+/*
+ * `login` is the SASL login of the submitting client ("" if there is none), `sender` the envelope
+ * sender ("" is the null sender: it is no key in any table, so that only the login or post365_upn
+ * can answer). TABLE_FOUND: `identity->upn` is the caller's to free(). TABLE_NONE: no source
+ * answered; `error` says which parameter to set. TABLE_FAILED: a look-up failed, or a table gave
+ * something that is no address; `error` says which. Thread-safe.
+ *
+ * "Has credentials" means that post365_password_maps knows the address; the account is then the
+ * user name found there, since that is who Microsoft will see.
+ */
+enum table_answer identity_find(struct identities *identities, const char *login,
+                                const char *sender, struct identity *identity, struct error *error);
+
+/*
+ * Whether the account holds Send As for an address: post365_send_as_maps[upn] lists it or its
+ * @domain (comma or white space between). The account's own UPN is always covered. TABLE_FOUND,
+ * TABLE_NONE, or TABLE_FAILED with the reason. Thread-safe.
+ */
+enum table_answer identity_covers(struct identities *identities, const char *upn,
+                                  const char *address, struct error *error);
+
+/* For log lines: "login map", "sender map", "login", "sender", "post365_upn". */
+const char *identity_source_name(enum identity_source source);
+
+#endif

@@ -1,0 +1,65 @@
+/* settings.h - the post365_ parameters of main.cf, and what post365 must know of Postfix's own
+ *
+ * Values are read through postconf(1), so that $name, ${name?text}, continuation lines and -o mean
+ * what they mean to Postfix. The list of parameters is parameters.def.
+ */
+#ifndef POST365_COMMON_SETTINGS_H
+#define POST365_COMMON_SETTINGS_H
+
+#include "common/error.h"
+#include "common/quota.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum settings_reply_to { REPLY_TO_ADD, REPLY_TO_NO };
+enum settings_meter { METER_DELIVERY, METER_SUBMISSION };
+
+struct settings {
+    /* of Postfix */
+    char *config_directory;
+    char *queue_directory;
+    char *mail_owner;
+    char *relayhost;
+    char *recipient_delimiter;
+    char *local_domains; /* $myorigin, $mydestination */
+    uint32_t
+        recipients_per_delivery; /* the smtp transport's destination recipient limit, 0: none */
+    /* of post365, see parameters.def */
+    char *user;
+    char *upn; /* "" if neither set nor found in post365_password_maps */
+    char *login_upn_maps;
+    char *sender_upn_maps;
+    char *send_as_maps;
+    bool rewrite_from;
+    enum settings_reply_to reply_to;
+    struct quota quota;
+    char *quota_maps;
+    int64_t quota_guard; /* microseconds */
+    enum settings_meter meter;
+    char *ledger;
+    bool ledger_sync;
+    char *password_maps;
+    char *milter_socket;
+    char *policy_socket;
+};
+
+/*
+ * Reads the configuration. `config_directory` may be NULL: then $MAIL_CONFIG, else postconf's own.
+ * `overrides` is a NULL-terminated list of "name=value" from -o, of post365's parameters or
+ * Postfix's. NULL with one line that names file, parameter, value, reason and remedy: an unknown
+ * post365_ name, a value that does not parse, postconf that cannot be run. Does not open tables.
+ * Release with settings_free().
+ */
+struct settings *settings_read(const char *config_directory, const char *const overrides[],
+                               struct error *error);
+void settings_free(struct settings *settings);
+
+/* The effective values in main.cf's form, one line per parameter, for -t. */
+void settings_print(const struct settings *settings, FILE *stream);
+
+/* docs/PARAMETERS.md's table: name, default, meaning. */
+void settings_print_reference(FILE *stream);
+
+#endif
