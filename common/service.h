@@ -1,0 +1,60 @@
+/* service.h - a daemon's life: options, settings, privileges, readiness
+ *
+ * The order is the same in every daemon: service_start() (options, settings), open what needs root
+ * (tables, sockets), service_drop_privileges(), try what is needed as the final user, then
+ * service_ready(). With -t the daemon goes the same way without listening and ends in
+ * service_end_test(). Everything that is wrong up to there is one log line and exit status 78
+ * (EX_CONFIG), by service_refuse().
+ */
+#ifndef POST365_COMMON_SERVICE_H
+#define POST365_COMMON_SERVICE_H
+
+#include "common/error.h"
+#include "common/settings.h"
+
+#include <stdbool.h>
+
+struct service {
+    const char *name;          /* "policyd": for the log and systemd */
+    const char *program;       /* "post365-policyd" */
+    const char *summary;       /* one sentence for --help */
+    bool test;                 /* -t */
+    char *config_directory;    /* -c, or NULL */
+    const char **overrides;    /* -o, NULL-terminated */
+    struct settings *settings; /* in force; replaced by the daemon at a reload */
+};
+
+/*
+ * Reads the options (-c -o -e -v -V -t --help), opens the log, puts /dev/null on descriptors 0 to 2
+ * that are closed, forbids core files, reads the settings. `service` comes with name, program and
+ * summary set. Ends the program: 0 after -V and --help, 64 (EX_USAGE) for wrong options, 78 for
+ * wrong settings.
+ */
+void service_start(struct service *service, int argc, char *argv[]);
+
+/* Reads the settings again with the same options, for a reload. NULL with the reason; the old stay
+ * in force. */
+struct settings *service_read_settings(const struct service *service, struct error *error);
+
+/* Changes to post365_user for good (setgroups, setgid, setuid, checked) if the program runs as
+ * root, else does nothing. False with the reason: no such user. */
+bool service_drop_privileges(const struct settings *settings, struct error *error);
+
+/* What could be changed only by a restart: logs a warning for each of post365_user, the sockets and
+ * the ledger that differ. */
+void service_warn_restart(const struct settings *old, const struct settings *new);
+
+/* Tells systemd (if it is there) and the log that work starts, was reloaded, or ends. */
+void service_ready(const struct service *service);
+void service_reloaded(const struct service *service);
+void service_stopping(const struct service *service);
+
+/* -t: prints the effective settings to stdout and ends the program with status 0. */
+__attribute__((noreturn)) void service_end_test(const struct service *service);
+
+/* Logs `fatal: <reason>` and ends the program with EX_CONFIG. With -t the reason goes to stderr,
+ * too. */
+__attribute__((noreturn)) void service_refuse(const struct service *service,
+                                              const struct error *error);
+
+#endif

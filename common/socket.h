@@ -1,0 +1,54 @@
+/* socket.h - the sockets that Postfix reaches a daemon on
+ *
+ * "unix:path" (below $queue_directory unless absolute) or "inet:host:port" ("inet:port" means
+ * 127.0.0.1, IPv6 addresses in brackets). UNIX sockets are mode 0660, owned by post365_user with
+ * Postfix's group
+ * ($mail_owner's), so that smtpd and cleanup may connect and other users of the host may not.
+ */
+#ifndef POST365_COMMON_SOCKET_H
+#define POST365_COMMON_SOCKET_H
+
+#include "common/error.h"
+#include "common/settings.h"
+
+#include <stdbool.h>
+#include <sys/un.h>
+
+enum socket_family { SOCKET_UNIX, SOCKET_INET };
+
+struct socket_place {
+    enum socket_family family;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* SOCKET_UNIX: absolute */
+    char host[256];                                         /* SOCKET_INET */
+    char port[32];
+};
+
+/* Splits a parameter's value. False with the reason: no such type, a path longer than sun_path, no
+ * port. */
+bool socket_parse(const char *value, const char *queue_directory, struct socket_place *place,
+                  struct error *error);
+
+/*
+ * Makes sure that a daemon could listen there, without listening: for a UNIX socket the directory
+ * is created if the caller may (root: owned by post365_user), belongs to post365_user or root, and
+ * is writable for nobody else; a stale socket that nobody listens on is removed; one in use is an
+ * error that names who uses it. With `only_check` nothing is created or removed, and a socket that
+ * another process of this same program listens on is no error. `parameter` names the main.cf
+ * parameter in messages. Call before privileges are dropped.
+ */
+bool socket_prepare(const char *parameter, const char *value, const struct settings *settings,
+                    bool only_check, struct socket_place *place, struct error *error);
+
+/* Gives a socket that was bound its owner, group and mode. Nothing to do for SOCKET_INET. */
+bool socket_share(const struct socket_place *place, const struct settings *settings,
+                  struct error *error);
+
+/* socket_prepare(), then bind, listen, share. Returns a non-blocking close-on-exec descriptor, or
+ * -1 with the reason. */
+int socket_listen(const char *parameter, const char *value, const struct settings *settings,
+                  struct socket_place *place, struct error *error);
+
+/* Removes a UNIX socket at the end of the daemon. */
+void socket_remove(const struct socket_place *place);
+
+#endif
