@@ -1,0 +1,204 @@
+/* service.c - a daemon's life: options, settings, privileges, readiness
+ *
+ * Security: runs before anything else in a program that root may have started. Supplementary groups
+ * are left behind with root, core files are forbidden since password tables pass through the memory
+ * of the daemons at start.
+ */
+#include "common/service.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+static void print_help(const struct service *service)
+{
+    printf(
+        "Usage: %s [-c DIR] [-o NAME=VALUE]... [-e] [-v] [-t]\n"
+        "%s\n"
+        "\n"
+        "  -c DIR         Postfix's configuration directory (default: $MAIL_CONFIG, else "
+        "postconf's)\n"
+        "  -o NAME=VALUE  override a parameter of main.cf; may be repeated\n"
+        "  -e             log to stderr instead of syslog (facility mail)\n"
+        "  -v             log more\n"
+        "  -t             check the configuration, print the effective settings, end\n"
+        "  -V             print the version, end\n"
+        "      --help     print this, end\n"
+        "\n"
+        "Settings are the post365_ parameters of main.cf. The daemon stays in the foreground, "
+        "stops on\n"
+        "SIGTERM and reads its settings again on SIGUSR1. Exit status: 0 fine, 64 wrong options,\n"
+        "78 wrong configuration.\n",
+        service->program, service->summary);
+}
+
+static void add_override(struct service *service, const char *assignment)
+{
+    size_t count = 0;
+    while (service->overrides != NULL && service->overrides[count] != NULL)
+        count++;
+    service->overrides =
+        memory_grow(service->overrides, (count + 2) * sizeof(service->overrides[0]));
+    service->overrides[count] = assignment;
+    service->overrides[count + 1] = NULL;
+}
+
+static void read_options(struct service *service, int argc, char *argv[], bool *to_stderr,
+                         bool *verbose)
+{
+    static const struct option long_options[] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "c:o:evVt", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            service->config_directory = optarg;
+            break;
+        case 'o':
+            add_override(service, optarg);
+            break;
+        case 'e':
+            *to_stderr = true;
+            break;
+        case 'v':
+            *verbose = true;
+            break;
+        case 't':
+            service->test = true;
+            break;
+        case 'V':
+            printf("%s %s\n", service->program, POST365_VERSION);
+            exit(EX_OK);
+        case 'h':
+            print_help(service);
+            exit(EX_OK);
+        default:
+            fprintf(stderr, "Try: %s --help\n", service->program);
+            exit(EX_USAGE);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "%s: unexpected argument \"%s\"\nTry: %s --help\n", service->program,
+                argv[optind], service->program);
+        exit(EX_USAGE);
+    }
+}
+
+/* A socket on descriptor 2 would have log text written into it (PostSRSd has been there). */
+static void occupy_standard_descriptors(void)
+{
+    int descriptor;
+    do
+        descriptor = open("/dev/null", O_RDWR);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor > STDERR_FILENO)
+        close(descriptor);
+}
+
+void service_start(struct service *service, int argc, char *argv[])
+{
+    bool to_stderr = false, verbose = false;
+    struct error error;
+    occupy_standard_descriptors();
+    read_options(service, argc, argv, &to_stderr, &verbose);
+    log_open(service->name, to_stderr || service->test, verbose);
+    /* Log lines and messages to clients give local times. */
+    tzset();
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    service->settings = service_read_settings(service, &error);
+    if (service->settings == NULL)
+        service_refuse(service, &error);
+}
+
+struct settings *service_read_settings(const struct service *service, struct error *error)
+{
+    return settings_read(service->config_directory, service->overrides, error);
+}
+
+bool service_drop_privileges(const struct settings *settings, struct error *error)
+{
+    if (geteuid() != 0)
+        return true;
+    const struct passwd *user = getpwnam(settings->user);
+    if (user == NULL)
+        return error_set(
+            error,
+            "%s/main.cf: post365_user = %s: no such system account; run: systemd-sysusers, "
+            "or adduser --system --group %s",
+            settings->config_directory, settings->user, settings->user);
+    if (user->pw_uid == 0)
+        return error_set(
+            error, "%s/main.cf: post365_user = %s: must not be root; name an account of its own",
+            settings->config_directory, settings->user);
+    gid_t group = user->pw_gid;
+    if (setgroups(1, &group) != 0 || setgid(group) != 0 || setuid(user->pw_uid) != 0)
+        return error_set(error, "%s/main.cf: post365_user = %s: cannot change to it: %s",
+                         settings->config_directory, settings->user, strerror(errno));
+    if (setuid(0) == 0)
+        return error_set(error, "root privileges could not be dropped");
+    return true;
+}
+
+static void warn_changed(const char *name, const char *old, const char *new)
+{
+    if (strcmp(old, new) != 0)
+        log_warning("%s changed from %s to %s: it takes effect at the next restart", name, old,
+                    new);
+}
+
+void service_warn_restart(const struct settings *old, const struct settings *new)
+{
+    warn_changed("post365_user", old->user, new->user);
+    warn_changed("post365_milter_socket", old->milter_socket, new->milter_socket);
+    warn_changed("post365_policy_socket", old->policy_socket, new->policy_socket);
+    warn_changed("post365_ledger", old->ledger, new->ledger);
+}
+
+void service_ready(const struct service *service)
+{
+    log_info("started, version %s, configuration %s", POST365_VERSION,
+             service->settings->config_directory);
+    sd_notify(0, "READY=1");
+}
+
+void service_reloaded(const struct service *service)
+{
+    log_info("reloaded, configuration %s", service->settings->config_directory);
+    sd_notify(0, "READY=1");
+}
+
+void service_stopping(const struct service *service)
+{
+    (void)service;
+    sd_notify(0, "STOPPING=1");
+    log_info("stopped");
+}
+
+void service_end_test(const struct service *service)
+{
+    settings_print(service->settings, stdout);
+    exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
+}
+
+void service_refuse(const struct service *service, const struct error *error)
+{
+    (void)service;
+    log_fatal(EX_CONFIG, "%s", error->text);
+}

@@ -1,0 +1,324 @@
+/* socket.c - the sockets that Postfix reaches a daemon on
+ *
+ * smtpd(8) and cleanup(8) run as $mail_owner with the queue directory as working directory, often
+ * chrooted there: sockets live below it, and Postfix's group is what lets it connect.
+ */
+#include "common/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIRECTORY_MODE 0755
+#define SOCKET_MODE    0660
+#define BACKLOG        4096
+
+/* --- where --------------------------------------------------------------------------------------
+ */
+
+static bool parse_unix(const char *path, const char *queue_directory, struct socket_place *place,
+                       struct error *error)
+{
+    if (path[0] == '\0' || path[strlen(path) - 1] == '/')
+        return error_set(error, "write unix:path, such as unix:post365/name");
+    int length = path[0] == '/'
+                     ? snprintf(place->path, sizeof(place->path), "%s", path)
+                     : snprintf(place->path, sizeof(place->path), "%s/%s", queue_directory, path);
+    if (length >= (int)sizeof(place->path))
+        return error_set(error,
+                         "the path is longer than the %zu bytes of a socket's name; shorten it",
+                         sizeof(place->path) - 1);
+    place->family = SOCKET_UNIX;
+    return true;
+}
+
+static bool parse_inet(const char *text, struct socket_place *place, struct error *error)
+{
+    const char *host = text, *colon = strrchr(text, ':');
+    size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+    const char *port = colon != NULL ? colon + 1 : text;
+    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
+        host++;
+        length -= 2;
+    }
+    char *end = NULL;
+    unsigned long number = strtoul(port, &end, 10);
+    if (port[0] < '0' || port[0] > '9' || *end != '\0' || number == 0 || number > 65535)
+        return error_set(
+            error, "\"%s\" is no port; write inet:host:port with a port from 1 to 65535", port);
+    if (length >= sizeof(place->host))
+        return error_set(error, "the host's name is too long");
+    if (length == 0)
+        snprintf(place->host, sizeof(place->host), "127.0.0.1");
+    else
+        snprintf(place->host, sizeof(place->host), "%.*s", (int)length, host);
+    snprintf(place->port, sizeof(place->port), "%lu", number);
+    place->family = SOCKET_INET;
+    return true;
+}
+
+bool socket_parse(const char *value, const char *queue_directory, struct socket_place *place,
+                  struct error *error)
+{
+    *place = (struct socket_place){0};
+    if (strncmp(value, "unix:", 5) == 0)
+        return parse_unix(value + 5, queue_directory, place, error);
+    if (strncmp(value, "inet:", 5) == 0)
+        return parse_inet(value + 5, place, error);
+    return error_set(error, "write unix:path or inet:host:port");
+}
+
+/* --- may we listen there? -----------------------------------------------------------------------
+ */
+
+struct owners {
+    bool root; /* are we root, and so able to give things away? */
+    uid_t user;
+    gid_t user_group;
+    gid_t postfix_group;
+};
+
+static bool find_owners(const struct settings *settings, struct owners *owners, struct error *error)
+{
+    *owners = (struct owners){.root = geteuid() == 0,
+                              .user = geteuid(),
+                              .user_group = getegid(),
+                              .postfix_group = getegid()};
+    if (!owners->root)
+        return true;
+    const struct passwd *user = getpwnam(settings->user);
+    if (user == NULL)
+        return error_set(error,
+                         "post365_user = %s: no such system account; run: systemd-sysusers, or "
+                         "adduser --system --group %s",
+                         settings->user, settings->user);
+    owners->user = user->pw_uid;
+    owners->user_group = user->pw_gid;
+    const struct passwd *postfix = getpwnam(settings->mail_owner);
+    if (postfix == NULL)
+        return error_set(error, "mail_owner = %s: no such system account", settings->mail_owner);
+    owners->postfix_group = postfix->pw_gid;
+    return true;
+}
+
+static void parent_directory(const char *path, char *directory, size_t size)
+{
+    snprintf(directory, size, "%s", path);
+    char *slash = strrchr(directory, '/');
+    slash[slash == directory ? 1 : 0] = '\0';
+}
+
+static bool check_directory(const char *directory, const struct owners *owners, bool only_check,
+                            const struct settings *settings, struct error *error)
+{
+    struct stat status;
+    if (stat(directory, &status) != 0 && errno == ENOENT && only_check)
+        return owners->root ||
+               error_set(error, "directory %s is missing; run: install -d -o %s -m 755 %s",
+                         directory, settings->user, directory);
+    if (!only_check && mkdir(directory, DIRECTORY_MODE) == 0 &&
+        (chmod(directory, DIRECTORY_MODE) != 0 ||
+         (owners->root && chown(directory, owners->user, owners->user_group) != 0)))
+        return error_set(error, "directory %s: %s", directory, strerror(errno));
+    if (stat(directory, &status) != 0)
+        return error_set(error, "directory %s: %s; run: install -d -o %s -m 755 %s", directory,
+                         strerror(errno), settings->user, directory);
+    if (!S_ISDIR(status.st_mode))
+        return error_set(error, "%s is not a directory; remove it", directory);
+    if (status.st_uid != owners->user && (status.st_uid != 0 || !owners->root))
+        return error_set(
+            error,
+            "directory %s belongs to user id %u, where %s (%u) must own it; run: chown %s %s",
+            directory, (unsigned)status.st_uid, settings->user, (unsigned)owners->user,
+            settings->user, directory);
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return error_set(error, "others may write to directory %s (mode %04o); run: chmod 755 %s",
+                         directory, (unsigned)status.st_mode & 07777, directory);
+    return true;
+}
+
+/* The name of a process as the kernel keeps it (15 bytes), or "". */
+static void process_name(pid_t pid, char *name, size_t size)
+{
+    char path[64];
+    name[0] = '\0';
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    if (fgets(name, (int)size, file) != NULL)
+        name[strcspn(name, "\n")] = '\0';
+    fclose(file);
+}
+
+static bool is_this_program(pid_t pid, char *name, size_t size)
+{
+    char own[32];
+    process_name(getpid(), own, sizeof(own));
+    process_name(pid, name, size);
+    return own[0] != '\0' && strcmp(own, name) == 0;
+}
+
+/* Connects to find out whether somebody listens. False with the reason if a socket is in the way.
+ */
+static bool check_unix(const char *path, bool only_check, struct error *error)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0)
+        return errno == ENOENT || error_set(error, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(status.st_mode))
+        return error_set(error, "%s is there and is no socket; remove it or choose another name",
+                         path);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+    bool connected = connect(descriptor, (struct sockaddr *)&address, sizeof(address)) == 0;
+    int reason = errno;
+    struct ucred peer = {.pid = 0};
+    socklen_t length = sizeof(peer);
+    if (connected)
+        getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+    close(descriptor);
+    if (!connected && reason == ECONNREFUSED)
+        return only_check || unlink(path) == 0 ||
+               error_set(error, "stale socket %s: %s", path, strerror(errno));
+    char name[32];
+    if (connected && is_this_program(peer.pid, name, sizeof(name)) && only_check)
+        return true;
+    if (connected)
+        return error_set(error,
+                         "socket %s is in use by process %d (%s); stop it or choose another name",
+                         path, (int)peer.pid, name);
+    return error_set(error,
+                     "socket %s is in use (%s); stop who listens there, or choose another name",
+                     path, strerror(reason));
+}
+
+static int open_inet(const struct socket_place *place, struct error *error)
+{
+    struct addrinfo *found = NULL, hints = {.ai_family = AF_UNSPEC,
+                                            .ai_socktype = SOCK_STREAM,
+                                            .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    int failure = getaddrinfo(place->host, place->port, &hints, &found);
+    if (failure != 0) {
+        error_set(error, "%s: %s; write an address of this host", place->host,
+                  gai_strerror(failure));
+        return -1;
+    }
+    int one = 1;
+    int descriptor =
+        socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, found->ai_protocol);
+    if (descriptor < 0 ||
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
+        listen(descriptor, BACKLOG) != 0) {
+        error_set(error, "%s port %s: %s%s", place->host, place->port, strerror(errno),
+                  errno == EADDRINUSE ? "; stop who listens there, or choose another port" : "");
+        if (descriptor >= 0)
+            close(descriptor);
+        descriptor = -1;
+    }
+    freeaddrinfo(found);
+    return descriptor;
+}
+
+static bool prepare(const char *value, const struct settings *settings, bool only_check,
+                    struct socket_place *place, struct error *error)
+{
+    if (!socket_parse(value, settings->queue_directory, place, error))
+        return false;
+    if (place->family == SOCKET_INET) {
+        int descriptor = open_inet(place, error);
+        if (descriptor >= 0)
+            close(descriptor);
+        return descriptor >= 0;
+    }
+    struct owners owners;
+    char directory[sizeof(place->path)];
+    parent_directory(place->path, directory, sizeof(directory));
+    return find_owners(settings, &owners, error) &&
+           check_directory(directory, &owners, only_check, settings, error) &&
+           check_unix(place->path, only_check, error);
+}
+
+bool socket_prepare(const char *parameter, const char *value, const struct settings *settings,
+                    bool only_check, struct socket_place *place, struct error *error)
+{
+    return prepare(value, settings, only_check, place, error) ||
+           error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+}
+
+/* --- listening ----------------------------------------------------------------------------------
+ */
+
+bool socket_share(const struct socket_place *place, const struct settings *settings,
+                  struct error *error)
+{
+    struct owners owners;
+    if (place->family == SOCKET_INET)
+        return true;
+    if (!find_owners(settings, &owners, error))
+        return false;
+    if ((owners.root && chown(place->path, owners.user, owners.postfix_group) != 0) ||
+        chmod(place->path, SOCKET_MODE) != 0)
+        return error_set(error, "socket %s: %s", place->path, strerror(errno));
+    return true;
+}
+
+static int open_unix(const struct socket_place *place, struct error *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, place->path, sizeof(address.sun_path));
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* Nobody may connect before socket_share() has said who. */
+    mode_t mask = umask(0177);
+    bool bound = descriptor >= 0 &&
+                 bind(descriptor, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                 listen(descriptor, BACKLOG) == 0;
+    int reason = errno;
+    umask(mask);
+    if (bound)
+        return descriptor;
+    error_set(error, "socket %s: %s", place->path, strerror(reason));
+    if (descriptor >= 0)
+        close(descriptor);
+    return -1;
+}
+
+int socket_listen(const char *parameter, const char *value, const struct settings *settings,
+                  struct socket_place *place, struct error *error)
+{
+    int descriptor = -1;
+    if (!socket_parse(value, settings->queue_directory, place, error)) {
+        error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+        return -1;
+    }
+    if (place->family == SOCKET_INET) {
+        descriptor = open_inet(place, error);
+    } else {
+        if (!socket_prepare(parameter, value, settings, false, place, error))
+            return -1;
+        descriptor = open_unix(place, error);
+        if (descriptor >= 0 && !socket_share(place, settings, error)) {
+            close(descriptor);
+            descriptor = -1;
+        }
+    }
+    if (descriptor < 0)
+        error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+    return descriptor;
+}
+
+void socket_remove(const struct socket_place *place)
+{
+    if (place->family == SOCKET_UNIX)
+        unlink(place->path);
+}
