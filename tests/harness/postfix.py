@@ -63,7 +63,7 @@ def free_ports(count):
 class Postfix:
     """One instance. Construct, then start(); stop() may be called at any time and more than once.
 
-    directory      created here; holds etc/, sasl/, spool/, data/ and log/
+    directory      created here; holds etc/, spool/, data/ and log/
     parameters     {name: value} for main.cf, on top of the base in _base(); None takes a name out
     logins         {login: password} for the submission port
     submission     {name: value}: -o options of the submission port in master.cf
@@ -82,7 +82,7 @@ class Postfix:
             path.mkdir(mode=0o755)
         self.data_directory.mkdir(mode=0o755)
         shutil.chown(self.data_directory, "postfix", "postfix")
-        self._sasl = sasl.create(self.directory / "sasl", hostname, logins or {})
+        self._sasl = sasl.create(self.config_directory, self.directory / "sasldb2", hostname, logins or {})
         self.parameters = self._base()
         self.configure(parameters or {})
 

@@ -1,7 +1,7 @@
 """Logins for the submission port: Cyrus SASL with a sasldb file of its own, as Debian packages it.
 
-Nothing of the system is read or written: Postfix's cyrus_sasl_config_path points to our smtpd.conf, and
-that to our sasldb.
+Nothing of the system is read or written. Debian's Postfix looks for smtpd.conf in
+$config_directory/sasl, others in $cyrus_sasl_config_path: both are our file, which points to our sasldb.
 """
 
 import os
@@ -10,13 +10,12 @@ import subprocess
 from pathlib import Path
 
 
-def create(directory, hostname, logins):
-    """Writes <directory>/smtpd.conf and sasldb2 with `logins`, {login: password}. A login without
-    "@" belongs to the realm `hostname`, which must be Postfix's myhostname; {auth_authen} is the login as
-    the client gave it. Returns the directory, the value of cyrus_sasl_config_path."""
-    directory = Path(directory)
+def create(config_directory, database, hostname, logins):
+    """Writes <config_directory>/sasl/smtpd.conf and the file `database` with `logins`, {login: password}. A login
+    without "@" belongs to the realm `hostname`, which must be Postfix's myhostname; {auth_authen} is the login
+    as the client gave it. Returns the value for cyrus_sasl_config_path."""
+    directory = Path(config_directory) / "sasl"
     directory.mkdir(mode=0o755)
-    database = directory / "sasldb2"
     for login, password in logins.items():
         user, _, realm = login.partition("@")
         subprocess.run(["/usr/sbin/saslpasswd2", "-p", "-c", "-f", database, "-u", realm or hostname, user],
