@@ -1,0 +1,150 @@
+/* main.c - post365-milter: make the sender the authenticated mailbox
+ *
+ * SYNOPSIS
+ *     post365-milter [-c DIR] [-o NAME=VALUE]... [-e] [-v] [-t]
+ *
+ * DESCRIPTION
+ *     A milter for Postfix (MILTER_README). It finds out which Microsoft 365 account a message
+ * belongs to, makes the envelope sender and From: that account's UPN, and keeps the person in the
+ * display name and Reply-To:. It never touches the body.
+ *
+ * SECURITY
+ *     Started as root it opens lookup tables and its socket, then changes to post365_user for good.
+ * Of password tables it keeps the user names only.
+ *
+ * DIAGNOSTICS
+ *     Logs to syslog facility mail as post365/milter, one line a message. What cannot be decided is
+ * answered with 451 4.7.1, so that no mail is lost. Exit status 78 for a wrong configuration.
+ *
+ * CONFIGURATION
+ *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM stops.
+ */
+#include "common/identity.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/service.h"
+#include "common/socket.h"
+#include "milter/configuration.h"
+#include "milter/session.h"
+
+#include <libmilter/mfapi.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+/* libmilter's own limit on a silent MTA is two hours; Postfix's milter_content_timeout is 300 s. */
+#define IDLE_SECONDS 3600
+
+static void reload(struct service *service)
+{
+    struct error error;
+    struct settings *settings = service_read_settings(service, &error);
+    struct identities *identities = settings != NULL ? identities_open(settings, &error) : NULL;
+    if (identities == NULL) {
+        settings_free(settings);
+        log_error("reload failed, the old settings stay in force: %s", error.text);
+        return;
+    }
+    service_warn_restart(service->settings, settings);
+    service->settings = settings;
+    configuration_install(settings, identities);
+    service_reloaded(service);
+}
+
+static void *wait_for_reload(void *argument)
+{
+    struct service *service = argument;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR1);
+    for (;;) {
+        int received = 0;
+        if (sigwait(&signals, &received) == 0)
+            reload(service);
+    }
+    return NULL;
+}
+
+/* libmilter leaves every signal but its own alone, and its threads inherit this mask. */
+static bool start_reload_thread(struct service *service, struct error *error)
+{
+    sigset_t signals;
+    pthread_t thread;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR1);
+    if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0 ||
+        pthread_create(&thread, NULL, wait_for_reload, service) != 0 || pthread_detach(thread) != 0)
+        return error_set(error, "cannot start a thread");
+    return true;
+}
+
+static char *connection_name(const struct socket_place *place)
+{
+    if (place->family == SOCKET_UNIX)
+        return memory_format("unix:%s", place->path);
+    return memory_format("%s:%s@%s", strchr(place->host, ':') != NULL ? "inet6" : "inet",
+                         place->port, place->host);
+}
+
+static bool open_socket(const struct settings *settings, struct socket_place *place,
+                        struct error *error)
+{
+    if (!socket_prepare("post365_milter_socket", settings->milter_socket, settings, false, place,
+                        error))
+        return false;
+    char *name = connection_name(place);
+    /* Nobody may connect before socket_share() has said who. */
+    mode_t mask = umask(0177);
+    bool opened = smfi_setconn(name) == MI_SUCCESS && session_register() &&
+                  smfi_opensocket(false) == MI_SUCCESS;
+    umask(mask);
+    if (!opened)
+        error_set(error, "%s/main.cf: post365_milter_socket = %s: libmilter cannot listen there",
+                  settings->config_directory, settings->milter_socket);
+    free(name);
+    return opened && socket_share(place, settings, error);
+}
+
+static void end_test(struct service *service)
+{
+    struct socket_place place;
+    struct error error;
+    if (!socket_prepare("post365_milter_socket", service->settings->milter_socket,
+                        service->settings, true, &place, &error) ||
+        !service_drop_privileges(service->settings, &error))
+        service_refuse(service, &error);
+    service_end_test(service);
+}
+
+int main(int argc, char *argv[])
+{
+    struct service service = {
+        .name = "milter",
+        .program = "post365-milter",
+        .summary =
+            "Make the sender of mail for Microsoft 365 the authenticated mailbox (a milter).",
+    };
+    struct socket_place place;
+    struct error error;
+    service_start(&service, argc, argv);
+    struct identities *identities = identities_open(service.settings, &error);
+    if (identities == NULL)
+        service_refuse(&service, &error);
+    if (service.test)
+        end_test(&service);
+    if (!open_socket(service.settings, &place, &error) ||
+        !service_drop_privileges(service.settings, &error) ||
+        !start_reload_thread(&service, &error))
+        service_refuse(&service, &error);
+    configuration_install(service.settings, identities);
+    smfi_settimeout(IDLE_SECONDS);
+    service_ready(&service);
+    bool fine = smfi_main() == MI_SUCCESS;
+    socket_remove(&place);
+    service_stopping(&service);
+    return fine ? EX_OK : EX_SOFTWARE;
+}
