@@ -1,0 +1,22 @@
+# check.mk - everything that says whether the tree is sound
+
+FORMATTED := $(wildcard common/*.[ch] milter/*.[ch] policyd/*.[ch] tools/*.[ch] tests/*/*.[ch])
+
+.PHONY: format check-format lint test
+format:
+	clang-format -i $(FORMATTED)
+
+check-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+# The checks that are on are in .clang-tidy.
+lint: $(BUILD)/compile_flags.txt
+	clang-tidy --quiet -p $(BUILD) $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TOOL_SOURCES)
+
+$(BUILD)/compile_flags.txt: $(FLAGS_STAMP)
+	@printf '%s\n' -std=gnu17 -I$(CURDIR) -D_GNU_SOURCE '-DPOST365_VERSION="$(VERSION)"' >$@
+
+# In this order: deps may have to install what the others are made with.
+test: deps
+	@$(MAKE) --no-print-directory all office365 unit-programs
+	@$(PYTHON) tests/run.py --build $(BUILD)

@@ -1,0 +1,14 @@
+# help.mk - what there is to make
+
+.PHONY: help
+help:
+	@echo 'make              the programs, in $(BUILD)/'
+	@echo 'make deps         install the missing Debian packages (needs root)'
+	@echo 'make demo         send the same mail without and with post365, on a private Postfix; KEEP=1 leaves it running'
+	@echo 'make test         all tests; the last line counts them'
+	@echo 'make unit         the unit tests alone'
+	@echo 'make fuzz         every parser, for FUZZ_SECONDS each'
+	@echo 'make check-format, make lint'
+	@echo 'make install      into $$(DESTDIR)$$(PREFIX)'
+	@echo 'make clean'
+	@echo 'with SANITIZE=address,undefined or SANITIZE=thread, and CC=clang, for any of these'
