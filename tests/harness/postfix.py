@@ -7,7 +7,6 @@ for minutes, whatever the caller asks for in `parameters`.
 
 import json
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -134,6 +133,7 @@ class Postfix:
     def _write(self, name, text):
         temporary = self.config_directory / f".{name}"
         temporary.write_text(text)
+        _age(temporary)
         temporary.replace(self.config_directory / name)
 
     def table(self, name, entries, type_="texthash", mode=0o644):
@@ -143,6 +143,7 @@ class Postfix:
         text = entries if isinstance(entries, str) else "".join(f"{key} {value}\n" for key, value in entries.items())
         path.write_text(text)
         path.chmod(mode)
+        _age(path)
         if type_ in ("hash", "btree", "lmdb"):
             self.command("postmap", f"{type_}:{path}")
         return f"{type_}:{path}"
@@ -241,13 +242,15 @@ class Postfix:
         return maillog.deliveries(self.log())
 
 
+def _age(path):
+    """Makes a file look a little older than it is: Postfix reads a file that was changed within the last two seconds
+    over and over, until it is sure that nobody is still writing."""
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - 3_000_000_000))
+
+
 def _listens(port):
     with socket.socket() as endpoint:
         endpoint.settimeout(1)
         return endpoint.connect_ex(("127.0.0.1", port)) == 0
 
-
-def user_id(name):
-    """(uid, gid) of a system account."""
-    entry = pwd.getpwnam(name)
-    return entry.pw_uid, entry.pw_gid

@@ -1,0 +1,84 @@
+"""post365-milter and post365-policyd, as a private Postfix's queue directory sees them.
+
+They read their settings from that Postfix's main.cf, log to a file, and run as post365_user.
+"""
+
+import os
+import signal
+import socket
+
+from . import processes, workplace
+
+
+def connect(place, queue_directory, timeout=5.0):
+    """A connected socket to "unix:path" (below the queue directory) or "inet:host:port". However long the queue
+    directory's name is: it is reached through a descriptor."""
+    kind, _, where = place.partition(":")
+    if kind == "inet":
+        host, _, port = where.rpartition(":")
+        return socket.create_connection((host or "127.0.0.1", int(port)), timeout)
+    endpoint = socket.socket(socket.AF_UNIX)
+    endpoint.settimeout(timeout)
+    directory = os.open(queue_directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        endpoint.connect(f"/proc/self/fd/{directory}/{where}")
+    except OSError:
+        endpoint.close()
+        raise
+    finally:
+        os.close(directory)
+    return endpoint
+
+
+class Daemon(processes.Program):
+    """A post365 daemon beside `postfix`. Its log is <postfix.directory>/<program>.log."""
+
+    program = None  # "post365-milter"
+    parameter = None  # the main.cf parameter that says where it listens
+    default = None
+
+    def __init__(self, postfix, *options):
+        super().__init__(self.program, [workplace.BUILD / self.program, "-c", postfix.config_directory, "-e", *options],
+                         directory=postfix.directory, environment=postfix.environment())
+        self.postfix = postfix
+
+    @property
+    def place(self):
+        """Where it listens, as main.cf says."""
+        return self.postfix.parameters.get(self.parameter, self.default)
+
+    def start(self):
+        """Starts it and waits until it accepts connections."""
+        super().start()
+        self.wait_ready(self._answers)
+        return self
+
+    def connect(self):
+        """A connection to its socket."""
+        return connect(self.place, self.postfix.queue_directory)
+
+    def _answers(self):
+        try:
+            self.connect().close()
+        except OSError:
+            return False
+        return True
+
+    def reload(self, timeout=10.0):
+        """SIGUSR1, then waits until the log says what came of it. Returns the new part of the log."""
+        before = len(self.log())
+        self.signal(signal.SIGUSR1)
+        processes.wait_until(lambda: "\n" in self.log()[before:], timeout)
+        return self.log()[before:]
+
+
+class Milter(Daemon):
+    program = "post365-milter"
+    parameter = "post365_milter_socket"
+    default = "unix:post365/milter"
+
+
+class Policyd(Daemon):
+    program = "post365-policyd"
+    parameter = "post365_policy_socket"
+    default = "unix:post365/policy"
