@@ -17,7 +17,7 @@
  * frees. */
 char *address_strip(const char *text);
 
-/* A copy folded to lower case, as Postfix folds keys: ASCII, and UTF-8 letters where the bytes are
+/* A copy folded to lower case, as Postfix folds keys: ASCII always, other letters if the text is
  * valid UTF-8. Independent of the process's locale. Caller frees. Thread-safe. */
 char *address_fold(const char *address);
 
@@ -26,12 +26,20 @@ char *address_fold(const char *address);
 const char *address_domain(const char *address);
 
 /* A copy without the extension that starts at the first of `delimiters` in the local part, or NULL
- * if there is none. As in Postfix, the delimiter is no delimiter at the first position, and
- * owner-/-request, double-bounce and mailer-daemon have no extension. Caller frees. */
+ * if there is none. As in Postfix (recipient_delimiter in postconf(5)), the delimiter is no
+ * delimiter at the first position; double-bounce and mailer-daemon have no extension, nor, where
+ * `-` delimits, have owner-list and list-request. A quoted local part stays quoted. Caller frees.
+ */
 char *address_without_extension(const char *address, const char *delimiters);
 
-/* Whether it could be a mailbox's address: one local part, one domain with at least one label,
- * no control characters or blanks outside quotes, within ADDRESS_MAX. */
+/* A copy whose local part has neither quotes nor backslashes, the form that Postfix uses inside and
+ * looks up second; NULL if the local part is not quoted. Caller frees. */
+char *address_unquoted(const char *address);
+
+/* Whether it could be a mailbox's address (RFC 5321 section 4.1.2, RFC 6531 section 3.3): a local
+ * part, quoted or made of words with single dots between, and a domain of letters, digits, hyphens
+ * and underscores, or an address literal; no control characters; valid UTF-8; within ADDRESS_MAX.
+ */
 bool address_is_valid(const char *address);
 
 /* Same address for the field's purposes: equal after folding. */
