@@ -1,0 +1,103 @@
+"""A relayhost for Microsoft 365: as every recipe on the net sets it up, and the same with post365.
+
+    relay = place.add(Relay(place.directory / "relay", office365))           # plain
+    relay = place.add(Relay(place.directory / "relay", office365, post365={}))  # with post365
+    relay.start()
+    client.send(relay.postfix.smtp_port, ...)
+
+The stand-in for smtp.office365.com is reached as [localhost], by name, with verified TLS.
+"""
+
+from pathlib import Path
+
+from . import programs
+from .postfix import Postfix
+from .workplace import PROJECT, USER
+
+UPN = "relay@example.com"
+PASSWORD = "correct horse battery staple"
+_REPLY_FILTER = PROJECT / "conf" / "office365_replies.regexp"
+
+
+def recipe(office365, password_maps):
+    """What the usual recipe for Office 365 puts into main.cf; only the host's name is another."""
+    return {
+        "relayhost": f"[localhost]:{office365.port}",
+        "smtp_sasl_auth_enable": "yes",
+        "smtp_sasl_password_maps": password_maps,
+        "smtp_sasl_security_options": "noanonymous",
+        "smtp_sasl_mechanism_filter": "login",
+        "smtp_tls_security_level": "secure",
+        "smtp_tls_CAfile": office365.ca_file,
+    }
+
+
+def with_post365(parameters):
+    """What post365 adds to main.cf: `parameters` are post365_* values, on top of those that a relay without the
+    transport needs; None takes one out. Every post365_ name that is set is referred to by smtpd_milters:
+    `${name?}` expands to nothing, but without it postconf would warn of an unused parameter."""
+    ours = {
+        "post365_user": USER,
+        "post365_meter": "submission",
+        "post365_milter_socket": "unix:post365/milter",
+        "post365_policy_socket": "unix:post365/policy",
+        **parameters,
+    }
+    ours = {name: value for name, value in ours.items() if value is not None}
+    mentioned = "".join(f"${{{name}?}}" for name in ours if name != "post365_milter_socket")
+    result = {
+        **ours,
+        "smtpd_milters": f"$post365_milter_socket{mentioned}",
+        "non_smtpd_milters": "$smtpd_milters",
+        "milter_default_action": "tempfail",
+        # Postfix's own bounces, too, need a sender that Microsoft takes.
+        "internal_mail_filter_classes": "bounce",
+        "smtpd_end_of_data_restrictions": "check_policy_service { $post365_policy_socket, default_action=DUNNO }",
+        "smtp_destination_concurrency_limit": "3",
+    }
+    if _REPLY_FILTER.exists():
+        # Their temporary troubles with a permanent code: deferred, not bounced.
+        result["smtp_reply_filter"] = f"regexp:{_REPLY_FILTER}"
+    return result
+
+
+class Relay:
+    """A Postfix in front of `office365`, and the post365 daemons beside it.
+
+    directory    created here
+    post365      None: none of it. Else {post365_name: value} on top of with_post365()'s own
+    parameters   further main.cf parameters, last word
+    passwords    {key of smtp_sasl_password_maps: "user:password"}; default: the relayhost with UPN and PASSWORD
+    logins       {login: password} of the submission port
+
+    `postfix`, `milter` and `policyd` (None without post365) can be stopped, killed and started one by one.
+    """
+
+    def __init__(self, directory, office365, *, post365=None, parameters=None, passwords=None, logins=None):
+        self.office365 = office365
+        self.postfix = Postfix(Path(directory), logins=logins)
+        self.milter = self.policyd = None
+        passwords = passwords or {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}"}
+        table = self.postfix.table("sasl_passwd", passwords, "texthash", mode=0o600)
+        settings = recipe(office365, table)
+        if post365 is not None:
+            # Not in data_directory, where `postfix check` wants everything to be the user postfix's.
+            ledger = self.postfix.directory / "ledger"
+            settings |= with_post365({"post365_ledger": str(ledger), **post365})
+            self.milter = programs.Milter(self.postfix)
+            self.policyd = programs.Policyd(self.postfix)
+        self.postfix.configure({**settings, **(parameters or {})})
+
+    def start(self):
+        """Daemons first: Postfix finds them ready."""
+        for daemon in (self.policyd, self.milter):
+            if daemon:
+                daemon.start()
+        self.postfix.start()
+        return self
+
+    def stop(self):
+        self.postfix.stop()
+        for daemon in (self.milter, self.policyd):
+            if daemon:
+                daemon.stop()
