@@ -6,11 +6,10 @@
  */
 #include "common/settings.h"
 
-#include "common/address.h"
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "common/parameter.h"
 #include "common/process.h"
-#include "common/socket.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX           "post365_"
 #define POSTCONF_TIMEOUT 20
 #define POSTCONF_LIMIT   (1024 * 1024)
 #define MAIN_CF_LINE_MAX (64 * 1024)
@@ -27,58 +25,6 @@
 #define SEPARATOR "\x1f"
 /* Any parameter whose value Postfix takes as free text would do. */
 #define CARRIER "smtpd_banner"
-
-enum parameter_type {
-    TYPE_TEXT,
-    TYPE_UPN,
-    TYPE_TABLES,
-    TYPE_DIRECTORY,
-    TYPE_SOCKET,
-    TYPE_BOOLEAN,
-    TYPE_COUNT,
-    TYPE_RATE,
-    TYPE_PERIOD,
-    TYPE_REPLY_TO,
-    TYPE_METER,
-};
-
-struct parameter {
-    enum parameter_type type;
-    const char *name; /* with post365_ */
-    size_t offset;    /* in struct settings */
-    const char *initial;
-    const char *meaning;
-};
-
-static const struct parameter parameters[] = {
-#define PARAMETER(type, name, field, initial, meaning)                                             \
-    {TYPE_##type, PREFIX #name, offsetof(struct settings, field), initial, meaning},
-#include "common/parameters.def"
-#undef PARAMETER
-};
-
-#define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
-
-/* What postconf(5) defines for every transport, and so for one called post365. */
-static const char *const transport_suffixes[] = {
-    "delivery_slot_cost",
-    "delivery_slot_discount",
-    "delivery_slot_loan",
-    "destination_concurrency_failed_cohort_limit",
-    "destination_concurrency_limit",
-    "destination_concurrency_negative_feedback",
-    "destination_concurrency_positive_feedback",
-    "destination_rate_delay",
-    "destination_recipient_limit",
-    "extra_recipient_limit",
-    "initial_destination_concurrency",
-    "minimum_delivery_slots",
-    "recipient_limit",
-    "recipient_refill_delay",
-    "recipient_refill_limit",
-    "time_limit",
-    "transport_rate_delay",
-};
 
 /* Postfix's own parameters that post365 reads, as expressions for postconf. */
 enum postfix_value {
@@ -105,73 +51,24 @@ static const char *const postfix_expressions[POSTFIX_VALUES] = {
 struct source {
     const char *directory;
     const char *const *overrides;
-    bool set[PARAMETERS]; /* named in main.cf or by -o, even if empty */
+    bool *set; /* per parameter: named in main.cf or by -o, even if empty */
 };
 
-/* --- which names are set ------------------------------------------------------------------------
- */
-
-static unsigned smallest(unsigned a, unsigned b, unsigned c)
-{
-    unsigned least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* How many letters must change to make one name of the other (Levenshtein). */
-static unsigned distance(const char *one, const char *other)
-{
-    unsigned row[64];
-    size_t width = strlen(other);
-    if (width >= 64)
-        return UINT32_MAX;
-    for (unsigned i = 0; i <= width; i++)
-        row[i] = i;
-    for (unsigned line = 1; *one != '\0'; one++, line++) {
-        unsigned diagonal = row[0];
-        row[0] = line;
-        for (size_t i = 1; i <= width; i++) {
-            unsigned replaced = diagonal + (*one == other[i - 1] ? 0 : 1);
-            diagonal = row[i];
-            row[i] = smallest(row[i] + 1, row[i - 1] + 1, replaced);
-        }
-    }
-    return row[width];
-}
-
-static const struct parameter *closest_parameter(const char *name)
-{
-    const struct parameter *closest = NULL;
-    unsigned least = 8;
-    for (size_t i = 0; i < PARAMETERS; i++) {
-        unsigned changes = distance(name, parameters[i].name);
-        if (changes < least) {
-            least = changes;
-            closest = &parameters[i];
-        }
-    }
-    return closest;
-}
-
-static bool is_transport_parameter(const char *name)
-{
-    for (size_t i = 0; i < sizeof(transport_suffixes) / sizeof(transport_suffixes[0]); i++)
-        if (strcmp(name + strlen(PREFIX), transport_suffixes[i]) == 0)
-            return true;
-    return false;
-}
+/* --- which names are set --- */
 
 /* Notes that `name` is set; `where` is "main.cf, line 12" or "option -o". */
 static bool note_name(struct source *source, const char *name, const char *where,
                       struct error *error)
 {
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || is_transport_parameter(name))
+    if (strncmp(name, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) != 0 ||
+        parameter_is_of_transport(name))
         return true;
-    for (size_t i = 0; i < PARAMETERS; i++)
-        if (strcmp(name, parameters[i].name) == 0) {
+    for (size_t i = 0; i < parameter_count(); i++)
+        if (strcmp(name, parameter_at(i)->name) == 0) {
             source->set[i] = true;
             return true;
         }
-    const struct parameter *closest = closest_parameter(name);
+    const struct parameter *closest = parameter_closest(name);
     if (closest != NULL)
         return error_set(error, "%s: unknown parameter %s; did you mean %s?", where, name,
                          closest->name);
@@ -228,8 +125,7 @@ static bool scan_overrides(struct source *source, struct error *error)
     return true;
 }
 
-/* --- what their values are ----------------------------------------------------------------------
- */
+/* --- what their values are --- */
 
 /* The last line of what a program wrote to stderr, for a message. */
 static const char *last_line(struct buffer *text)
@@ -309,93 +205,12 @@ static bool expand(const struct source *source, const char *const expressions[],
     return fine;
 }
 
-static bool parse_boolean(const char *value, bool *result, struct error *error)
+static bool parse_all(char *const values[], struct settings *settings, struct error *error)
 {
-    *result = strcasecmp(value, "yes") == 0;
-    return *result || strcasecmp(value, "no") == 0 || error_set(error, "write yes or no");
-}
-
-static bool parse_count(const char *value, uint32_t *count, struct error *error)
-{
-    char *end = NULL;
-    errno = 0;
-    unsigned long number = strtoul(value, &end, 10);
-    if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || number == 0 ||
-        number >= UINT32_MAX)
-        return error_set(error, "write a whole number from 1");
-    *count = (uint32_t)number;
-    return true;
-}
-
-static bool parse_choice(const char *value, const char *const choices[], unsigned *result,
-                         struct error *error)
-{
-    for (*result = 0; choices[*result] != NULL; (*result)++)
-        if (strcasecmp(value, choices[*result]) == 0)
-            return true;
-    return error_set(error, "write %s or %s", choices[0], choices[1]);
-}
-
-static const char *const reply_to_choices[] = {"add", "no", NULL};
-static const char *const meter_choices[] = {"delivery", "submission", NULL};
-
-static bool parse_text(const struct parameter *parameter, const char *value,
-                       const struct settings *settings, struct error *error)
-{
-    struct socket_place place;
-    if (parameter->type == TYPE_SOCKET)
-        return socket_parse(value, settings->queue_directory, &place, error);
-    if (parameter->type == TYPE_DIRECTORY && value[0] != '/')
-        return error_set(error, "write an absolute path");
-    if (parameter->type == TYPE_UPN && value[0] != '\0' && !address_is_valid(value))
-        return error_set(error, "write the mailbox's user principal name, user@domain");
-    if (parameter->type == TYPE_TEXT && value[0] == '\0')
-        return error_set(error, "must not be empty");
-    return true;
-}
-
-static bool parse_value(const struct parameter *parameter, const char *value,
-                        struct settings *settings, struct error *error)
-{
-    void *field = (char *)settings + parameter->offset;
-    unsigned choice = 0;
-    switch (parameter->type) {
-    case TYPE_BOOLEAN:
-        return parse_boolean(value, field, error);
-    case TYPE_COUNT:
-        return parse_count(value, field, error);
-    case TYPE_RATE:
-        return quota_parse_rate(value, field, error);
-    case TYPE_PERIOD:
-        return quota_parse_period(value, field, error);
-    case TYPE_REPLY_TO:
-        if (!parse_choice(value, reply_to_choices, &choice, error))
-            return false;
-        *(enum settings_reply_to *)field = choice == 0 ? REPLY_TO_ADD : REPLY_TO_NO;
-        return true;
-    case TYPE_METER:
-        if (!parse_choice(value, meter_choices, &choice, error))
-            return false;
-        *(enum settings_meter *)field = choice == 0 ? METER_DELIVERY : METER_SUBMISSION;
-        return true;
-    case TYPE_TEXT:
-    case TYPE_UPN:
-    case TYPE_TABLES:
-    case TYPE_DIRECTORY:
-    case TYPE_SOCKET:
-        break;
-    }
-    *(char **)field = memory_copy(value);
-    return parse_text(parameter, value, settings, error);
-}
-
-static bool parse_all(char *const values[PARAMETERS], struct settings *settings,
-                      struct error *error)
-{
-    for (size_t i = 0; i < PARAMETERS; i++)
-        if (!parse_value(&parameters[i], values[i], settings, error))
+    for (size_t i = 0; i < parameter_count(); i++)
+        if (!parameter_parse(parameter_at(i), values[i], settings, error))
             return error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory,
-                                parameters[i].name, values[i]);
+                                parameter_at(i)->name, values[i]);
     return true;
 }
 
@@ -409,10 +224,8 @@ static bool read_delivery_limit(const struct source *source, const char *default
     const char *const expressions[] = {expression};
     char *value = NULL;
     bool fine = expand(source, expressions, 1, &value, error);
-    if (fine && strcmp(value, "0") != 0)
-        fine = parse_count(value, &settings->recipients_per_delivery, error) ||
-               error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, expression,
-                            value);
+    if (fine)
+        settings->recipients_per_delivery = (uint32_t)strtoul(value, NULL, 10);
     free(value);
     free(expression);
     return fine;
@@ -437,16 +250,20 @@ static bool read_postfix(const struct source *source, struct settings *settings,
 static bool read_parameters(const struct source *source, struct settings *settings,
                             struct error *error)
 {
-    char *references[PARAMETERS], *values[PARAMETERS] = {0};
-    for (size_t i = 0; i < PARAMETERS; i++)
-        references[i] = source->set[i] ? memory_format("$%s", parameters[i].name)
-                                       : memory_copy(parameters[i].initial);
-    bool fine = expand(source, (const char *const *)references, PARAMETERS, values, error) &&
+    size_t count = parameter_count();
+    char **references = memory_zero(count, sizeof(references[0]));
+    char **values = memory_zero(count, sizeof(values[0]));
+    for (size_t i = 0; i < count; i++)
+        references[i] = source->set[i] ? memory_format("$%s", parameter_at(i)->name)
+                                       : memory_copy(parameter_at(i)->initial);
+    bool fine = expand(source, (const char *const *)references, count, values, error) &&
                 parse_all(values, settings, error);
-    for (size_t i = 0; i < PARAMETERS; i++) {
+    for (size_t i = 0; i < count; i++) {
         free(references[i]);
         free(values[i]);
     }
+    free(references);
+    free(values);
     return fine;
 }
 
@@ -472,30 +289,26 @@ struct settings *settings_read(const char *config_directory, const char *const o
     char *directory = find_directory(config_directory, error);
     if (directory == NULL)
         return NULL;
-    struct source source = {.directory = directory, .overrides = overrides};
+    struct source source = {.directory = directory,
+                            .overrides = overrides,
+                            .set = memory_zero(parameter_count(), sizeof(bool))};
     struct settings *settings = memory_zero(1, sizeof(*settings));
     if (!scan_main_cf(&source, error) || !scan_overrides(&source, error) ||
         !read_postfix(&source, settings, error) || !read_parameters(&source, settings, error)) {
         settings_free(settings);
         settings = NULL;
     }
+    free(source.set);
     free(directory);
     return settings;
-}
-
-static bool is_string(enum parameter_type type)
-{
-    return type == TYPE_TEXT || type == TYPE_UPN || type == TYPE_TABLES || type == TYPE_DIRECTORY ||
-           type == TYPE_SOCKET;
 }
 
 void settings_free(struct settings *settings)
 {
     if (settings == NULL)
         return;
-    for (size_t i = 0; i < PARAMETERS; i++)
-        if (is_string(parameters[i].type))
-            free(*(char **)((char *)settings + parameters[i].offset));
+    for (size_t i = 0; i < parameter_count(); i++)
+        parameter_free(parameter_at(i), settings);
     free(settings->config_directory);
     free(settings->queue_directory);
     free(settings->mail_owner);
@@ -505,54 +318,11 @@ void settings_free(struct settings *settings)
     free(settings);
 }
 
-static void print_value(const struct parameter *parameter, const struct settings *settings,
-                        FILE *stream)
-{
-    const void *field = (const char *)settings + parameter->offset;
-    char text[64];
-    switch (parameter->type) {
-    case TYPE_BOOLEAN:
-        fputs(*(const bool *)field ? "yes" : "no", stream);
-        break;
-    case TYPE_COUNT:
-        fprintf(stream, "%" PRIu32, *(const uint32_t *)field);
-        break;
-    case TYPE_RATE:
-        fputs(quota_format_rate(field, text, sizeof(text)), stream);
-        break;
-    case TYPE_PERIOD:
-        fputs(quota_format_period(*(const int64_t *)field, text, sizeof(text)), stream);
-        break;
-    case TYPE_REPLY_TO:
-        fputs(reply_to_choices[*(const enum settings_reply_to *)field], stream);
-        break;
-    case TYPE_METER:
-        fputs(meter_choices[*(const enum settings_meter *)field], stream);
-        break;
-    case TYPE_TEXT:
-    case TYPE_UPN:
-    case TYPE_TABLES:
-    case TYPE_DIRECTORY:
-    case TYPE_SOCKET:
-        fputs(*(char *const *)field, stream);
-        break;
-    }
-}
-
 void settings_print(const struct settings *settings, FILE *stream)
 {
-    for (size_t i = 0; i < PARAMETERS; i++) {
-        fprintf(stream, "%s = ", parameters[i].name);
-        print_value(&parameters[i], settings, stream);
+    for (size_t i = 0; i < parameter_count(); i++) {
+        fprintf(stream, "%s = ", parameter_at(i)->name);
+        parameter_print(parameter_at(i), settings, stream);
         fputc('\n', stream);
     }
-}
-
-void settings_print_reference(FILE *stream)
-{
-    fputs("| parameter | default | meaning |\n|---|---|---|\n", stream);
-    for (size_t i = 0; i < PARAMETERS; i++)
-        fprintf(stream, "| `%s` | %s%s%s | %s |\n", parameters[i].name,
-                parameters[i].initial[0] != '\0' ? "`" : "", parameters[i].initial,
-                parameters[i].initial[0] != '\0' ? "`" : "empty", parameters[i].meaning);
 }

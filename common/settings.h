@@ -59,7 +59,4 @@ void settings_free(struct settings *settings);
 /* The effective values in main.cf's form, one line per parameter, for -t. */
 void settings_print(const struct settings *settings, FILE *stream);
 
-/* docs/PARAMETERS.md's table: name, default, meaning. */
-void settings_print_reference(FILE *stream);
-
 #endif

@@ -21,8 +21,7 @@
 #define SOCKET_MODE    0660
 #define BACKLOG        4096
 
-/* --- where --------------------------------------------------------------------------------------
- */
+/* --- where --- */
 
 static bool parse_unix(const char *path, const char *queue_directory, struct socket_place *place,
                        struct error *error)
@@ -76,8 +75,7 @@ bool socket_parse(const char *value, const char *queue_directory, struct socket_
     return error_set(error, "write unix:path or inet:host:port");
 }
 
-/* --- may we listen there? -----------------------------------------------------------------------
- */
+/* --- may we listen there? --- */
 
 struct owners {
     bool root; /* are we root, and so able to give things away? */
@@ -256,8 +254,7 @@ bool socket_prepare(const char *parameter, const char *value, const struct setti
            error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
 }
 
-/* --- listening ----------------------------------------------------------------------------------
- */
+/* --- listening --- */
 
 bool socket_share(const struct socket_place *place, const struct settings *settings,
                   struct error *error)

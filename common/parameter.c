@@ -1,0 +1,232 @@
+/* parameter.c - the table of post365_ parameters: names, types, defaults, meanings */
+#include "common/parameter.h"
+
+#include "common/address.h"
+#include "common/memory.h"
+#include "common/quota.h"
+#include "common/socket.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct parameter parameters[] = {
+#define PARAMETER(type, name, field, initial, meaning)                                             \
+    {PARAMETER_##type, PARAMETER_PREFIX #name, offsetof(struct settings, field), initial, meaning},
+#include "common/parameters.def"
+#undef PARAMETER
+};
+
+#define PARAMETERS (sizeof(parameters) / sizeof(parameters[0]))
+
+/* What postconf(5) defines for every transport, and so for one called post365. */
+static const char *const transport_suffixes[] = {
+    "delivery_slot_cost",
+    "delivery_slot_discount",
+    "delivery_slot_loan",
+    "destination_concurrency_failed_cohort_limit",
+    "destination_concurrency_limit",
+    "destination_concurrency_negative_feedback",
+    "destination_concurrency_positive_feedback",
+    "destination_rate_delay",
+    "destination_recipient_limit",
+    "extra_recipient_limit",
+    "initial_destination_concurrency",
+    "minimum_delivery_slots",
+    "recipient_limit",
+    "recipient_refill_delay",
+    "recipient_refill_limit",
+    "time_limit",
+    "transport_rate_delay",
+};
+
+static const char *const reply_to_choices[] = {"add", "no", NULL};
+static const char *const meter_choices[] = {"delivery", "submission", NULL};
+
+/* A name further away than this many letters is no misspelling. */
+#define CLOSE_ENOUGH 8
+
+size_t parameter_count(void)
+{
+    return PARAMETERS;
+}
+
+const struct parameter *parameter_at(size_t index)
+{
+    return &parameters[index];
+}
+
+bool parameter_is_of_transport(const char *name)
+{
+    for (size_t i = 0; i < sizeof(transport_suffixes) / sizeof(transport_suffixes[0]); i++)
+        if (strcmp(name + strlen(PARAMETER_PREFIX), transport_suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+static unsigned smallest(unsigned a, unsigned b, unsigned c)
+{
+    unsigned least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* How many letters must change to make one name of the other (Levenshtein). */
+static unsigned distance(const char *one, const char *other)
+{
+    unsigned row[64];
+    size_t width = strlen(other);
+    if (width >= 64)
+        return UINT32_MAX;
+    for (unsigned i = 0; i <= width; i++)
+        row[i] = i;
+    for (unsigned line = 1; *one != '\0'; one++, line++) {
+        unsigned diagonal = row[0];
+        row[0] = line;
+        for (size_t i = 1; i <= width; i++) {
+            unsigned replaced = diagonal + (*one == other[i - 1] ? 0 : 1);
+            diagonal = row[i];
+            row[i] = smallest(row[i] + 1, row[i - 1] + 1, replaced);
+        }
+    }
+    return row[width];
+}
+
+const struct parameter *parameter_closest(const char *name)
+{
+    const struct parameter *closest = NULL;
+    unsigned least = CLOSE_ENOUGH;
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        unsigned changes = distance(name, parameters[i].name);
+        if (changes < least) {
+            least = changes;
+            closest = &parameters[i];
+        }
+    }
+    return closest;
+}
+
+static bool parse_boolean(const char *value, bool *result, struct error *error)
+{
+    *result = strcasecmp(value, "yes") == 0;
+    return *result || strcasecmp(value, "no") == 0 || error_set(error, "write yes or no");
+}
+
+static bool parse_count(const char *value, uint32_t *count, struct error *error)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long number = strtoul(value, &end, 10);
+    if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || number == 0 ||
+        number >= UINT32_MAX)
+        return error_set(error, "write a whole number from 1");
+    *count = (uint32_t)number;
+    return true;
+}
+
+static bool parse_choice(const char *value, const char *const choices[], unsigned *result,
+                         struct error *error)
+{
+    for (*result = 0; choices[*result] != NULL; (*result)++)
+        if (strcasecmp(value, choices[*result]) == 0)
+            return true;
+    return error_set(error, "write %s or %s", choices[0], choices[1]);
+}
+
+static bool parse_text(const struct parameter *parameter, const char *value,
+                       const struct settings *settings, struct error *error)
+{
+    struct socket_place place;
+    if (parameter->type == PARAMETER_SOCKET)
+        return socket_parse(value, settings->queue_directory, &place, error);
+    if (parameter->type == PARAMETER_DIRECTORY && value[0] != '/')
+        return error_set(error, "write an absolute path");
+    if (parameter->type == PARAMETER_UPN && value[0] != '\0' && !address_is_valid(value))
+        return error_set(error, "write the mailbox's user principal name, user@domain");
+    if (parameter->type == PARAMETER_TEXT && value[0] == '\0')
+        return error_set(error, "must not be empty");
+    return true;
+}
+
+bool parameter_parse(const struct parameter *parameter, const char *value,
+                     struct settings *settings, struct error *error)
+{
+    void *field = (char *)settings + parameter->offset;
+    unsigned choice = 0;
+    switch (parameter->type) {
+    case PARAMETER_BOOLEAN:
+        return parse_boolean(value, field, error);
+    case PARAMETER_COUNT:
+        return parse_count(value, field, error);
+    case PARAMETER_RATE:
+        return quota_parse_rate(value, field, error);
+    case PARAMETER_PERIOD:
+        return quota_parse_period(value, field, error);
+    case PARAMETER_REPLY_TO:
+        if (!parse_choice(value, reply_to_choices, &choice, error))
+            return false;
+        *(enum settings_reply_to *)field = choice == 0 ? REPLY_TO_ADD : REPLY_TO_NO;
+        return true;
+    case PARAMETER_METER:
+        if (!parse_choice(value, meter_choices, &choice, error))
+            return false;
+        *(enum settings_meter *)field = choice == 0 ? METER_DELIVERY : METER_SUBMISSION;
+        return true;
+    case PARAMETER_TEXT:
+    case PARAMETER_UPN:
+    case PARAMETER_TABLES:
+    case PARAMETER_DIRECTORY:
+    case PARAMETER_SOCKET:
+        break;
+    }
+    *(char **)field = memory_copy(value);
+    return parse_text(parameter, value, settings, error);
+}
+
+void parameter_print(const struct parameter *parameter, const struct settings *settings,
+                     FILE *stream)
+{
+    const void *field = (const char *)settings + parameter->offset;
+    char text[64];
+    switch (parameter->type) {
+    case PARAMETER_BOOLEAN:
+        fputs(*(const bool *)field ? "yes" : "no", stream);
+        break;
+    case PARAMETER_COUNT:
+        fprintf(stream, "%" PRIu32, *(const uint32_t *)field);
+        break;
+    case PARAMETER_RATE:
+        fputs(quota_format_rate(field, text, sizeof(text)), stream);
+        break;
+    case PARAMETER_PERIOD:
+        fputs(quota_format_period(*(const int64_t *)field, text, sizeof(text)), stream);
+        break;
+    case PARAMETER_REPLY_TO:
+        fputs(reply_to_choices[*(const enum settings_reply_to *)field], stream);
+        break;
+    case PARAMETER_METER:
+        fputs(meter_choices[*(const enum settings_meter *)field], stream);
+        break;
+    case PARAMETER_TEXT:
+    case PARAMETER_UPN:
+    case PARAMETER_TABLES:
+    case PARAMETER_DIRECTORY:
+    case PARAMETER_SOCKET:
+        fputs(*(char *const *)field, stream);
+        break;
+    }
+}
+
+static bool is_string(enum parameter_type type)
+{
+    return type == PARAMETER_TEXT || type == PARAMETER_UPN || type == PARAMETER_TABLES ||
+           type == PARAMETER_DIRECTORY || type == PARAMETER_SOCKET;
+}
+
+void parameter_free(const struct parameter *parameter, struct settings *settings)
+{
+    if (is_string(parameter->type))
+        free(*(char **)((char *)settings + parameter->offset));
+}
