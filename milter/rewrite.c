@@ -1,0 +1,691 @@
+/* rewrite.c - headers in, edits out: the From: that Microsoft 365 accepts
+ *
+ * Exchange Online wants exactly one From: with exactly one mailbox that the authenticated account
+ * may send as (docs/OFFICE365.md). This module decides what has to change for that and writes the
+ * new values; talking to Postfix is the session's part.
+ *
+ * Security: values come from whoever wrote the message. All that leaves passes append_clean or is
+ * made of addresses, which mailbox.c hands out without control characters, so no value can end its
+ * header and start another. Sizes are bounded by the constants in rewrite.h, apart from what is not
+ * touched.
+ */
+#include "milter/rewrite.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "milter/mailbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Lines of names and lists are folded when they reach this, which leaves room for a comma. */
+#define STRUCTURED_LINE_MAX (REWRITE_LINE_MAX - 2)
+
+/* A run of white space in X-Original-From: is cut to this, so that lines can be folded. */
+#define SPACES_MAX 32
+
+/* An envelope sender that is no address is shown up to this many octets. */
+#define ODD_SENDER_MAX 256
+
+/* What the message's headers say. */
+struct survey {
+    const struct rewrite_header *headers;
+    size_t count;
+    const struct rewrite_rules *rules;
+    const struct rewrite_header *from; /* the first */
+    int from_count;
+    bool from_strict;               /* every From: parses, without anything obsolete or odd */
+    struct mailbox_list *from_list; /* the mailboxes of all From: headers */
+    struct mailbox_text hint;       /* looks like a name, in a From: without an address */
+    bool hint_is_text;
+    bool keep; /* the first mailbox is one that the account may send as */
+    int sender_count;
+    int sender_kept; /* index of the one that stays, 0 if none does */
+    bool reply_to;
+    bool original;
+};
+
+enum fold_rule {
+    FOLD_WHERE_NEEDED, /* lines stay as they are unless they are too long; fails if one remains so
+                        */
+    FOLD_TO_WIDTH      /* lines end at REWRITE_LINE_WIDTH; a word that is too long is broken */
+};
+
+static void survey_headers(struct survey *survey);
+static enum rewrite_status survey_from(struct survey *survey);
+static enum rewrite_status survey_senders(struct survey *survey);
+static bool from_is_right(const struct survey *survey);
+static bool is_clean(const struct rewrite_header *header);
+static void make_edits(const struct survey *survey, struct rewrite_edits *edits);
+static char *make_from(const struct survey *survey);
+static char *make_reply_to(const struct survey *survey);
+static char *make_original(const struct survey *survey);
+static void append_mailbox(struct buffer *out, const struct mailbox *mailbox, size_t column);
+static bool append_name(struct buffer *out, const struct mailbox *mailbox, size_t column);
+static bool append_phrase(struct buffer *out, struct mailbox_text phrase, size_t column);
+static bool append_text(struct buffer *out, struct mailbox_text text, bool quotes, size_t column);
+static void append_quoted(struct buffer *out, const char *bytes, size_t length);
+static void append_angle(struct buffer *out, const char *address, size_t column);
+static void append_clean(struct buffer *out, const char *bytes, size_t length);
+static bool append_folded(struct buffer *out, const char *text, size_t length, size_t column,
+                          enum fold_rule rule);
+
+static bool is_space(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static bool is_control(char byte)
+{
+    return ((unsigned char)byte < ' ' && byte != '\t') || byte == 0x7f;
+}
+
+static bool is_named(const struct rewrite_header *header, const char *name)
+{
+    return strcasecmp(header->name, name) == 0;
+}
+
+/* same_address - equal but for ASCII case; Microsoft 365 does not tell local parts apart by case */
+static bool same_address(const char *one, const char *other)
+{
+    return strcasecmp(one, other) == 0;
+}
+
+/* The decision */
+
+enum rewrite_status rewrite_headers(const struct rewrite_header *headers, size_t count,
+                                    const struct rewrite_rules *rules, struct rewrite_edits *edits)
+{
+    struct survey survey = {
+        .headers = headers, .count = count, .rules = rules, .from_strict = true};
+    char upn[MAILBOX_ADDRESS_MAX + 1];
+
+    *edits = (struct rewrite_edits){0};
+    if (!rules->rewrite_from)
+        return REWRITE_OK;
+    if (!mailbox_address_parse(rules->upn, strlen(rules->upn), upn) || strcmp(rules->upn, upn) != 0)
+        return REWRITE_INVALID_UPN;
+    survey.from_list = memory_alloc(sizeof(*survey.from_list));
+    mailbox_list_init(survey.from_list);
+    survey_headers(&survey);
+    enum rewrite_status status = survey_from(&survey);
+    if (status == REWRITE_OK)
+        status = survey_senders(&survey);
+    if (status == REWRITE_OK)
+        make_edits(&survey, edits);
+    free(survey.from_list);
+    return status;
+}
+
+void rewrite_edits_free(struct rewrite_edits *edits)
+{
+    for (size_t i = 0; i < edits->count; i++)
+        free(edits->items[i].value);
+    free(edits->items);
+    *edits = (struct rewrite_edits){0};
+}
+
+static void survey_headers(struct survey *survey)
+{
+    for (size_t i = 0; i < survey->count; i++) {
+        const struct rewrite_header *header = &survey->headers[i];
+        if (is_named(header, "From")) {
+            if (survey->from_count++ == 0)
+                survey->from = header;
+        } else if (is_named(header, "Sender")) {
+            survey->sender_count++;
+        } else if (is_named(header, "Reply-To")) {
+            survey->reply_to = true;
+        } else if (is_named(header, "X-Original-From")) {
+            survey->original = true;
+        }
+    }
+}
+
+/* may_send_as - is it the UPN, or does the account hold Send As for it? */
+static enum rewrite_coverage may_send_as(const struct rewrite_rules *rules, const char *address)
+{
+    if (same_address(address, rules->upn))
+        return REWRITE_COVERED;
+    return rules->covered(rules->context, address, strlen(address));
+}
+
+static enum rewrite_status survey_from(struct survey *survey)
+{
+    struct mailbox_list *list = survey->from_list;
+
+    for (size_t i = 0; i < survey->count; i++) {
+        const struct rewrite_header *header = &survey->headers[i];
+        if (!is_named(header, "From"))
+            continue;
+        if (mailbox_list_parse(list, header->value, header->value_length)) {
+            survey->from_strict = survey->from_strict && is_clean(header);
+            continue;
+        }
+        survey->from_strict = false;
+        if (!mailbox_list_salvage(list, header->value, header->value_length) &&
+            survey->hint.length == 0)
+            survey->hint =
+                mailbox_name_hint(header->value, header->value_length, &survey->hint_is_text);
+    }
+    if (list->count == 0)
+        return REWRITE_OK;
+    enum rewrite_coverage coverage = may_send_as(survey->rules, list->items[0].address);
+    survey->keep = coverage == REWRITE_COVERED;
+    return coverage == REWRITE_COVERAGE_UNKNOWN ? REWRITE_LOOKUP_FAILED : REWRITE_OK;
+}
+
+/* sender_may_stay - is it one mailbox, well written, that the account may send as? */
+static enum rewrite_coverage sender_may_stay(const struct rewrite_header *header,
+                                             const struct rewrite_rules *rules,
+                                             struct mailbox_list *scratch)
+{
+    mailbox_list_init(scratch);
+    if (!is_clean(header) || !mailbox_list_parse(scratch, header->value, header->value_length) ||
+        scratch->total != 1 || !scratch->strict)
+        return REWRITE_NOT_COVERED;
+    return may_send_as(rules, scratch->items[0].address);
+}
+
+static enum rewrite_status survey_senders(struct survey *survey)
+{
+    if (survey->sender_count == 0)
+        return REWRITE_OK;
+    struct mailbox_list *scratch = memory_alloc(sizeof(*scratch));
+    enum rewrite_coverage coverage = REWRITE_NOT_COVERED;
+    int index = 0;
+
+    for (size_t i = 0; i < survey->count && index < REWRITE_SENDERS_MAX; i++) {
+        if (!is_named(&survey->headers[i], "Sender"))
+            continue;
+        index++;
+        coverage = sender_may_stay(&survey->headers[i], survey->rules, scratch);
+        if (coverage != REWRITE_NOT_COVERED)
+            break;
+    }
+    free(scratch);
+    if (coverage == REWRITE_COVERED)
+        survey->sender_kept = index;
+    return coverage == REWRITE_COVERAGE_UNKNOWN ? REWRITE_LOOKUP_FAILED : REWRITE_OK;
+}
+
+static bool from_is_right(const struct survey *survey)
+{
+    return survey->from_count == 1 && survey->from_strict && survey->from_list->strict &&
+           survey->from_list->total == 1 && survey->keep;
+}
+
+/* is_clean - no control characters but folds, no line that is too long or, behind a fold, blank */
+static bool is_clean(const struct rewrite_header *header)
+{
+    size_t column = strlen(header->name) + 2;
+    bool blank = false;
+
+    for (size_t i = 0; i < header->value_length; i++) {
+        const char byte = header->value[i];
+        if (byte == '\n') {
+            if (blank || i + 1 == header->value_length || !is_space(header->value[i + 1]))
+                return false;
+            column = 0;
+            blank = true;
+        } else if (is_control(byte) || ++column > REWRITE_LINE_MAX) {
+            return false;
+        } else if (!is_space(byte)) {
+            blank = false;
+        }
+    }
+    return !blank;
+}
+
+/* The edits */
+
+static void add_edit(struct rewrite_edits *edits, enum rewrite_action action, const char *name,
+                     int index, char *value)
+{
+    edits->items[edits->count++] = (struct rewrite_edit){action, name, index, value};
+}
+
+/* add_header - add one unless there is nothing to say */
+static void add_header(struct rewrite_edits *edits, const char *name, char *value)
+{
+    if (value != NULL)
+        add_edit(edits, REWRITE_ADD, name, 0, value);
+}
+
+static void change_from(const struct survey *survey, struct rewrite_edits *edits)
+{
+    char *value = make_from(survey);
+    const size_t length = strlen(value);
+
+    if (survey->from_count == 0)
+        add_header(edits, "From", value);
+    else if (length != survey->from->value_length ||
+             memcmp(value, survey->from->value, length) != 0)
+        add_edit(edits, REWRITE_CHANGE, "From", 1, value);
+    else
+        free(value);
+}
+
+static void make_edits(const struct survey *survey, struct rewrite_edits *edits)
+{
+    const bool right = from_is_right(survey);
+
+    /* at most: every From: and Sender:, and three additions */
+    edits->items = memory_zero((size_t)survey->from_count + (size_t)survey->sender_count + 3,
+                               sizeof(*edits->items));
+    if (!right && survey->from_count > 0)
+        change_from(survey, edits);
+    for (int i = survey->from_count; i > 1; i--)
+        add_edit(edits, REWRITE_DELETE, "From", i, NULL);
+    for (int i = survey->sender_count; i > 0; i--) {
+        if (i != survey->sender_kept)
+            add_edit(edits, REWRITE_DELETE, "Sender", i, NULL);
+    }
+    if (right)
+        return;
+    if (survey->from_count == 0)
+        change_from(survey, edits);
+    if (survey->rules->add_reply_to && !survey->reply_to)
+        add_header(edits, "Reply-To", make_reply_to(survey));
+    if (!survey->original)
+        add_header(edits, "X-Original-From", make_original(survey));
+}
+
+/* The values */
+
+/* column_of - where the next octet goes in a header whose name takes name_length octets */
+static size_t column_of(const struct buffer *out, size_t name_length)
+{
+    const char *fold = out->length == 0 ? NULL : memrchr(out->data, '\n', out->length);
+
+    if (fold == NULL)
+        return name_length + out->length;
+    return (size_t)(out->data + out->length - fold) - 1;
+}
+
+/* envelope_address - the envelope sender as an address; false if it is null or none */
+static bool envelope_address(const struct survey *survey, char address[MAILBOX_ADDRESS_MAX + 1])
+{
+    const char *sender = survey->rules->envelope_sender;
+    size_t length = strlen(sender);
+
+    if (length > 1 && sender[0] == '<' && sender[length - 1] == '>') {
+        sender++;
+        length -= 2;
+    }
+    return mailbox_address_parse(sender, length, address);
+}
+
+/* append_envelope_name - the envelope sender as a display name, unless it says no more than the UPN
+ */
+static bool append_envelope_name(struct buffer *out, const struct survey *survey, size_t column)
+{
+    const char *sender = survey->rules->envelope_sender;
+    char address[MAILBOX_ADDRESS_MAX + 1];
+
+    if (envelope_address(survey, address)) {
+        if (same_address(address, survey->rules->upn))
+            return false;
+        append_quoted(out, address, strlen(address));
+        return true;
+    }
+    const size_t length = strlen(sender);
+    return strcmp(sender, "<>") != 0 && length <= ODD_SENDER_MAX &&
+           append_text(out, (struct mailbox_text){sender, length}, true, column);
+}
+
+/* append_replacement_name - the display name where From: has no address at all */
+static bool append_replacement_name(struct buffer *out, const struct survey *survey, size_t column)
+{
+    if (survey->hint.length > 0 &&
+        (survey->hint_is_text ? append_text(out, survey->hint, false, column)
+                              : append_phrase(out, survey->hint, column)))
+        return true;
+    return append_envelope_name(out, survey, column);
+}
+
+static char *make_from(const struct survey *survey)
+{
+    const size_t column = strlen("From: ");
+    const struct mailbox *first = &survey->from_list->items[0];
+    struct buffer out = {0};
+
+    if (survey->keep) {
+        append_mailbox(&out, first, column);
+    } else if (survey->from_list->count > 0) {
+        if (!append_name(&out, first, column))
+            append_quoted(&out, first->address, strlen(first->address));
+        append_angle(&out, survey->rules->upn, column);
+    } else if (append_replacement_name(&out, survey, column)) {
+        append_angle(&out, survey->rules->upn, column);
+    } else {
+        buffer_append_string(&out, survey->rules->upn);
+    }
+    return buffer_take(&out);
+}
+
+/* is_repeated - is the address of a mailbox that of one before it? */
+static bool is_repeated(const struct mailbox_list *list, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (same_address(list->items[i].address, list->items[index].address))
+            return true;
+    }
+    return false;
+}
+
+/* make_reply_to - all that From: named, else the envelope sender; NULL if that is no news */
+static char *make_reply_to(const struct survey *survey)
+{
+    const struct mailbox_list *list = survey->from_list;
+    const size_t column = strlen("Reply-To: ");
+    struct buffer out = {0};
+    struct buffer item = {0};
+    char envelope[MAILBOX_ADDRESS_MAX + 1];
+    size_t added = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_repeated(list, i))
+            continue;
+        buffer_clear(&item);
+        append_mailbox(&item, &list->items[i], added == 0 ? column : 1);
+        if (out.length + item.length > REWRITE_REPLY_TO_MAX)
+            break;
+        size_t width = column_of(&out, column) + strlen(", ") + item.length;
+        if (added++ > 0)
+            buffer_append_string(&out, width < REWRITE_LINE_WIDTH ? ", " : ",\n ");
+        buffer_append(&out, item.data, item.length);
+    }
+    buffer_free(&item);
+    if (list->count == 0 && envelope_address(survey, envelope) &&
+        !same_address(envelope, survey->rules->upn))
+        buffer_append_string(&out, envelope);
+    if (out.length > 0 && !(survey->keep && added == 1))
+        return buffer_take(&out);
+    buffer_free(&out);
+    return NULL;
+}
+
+/* append_unfolded - append a raw value without folds, control characters and long runs of space */
+static void append_unfolded(struct buffer *out, const char *bytes, size_t length)
+{
+    size_t spaces = 0;
+
+    for (size_t i = 0; i < length && out->length <= REWRITE_ORIGINAL_MAX; i++) {
+        const bool broken = bytes[i] == '\r' || bytes[i] == '\n';
+        const size_t after = i + (bytes[i] == '\r' && i + 1 < length && bytes[i + 1] == '\n') + 1;
+        if (broken && after < length && is_space(bytes[after]))
+            continue;
+        const char byte = is_control(bytes[i]) ? ' ' : bytes[i];
+        spaces = is_space(byte) ? spaces + 1 : 0;
+        if (spaces <= SPACES_MAX)
+            buffer_append_char(out, byte);
+    }
+}
+
+/* character_start - the last place at or before this one that is not inside a UTF-8 character */
+static const char *character_start(const char *at, const char *start)
+{
+    const char *first = at;
+
+    for (int i = 0; i < 3 && first > start && ((unsigned char)*first & 0xc0) == 0x80; i++)
+        first--;
+    return ((unsigned char)*first & 0xc0) == 0x80 ? at : first;
+}
+
+static char *make_original(const struct survey *survey)
+{
+    struct buffer raw = {0};
+    struct buffer out = {0};
+
+    for (size_t i = 0; i < survey->count && raw.length <= REWRITE_ORIGINAL_MAX; i++) {
+        const struct rewrite_header *header = &survey->headers[i];
+        if (!is_named(header, "From"))
+            continue;
+        struct mailbox_text value = mailbox_trim(header->value, header->value_length);
+        if (value.length > 0 && raw.length > 0)
+            buffer_append_string(&raw, ", ");
+        append_unfolded(&raw, value.bytes, value.length);
+    }
+    struct mailbox_text text = mailbox_trim(raw.data, raw.length);
+    if (text.length > REWRITE_ORIGINAL_MAX) {
+        const char *cut = character_start(text.bytes + REWRITE_ORIGINAL_MAX, text.bytes);
+        raw.length = (size_t)(cut - raw.data);
+        buffer_append_string(&raw, " ...");
+        text = mailbox_trim(raw.data, raw.length);
+    }
+    if (text.length > 0)
+        append_folded(&out, text.bytes, text.length, strlen("X-Original-From: "), FOLD_TO_WIDTH);
+    buffer_free(&raw);
+    return out.length == 0 ? NULL : buffer_take(&out);
+}
+
+/* Mailboxes and names */
+
+/* append_mailbox - append a mailbox as it was written, or as close to it as is sound */
+static void append_mailbox(struct buffer *out, const struct mailbox *mailbox, size_t column)
+{
+    struct buffer clean = {0};
+    bool done = false;
+
+    if (mailbox->strict && mailbox->text.length <= REWRITE_NAME_MAX + MAILBOX_ADDRESS_MAX) {
+        append_clean(&clean, mailbox->text.bytes, mailbox->text.length);
+        done = append_folded(out, clean.data, clean.length, column, FOLD_WHERE_NEEDED);
+    }
+    buffer_free(&clean);
+    if (done)
+        return;
+    if (append_name(out, mailbox, column))
+        append_angle(out, mailbox->address, column);
+    else
+        buffer_append_string(out, mailbox->address);
+}
+
+/* append_name - append the display name, or what stands for it; false if there is none that fits */
+static bool append_name(struct buffer *out, const struct mailbox *mailbox, size_t column)
+{
+    if (mailbox->name.length > 0)
+        return mailbox->name_is_text ? append_text(out, mailbox->name, false, column)
+                                     : append_phrase(out, mailbox->name, column);
+    return append_text(out, mailbox->comment, true, column);
+}
+
+/* append_angle - append <address> behind a display name */
+static void append_angle(struct buffer *out, const char *address, size_t column)
+{
+    const bool fits =
+        column_of(out, column) + strlen(" <>") + strlen(address) <= REWRITE_LINE_WIDTH;
+
+    buffer_format(out, "%s<%s>", fits ? " " : "\n ", address);
+}
+
+static bool append_phrase(struct buffer *out, struct mailbox_text phrase, size_t column)
+{
+    struct buffer legal = {0};
+    struct buffer clean = {0};
+    bool done = false;
+
+    if (phrase.length <= REWRITE_NAME_MAX) {
+        mailbox_append_phrase(&legal, phrase);
+        append_clean(&clean, legal.data, legal.length);
+        done = append_folded(out, clean.data, clean.length, column, FOLD_WHERE_NEEDED);
+    }
+    buffer_free(&legal);
+    buffer_free(&clean);
+    return done;
+}
+
+/* append_plain - append text without its backslashes, folds and control characters; without its
+ * quotes, too, unless they are wanted */
+static void append_plain(struct buffer *out, struct mailbox_text text, bool quotes)
+{
+    struct buffer clean = {0};
+
+    append_clean(&clean, text.bytes, text.length);
+    for (size_t i = 0; i < clean.length; i++) {
+        const char byte = clean.data[i];
+        if (byte == '\\' && i + 1 < clean.length)
+            buffer_append_char(out, clean.data[++i]);
+        else if (byte != '\n' && (quotes || byte != '"'))
+            buffer_append_char(out, byte);
+    }
+    buffer_free(&clean);
+}
+
+/* append_words - quote what is not an encoded-word; those would not be decoded inside of quotes */
+static void append_words(struct buffer *out, const char *at, const char *end)
+{
+    const char *run = NULL;
+    const char *run_end = NULL;
+
+    while (at < end) {
+        const char *word = at;
+        while (at < end && !is_space(*at))
+            at++;
+        const size_t length = (size_t)(at - word);
+        const bool encoded = length > 0 && mailbox_encoded_word(word, length) == length;
+        if (encoded && run != NULL) {
+            append_quoted(out, run, (size_t)(run_end - run));
+            buffer_append_char(out, ' ');
+            run = NULL;
+        }
+        if (encoded) {
+            mailbox_append_encoded_word(out, word, length);
+        } else if (length > 0) {
+            run = run == NULL ? word : run;
+            run_end = at;
+        }
+        while (at < end && is_space(*at))
+            at++;
+        if (encoded && at < end)
+            buffer_append_char(out, ' ');
+    }
+    if (run != NULL)
+        append_quoted(out, run, (size_t)(run_end - run));
+}
+
+/* append_text - append any text as a phrase; false if there is nothing to see or it does not fit */
+static bool append_text(struct buffer *out, struct mailbox_text text, bool quotes, size_t column)
+{
+    struct buffer plain = {0};
+    struct buffer phrase = {0};
+    bool done = false;
+
+    if (text.length > 0 && text.length <= REWRITE_NAME_MAX) {
+        append_plain(&plain, text, quotes);
+        struct mailbox_text trimmed = mailbox_trim(plain.data, plain.length);
+        append_words(&phrase, trimmed.bytes, trimmed.bytes + trimmed.length);
+        done = phrase.length > 0 &&
+               append_folded(out, phrase.data, phrase.length, column, FOLD_WHERE_NEEDED);
+    }
+    buffer_free(&plain);
+    buffer_free(&phrase);
+    return done;
+}
+
+/* append_quoted - append a quoted string (RFC 5322, 3.2.4) */
+static void append_quoted(struct buffer *out, const char *bytes, size_t length)
+{
+    buffer_append_char(out, '"');
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] == '"' || bytes[i] == '\\')
+            buffer_append_char(out, '\\');
+        buffer_append_char(out, bytes[i]);
+    }
+    buffer_append_char(out, '"');
+}
+
+/* Octets and lines */
+
+/* is_fold - does the LF at this place fold the line, with something to see on the next one? */
+static bool is_fold(const char *bytes, size_t length, size_t at)
+{
+    size_t next = at + 1;
+
+    if (next == length || !is_space(bytes[next]))
+        return false;
+    while (next < length && is_space(bytes[next]))
+        next++;
+    return next < length && bytes[next] != '\r' && bytes[next] != '\n';
+}
+
+/* append_clean - append text with folds; of other line breaks and control characters spaces remain,
+ * or nothing where there is white space anyway */
+static void append_clean(struct buffer *out, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        const char next = i + 1 < length ? bytes[i + 1] : '\0';
+        if (!is_control(bytes[i]) || (bytes[i] == '\n' && is_fold(bytes, length, i)))
+            buffer_append_char(out, bytes[i]);
+        else if (!(bytes[i] == '\n' && is_space(next)) && !(bytes[i] == '\r' && next == '\n'))
+            buffer_append_char(out, ' ');
+    }
+}
+
+/* find_fold - where to break a line: before white space, at the width if that can be, else as soon
+ * after it as possible; stop if nowhere. What is left behind is never blank, and a backslash
+ * stays with what it quotes. */
+static const char *find_fold(const char *line, const char *stop, size_t column)
+{
+    const char *best = NULL;
+    const char *at = line;
+
+    while (at < stop && is_space(*at))
+        at++;
+    for (; at < stop && column + (size_t)(at - line) <= STRUCTURED_LINE_MAX; at++) {
+        if (best != NULL && column + (size_t)(at - line) > REWRITE_LINE_WIDTH)
+            break;
+        if (is_space(*at) && at + 1 < stop && !is_space(at[1]) && at[-1] != '\\')
+            best = at;
+    }
+    return best == NULL ? stop : best;
+}
+
+/* append_line - append one line, folded if the rule says so */
+static bool append_line(struct buffer *out, const char *line, const char *stop, size_t column,
+                        enum fold_rule rule)
+{
+    const size_t line_max = rule == FOLD_TO_WIDTH ? REWRITE_LINE_WIDTH : STRUCTURED_LINE_MAX;
+    size_t width = column + (size_t)(stop - line) <= line_max ? line_max : REWRITE_LINE_WIDTH;
+
+    while (column + (size_t)(stop - line) > width) {
+        const char *fold = find_fold(line, stop, column);
+        const bool too_long = column + (size_t)(fold - line) > STRUCTURED_LINE_MAX;
+        if (too_long && rule == FOLD_WHERE_NEEDED)
+            return false;
+        if (too_long)
+            fold = character_start(line + STRUCTURED_LINE_MAX - column, line + 1);
+        buffer_append(out, line, (size_t)(fold - line));
+        if (fold == stop)
+            return true;
+        buffer_append_string(out, too_long ? "\n " : "\n");
+        column = too_long ? 1 : 0;
+        line = fold;
+    }
+    buffer_append(out, line, (size_t)(stop - line));
+    return true;
+}
+
+/* append_folded - append text whose first line starts at a column; false leaves out as it was */
+static bool append_folded(struct buffer *out, const char *text, size_t length, size_t column,
+                          enum fold_rule rule)
+{
+    const size_t before = out->length;
+    const char *end = text + length;
+
+    while (text < end) {
+        const char *stop = memchr(text, '\n', (size_t)(end - text));
+        if (stop == NULL)
+            stop = end;
+        if (!append_line(out, text, stop, column, rule)) {
+            out->length = before;
+            return false;
+        }
+        if (stop < end)
+            buffer_append_char(out, '\n');
+        text = stop == end ? end : stop + 1;
+        column = 0;
+    }
+    return true;
+}
