@@ -219,8 +219,12 @@ static bool parse_all(char *const values[], struct settings *settings, struct er
 static bool read_delivery_limit(const struct source *source, const char *default_transport,
                                 struct settings *settings, struct error *error)
 {
-    char *expression = memory_format("${%.*s_destination_recipient_limit}",
-                                     (int)strcspn(default_transport, ":"), default_transport);
+    int length = (int)strcspn(default_transport, ":");
+    /* postconf knows the name only if master.cf has the transport. */
+    char *expression = memory_format("${%.*s_destination_recipient_limit?"
+                                     "{${%.*s_destination_recipient_limit}}:"
+                                     "{$default_destination_recipient_limit}}",
+                                     length, default_transport, length, default_transport);
     const char *const expressions[] = {expression};
     char *value = NULL;
     bool fine = expand(source, expressions, 1, &value, error);
