@@ -58,8 +58,7 @@ static void add_override(struct service *service, const char *assignment)
     service->overrides[count + 1] = NULL;
 }
 
-static void read_options(struct service *service, int argc, char *argv[], bool *to_stderr,
-                         bool *verbose)
+static void read_options(struct service *service, int argc, char *argv[], bool *verbose)
 {
     static const struct option long_options[] = {
         {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
@@ -73,13 +72,13 @@ static void read_options(struct service *service, int argc, char *argv[], bool *
             add_override(service, optarg);
             break;
         case 'e':
-            *to_stderr = true;
+            service->to_stderr = true;
             break;
         case 'v':
             *verbose = true;
             break;
         case 't':
-            service->test = true;
+            service->test = service->to_stderr = true;
             break;
         case 'V':
             printf("%s %s\n", service->program, POST365_VERSION);
@@ -112,11 +111,11 @@ static void occupy_standard_descriptors(void)
 
 void service_start(struct service *service, int argc, char *argv[])
 {
-    bool to_stderr = false, verbose = false;
+    bool verbose = false;
     struct error error;
     occupy_standard_descriptors();
-    read_options(service, argc, argv, &to_stderr, &verbose);
-    log_open(service->name, to_stderr || service->test, verbose);
+    read_options(service, argc, argv, &verbose);
+    log_open(service->name, service->to_stderr, verbose);
     /* Log lines and messages to clients give local times. */
     tzset();
     signal(SIGPIPE, SIG_IGN);
@@ -199,6 +198,8 @@ void service_end_test(const struct service *service)
 
 void service_refuse(const struct service *service, const struct error *error)
 {
-    (void)service;
+    /* Somebody who starts the daemon by hand does not look into mail.log first. */
+    if (!service->to_stderr)
+        fprintf(stderr, "%s: fatal: %s\n", service->program, error->text);
     log_fatal(EX_CONFIG, "%s", error->text);
 }

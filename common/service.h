@@ -19,6 +19,7 @@ struct service {
     const char *program;       /* "post365-policyd" */
     const char *summary;       /* one sentence for --help */
     bool test;                 /* -t */
+    bool to_stderr;            /* -e or -t */
     char *config_directory;    /* -c, or NULL */
     const char **overrides;    /* -o, NULL-terminated */
     struct settings *settings; /* in force; replaced by the daemon at a reload */
@@ -52,8 +53,7 @@ void service_stopping(const struct service *service);
 /* -t: prints the effective settings to stdout and ends the program with status 0. */
 __attribute__((noreturn)) void service_end_test(const struct service *service);
 
-/* Logs `fatal: <reason>` and ends the program with EX_CONFIG. With -t the reason goes to stderr,
- * too. */
+/* Logs `fatal: <reason>`, says it on stderr as well, and ends the program with EX_CONFIG. */
 __attribute__((noreturn)) void service_refuse(const struct service *service,
                                               const struct error *error);
 

@@ -5,6 +5,7 @@
  */
 #include "common/socket.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -131,7 +132,7 @@ static bool check_directory(const char *directory, const struct owners *owners, 
                          strerror(errno), settings->user, directory);
     if (!S_ISDIR(status.st_mode))
         return error_set(error, "%s is not a directory; remove it", directory);
-    if (status.st_uid != owners->user && (status.st_uid != 0 || !owners->root))
+    if (status.st_uid != owners->user)
         return error_set(
             error,
             "directory %s belongs to user id %u, where %s (%u) must own it; run: chown %s %s",
@@ -200,7 +201,23 @@ static bool check_unix(const char *path, bool only_check, struct error *error)
                      path, strerror(reason));
 }
 
-static int open_inet(const struct socket_place *place, struct error *error)
+/* Whether this program runs already: then a port in use is no surprise to -t. */
+static bool runs_elsewhere(void)
+{
+    DIR *processes = opendir("/proc");
+    bool found = false;
+    char name[32];
+    for (struct dirent *entry;
+         !found && processes != NULL && (entry = readdir(processes)) != NULL;) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        found = pid > 0 && pid != getpid() && is_this_program(pid, name, sizeof(name));
+    }
+    if (processes != NULL)
+        closedir(processes);
+    return found;
+}
+
+static int open_inet(const struct socket_place *place, int *reason, struct error *error)
 {
     struct addrinfo *found = NULL, hints = {.ai_family = AF_UNSPEC,
                                             .ai_socktype = SOCK_STREAM,
@@ -218,8 +235,9 @@ static int open_inet(const struct socket_place *place, struct error *error)
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
         bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
         listen(descriptor, BACKLOG) != 0) {
-        error_set(error, "%s port %s: %s%s", place->host, place->port, strerror(errno),
-                  errno == EADDRINUSE ? "; stop who listens there, or choose another port" : "");
+        *reason = errno;
+        error_set(error, "%s port %s: %s%s", place->host, place->port, strerror(*reason),
+                  *reason == EADDRINUSE ? "; stop who listens there, or choose another port" : "");
         if (descriptor >= 0)
             close(descriptor);
         descriptor = -1;
@@ -234,10 +252,11 @@ static bool prepare(const char *value, const struct settings *settings, bool onl
     if (!socket_parse(value, settings->queue_directory, place, error))
         return false;
     if (place->family == SOCKET_INET) {
-        int descriptor = open_inet(place, error);
+        int reason = 0;
+        int descriptor = open_inet(place, &reason, error);
         if (descriptor >= 0)
             close(descriptor);
-        return descriptor >= 0;
+        return descriptor >= 0 || (only_check && reason == EADDRINUSE && runs_elsewhere());
     }
     struct owners owners;
     char directory[sizeof(place->path)];
@@ -256,32 +275,43 @@ bool socket_prepare(const char *parameter, const char *value, const struct setti
 
 /* --- listening --- */
 
-bool socket_share(const struct socket_place *place, const struct settings *settings,
-                  struct error *error)
+bool socket_owner_begin(const struct settings *settings, struct socket_owner *saved,
+                        struct error *error)
 {
     struct owners owners;
-    if (place->family == SOCKET_INET)
-        return true;
     if (!find_owners(settings, &owners, error))
         return false;
-    if ((owners.root && chown(place->path, owners.user, owners.postfix_group) != 0) ||
-        chmod(place->path, SOCKET_MODE) != 0)
-        return error_set(error, "socket %s: %s", place->path, strerror(errno));
+    *saved = (struct socket_owner){geteuid(), getegid(), umask(0777 & ~SOCKET_MODE)};
+    if (owners.root && (setegid(owners.postfix_group) != 0 || seteuid(owners.user) != 0)) {
+        error_set(error, "cannot act as %s: %s", settings->user, strerror(errno));
+        socket_owner_end(saved);
+        return false;
+    }
     return true;
 }
 
-static int open_unix(const struct socket_place *place, struct error *error)
+void socket_owner_end(const struct socket_owner *saved)
 {
+    umask(saved->mask);
+    /* The way back to the ids that the program came with is always open. */
+    if (seteuid(saved->user) != 0 || setegid(saved->group) != 0)
+        abort();
+}
+
+static int open_unix(const struct socket_place *place, const struct settings *settings,
+                     struct error *error)
+{
+    struct socket_owner saved;
+    if (!socket_owner_begin(settings, &saved, error))
+        return -1;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, place->path, sizeof(address.sun_path));
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* Nobody may connect before socket_share() has said who. */
-    mode_t mask = umask(0177);
     bool bound = descriptor >= 0 &&
                  bind(descriptor, (struct sockaddr *)&address, sizeof(address)) == 0 &&
                  listen(descriptor, BACKLOG) == 0;
     int reason = errno;
-    umask(mask);
+    socket_owner_end(&saved);
     if (bound)
         return descriptor;
     error_set(error, "socket %s: %s", place->path, strerror(reason));
@@ -293,22 +323,17 @@ static int open_unix(const struct socket_place *place, struct error *error)
 int socket_listen(const char *parameter, const char *value, const struct settings *settings,
                   struct socket_place *place, struct error *error)
 {
-    int descriptor = -1;
+    int descriptor = -1, reason = 0;
     if (!socket_parse(value, settings->queue_directory, place, error)) {
         error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
         return -1;
     }
-    if (place->family == SOCKET_INET) {
-        descriptor = open_inet(place, error);
-    } else {
-        if (!socket_prepare(parameter, value, settings, false, place, error))
-            return -1;
-        descriptor = open_unix(place, error);
-        if (descriptor >= 0 && !socket_share(place, settings, error)) {
-            close(descriptor);
-            descriptor = -1;
-        }
-    }
+    if (place->family == SOCKET_INET)
+        descriptor = open_inet(place, &reason, error);
+    else if (!socket_prepare(parameter, value, settings, false, place, error))
+        return -1;
+    else
+        descriptor = open_unix(place, settings, error);
     if (descriptor < 0)
         error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
     return descriptor;

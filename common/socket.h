@@ -12,6 +12,7 @@
 #include "common/settings.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 enum socket_family { SOCKET_UNIX, SOCKET_INET };
@@ -39,12 +40,22 @@ bool socket_parse(const char *value, const char *queue_directory, struct socket_
 bool socket_prepare(const char *parameter, const char *value, const struct settings *settings,
                     bool only_check, struct socket_place *place, struct error *error);
 
-/* Gives a socket that was bound its owner, group and mode. Nothing to do for SOCKET_INET. */
-bool socket_share(const struct socket_place *place, const struct settings *settings,
-                  struct error *error);
+/*
+ * A socket is bound as post365_user with Postfix's group and mode 0660 from its first moment:
+ * nothing is given away afterwards by a path that somebody could have exchanged. Between begin and
+ * end the program, if root, has these effective ids and this umask. Call while there is one thread.
+ */
+struct socket_owner {
+    uid_t user;
+    gid_t group;
+    mode_t mask;
+};
+bool socket_owner_begin(const struct settings *settings, struct socket_owner *saved,
+                        struct error *error);
+void socket_owner_end(const struct socket_owner *saved);
 
-/* socket_prepare(), then bind, listen, share. Returns a non-blocking close-on-exec descriptor, or
- * -1 with the reason. */
+/* socket_prepare(), then bind and listen as the owner. Returns a non-blocking close-on-exec
+ * descriptor, or -1 with the reason. */
 int socket_listen(const char *parameter, const char *value, const struct settings *settings,
                   struct socket_place *place, struct error *error);
 

@@ -33,7 +33,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 /* libmilter's own limit on a silent MTA is two hours; Postfix's milter_content_timeout is 300 s. */
@@ -96,17 +95,18 @@ static bool open_socket(const struct settings *settings, struct socket_place *pl
     if (!socket_prepare("post365_milter_socket", settings->milter_socket, settings, false, place,
                         error))
         return false;
+    struct socket_owner saved;
+    if (!socket_owner_begin(settings, &saved, error))
+        return false;
     char *name = connection_name(place);
-    /* Nobody may connect before socket_share() has said who. */
-    mode_t mask = umask(0177);
     bool opened = smfi_setconn(name) == MI_SUCCESS && session_register() &&
                   smfi_opensocket(false) == MI_SUCCESS;
-    umask(mask);
+    socket_owner_end(&saved);
     if (!opened)
         error_set(error, "%s/main.cf: post365_milter_socket = %s: libmilter cannot listen there",
                   settings->config_directory, settings->milter_socket);
     free(name);
-    return opened && socket_share(place, settings, error);
+    return opened;
 }
 
 static void end_test(struct service *service)
