@@ -183,6 +183,8 @@ static void a_directory_of_somebody_else_is_refused(void **state)
     expect_refusal("unix:foreign/x", false, "belongs to user id 12345", "chown daemon");
     expect_refusal("unix:foreign/x", true, "belongs to user id 12345", "chown daemon");
     assert_int_equal(chown(path, 0, 0), 0);
+    expect_refusal("unix:foreign/x", true, "belongs to user id 0", "chown daemon");
+    assert_int_equal(chown(path, getpwnam("daemon")->pw_uid, 0), 0);
     assert_int_equal(chmod(path, 0777), 0);
     expect_refusal("unix:foreign/x", true, "others may write", "chmod 755");
 }
