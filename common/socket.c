@@ -178,7 +178,7 @@ static bool check_unix(const char *path, bool only_check, struct error *error)
                          path);
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     bool connected = connect(descriptor, (struct sockaddr *)&address, sizeof(address)) == 0;
     int reason = errno;
     struct ucred peer = {.pid = 0};

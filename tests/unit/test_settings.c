@@ -77,7 +77,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(settings->quota.recipients_per_message, 500);
     assert_int_equal(settings->quota_guard, 1000000);
     assert_int_equal(settings->meter, METER_DELIVERY);
-    assert_string_equal(settings->ledger, "/var/lib/postfix/post365");
+    assert_string_equal(settings->ledger, "/var/lib/post365");
     assert_true(settings->ledger_sync);
     assert_string_equal(settings->milter_socket, "unix:post365/milter");
     assert_string_equal(settings->relayhost, "[smtp.office365.com]:587");
