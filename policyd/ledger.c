@@ -1,0 +1,763 @@
+/* ledger.c - may this account send this much now, and if not, when?
+ *
+ * Accounts are found by name in a hash table; each has its history (history.c). Reservations are
+ * found by number in another. A batch is the list of accounts and reservations that were touched
+ * since the last commit: enough to write them to the store in one go, and enough to take it all
+ * back if the store refuses.
+ *
+ * Sequence numbers of events and numbers of reservations come from one counter. It starts at the
+ * time in microseconds, so that a number is not given twice even over restarts, and whoever still
+ * holds an old one cannot settle somebody else's reservation with it.
+ */
+#include "policyd/ledger.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "policyd/history.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How much background work is done at a time, so that nobody waits for it. */
+#define TIDY_EVENTS  1000
+#define TIDY_BUCKETS 256
+
+struct account {
+    struct account *next; /* in its bucket */
+    uint64_t hash;
+    uint32_t number;
+    int64_t retention; /* the longest period that was ever asked for */
+    struct history history;
+    uint32_t reserved[HISTORY_MEASURES]; /* by open reservations */
+    uint64_t last_sequence;              /* of its latest event in the store */
+    uint64_t batch_sequence;             /* of its event in this batch, 0: none */
+    bool touched;                        /* is in the batch */
+    bool stored;                         /* its record in the store is up to date */
+    char name[];
+};
+
+enum reservation_state {
+    RESERVATION_NEW,     /* of this batch */
+    RESERVATION_WRITTEN, /* in the store */
+};
+
+struct reservation {
+    struct reservation *next; /* in its bucket */
+    uint64_t id;
+    struct account *account;
+    uint32_t amount[HISTORY_MEASURES];
+    enum reservation_state state;
+    bool ended; /* settled or released in this batch */
+};
+
+struct batch {
+    bool open;
+    int64_t now;
+    struct account **accounts;
+    size_t account_count, account_room;
+    struct reservation **reservations;
+    size_t reservation_count, reservation_room;
+    struct store_change *changes;
+    size_t change_count, change_room;
+};
+
+struct ledger {
+    struct clock *clock;
+    struct store *store;
+    struct ledger_rules rules;
+    int64_t retention; /* of the account that needs the longest */
+    uint64_t next_sequence;
+    uint32_t next_number;
+    struct account **accounts;
+    size_t account_buckets, account_count;
+    struct reservation **reservations;
+    size_t reservation_buckets, reservation_count;
+    size_t tidy_bucket;
+    struct batch batch;
+};
+
+static int64_t batch_now(struct ledger *ledger);
+static struct account *find_account(struct ledger *ledger, const char *name);
+static struct account *add_account(struct ledger *ledger, const char *name);
+static void need_retention(struct ledger *ledger, struct account *account, int64_t retention);
+static void judge(struct ledger *ledger, struct account *account,
+                  const struct ledger_request *request, struct ledger_answer *answer);
+static void count_event(struct ledger *ledger, struct account *account, uint32_t recipients,
+                        uint32_t messages);
+static struct reservation *find_reservation(struct ledger *ledger, uint64_t id);
+static struct reservation *add_reservation(struct ledger *ledger, struct account *account,
+                                           uint32_t recipients, uint32_t messages);
+static bool end_reservation(struct ledger *ledger, uint64_t id, struct reservation **ended);
+
+/* Makes room for one more element in an array that grows. */
+#define MAKE_ROOM(array, count, room)                                                              \
+    do {                                                                                           \
+        if ((count) == (room)) {                                                                   \
+            (room) = (room) > 0 ? (room)*2 : 16;                                                   \
+            (array) = memory_grow((array), (room) * sizeof(*(array)));                             \
+        }                                                                                          \
+    } while (0)
+
+/* --- deciding ---------------------------------------------------------------- */
+
+void ledger_ask(struct ledger *ledger, const struct ledger_request *request,
+                struct ledger_answer *answer)
+{
+    judge(ledger, find_account(ledger, request->account), request, answer);
+}
+
+static int64_t longest_period(const struct quota *quota)
+{
+    int64_t recipients = quota->recipients.limit != QUOTA_UNLIMITED ? quota->recipients.period : 0;
+    int64_t messages = quota->messages.limit != QUOTA_UNLIMITED ? quota->messages.period : 0;
+    return recipients > messages ? recipients : messages;
+}
+
+void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
+                    struct ledger_answer *answer)
+{
+    struct account *account = find_account(ledger, request->account);
+    judge(ledger, account, request, answer);
+    if (answer->verdict != LEDGER_GRANTED)
+        return;
+    if (account == NULL)
+        account = add_account(ledger, request->account);
+    need_retention(ledger, account, longest_period(request->quota));
+    answer->id = add_reservation(ledger, account, request->recipients, request->messages)->id;
+}
+
+bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients)
+{
+    struct reservation *reservation;
+    if (!end_reservation(ledger, id, &reservation))
+        return false;
+    uint32_t reserved = reservation->amount[HISTORY_RECIPIENTS];
+    if (recipients > 0)
+        count_event(ledger, reservation->account, recipients < reserved ? recipients : reserved,
+                    reservation->amount[HISTORY_MESSAGES]);
+    return true;
+}
+
+bool ledger_release(struct ledger *ledger, uint64_t id)
+{
+    struct reservation *reservation;
+    return end_reservation(ledger, id, &reservation);
+}
+
+/* One window's opinion. */
+struct opinion {
+    enum ledger_verdict verdict;
+    int64_t earliest;
+    uint32_t used;
+};
+
+static struct opinion judge_window(const struct ledger *ledger, struct account *account,
+                                   enum history_measure measure, const struct quota_rate *rate,
+                                   uint32_t wanted, int64_t now)
+{
+    bool unlimited = rate->limit == QUOTA_UNLIMITED;
+    uint32_t limit = rate->limit < LEDGER_LIMIT_MAX ? rate->limit : LEDGER_LIMIT_MAX;
+    int64_t period = rate->period;
+    if (unlimited && account != NULL)
+        period = account->retention;
+    int64_t span = period + ledger->rules.guard;
+    struct opinion opinion = {.verdict = LEDGER_GRANTED, .earliest = now};
+    if (account != NULL && span > 0)
+        opinion.used =
+            history_used(&account->history, measure, span, now) + account->reserved[measure];
+    if (wanted > limit) {
+        opinion.verdict = LEDGER_NEVER;
+    } else if (wanted > 0 && account != NULL && opinion.used > limit - wanted) {
+        opinion.verdict = LEDGER_LATER;
+        opinion.earliest = history_when_left(&account->history, measure, span, now,
+                                             opinion.used - (limit - wanted));
+        if (opinion.earliest == INT64_MAX)
+            opinion.earliest = now + span;
+    }
+    return opinion;
+}
+
+static void judge(struct ledger *ledger, struct account *account,
+                  const struct ledger_request *request, struct ledger_answer *answer)
+{
+    const struct quota_rate *rates[] = {&request->quota->recipients, &request->quota->messages};
+    const uint32_t wanted[] = {request->recipients, request->messages};
+    int64_t now = batch_now(ledger);
+    *answer = (struct ledger_answer){.verdict = LEDGER_GRANTED, .now = now, .earliest = now};
+    if (account != NULL) {
+        history_clamp(&account->history, now);
+        history_prune(&account->history, account->retention + ledger->rules.guard, now);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct opinion opinion =
+            judge_window(ledger, account, (enum history_measure)i, rates[i], wanted[i], now);
+        bool longer = opinion.verdict > answer->verdict ||
+                      (opinion.verdict == LEDGER_LATER && answer->verdict == LEDGER_LATER &&
+                       opinion.earliest > answer->earliest);
+        if (!longer)
+            continue;
+        answer->verdict = opinion.verdict;
+        answer->earliest = opinion.earliest;
+        answer->measure = (enum ledger_measure)i;
+        answer->used = opinion.used;
+        answer->rate = *rates[i];
+        if (answer->rate.limit > LEDGER_LIMIT_MAX)
+            answer->rate.limit = LEDGER_LIMIT_MAX;
+    }
+}
+
+/* --- accounts ---------------------------------------------------------------- */
+
+/* FNV-1a. The names are those of mailboxes that the configuration knows, not a stranger's choice.
+ */
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
+    return hash ^ (hash >> 32);
+}
+
+static struct account *find_account(struct ledger *ledger, const char *name)
+{
+    uint64_t hash = hash_name(name);
+    struct account *account = ledger->accounts[hash & (ledger->account_buckets - 1)];
+    while (account != NULL && (account->hash != hash || strcmp(account->name, name) != 0))
+        account = account->next;
+    return account;
+}
+
+static void link_account(struct account **buckets, size_t count, struct account *account)
+{
+    struct account **bucket = &buckets[account->hash & (count - 1)];
+    account->next = *bucket;
+    *bucket = account;
+}
+
+static void grow_accounts(struct ledger *ledger)
+{
+    size_t count = ledger->account_buckets * 2;
+    struct account **buckets = memory_zero(count, sizeof(struct account *));
+    for (size_t i = 0; i < ledger->account_buckets; i++) {
+        struct account *next;
+        for (struct account *account = ledger->accounts[i]; account != NULL; account = next) {
+            next = account->next;
+            link_account(buckets, count, account);
+        }
+    }
+    free(ledger->accounts);
+    ledger->accounts = buckets;
+    ledger->account_buckets = count;
+}
+
+static struct account *insert_account(struct ledger *ledger, const char *name, uint32_t number,
+                                      int64_t retention)
+{
+    if (ledger->account_count >= ledger->account_buckets)
+        grow_accounts(ledger);
+    size_t length = strlen(name);
+    struct account *account = memory_zero(1, sizeof(*account) + length + 1);
+    memcpy(account->name, name, length + 1);
+    account->hash = hash_name(name);
+    account->number = number;
+    account->retention = retention;
+    link_account(ledger->accounts, ledger->account_buckets, account);
+    ledger->account_count++;
+    return account;
+}
+
+static struct account *add_account(struct ledger *ledger, const char *name)
+{
+    struct account *account =
+        insert_account(ledger, name, ledger->next_number++, ledger->rules.retention);
+    need_retention(ledger, account, ledger->rules.retention);
+    return account;
+}
+
+/* Makes the account part of the batch, so that what changed of it is written. */
+static void touch_account(struct ledger *ledger, struct account *account)
+{
+    struct batch *batch = &ledger->batch;
+    if (account->touched)
+        return;
+    account->touched = true;
+    MAKE_ROOM(batch->accounts, batch->account_count, batch->account_room);
+    batch->accounts[batch->account_count++] = account;
+}
+
+static void need_retention(struct ledger *ledger, struct account *account, int64_t retention)
+{
+    if (retention > account->retention) {
+        account->retention = retention;
+        account->stored = false;
+    }
+    if (account->retention > ledger->retention)
+        ledger->retention = account->retention;
+    if (!account->stored)
+        touch_account(ledger, account);
+}
+
+/* Counts what was sent, in the account's one event of this batch. */
+static void count_event(struct ledger *ledger, struct account *account, uint32_t recipients,
+                        uint32_t messages)
+{
+    if (account->batch_sequence != 0) {
+        history_add_to_last(&account->history, recipients, messages);
+        return;
+    }
+    touch_account(ledger, account);
+    account->batch_sequence = ledger->next_sequence++;
+    history_add(&account->history, batch_now(ledger), recipients, messages);
+}
+
+/* --- reservations ------------------------------------------------------------ */
+
+static struct reservation **reservation_bucket(struct ledger *ledger, uint64_t id)
+{
+    return &ledger->reservations[id & (ledger->reservation_buckets - 1)];
+}
+
+static struct reservation *find_reservation(struct ledger *ledger, uint64_t id)
+{
+    struct reservation *reservation = *reservation_bucket(ledger, id);
+    while (reservation != NULL && reservation->id != id)
+        reservation = reservation->next;
+    return reservation;
+}
+
+static void grow_reservations(struct ledger *ledger)
+{
+    size_t count = ledger->reservation_buckets;
+    struct reservation **old = ledger->reservations;
+    ledger->reservations = memory_zero(count * 2, sizeof(struct reservation *));
+    ledger->reservation_buckets = count * 2;
+    for (size_t i = 0; i < count; i++) {
+        struct reservation *next;
+        for (struct reservation *one = old[i]; one != NULL; one = next) {
+            next = one->next;
+            one->next = *reservation_bucket(ledger, one->id);
+            *reservation_bucket(ledger, one->id) = one;
+        }
+    }
+    free(old);
+}
+
+/* The account holds what is reserved, or (with -1 as sign) does so no longer. */
+static void hold(const struct reservation *reservation, int sign)
+{
+    for (size_t i = 0; i < HISTORY_MEASURES; i++) {
+        if (sign > 0)
+            reservation->account->reserved[i] += reservation->amount[i];
+        else
+            reservation->account->reserved[i] -= reservation->amount[i];
+    }
+}
+
+static void remember_reservation(struct batch *batch, struct reservation *reservation)
+{
+    MAKE_ROOM(batch->reservations, batch->reservation_count, batch->reservation_room);
+    batch->reservations[batch->reservation_count++] = reservation;
+}
+
+static struct reservation *add_reservation(struct ledger *ledger, struct account *account,
+                                           uint32_t recipients, uint32_t messages)
+{
+    if (ledger->reservation_count >= ledger->reservation_buckets)
+        grow_reservations(ledger);
+    struct reservation *reservation = memory_alloc(sizeof(*reservation));
+    *reservation = (struct reservation){
+        .id = ledger->next_sequence++, .account = account, .amount = {recipients, messages}};
+    struct reservation **bucket = reservation_bucket(ledger, reservation->id);
+    reservation->next = *bucket;
+    *bucket = reservation;
+    ledger->reservation_count++;
+    hold(reservation, +1);
+    remember_reservation(&ledger->batch, reservation);
+    return reservation;
+}
+
+/* Takes an open reservation out of the account. It stays known until the batch ends. */
+static bool end_reservation(struct ledger *ledger, uint64_t id, struct reservation **ended)
+{
+    struct reservation *reservation = find_reservation(ledger, id);
+    if (reservation == NULL || reservation->ended)
+        return false;
+    batch_now(ledger);
+    reservation->ended = true;
+    hold(reservation, -1);
+    if (reservation->state == RESERVATION_WRITTEN)
+        remember_reservation(&ledger->batch, reservation);
+    *ended = reservation;
+    return true;
+}
+
+static void remove_reservation(struct ledger *ledger, struct reservation *reservation)
+{
+    struct reservation **link = reservation_bucket(ledger, reservation->id);
+    while (*link != reservation)
+        link = &(*link)->next;
+    *link = reservation->next;
+    ledger->reservation_count--;
+    free(reservation);
+}
+
+/* --- batches ----------------------------------------------------------------- */
+
+/* The time of the batch, which begins with the first question. */
+static int64_t batch_now(struct ledger *ledger)
+{
+    if (!ledger->batch.open) {
+        ledger->batch.open = true;
+        ledger->batch.now = clock_now(ledger->clock);
+    }
+    return ledger->batch.now;
+}
+
+static struct store_change *add_change(struct batch *batch, enum store_change_kind kind)
+{
+    MAKE_ROOM(batch->changes, batch->change_count, batch->change_room);
+    struct store_change *change = &batch->changes[batch->change_count++];
+    *change = (struct store_change){.kind = kind};
+    return change;
+}
+
+static struct store_account record_of(const struct account *account)
+{
+    return (struct store_account){
+        .number = account->number, .retention = account->retention, .name = account->name};
+}
+
+static void change_account(struct batch *batch, const struct account *account)
+{
+    if (!account->stored)
+        add_change(batch, STORE_PUT_ACCOUNT)->account = record_of(account);
+    if (account->batch_sequence == 0)
+        return;
+    const struct history *history = &account->history;
+    const struct history_event *last = &history->events[(history->end - 1) % history->capacity];
+    const uint32_t *before = history->dropped;
+    if (history->end - history->first > 1)
+        before = history->events[(history->end - 2) % history->capacity].total;
+    add_change(batch, STORE_PUT_EVENT)->event =
+        (struct store_event){.sequence = account->batch_sequence,
+                             .account = account->number,
+                             .time = last->time,
+                             .recipients = last->total[0] - before[0],
+                             .messages = last->total[1] - before[1]};
+}
+
+static void change_reservation(struct batch *batch, const struct reservation *reservation)
+{
+    if (reservation->state == RESERVATION_NEW && !reservation->ended)
+        add_change(batch, STORE_PUT_EVENT)->event =
+            (struct store_event){.sequence = reservation->id,
+                                 .account = reservation->account->number,
+                                 .time = batch->now,
+                                 .recipients = reservation->amount[HISTORY_RECIPIENTS],
+                                 .messages = reservation->amount[HISTORY_MESSAGES],
+                                 .reserved = true};
+    else if (reservation->state == RESERVATION_WRITTEN)
+        add_change(batch, STORE_REMOVE_EVENT)->event.sequence = reservation->id;
+}
+
+static void keep_batch(struct ledger *ledger)
+{
+    struct batch *batch = &ledger->batch;
+    for (size_t i = 0; i < batch->account_count; i++) {
+        struct account *account = batch->accounts[i];
+        account->touched = false;
+        account->stored = true;
+        if (account->batch_sequence != 0)
+            account->last_sequence = account->batch_sequence;
+        account->batch_sequence = 0;
+    }
+    for (size_t i = 0; i < batch->reservation_count; i++) {
+        struct reservation *reservation = batch->reservations[i];
+        reservation->state = RESERVATION_WRITTEN;
+        if (reservation->ended)
+            remove_reservation(ledger, reservation);
+    }
+}
+
+static void undo_batch(struct ledger *ledger)
+{
+    struct batch *batch = &ledger->batch;
+    for (size_t i = 0; i < batch->account_count; i++) {
+        struct account *account = batch->accounts[i];
+        account->touched = false;
+        if (account->batch_sequence != 0)
+            history_drop_last(&account->history);
+        account->batch_sequence = 0;
+    }
+    for (size_t i = 0; i < batch->reservation_count; i++) {
+        struct reservation *reservation = batch->reservations[i];
+        if (reservation->state == RESERVATION_WRITTEN) {
+            reservation->ended = false;
+            hold(reservation, +1);
+        } else {
+            if (!reservation->ended)
+                hold(reservation, -1);
+            remove_reservation(ledger, reservation);
+        }
+    }
+}
+
+static void close_batch(struct batch *batch)
+{
+    batch->open = false;
+    batch->account_count = batch->reservation_count = batch->change_count = 0;
+}
+
+bool ledger_commit(struct ledger *ledger, struct error *error)
+{
+    struct batch *batch = &ledger->batch;
+    for (size_t i = 0; i < batch->account_count; i++)
+        change_account(batch, batch->accounts[i]);
+    for (size_t i = 0; i < batch->reservation_count; i++)
+        change_reservation(batch, batch->reservations[i]);
+    bool written =
+        batch->change_count == 0 ||
+        ledger->store->operations->write(ledger->store, batch->changes, batch->change_count, error);
+    if (written)
+        keep_batch(ledger);
+    else
+        undo_batch(ledger);
+    close_batch(batch);
+    return written;
+}
+
+/* --- background -------------------------------------------------------------- */
+
+/* Whether nothing in memory or in the store refers to the account: its events are older than the
+ * first that the store still has. */
+static bool is_idle(const struct account *account, uint64_t first_sequence)
+{
+    return history_is_empty(&account->history) && account->reserved[HISTORY_RECIPIENTS] == 0 &&
+           account->reserved[HISTORY_MESSAGES] == 0 && account->last_sequence < first_sequence;
+}
+
+/* Puts the idle accounts of one bucket on the batch's list. */
+static void find_idle(struct ledger *ledger, size_t bucket, uint64_t first_sequence, int64_t now)
+{
+    struct batch *batch = &ledger->batch;
+    struct account *account = ledger->accounts[bucket];
+    for (; account != NULL; account = account->next) {
+        history_clamp(&account->history, now);
+        history_prune(&account->history, account->retention + ledger->rules.guard, now);
+        if (!is_idle(account, first_sequence))
+            continue;
+        touch_account(ledger, account);
+        add_change(batch, STORE_REMOVE_ACCOUNT)->account.number = account->number;
+    }
+}
+
+static void remove_account(struct ledger *ledger, struct account *account)
+{
+    struct account **link = &ledger->accounts[account->hash & (ledger->account_buckets - 1)];
+    while (*link != account)
+        link = &(*link)->next;
+    *link = account->next;
+    ledger->account_count--;
+    history_free(&account->history);
+    free(account);
+}
+
+static bool remove_idle(struct ledger *ledger, uint64_t first_sequence, int64_t now,
+                        struct error *error)
+{
+    struct batch *batch = &ledger->batch;
+    for (size_t i = 0; i < TIDY_BUCKETS && i < ledger->account_buckets; i++)
+        find_idle(ledger, ledger->tidy_bucket++ & (ledger->account_buckets - 1), first_sequence,
+                  now);
+    bool written =
+        batch->change_count == 0 ||
+        ledger->store->operations->write(ledger->store, batch->changes, batch->change_count, error);
+    for (size_t i = 0; i < batch->account_count; i++) {
+        if (written)
+            remove_account(ledger, batch->accounts[i]);
+        else
+            batch->accounts[i]->touched = false;
+    }
+    close_batch(batch);
+    return written;
+}
+
+bool ledger_tidy(struct ledger *ledger, struct error *error)
+{
+    const struct store_operations *operations = ledger->store->operations;
+    if (ledger->batch.open)
+        return true;
+    int64_t now = clock_now(ledger->clock);
+    uint64_t first_sequence = 0;
+    return operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
+                              TIDY_EVENTS, &first_sequence, error) &&
+           remove_idle(ledger, first_sequence, now, error) &&
+           operations->maintain(ledger->store, error);
+}
+
+/* --- opening and closing ----------------------------------------------------- */
+
+/* What is only needed while the store is read. */
+struct opening {
+    struct ledger *ledger;
+    int64_t now;
+    struct account **accounts; /* by number, ascending */
+    size_t account_count, account_room;
+    struct store_event *reserved;
+    size_t reserved_count, reserved_room;
+};
+
+static bool take_account(void *context, const struct store_account *record, struct error *error)
+{
+    struct opening *opening = context;
+    struct ledger *ledger = opening->ledger;
+    if (record->retention < 0 || find_account(ledger, record->name) != NULL)
+        return error_set(error, "account %" PRIu32 " (%s) makes no sense", record->number,
+                         record->name);
+    int64_t retention =
+        record->retention > ledger->rules.retention ? record->retention : ledger->rules.retention;
+    struct account *account = insert_account(ledger, record->name, record->number, retention);
+    account->stored = retention == record->retention;
+    if (account->retention > ledger->retention)
+        ledger->retention = account->retention;
+    if (record->number >= ledger->next_number)
+        ledger->next_number = record->number + 1;
+    MAKE_ROOM(opening->accounts, opening->account_count, opening->account_room);
+    opening->accounts[opening->account_count++] = account;
+    return true;
+}
+
+static struct account *account_by_number(const struct opening *opening, uint32_t number)
+{
+    size_t low = 0;
+    size_t high = opening->account_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (opening->accounts[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < opening->account_count && opening->accounts[low]->number == number
+               ? opening->accounts[low]
+               : NULL;
+}
+
+static bool take_event(void *context, const struct store_event *event, struct error *error)
+{
+    struct opening *opening = context;
+    struct ledger *ledger = opening->ledger;
+    struct account *account = account_by_number(opening, event->account);
+    if (account == NULL)
+        return error_set(error,
+                         "event %" PRIu64 " belongs to account %" PRIu32 ", which is not there",
+                         event->sequence, event->account);
+    if (event->sequence >= ledger->next_sequence)
+        ledger->next_sequence = event->sequence + 1;
+    account->last_sequence = event->sequence;
+    if (event->reserved) {
+        MAKE_ROOM(opening->reserved, opening->reserved_count, opening->reserved_room);
+        opening->reserved[opening->reserved_count++] = *event;
+    } else if (event->time > opening->now - account->retention - ledger->rules.guard) {
+        history_add(&account->history, event->time, event->recipients, event->messages);
+    }
+    return true;
+}
+
+/* Nobody can settle these any more: what is unknown is counted. */
+static bool settle_abandoned(struct opening *opening, struct error *error)
+{
+    struct ledger *ledger = opening->ledger;
+    for (size_t i = 0; i < opening->reserved_count; i++) {
+        const struct store_event *event = &opening->reserved[i];
+        count_event(ledger, account_by_number(opening, event->account), event->recipients,
+                    event->messages);
+        add_change(&ledger->batch, STORE_REMOVE_EVENT)->event.sequence = event->sequence;
+    }
+    if (opening->reserved_count > 0)
+        log_warning("%zu reservations were open when the ledger was last used; their outcome is "
+                    "unknown, they count as sent now",
+                    opening->reserved_count);
+    return ledger_commit(ledger, error);
+}
+
+struct ledger *ledger_open(struct clock *clock, struct store *store,
+                           const struct ledger_rules *rules, struct error *error)
+{
+    struct ledger *ledger = memory_zero(1, sizeof(*ledger));
+    ledger->clock = clock;
+    ledger->store = store;
+    ledger->account_buckets = ledger->reservation_buckets = 64;
+    ledger->accounts = memory_zero(ledger->account_buckets, sizeof(struct account *));
+    ledger->reservations = memory_zero(ledger->reservation_buckets, sizeof(struct reservation *));
+    ledger->next_number = 1;
+    ledger_configure(ledger, rules);
+    struct opening opening = {.ledger = ledger, .now = clock_now(clock)};
+    ledger->next_sequence = opening.now > 1 ? (uint64_t)opening.now : 1;
+    const struct store_reader reader = {take_account, take_event, &opening};
+    bool opened =
+        store->operations->read(store, &reader, error) && settle_abandoned(&opening, error);
+    free(opening.accounts);
+    free(opening.reserved);
+    if (!opened) {
+        ledger->store = NULL;
+        ledger_close(ledger);
+        return NULL;
+    }
+    return ledger;
+}
+
+void ledger_configure(struct ledger *ledger, const struct ledger_rules *rules)
+{
+    ledger->rules = *rules;
+    /* An event outlives its own batch, whatever the quotas are. */
+    if (ledger->rules.retention < CLOCK_SECOND)
+        ledger->rules.retention = CLOCK_SECOND;
+    if (ledger->rules.retention > ledger->retention)
+        ledger->retention = ledger->rules.retention;
+}
+
+size_t ledger_account_count(const struct ledger *ledger)
+{
+    return ledger->account_count;
+}
+
+size_t ledger_reservation_count(const struct ledger *ledger)
+{
+    return ledger->reservation_count;
+}
+
+static void free_tables(struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->account_buckets; i++) {
+        struct account *next;
+        for (struct account *account = ledger->accounts[i]; account != NULL; account = next) {
+            next = account->next;
+            history_free(&account->history);
+            free(account);
+        }
+    }
+    for (size_t i = 0; i < ledger->reservation_buckets; i++) {
+        struct reservation *next;
+        for (struct reservation *one = ledger->reservations[i]; one != NULL; one = next) {
+            next = one->next;
+            free(one);
+        }
+    }
+    free(ledger->accounts);
+    free(ledger->reservations);
+}
+
+void ledger_close(struct ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    if (ledger->store != NULL)
+        ledger->store->operations->close(ledger->store);
+    free_tables(ledger);
+    free(ledger->batch.accounts);
+    free(ledger->batch.reservations);
+    free(ledger->batch.changes);
+    free(ledger);
+}

@@ -1,0 +1,112 @@
+/* ledger.h - may this account send this much now, and if not, when?
+ *
+ * One ledger holds the accounts' exact sliding windows over recipients and messages. What was
+ * granted is in the store before anybody is told: calls between two ledger_commit()s form one batch
+ * (a turn of the event loop), and nothing of it may be answered before ledger_commit() returned
+ * true. In a batch the time stands still, so that what one account does in it is one event.
+ *
+ * Invariants: no interval as long as a quota's period ever holds more than its limit, and nothing
+ * is turned away that an exact log would admit, to within the guard. Asking and being refused
+ * change nothing. If the clock is set back, events that lie in the future are moved to the present,
+ * never lost.
+ *
+ * A ledger belongs to one thread. It neither sleeps nor reads the clock but through its `clock`.
+ */
+#ifndef POST365_POLICYD_LEDGER_H
+#define POST365_POLICYD_LEDGER_H
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/quota.h"
+#include "policyd/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A limit above this is this: no account sends two thousand million messages in a period. */
+#define LEDGER_LIMIT_MAX ((uint32_t)INT32_MAX)
+
+struct ledger;
+
+struct ledger_rules {
+    int64_t guard;     /* microseconds, added to every period */
+    int64_t retention; /* keep events at least that long, even if an account's own periods are
+                          shorter */
+};
+
+/* What somebody wants to send. */
+struct ledger_request {
+    const char *account; /* the folded UPN */
+    const struct quota *quota;
+    uint32_t recipients;
+    uint32_t messages;
+};
+
+enum ledger_verdict {
+    LEDGER_GRANTED,
+    LEDGER_LATER, /* at `earliest` */
+    LEDGER_NEVER, /* more than the quota itself */
+};
+
+enum ledger_measure { LEDGER_RECIPIENTS, LEDGER_MESSAGES };
+
+struct ledger_answer {
+    enum ledger_verdict verdict;
+    int64_t now;      /* the time it was decided at */
+    uint64_t id;      /* LEDGER_GRANTED by ledger_reserve(): the reservation */
+    int64_t earliest; /* LEDGER_LATER: when there will be room for this request, if nobody else
+                         comes first and open reservations turn out as sent now */
+    /* LEDGER_LATER, LEDGER_NEVER: the window that refuses; of two the one that refuses longer */
+    enum ledger_measure measure;
+    uint32_t used;
+    struct quota_rate rate;
+};
+
+/*
+ * Opens a ledger on what the store holds. Reservations that were open when the last one ended
+ * count as sent, now. The store is used until ledger_close() and is closed by it; it stays the
+ * caller's if NULL is returned. NULL with the reason if the store cannot be read or makes no sense:
+ * the ledger does not guess.
+ */
+struct ledger *ledger_open(struct clock *clock, struct store *store,
+                           const struct ledger_rules *rules, struct error *error);
+
+/* Other rules from now on, as after a reload. What was counted stays counted. */
+void ledger_configure(struct ledger *ledger, const struct ledger_rules *rules);
+
+/* Would it be granted now? Changes nothing. */
+void ledger_ask(struct ledger *ledger, const struct ledger_request *request,
+                struct ledger_answer *answer);
+
+/* Takes what is wanted out of the quota until ledger_settle() or ledger_release(). */
+void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
+                    struct ledger_answer *answer);
+
+/* It was sent now, to that many recipients (at most those reserved). To none is ledger_release().
+ * False if there is no such reservation (any more). */
+bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients);
+
+/* It was not sent and costs nothing. False if there is no such reservation (any more). */
+bool ledger_release(struct ledger *ledger, uint64_t id);
+
+/*
+ * Ends the batch. True: everything since the last commit is in the store, and may be told. False
+ * with the reason: none of it has happened - nothing is reserved, settled or released - and whoever
+ * waits for it must be told to try again later. A batch without changes writes nothing.
+ */
+bool ledger_commit(struct ledger *ledger, struct error *error);
+
+/* Background work between batches (does nothing inside one): expired events and idle accounts go,
+ * the store is maintained. Bounded; meant to be called about once a second. False with the reason;
+ * nothing is lost by that. */
+bool ledger_tidy(struct ledger *ledger, struct error *error);
+
+/* Accounts and reservations that are held in memory. */
+size_t ledger_account_count(const struct ledger *ledger);
+size_t ledger_reservation_count(const struct ledger *ledger);
+
+/* Commits nothing more; closes the store. */
+void ledger_close(struct ledger *ledger);
+
+#endif
