@@ -1,0 +1,93 @@
+/* office365.h - what each reply of Office 365 means, and the remedy
+ *
+ * One table: a row for each cause, with every spelling of its replies that is known, what it means
+ * in plain words, what the admin does about it, what Postfix is to be told, and what happens to the
+ * account. The transport obeys it, the admin's command shows it, and the reply filter in
+ * conf/office365_replies.regexp and docs/OFFICE365_REPLIES.md are generated from it.
+ *
+ * The rule behind it: what a later attempt can mend is temporary, whatever code it comes with; a
+ * real permanent refusal stays permanent.
+ *
+ * The table is constant; all functions are pure and safe to call from any thread.
+ */
+#ifndef POST365_COMMON_OFFICE365_H
+#define POST365_COMMON_OFFICE365_H
+
+#include "common/reply.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define OFFICE365_PATTERNS_MAX 5
+#define OFFICE365_AT(stage)    (1U << (stage))
+
+/* What Postfix is told. */
+enum office365_told {
+    OFFICE365_AS_IS,    /* the reply as it is; a 4xx code is temporary already */
+    OFFICE365_TEMPORARY /* 4yz for 5yz and 4.y.z for 5.y.z, see reply_make_temporary() */
+};
+
+/* What happens to the account, that is, to all of its other mail. */
+enum office365_account {
+    OFFICE365_ACCOUNT_NOTHING,          /* it goes on: this concerns one message or recipient */
+    OFFICE365_ACCOUNT_RETRY_SOON,       /* again in seconds, with fewer connections */
+    OFFICE365_ACCOUNT_PAUSE_SHORT,      /* a minute's pause */
+    OFFICE365_ACCOUNT_PAUSE_FOR_ROOM,   /* until the ledger sees room again, an hour at most between
+                                           two probes: others may use the mailbox too */
+    OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED /* somebody must mend it; probed one at a time with a delay
+                                           that grows from a minute to an hour */
+};
+
+/* How the stages of a pattern are meant. */
+enum office365_place {
+    OFFICE365_SEEN_AT,  /* known from there; means the same elsewhere */
+    OFFICE365_ONLY_AT,  /* means something else at another stage; fits an unknown stage */
+    OFFICE365_SURELY_AT /* fits only where the stage is known */
+};
+
+/* One spelling of a reply. */
+struct office365_pattern {
+    enum office365_place place;
+    /* OFFICE365_AT() of each stage; 0 is any. */
+    unsigned stages;
+    /* 200 to 599; 2 to 5 is any code of that class; 0 any code that goes with `enhanced`. */
+    unsigned code;
+    /* class 0 is any, or none. */
+    struct reply_enhanced enhanced;
+    /* Last detail of a range such as 5.7.501 to 5.7.503; 0 if it is no range. */
+    unsigned detail_last;
+    /* Stands somewhere in the text, in upper or lower case; NULL is any text. */
+    const char *text;
+    /* The reply as Office 365 spells it, without its host stamp. */
+    const char *example;
+};
+
+struct office365_row {
+    /* Stable: filters, metrics and scripts use it. */
+    const char *name;
+    /* One sentence. */
+    const char *meaning;
+    /* Sentences. Commands stand in backticks; `<UPN>` in them is the account. */
+    const char *remedy;
+    enum office365_told told;
+    enum office365_account account;
+    /* It does not pass by itself: somebody must do what `remedy` says. */
+    bool needs_admin;
+    /* In use as long as `example` is set. */
+    struct office365_pattern patterns[OFFICE365_PATTERNS_MAX];
+};
+
+/* The row for a reply, never NULL: a reply that no row knows gets a general one of its class.
+ * `stage` is where the caller got the reply; REPLY_STAGE_UNKNOWN means the one that reply_find()
+ * saw, if any. A reply that reply_make_temporary() has changed gets the row it had before, so that
+ * a reason in Postfix's queue is understood. The first row that fits is the answer. */
+const struct office365_row *office365_explain(const struct reply *reply, enum reply_stage stage);
+
+/* All rows, `*count` of them, in the order in which they are tried. */
+const struct office365_row *office365_rows(size_t *count);
+
+/* In plain words, for example "end of DATA"; "pause until fixed". */
+const char *office365_stage_words(enum reply_stage stage);
+const char *office365_account_words(enum office365_account account);
+
+#endif

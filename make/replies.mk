@@ -1,0 +1,25 @@
+# What is generated from the table of Office 365's replies (common/office365.c) and checked in.
+#
+#   make generate          write the files anew
+#   make check-generated   fail if a file differs from what would be generated
+
+REPLIES_TOOL := $(BUILD)/tools/office365_replies
+
+$(REPLIES_TOOL): $(call object,tools/office365_replies.c common/office365.c)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^
+
+.PHONY: generate generate-replies check-generated check-replies
+generate: generate-replies
+generate-replies: $(REPLIES_TOOL)
+	$(REPLIES_TOOL) filter >$(BUILD)/tools/office365_replies.regexp
+	$(REPLIES_TOOL) documentation >$(BUILD)/tools/OFFICE365_REPLIES.md
+	cp $(BUILD)/tools/office365_replies.regexp conf/office365_replies.regexp
+	cp $(BUILD)/tools/OFFICE365_REPLIES.md docs/OFFICE365_REPLIES.md
+
+check-generated: check-replies
+check-replies: $(REPLIES_TOOL)
+	@$(REPLIES_TOOL) filter | diff -u conf/office365_replies.regexp - || \
+	    { echo "conf/office365_replies.regexp differs from the table in common/office365.c: run make generate" >&2; exit 1; }
+	@$(REPLIES_TOOL) documentation | diff -u docs/OFFICE365_REPLIES.md - || \
+	    { echo "docs/OFFICE365_REPLIES.md differs from the table in common/office365.c: run make generate" >&2; exit 1; }
