@@ -65,7 +65,8 @@ class Relay:
     """A Postfix in front of `office365`, and the post365 daemons beside it.
 
     directory    created here
-    post365      None: none of it. Else {post365_name: value} on top of with_post365()'s own
+    post365      None: none of it. Else {post365_name: value} on top of with_post365()'s own; a value that is
+                 itself a dictionary becomes a lookup table, texthash
     parameters   further main.cf parameters, last word
     passwords    {key of smtp_sasl_password_maps: "user:password"}; default: the relayhost with UPN and PASSWORD
     logins       {login: password} of the submission port
@@ -83,7 +84,9 @@ class Relay:
         if post365 is not None:
             # Not in data_directory, where `postfix check` wants everything to be the user postfix's.
             ledger = self.postfix.directory / "ledger"
-            settings |= with_post365({"post365_ledger": str(ledger), **post365})
+            tables = {name: self.postfix.table(name.removeprefix("post365_"), value)
+                      for name, value in post365.items() if isinstance(value, dict)}
+            settings |= with_post365({"post365_ledger": str(ledger), **post365, **tables})
             self.milter = programs.Milter(self.postfix)
             self.policyd = programs.Policyd(self.postfix)
         self.postfix.configure({**settings, **(parameters or {})})

@@ -127,7 +127,7 @@ class Workplace:
 
     def _create(self, run):
         self.directory = run / self.name
-        if self.unique or _belongs_to_somebody(self.directory):
+        if self.unique or in_use(self.directory):
             self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=run))
         else:
             clear(self.directory)
@@ -198,7 +198,7 @@ def _locked(run):
         yield
 
 
-def _belongs_to_somebody(directory):
+def in_use(directory):
     """Whether the run that made this workplace is still there: it holds a lock on its file `owner`."""
     try:
         with open(directory / "owner", encoding="ascii") as owner:
@@ -214,7 +214,7 @@ def sweep(run):
     """Stops what killed runs left behind, and removes their workplaces. Those kept on purpose stay."""
     for directory in run.iterdir():
         if directory.is_dir() and (directory / "owner").exists() and not (directory / "kept").exists() \
-                and not _belongs_to_somebody(directory):
+                and not in_use(directory):
             stop_all(directory)
             shutil.rmtree(directory, ignore_errors=True)
 

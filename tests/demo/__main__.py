@@ -1,0 +1,122 @@
+"""python3 -m demo [--keep | --stop | --clean]: see the package."""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+
+from harness import workplace
+
+from . import report, runs
+
+_NAME = "demo"
+_PATIENCE = 45  # seconds that a message may take
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="demo", description="The same mail without and with post365.")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--keep", action="store_true", help="leave the second run's programs running")
+    action.add_argument("--stop", action="store_true", help="end what --keep left running")
+    action.add_argument("--clean", action="store_true", help="the same, and remove everything below build/run")
+    options = parser.parse_args()
+    if options.clean:
+        return clean()
+    reason = workplace.why_not()
+    if reason:
+        print(f"demo: {reason}", file=sys.stderr)
+        return 77
+    if options.stop:
+        return stop()
+    return demonstrate(options.keep)
+
+
+def demonstrate(keep):
+    paper = report.Paper()
+    report.print_setting(paper)
+    with workplace.Workplace(_NAME, keep=True) as place:
+        plain = run_one(place, paper, "plain", False)
+        plain.relay.stop()
+        ours = run_one(place, paper, "post365", True)
+        both = (plain, ours)
+        records = report.print_fates(paper, both)
+        report.print_replies(paper, both)
+        report.print_headers(paper, ours)
+        report.print_queue(paper, ours)
+        results = report.checks(both, records)
+        report.print_checks(paper, results)
+        print_further(paper, place, ours, keep)
+        if keep:
+            place.detach()
+    return 0 if all(holds for _, holds, _ in results) else 1
+
+
+def run_one(place, paper, name, with_post365):
+    title = "run 2: with post365" if with_post365 else "run 1: without post365"
+    began = time.monotonic()
+    paper.progress(f"  {title}: starting")
+    run = runs.prepare(place, name, with_post365)
+    runs.send_all(run, lambda text: paper.progress(f"  {title}: {time.monotonic() - began:3.0f} s  {text}"), _PATIENCE)
+    paper.line(f"  {title}: {len(run.mails)} messages sent, {run.seconds:.0f} s", "dim")
+    return run
+
+
+def print_further(paper, place, run, keep):
+    postfix = run.relay.postfix
+    relative = os.path.relpath(place.directory)
+    base = relative if not relative.startswith("../..") else str(place.directory)
+    paper.heading("To look further")
+    for what, where in (
+            ("main.cf of both", f"diff {base}/plain/etc/main.cf {base}/post365/etc/main.cf"),
+            ("Postfix's log", f"{base}/post365/log/maillog"),
+            ("post365's logs", f"{base}/post365/post365-milter.log, post365-policyd.log"),
+            ("what the stand-in saw", run.office365.journal_path)):
+        paper.line(f"  {what:22} {where}")
+    if not keep:
+        paper.line(f"  {'play with it':22} make demo KEEP=1 leaves the second run's programs running")
+        return
+    config = postfix.config_directory
+    paper.line()
+    paper.line("Still running; talk to it:", "bold")
+    for what, command in (
+            ("send a message", f"printf 'Subject: hello\\n\\nhello\\n' | MAIL_CONFIG={config} sendmail you@example.net"),
+            ("with any SMTP client", f"127.0.0.1:{postfix.smtp_port}; submission with login {runs.traffic.PERSON[0]}, "
+             f"password {runs.traffic.PERSON[1]}: 127.0.0.1:{postfix.submission_port}"),
+            ("see the queue", f"postqueue -c {config} -p"),
+            ("see what arrives", f"tail -f {run.office365.journal_path}"),
+            ("see the log", f"tail -f {postfix.log_path}"),
+            ("stop it all", "make demo-stop")):
+        paper.line(f"  {what:22} {command}")
+
+
+def stop():
+    """Ends what --keep left running."""
+    directory = workplace.run_directory() / _NAME
+    if not (directory / "kept").exists():
+        print("demo: nothing is running")
+        return 0
+    count = workplace.stop_all(directory)
+    (directory / "kept").unlink()
+    print(f"demo: stopped {count} processes")
+    return 0
+
+
+def clean():
+    """Stops what killed or kept runs left, and removes all workplaces with the directory that build/run may point
+    to. Workplaces of runs that still work are left alone."""
+    run = workplace.BUILD / "run"
+    if run.exists():
+        for directory in run.resolve().iterdir():
+            if directory.is_dir() and not workplace.in_use(directory):
+                workplace.clear(directory)
+        target = run.resolve()
+        if not any(path.is_dir() for path in target.iterdir()):
+            shutil.rmtree(target)
+    if run.is_symlink() and not run.exists():
+        run.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""What reached the stand-in, as its journal tells."""
+
+import base64
+from dataclasses import dataclass
+
+from . import processes
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One message that the stand-in accepted or refused at the end of DATA."""
+    entry: dict
+
+    @property
+    def sender(self):
+        return self.entry["sender"]
+
+    @property
+    def recipients(self):
+        return self.entry["recipients"]
+
+    @property
+    def reply(self):
+        return self.entry["reply"]
+
+    @property
+    def body_sha256(self):
+        return self.entry["body_sha256"]
+
+    @property
+    def message_id(self):
+        """Without the white space around it; "" if there is none."""
+        values = self.fields("Message-ID")
+        return values[0].decode("ascii", "replace") if values else ""
+
+    def fields(self, name):
+        """The values of all headers of that name, as bytes, unfolded, without the white space around them. Of
+        From, Sender, Reply-To, To, Subject, Message-ID and X-Original-From."""
+        return [_bytes(value).replace(b"\r\n", b"").strip(b" \t") for value in self.entry["headers"][name]]
+
+
+def _bytes(value):
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode()
