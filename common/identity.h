@@ -30,6 +30,17 @@ struct identity {
 /* Opens the tables that the settings name. `settings` must outlive the result. NULL with the
  * reason. */
 struct identities *identities_open(const struct settings *settings, struct error *error);
+
+/* The same for a reload, when root has been dropped: a password table that cannot be read any more
+ * is taken over from `old` (may be NULL; it stays the caller's to close), with a warning. */
+struct identities *identities_reopen(struct identities *old, const struct settings *settings,
+                                     struct error *error);
+
+/* Tries, as the final user, what must work for the look-ups. False with the reason. Call between
+ * dropping root and reporting ready. */
+bool identities_check(struct identities *identities, struct error *error);
+
+/* `identities` may be NULL. */
 void identities_close(struct identities *identities);
 
 /*
@@ -39,16 +50,21 @@ void identities_close(struct identities *identities);
  * answered; `error` says which parameter to set. TABLE_FAILED: a look-up failed, or a table gave
  * something that is no address; `error` says which. Thread-safe.
  *
- * "Has credentials" means that post365_password_maps knows the address; the account is then the
- * user name found there, since that is who Microsoft will see.
+ * Keys are tried in the order of tables_find_address(). "Has credentials" means that
+ * post365_password_maps knows the address; the account is then the user name found there, since
+ * that is who Microsoft will see. An empty post365_upn means the user name that
+ * post365_password_maps has for $relayhost: for its host name, then for the whole as written, which
+ * is how smtp(8) finds it.
  */
 enum table_answer identity_find(struct identities *identities, const char *login,
                                 const char *sender, struct identity *identity, struct error *error);
 
 /*
  * Whether the account holds Send As for an address: post365_send_as_maps[upn] lists it or its
- * @domain (comma or white space between). The account's own UPN is always covered. TABLE_FOUND,
- * TABLE_NONE, or TABLE_FAILED with the reason. Thread-safe.
+ * @domain (comma or white space between), upper or lower case, no subdomains, no extensions: an
+ * address is covered only where Microsoft would accept it. The account's own UPN is always covered.
+ * TABLE_FOUND, TABLE_NONE, or TABLE_FAILED with the reason; a list with an entry that is neither an
+ * address nor a @domain is a failure for whatever it does not otherwise cover. Thread-safe.
  */
 enum table_answer identity_covers(struct identities *identities, const char *upn,
                                   const char *address, struct error *error);

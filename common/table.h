@@ -2,10 +2,11 @@
  *
  * A parameter's value lists tables as in main.cf ("hash:/etc/postfix/x, inline:{ a=b }"); they are
  * asked in order and the first that knows the key answers. hash:, btree:, texthash: and inline: are
- * read into memory, static: answers by itself, every other type is asked through postmap(1) with a
- * bounded cache. A table whose file changed is read again at the next look-up; a file that cannot
- * be read again (permissions were dropped, say) is reported once per change with the remedy, and
- * the old contents stay.
+ * read into memory, static: answers by itself, every other type is asked through postmap(1), as the
+ * user that the program is at that moment, with a bounded cache whose answers live for a minute.
+ * proxy:type:name is the same as type:name. A table whose file changed is read again at the next
+ * look-up; a file that cannot be read again (permissions were dropped, say) is reported once per
+ * change with the remedy, and the old contents stay and answer.
  *
  * Sources: DATABASE_README, postmap(1), postconf(5) (inline:, static:, texthash: need Postfix 3.0).
  */
@@ -39,20 +40,38 @@ enum table_content {
  */
 struct tables *tables_open(const char *parameter, const char *value, const char *config_directory,
                            enum table_content content, struct error *error);
+
+/* The same for a reload: where a file cannot be read by the user that the program has become, the
+ * table that `old` (may be NULL) has of it serves on, with a warning. `old` stays the caller's to
+ * close. */
+struct tables *tables_reopen(struct tables *old, const char *parameter, const char *value,
+                             const char *config_directory, enum table_content content,
+                             struct error *error);
+
+/* Tries what tables_open() tried and what must still work for the user that the program has become:
+ * asking postmap. False with the reason. */
+bool tables_check(struct tables *tables, struct error *error);
+
+/* `tables` may be NULL. */
 void tables_close(struct tables *tables);
 
 /*
  * Looks up one key exactly as given, folded to lower case. On TABLE_FOUND `*answer` is the caller's
- * to free(). On TABLE_FAILED `error` has the reason. Thread-safe.
+ * to free(), and never empty. On TABLE_FAILED `error` has the reason with parameter, table and
+ * remedy. An empty key, one with a line end, or one that is longer than any address is in no table.
+ * Thread-safe.
  */
 enum table_answer tables_find(struct tables *tables, const char *key, char **answer,
                               struct error *error);
 
 /*
- * Looks up an address in Postfix's order: user+extension@domain, user@domain, user (only if the
- * domain is one of `local_domains`, as ADDRESS_CLASS and canonical(5) say), @domain. Table types
- * that match patterns (regexp:, pcre:, cidr:) see the whole address only. `delimiters` is
- * $recipient_delimiter. An address without a domain is looked up as it is.
+ * Looks up an address in Postfix's order (mail_addr_find(3), canonical(5)): user+extension@domain,
+ * user@domain, then user+extension and user if the domain is one of `local_domains`, @domain; all
+ * tables are asked for one key before the next. A quoted local part is tried as it is and then
+ * without its quotes. Tables that match patterns (regexp:, pcre:, cidr:, tcp:, socketmap:) see the
+ * whole address only. `delimiters` is $recipient_delimiter. `local_domains` is a list as in
+ * mydestination: names count, `!name` is not local, /file and type:table are passed over. An
+ * address without a domain is looked up as it is.
  */
 enum table_answer tables_find_address(struct tables *tables, const char *address,
                                       const char *delimiters, const char *local_domains,

@@ -1,0 +1,33 @@
+/* dictionary.h - keys and values in memory
+ *
+ * A hash table whose hash is keyed with random bytes, since keys may come from the network. Not
+ * thread-safe.
+ */
+#ifndef POST365_COMMON_DICTIONARY_H
+#define POST365_COMMON_DICTIONARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct dictionary;
+
+/* An empty dictionary. `release` is called for every value that is replaced, removed or left at the
+ * end; it may be NULL. */
+struct dictionary *dictionary_new(void (*release)(void *value));
+/* `dictionary` may be NULL. */
+void dictionary_free(struct dictionary *dictionary);
+
+/* The value, which stays the dictionary's and valid until the key is put again or removed, or NULL.
+ */
+void *dictionary_find(const struct dictionary *dictionary, const char *key);
+
+/* Puts `value` (not NULL) under a copy of `key`, in place of the one that is there. Takes the value
+ * over. */
+void dictionary_put(struct dictionary *dictionary, const char *key, void *value);
+
+/* Whether there was something to remove. */
+bool dictionary_remove(struct dictionary *dictionary, const char *key);
+
+size_t dictionary_count(const struct dictionary *dictionary);
+
+#endif

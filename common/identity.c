@@ -1,0 +1,284 @@
+/* identity.c - which account sends this message?
+ *
+ * Security: the answer decides in whose name mail leaves. A look-up that fails is never taken for
+ * "not found", and what a table gives must be an address.
+ */
+#include "common/identity.h"
+
+#include "common/address.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_SEPARATORS ", \t\r\n"
+
+enum map {
+    MAP_LOGIN,
+    MAP_SENDER,
+    MAP_SEND_AS,
+    MAP_PASSWORD,
+    MAPS,
+};
+
+struct identities {
+    const struct settings *settings;
+    struct tables *maps[MAPS];
+};
+
+static const char *const map_parameters[MAPS] = {
+    [MAP_LOGIN] = "post365_login_upn_maps",
+    [MAP_SENDER] = "post365_sender_upn_maps",
+    [MAP_SEND_AS] = "post365_send_as_maps",
+    [MAP_PASSWORD] = "post365_password_maps",
+};
+
+/* --- open and close -----------------------------------------------------------------------------
+ */
+
+static const char *map_value(const struct settings *settings, enum map map)
+{
+    switch (map) {
+    case MAP_LOGIN:
+        return settings->login_upn_maps;
+    case MAP_SENDER:
+        return settings->sender_upn_maps;
+    case MAP_SEND_AS:
+        return settings->send_as_maps;
+    case MAP_PASSWORD:
+    case MAPS:
+        break;
+    }
+    return settings->password_maps;
+}
+
+struct identities *identities_open(const struct settings *settings, struct error *error)
+{
+    return identities_reopen(NULL, settings, error);
+}
+
+struct identities *identities_reopen(struct identities *old, const struct settings *settings,
+                                     struct error *error)
+{
+    if (settings->upn[0] != '\0' && !address_is_valid(settings->upn)) {
+        error_set(error,
+                  "%s/main.cf: post365_upn = %s: no address; write a UPN such as "
+                  "relay@example.com",
+                  settings->config_directory, settings->upn);
+        return NULL;
+    }
+    struct identities *identities = memory_zero(1, sizeof(*identities));
+    identities->settings = settings;
+    for (enum map map = 0; map < MAPS; map++) {
+        identities->maps[map] =
+            tables_reopen(old != NULL ? old->maps[map] : NULL, map_parameters[map],
+                          map_value(settings, map), settings->config_directory,
+                          map == MAP_PASSWORD ? TABLE_USER_NAMES : TABLE_VALUES, error);
+        if (identities->maps[map] == NULL) {
+            identities_close(identities);
+            return NULL;
+        }
+    }
+    return identities;
+}
+
+bool identities_check(struct identities *identities, struct error *error)
+{
+    for (enum map map = 0; map < MAPS; map++)
+        if (!tables_check(identities->maps[map], error))
+            return false;
+    return true;
+}
+
+void identities_close(struct identities *identities)
+{
+    if (identities == NULL)
+        return;
+    for (enum map map = 0; map < MAPS; map++)
+        tables_close(identities->maps[map]);
+    free(identities);
+}
+
+/* --- the account --------------------------------------------------------------------------------
+ */
+
+/* Makes an address of what a table gave for `key`, and frees it. */
+static enum table_answer accept_upn(const struct identities *identities, enum map map,
+                                    const char *key, char *value, char **upn, struct error *error)
+{
+    *upn = address_strip(value);
+    free(value);
+    if (address_is_valid(*upn))
+        return TABLE_FOUND;
+    error_set(error, "%s/main.cf: %s = %s: \"%s\" for key \"%s\" is no address; %s",
+              identities->settings->config_directory, map_parameters[map],
+              map == MAP_PASSWORD ? "..." : map_value(identities->settings, map), *upn, key,
+              map == MAP_PASSWORD ? "Microsoft 365 wants a UPN, user@domain, as the user name"
+                                  : "write the account's UPN, user@domain");
+    free(*upn);
+    *upn = NULL;
+    return TABLE_FAILED;
+}
+
+static enum table_answer find_by_address(struct identities *identities, enum map map,
+                                         const char *address, char **upn, struct error *error)
+{
+    const struct settings *settings = identities->settings;
+    char *value = NULL;
+    enum table_answer answer =
+        tables_find_address(identities->maps[map], address, settings->recipient_delimiter,
+                            settings->local_domains, &value, error);
+    return answer == TABLE_FOUND ? accept_upn(identities, map, address, value, upn, error) : answer;
+}
+
+/* The host name in "[host]:port", "[host]", "host:port" or "host". Caller frees. */
+static char *host_of(const char *destination)
+{
+    if (destination[0] == '[')
+        return memory_copy_bytes(destination + 1, strcspn(destination + 1, "]"));
+    const char *colon = strrchr(destination, ':');
+    return memory_copy_bytes(destination,
+                             colon != NULL ? (size_t)(colon - destination) : strlen(destination));
+}
+
+static enum table_answer find_by_destination(struct identities *identities, const char *destination,
+                                             char **upn, struct error *error)
+{
+    char *host = host_of(destination);
+    const char *const keys[] = {host, destination};
+    enum table_answer answer = TABLE_NONE;
+    char *value = NULL;
+    for (size_t i = 0; i < 2 && answer == TABLE_NONE; i++) {
+        answer = tables_find(identities->maps[MAP_PASSWORD], keys[i], &value, error);
+        if (answer == TABLE_FOUND)
+            answer = accept_upn(identities, MAP_PASSWORD, keys[i], value, upn, error);
+    }
+    free(host);
+    return answer;
+}
+
+/* relayhost may list several destinations; Postfix tries them in order. */
+static enum table_answer find_default(struct identities *identities, char **upn,
+                                      struct error *error)
+{
+    if (identities->settings->upn[0] != '\0') {
+        *upn = memory_copy(identities->settings->upn);
+        return TABLE_FOUND;
+    }
+    enum table_answer answer = TABLE_NONE;
+    char *list = memory_copy(identities->settings->relayhost), *rest = list, *destination;
+    while (answer == TABLE_NONE && (destination = strsep(&rest, LIST_SEPARATORS)) != NULL)
+        if (destination[0] != '\0')
+            answer = find_by_destination(identities, destination, upn, error);
+    free(list);
+    return answer;
+}
+
+static enum table_answer find_source(struct identities *identities, enum identity_source source,
+                                     const char *login, const char *sender, char **upn,
+                                     struct error *error)
+{
+    switch (source) {
+    case IDENTITY_LOGIN_MAP:
+        return find_by_address(identities, MAP_LOGIN, login, upn, error);
+    case IDENTITY_SENDER_MAP:
+        return find_by_address(identities, MAP_SENDER, sender, upn, error);
+    case IDENTITY_LOGIN:
+        return find_by_address(identities, MAP_PASSWORD, login, upn, error);
+    case IDENTITY_SENDER:
+        return find_by_address(identities, MAP_PASSWORD, sender, upn, error);
+    case IDENTITY_DEFAULT:
+        break;
+    }
+    return find_default(identities, upn, error);
+}
+
+enum table_answer identity_find(struct identities *identities, const char *login,
+                                const char *sender, struct identity *identity, struct error *error)
+{
+    for (enum identity_source source = IDENTITY_LOGIN_MAP; source <= IDENTITY_DEFAULT; source++) {
+        enum table_answer answer =
+            find_source(identities, source, login, sender, &identity->upn, error);
+        identity->source = source;
+        if (answer != TABLE_NONE)
+            return answer;
+    }
+    const struct settings *settings = identities->settings;
+    error_set(error,
+              "no account for sender <%s> and login \"%s\"; in %s/main.cf set post365_upn, or give "
+              "post365_password_maps a line for relayhost = %s, or post365_sender_upn_maps one for "
+              "the sender",
+              sender, login, settings->config_directory,
+              settings->relayhost[0] != '\0' ? settings->relayhost : "(empty)");
+    return TABLE_NONE;
+}
+
+/* --- Send As ------------------------------------------------------------------------------------
+ */
+
+/* One entry of a list: TABLE_FAILED for what can cover nothing. */
+static enum table_answer entry_covers(const char *entry, const char *address)
+{
+    if (entry[0] == '@' && entry[1] != '\0' && strchr(entry + 1, '@') == NULL) {
+        const char *domain = address_domain(address);
+        return domain != NULL && address_equal(domain, entry + 1) ? TABLE_FOUND : TABLE_NONE;
+    }
+    if (!address_is_valid(entry))
+        return TABLE_FAILED;
+    return address_equal(entry, address) ? TABLE_FOUND : TABLE_NONE;
+}
+
+static enum table_answer list_covers(const struct identities *identities, const char *upn,
+                                     char *list, const char *address, struct error *error)
+{
+    enum table_answer answer = TABLE_NONE;
+    char *entry;
+    while ((entry = strsep(&list, LIST_SEPARATORS)) != NULL) {
+        enum table_answer covered = entry[0] != '\0' ? entry_covers(entry, address) : TABLE_NONE;
+        if (covered == TABLE_FOUND)
+            return TABLE_FOUND;
+        if (covered == TABLE_FAILED) {
+            error_set(error,
+                      "%s/main.cf: post365_send_as_maps = %s: \"%s\" in the list for %s is neither "
+                      "user@domain nor @domain; mend the entry",
+                      identities->settings->config_directory, identities->settings->send_as_maps,
+                      entry, upn);
+            answer = TABLE_FAILED;
+        }
+    }
+    return answer;
+}
+
+enum table_answer identity_covers(struct identities *identities, const char *upn,
+                                  const char *address, struct error *error)
+{
+    const struct settings *settings = identities->settings;
+    if (address_equal(upn, address))
+        return TABLE_FOUND;
+    char *list = NULL;
+    enum table_answer answer =
+        tables_find_address(identities->maps[MAP_SEND_AS], upn, settings->recipient_delimiter,
+                            settings->local_domains, &list, error);
+    if (answer != TABLE_FOUND)
+        return answer;
+    answer = list_covers(identities, upn, list, address, error);
+    free(list);
+    return answer;
+}
+
+const char *identity_source_name(enum identity_source source)
+{
+    switch (source) {
+    case IDENTITY_LOGIN_MAP:
+        return "login map";
+    case IDENTITY_SENDER_MAP:
+        return "sender map";
+    case IDENTITY_LOGIN:
+        return "login";
+    case IDENTITY_SENDER:
+        return "sender";
+    case IDENTITY_DEFAULT:
+        break;
+    }
+    return "post365_upn";
+}

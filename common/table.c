@@ -1,0 +1,350 @@
+/* table.c - Postfix lookup tables
+ *
+ * Reads a parameter's list of tables, gives each type to the file that knows it, and asks them in
+ * Postfix's order. An open table is counted, so that a reload can go on with one that it may no
+ * longer read.
+ */
+#include "common/table.h"
+
+#include "common/address.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/table_backend.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* user+ext@domain, user@domain, user+ext, user: each as it is and without quotes; @domain. */
+#define KEYS_MAX 9
+
+struct open_table {
+    atomic_uint references;
+    struct table_source source;
+    struct table *table;
+    bool patterns; /* not to be asked for parts of an address */
+};
+
+struct tables {
+    struct open_table **list;
+    size_t count;
+};
+
+struct key {
+    char *text;
+    bool whole; /* not just a part of the address */
+};
+
+struct keys {
+    struct key list[KEYS_MAX];
+    size_t count;
+};
+
+typedef struct table *opener(const struct table_source *source, enum table_trouble *trouble,
+                             struct error *error);
+
+static const struct {
+    const char *type;
+    opener *open;
+} kinds[] = {
+    {"hash", table_open_file},      {"btree", table_open_file},     {"texthash", table_open_file},
+    {"inline", table_open_literal}, {"static", table_open_literal},
+};
+
+/* --- open and close -----------------------------------------------------------------------------
+ */
+
+static opener *opener_of(const char *type)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].type, type) == 0)
+            return kinds[i].open;
+    return table_open_postmap;
+}
+
+/* Whether the table matches patterns. Of a table that is made of tables the first one decides, as
+ * in Postfix. */
+static bool has_patterns(const struct table_source *source)
+{
+    static const char *const types[] = {
+        "regexp:", "pcre:", "cidr:", "tcp:", "socketmap:", "fail:", "randmap:"};
+    char *first = NULL;
+    if (strcmp(source->type, "pipemap") == 0 || strcmp(source->type, "unionmap") == 0)
+        first = memory_copy(source->name + strspn(source->name, "{ ,\t"));
+    else
+        first = memory_format("%s:", source->type);
+    bool patterns = false;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        patterns = patterns || strncmp(first, types[i], strlen(types[i])) == 0;
+    free(first);
+    return patterns;
+}
+
+static bool holds_its_contents(const char *specification)
+{
+    return strncmp(specification, "inline:", 7) == 0 || strncmp(specification, "static:", 7) == 0;
+}
+
+/* "/etc/postfix/main.cf: name = hash:/etc/postfix/x"; a password that stands in main.cf is not
+ * shown. */
+static char *describe(const char *parameter, const char *specification,
+                      const char *config_directory, enum table_content content)
+{
+    if (content == TABLE_USER_NAMES && holds_its_contents(specification))
+        return memory_format("%s/main.cf: %s = %.7s...", config_directory, parameter,
+                             specification);
+    return memory_format("%s/main.cf: %s = %s", config_directory, parameter, specification);
+}
+
+static void release(struct open_table *open)
+{
+    if (atomic_fetch_sub(&open->references, 1) > 1)
+        return;
+    if (open->table != NULL)
+        open->table->operations->close(open->table);
+    free(open->source.place);
+    free(open->source.type);
+    free(open->source.name);
+    free(open->source.config_directory);
+    free(open);
+}
+
+/* The table in `old` that is the same as `source`, counted once more, or NULL. */
+static struct open_table *inherit(const struct tables *old, const struct table_source *source)
+{
+    for (size_t i = 0; old != NULL && i < old->count; i++) {
+        struct open_table *open = old->list[i];
+        if (open->source.content == source->content &&
+            strcmp(open->source.type, source->type) == 0 &&
+            strcmp(open->source.name, source->name) == 0) {
+            atomic_fetch_add(&open->references, 1);
+            return open;
+        }
+    }
+    return NULL;
+}
+
+static struct open_table *open_source(struct open_table *open, const struct tables *old,
+                                      struct error *error)
+{
+    enum table_trouble trouble = TABLE_TROUBLE_NONE;
+    open->table = opener_of(open->source.type)(&open->source, &trouble, error);
+    if (open->table != NULL)
+        return open;
+    error_prefix(error, "%s", open->source.place);
+    struct open_table *result =
+        trouble == TABLE_TROUBLE_DENIED ? inherit(old, &open->source) : NULL;
+    if (result != NULL)
+        log_warning("%s; the contents that were read earlier stay in use", error->text);
+    release(open);
+    return result;
+}
+
+static struct open_table *open_one(const char *parameter, const char *specification,
+                                   const char *config_directory, enum table_content content,
+                                   const struct tables *old, struct error *error)
+{
+    char *place = describe(parameter, specification, config_directory, content);
+    while (strncmp(specification, "proxy:", 6) == 0)
+        specification += 6;
+    size_t type_length = strspn(specification, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    if (type_length == 0 || specification[type_length] != ':') {
+        error_set(error, "%s: not a table; write type:name, such as hash:/etc/postfix/name", place);
+        free(place);
+        return NULL;
+    }
+    struct open_table *open = memory_zero(1, sizeof(*open));
+    atomic_init(&open->references, 1);
+    open->source = (struct table_source){.place = place,
+                                         .type = memory_copy_bytes(specification, type_length),
+                                         .name = memory_copy(specification + type_length + 1),
+                                         .config_directory = memory_copy(config_directory),
+                                         .content = content};
+    open->patterns = has_patterns(&open->source);
+    return open_source(open, old, error);
+}
+
+struct tables *tables_reopen(struct tables *old, const char *parameter, const char *value,
+                             const char *config_directory, enum table_content content,
+                             struct error *error)
+{
+    struct tables *tables = memory_zero(1, sizeof(*tables));
+    char *copy = memory_copy(value), *rest = copy, *piece;
+    bool fine = true;
+    while (fine && (piece = table_next_piece(&rest)) != NULL) {
+        struct open_table *open = open_one(parameter, piece, config_directory, content, old, error);
+        fine = open != NULL;
+        if (fine) {
+            tables->list = memory_grow(tables->list, (tables->count + 1) * sizeof(tables->list[0]));
+            tables->list[tables->count++] = open;
+        }
+    }
+    explicit_bzero(copy, strlen(value));
+    free(copy);
+    if (fine)
+        return tables;
+    tables_close(tables);
+    return NULL;
+}
+
+struct tables *tables_open(const char *parameter, const char *value, const char *config_directory,
+                           enum table_content content, struct error *error)
+{
+    return tables_reopen(NULL, parameter, value, config_directory, content, error);
+}
+
+bool tables_check(struct tables *tables, struct error *error)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        struct table *table = tables->list[i]->table;
+        if (table->operations->check != NULL && !table->operations->check(table, error))
+            return error_prefix(error, "%s", table->source->place);
+    }
+    return true;
+}
+
+void tables_close(struct tables *tables)
+{
+    if (tables == NULL)
+        return;
+    for (size_t i = 0; i < tables->count; i++)
+        release(tables->list[i]);
+    free(tables->list);
+    free(tables);
+}
+
+/* --- look-ups -----------------------------------------------------------------------------------
+ */
+
+static bool can_be_asked(const char *key)
+{
+    return key[0] != '\0' && strlen(key) <= TABLE_KEY_MAX && strpbrk(key, "\r\n") == NULL;
+}
+
+static enum table_answer find_folded(struct tables *tables, const struct key *key, char **answer,
+                                     struct error *error)
+{
+    if (!can_be_asked(key->text))
+        return TABLE_NONE;
+    for (size_t i = 0; i < tables->count; i++) {
+        struct table *table = tables->list[i]->table;
+        if (!key->whole && tables->list[i]->patterns)
+            continue;
+        enum table_answer result = table->operations->find(table, key->text, answer, error);
+        if (result == TABLE_FOUND && (*answer)[0] == '\0') {
+            free(*answer);
+            error_set(error, "an empty value for key \"%s\"; give it a value or take it out",
+                      key->text);
+            result = TABLE_FAILED;
+        }
+        if (result == TABLE_FAILED)
+            error_prefix(error, "%s", table->source->place);
+        if (result != TABLE_NONE)
+            return result;
+    }
+    return TABLE_NONE;
+}
+
+enum table_answer tables_find(struct tables *tables, const char *key, char **answer,
+                              struct error *error)
+{
+    struct key folded = {.text = address_fold(key), .whole = true};
+    enum table_answer result = find_folded(tables, &folded, answer, error);
+    free(folded.text);
+    return result;
+}
+
+/* --- the keys of an address ---------------------------------------------------------------------
+ */
+
+static void add_key(struct keys *keys, char *text, bool whole)
+{
+    keys->list[keys->count++] = (struct key){.text = text, .whole = whole};
+}
+
+static void add_address(struct keys *keys, const char *address, bool whole)
+{
+    add_key(keys, memory_copy(address), whole);
+    char *unquoted = address_unquoted(address);
+    if (unquoted != NULL)
+        add_key(keys, unquoted, whole);
+}
+
+/* The local parts of the addresses that are in `keys`. One with an '@' in it would pass for
+ * somebody else's address. */
+static void add_local_parts(struct keys *keys, size_t domain_length)
+{
+    size_t addresses = keys->count;
+    for (size_t i = 0; i < addresses; i++) {
+        const char *address = keys->list[i].text;
+        size_t length = strlen(address) - domain_length - 1;
+        if (memchr(address, '@', length) == NULL)
+            add_key(keys, memory_copy_bytes(address, length), false);
+    }
+}
+
+static bool is_same_domain(const char *name, const char *domain)
+{
+    char *folded = address_fold(name);
+    size_t length = strlen(folded);
+    if (length > 1 && folded[length - 1] == '.')
+        folded[length - 1] = '\0';
+    bool same = strcmp(folded, domain) == 0;
+    free(folded);
+    return same;
+}
+
+/* A literal may have colons, [IPv6:::1]. */
+static bool is_table_or_file(const char *piece)
+{
+    return piece[0] == '/' || (piece[0] != '[' && strchr(piece, ':') != NULL);
+}
+
+static bool is_local(const char *domain, const char *local_domains)
+{
+    char *copy = memory_copy(local_domains), *rest = copy, *piece;
+    bool found = false, local = false;
+    while (!found && (piece = table_next_piece(&rest)) != NULL) {
+        local = piece[0] != '!';
+        piece += local ? 0 : 1;
+        found = !is_table_or_file(piece) && is_same_domain(piece, domain);
+    }
+    free(copy);
+    return found && local;
+}
+
+static void make_keys(struct keys *keys, const char *address, const char *delimiters,
+                      const char *local_domains)
+{
+    const char *domain = address_domain(address);
+    if (domain == NULL) {
+        add_key(keys, memory_copy(address), true);
+        return;
+    }
+    add_address(keys, address, true);
+    char *bare = address_without_extension(address, delimiters);
+    if (bare != NULL)
+        add_address(keys, bare, false);
+    free(bare);
+    if (is_local(domain, local_domains))
+        add_local_parts(keys, strlen(domain));
+    add_key(keys, memory_copy(domain - 1), false);
+}
+
+enum table_answer tables_find_address(struct tables *tables, const char *address,
+                                      const char *delimiters, const char *local_domains,
+                                      char **answer, struct error *error)
+{
+    if (tables->count == 0 || address[0] == '\0' || strlen(address) > TABLE_KEY_MAX)
+        return TABLE_NONE;
+    struct keys keys = {.count = 0};
+    enum table_answer result = TABLE_NONE;
+    char *folded = address_fold(address);
+    make_keys(&keys, folded, delimiters, local_domains);
+    for (size_t i = 0; i < keys.count && result == TABLE_NONE; i++)
+        result = find_folded(tables, &keys.list[i], answer, error);
+    for (size_t i = 0; i < keys.count; i++)
+        free(keys.list[i].text);
+    free(folded);
+    return result;
+}

@@ -1,0 +1,130 @@
+/* table_backend.h - what table.c and the kinds of tables agree on; private to common/table*.c
+ *
+ * Every kind opens with a function of the same shape. A table is used by many threads at once and
+ * does its own locking. Keys reach it folded, not empty, without line ends, at most
+ * TABLE_KEY_MAX bytes long.
+ */
+#ifndef POST365_COMMON_TABLE_BACKEND_H
+#define POST365_COMMON_TABLE_BACKEND_H
+
+#include "common/dictionary.h"
+#include "common/error.h"
+#include "common/table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define TABLE_KEY_MAX   2048         /* bytes; an address has at most ADDRESS_MAX */
+#define TABLE_VALUE_MAX (256 * 1024) /* bytes */
+#define TABLE_FILE_MAX  (256U << 20) /* bytes */
+
+/* Which table, and for whom; lives as long as the table. */
+struct table_source {
+    char *place; /* "/etc/postfix/main.cf: post365_upn = hash:/etc/postfix/x", for messages */
+    char *type;  /* "hash" */
+    char *name;  /* "/etc/postfix/x" */
+    char *config_directory;
+    enum table_content content;
+};
+
+struct table;
+
+struct table_operations {
+    /* As tables_find(); the value is a whole right-hand side, or what `content` leaves of it. */
+    enum table_answer (*find)(struct table *table, const char *key, char **value,
+                              struct error *error);
+    /* Tries again, as the user that the program now is, what opening tried; NULL if there is
+     * nothing to try. */
+    bool (*check)(struct table *table, struct error *error);
+    void (*close)(struct table *table);
+};
+
+/* The start of every kind's own struct. */
+struct table {
+    const struct table_operations *operations;
+    const struct table_source *source;
+};
+
+enum table_trouble {
+    TABLE_TROUBLE_NONE,
+    TABLE_TROUBLE_LATER,  /* locked, missing for a moment, just being written */
+    TABLE_TROUBLE_DENIED, /* not readable for this user */
+    TABLE_TROUBLE_WRONG,
+};
+
+/* All return NULL with the reason, which does not repeat source->place, and what kind of trouble it
+ * is. */
+struct table *table_open_file(const struct table_source *source, enum table_trouble *trouble,
+                              struct error *error); /* hash, btree, texthash */
+struct table *table_open_literal(const struct table_source *source, enum table_trouble *trouble,
+                                 struct error *error); /* inline, static */
+struct table *table_open_postmap(const struct table_source *source, enum table_trouble *trouble,
+                                 struct error *error); /* all others */
+
+/* --- reading files ------------------------------------------------------------------------------
+ */
+
+/* What tells one state of a file from another. */
+struct file_state {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+    struct timespec changed;
+};
+
+struct file_state file_state_of(const struct stat *status);
+bool file_state_equal(const struct file_state *one, const struct file_state *other);
+
+/* What a table held at one moment. */
+struct table_contents {
+    struct dictionary *entries;
+    struct file_state state;
+};
+
+/* Reads the file behind a table. `patient`: wait up to a second for a lock or the end of a change.
+ * On trouble `error` names file, reason and remedy, and `contents` is untouched. */
+typedef enum table_trouble table_reader(const struct table_source *source, const char *path,
+                                        bool patient, struct table_contents *contents,
+                                        struct error *error);
+table_reader table_read_text;     /* texthash */
+table_reader table_read_database; /* hash, btree */
+
+/* Opens a regular file of at most TABLE_FILE_MAX bytes for reading: a close-on-exec descriptor and
+ * its status, or -1 with the trouble; `missing_remedy` is what to do if there is no such file. */
+int table_open_descriptor(const char *path, const char *missing_remedy, struct stat *status,
+                          enum table_trouble *trouble, struct error *error);
+
+/* Warnings about single lines of a file, at most a handful for each reading. */
+struct table_warnings {
+    const char *path;
+    unsigned count;
+};
+__attribute__((format(printf, 2, 3))) void table_warn(struct table_warnings *warnings,
+                                                      const char *format, ...);
+void table_warn_rest(const struct table_warnings *warnings);
+
+/* --- keys and values ----------------------------------------------------------------------------
+ */
+
+/* What `content` keeps of a right-hand side: a copy, which is the caller's to free(). */
+char *table_keep(enum table_content content, const char *value, size_t length);
+
+/* Puts what is kept of `value` under the folded `key`, unless the key is there: the first counts,
+ * as with postmap(1). False if it is there. */
+bool table_add(struct dictionary *entries, enum table_content content, const char *key,
+               const char *value, size_t length);
+
+/* Takes the text out of "{ text }", without the white space around it, in place; NULL with the
+ * reason if the braces do not match. Text without braces is returned as it is. */
+char *table_strip_braces(char *text, struct error *error);
+
+/* Cuts the next piece off a list whose separators count only outside braces; NULL at the end.
+ * Advances `*list`. */
+char *table_next_piece(char **list);
+
+#endif

@@ -1,0 +1,250 @@
+/* table_file.c - a table whose file is read into memory, and read again when it changes
+ *
+ * Every look-up begins with one stat(2). The old contents answer until new ones are read: a file
+ * that is missing for a moment, locked by postmap(1), or no longer readable since root was dropped
+ * is reported once and tried again when there is reason to hope.
+ */
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/table_backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WARNINGS_MAX 20
+/* A file written so recently may change again without a visible change: file systems stamp with the
+ * kernel's tick. */
+#define HOT_MILLISECONDS 50
+
+/* What the admin was told last about a file that cannot be read again. */
+enum complaint {
+    COMPLAINT_NONE,
+    COMPLAINT_MISSING,
+    COMPLAINT_LATER,
+    COMPLAINT_REFUSED,
+};
+
+struct file_table {
+    struct table table;
+    char *path;
+    table_reader *reader;
+    pthread_mutex_t mutex; /* protects what follows */
+    struct table_contents contents;
+    bool hot; /* it was when the contents were read: they may be older than they look */
+    enum complaint complaint;
+    struct file_state refused; /* with COMPLAINT_REFUSED: reading this state again is no use */
+};
+
+/* --- what the readers use -----------------------------------------------------------------------
+ */
+
+struct file_state file_state_of(const struct stat *status)
+{
+    return (struct file_state){.device = status->st_dev,
+                               .inode = status->st_ino,
+                               .size = status->st_size,
+                               .modified = status->st_mtim,
+                               .changed = status->st_ctim};
+}
+
+static bool same_time(const struct timespec *one, const struct timespec *other)
+{
+    return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
+}
+
+bool file_state_equal(const struct file_state *one, const struct file_state *other)
+{
+    return one->device == other->device && one->inode == other->inode && one->size == other->size &&
+           same_time(&one->modified, &other->modified) && same_time(&one->changed, &other->changed);
+}
+
+void table_warn(struct table_warnings *warnings, const char *format, ...)
+{
+    if (++warnings->count > WARNINGS_MAX)
+        return;
+    char text[ERROR_TEXT_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_warning("%s: %s", warnings->path, text);
+}
+
+void table_warn_rest(const struct table_warnings *warnings)
+{
+    if (warnings->count > WARNINGS_MAX)
+        log_warning("%s: %u more warnings not shown", warnings->path,
+                    warnings->count - WARNINGS_MAX);
+}
+
+static bool error_denied(const char *path, struct error *error)
+{
+    char bytes[4096];
+    struct passwd entry, *user = NULL;
+    if (getpwuid_r(geteuid(), &entry, bytes, sizeof(bytes), &user) != 0)
+        user = NULL;
+    return error_set(error,
+                     "%s: %s; start %s as root, or make the file readable for user %s (uid %u)",
+                     path, strerror(EACCES), program_invocation_short_name,
+                     user != NULL ? user->pw_name : "?", (unsigned)geteuid());
+}
+
+int table_open_descriptor(const char *path, const char *missing_remedy, struct stat *status,
+                          enum table_trouble *trouble, struct error *error)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    *trouble = TABLE_TROUBLE_WRONG;
+    if (descriptor < 0) {
+        if (errno == EACCES) {
+            *trouble = TABLE_TROUBLE_DENIED;
+            error_denied(path, error);
+        } else {
+            error_set(error, "%s: %s; %s", path, strerror(errno),
+                      errno == ENOENT ? missing_remedy : "check the path and the file system");
+        }
+        return -1;
+    }
+    if (fstat(descriptor, status) != 0)
+        error_set(error, "%s: %s; check the file system", path, strerror(errno));
+    else if (!S_ISREG(status->st_mode))
+        error_set(error, "%s: not a regular file; name a file", path);
+    else if (status->st_size > (off_t)TABLE_FILE_MAX)
+        error_set(error,
+                  "%s: larger than %u MB; use a type that is asked through postmap, cdb:", path,
+                  TABLE_FILE_MAX >> 20);
+    else
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+/* --- noticing changes ---------------------------------------------------------------------------
+ */
+
+/* Whether the file was written a moment ago. */
+static bool is_hot(const struct file_state *state)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age = ((int64_t)now.tv_sec - state->modified.tv_sec) * 1000 +
+                  (now.tv_nsec - state->modified.tv_nsec) / 1000000;
+    return age > -HOT_MILLISECONDS && age < HOT_MILLISECONDS;
+}
+
+/* Says it once for every change of what there is to say. */
+static void complain(struct file_table *file, enum complaint complaint, const char *reason)
+{
+    if (file->complaint != complaint)
+        log_warning("%s: %s; the old contents stay in use", file->table.source->place, reason);
+    file->complaint = complaint;
+}
+
+static void complain_about_stat(struct file_table *file, int reason)
+{
+    struct error error;
+    if (reason == EACCES)
+        error_denied(file->path, &error);
+    else
+        error_set(&error, "%s: %s; put the file back", file->path, strerror(reason));
+    complain(file, COMPLAINT_MISSING, error.text);
+}
+
+static void read_again(struct file_table *file, const struct file_state *state)
+{
+    struct error error;
+    struct table_contents contents = {0};
+    bool hot = is_hot(state);
+    switch (file->reader(file->table.source, file->path, false, &contents, &error)) {
+    case TABLE_TROUBLE_NONE:
+        if (!file_state_equal(&contents.state, &file->contents.state))
+            log_info("%s: %s changed, read again: %zu entries", file->table.source->place,
+                     file->path, dictionary_count(contents.entries));
+        dictionary_free(file->contents.entries);
+        file->contents = contents;
+        file->hot = hot;
+        file->complaint = COMPLAINT_NONE;
+        return;
+    case TABLE_TROUBLE_LATER:
+        complain(file, COMPLAINT_LATER, error.text);
+        return;
+    case TABLE_TROUBLE_DENIED:
+    case TABLE_TROUBLE_WRONG:
+        break;
+    }
+    /* Somebody may be at work on it; the next state will tell. */
+    if (hot)
+        return;
+    file->complaint = COMPLAINT_NONE;
+    complain(file, COMPLAINT_REFUSED, error.text);
+    file->refused = *state;
+}
+
+static void refresh(struct file_table *file)
+{
+    struct stat status;
+    if (stat(file->path, &status) != 0) {
+        complain_about_stat(file, errno);
+        return;
+    }
+    const struct file_state state = file_state_of(&status);
+    if (file_state_equal(&state, &file->contents.state) && !file->hot) {
+        file->complaint = COMPLAINT_NONE;
+        return;
+    }
+    if (file->complaint != COMPLAINT_REFUSED || !file_state_equal(&state, &file->refused))
+        read_again(file, &state);
+}
+
+static enum table_answer find(struct table *table, const char *key, char **value,
+                              struct error *error)
+{
+    (void)error;
+    struct file_table *file = (struct file_table *)table;
+    pthread_mutex_lock(&file->mutex);
+    refresh(file);
+    *value = memory_copy(dictionary_find(file->contents.entries, key));
+    pthread_mutex_unlock(&file->mutex);
+    return *value != NULL ? TABLE_FOUND : TABLE_NONE;
+}
+
+/* --- open and close -----------------------------------------------------------------------------
+ */
+
+static void close_file(struct table *table)
+{
+    struct file_table *file = (struct file_table *)table;
+    dictionary_free(file->contents.entries);
+    pthread_mutex_destroy(&file->mutex);
+    free(file->path);
+    free(file);
+}
+
+struct table *table_open_file(const struct table_source *source, enum table_trouble *trouble,
+                              struct error *error)
+{
+    static const struct table_operations operations = {.find = find, .close = close_file};
+    if (source->name[0] != '/') {
+        error_set(error, "write an absolute path");
+        *trouble = TABLE_TROUBLE_WRONG;
+        return NULL;
+    }
+    struct file_table *file = memory_zero(1, sizeof(*file));
+    bool text = strcmp(source->type, "texthash") == 0;
+    file->table = (struct table){.operations = &operations, .source = source};
+    file->path = memory_format("%s%s", source->name, text ? "" : ".db");
+    file->reader = text ? table_read_text : table_read_database;
+    pthread_mutex_init(&file->mutex, NULL);
+    *trouble = file->reader(source, file->path, true, &file->contents, error);
+    file->hot = *trouble == TABLE_TROUBLE_NONE && is_hot(&file->contents.state);
+    if (*trouble == TABLE_TROUBLE_NONE)
+        return &file->table;
+    close_file(&file->table);
+    return NULL;
+}

@@ -1,0 +1,245 @@
+/* table_postmap.c - any other type of table, asked through postmap(1)
+ *
+ * regexp:, pcre:, cidr:, ldap:, mysql:, lmdb: and whatever else Postfix supports on this host. One
+ * process for each question, a bounded number at a time; answers are kept for a minute, failures
+ * never. Where the type has a file, a change of the file makes all answers void.
+ *
+ * The key goes to postmap's standard input, where it can neither be taken for an option nor be seen
+ * in the process list. postmap ends with status 0 and "key<TAB>value", or with status 1 and silence
+ * for "not found". Trouble is status 1, too, with a `fatal:` on stderr; warnings alone (of main.cf,
+ * of one line of a table) do not change the answer.
+ */
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/process.h"
+#include "common/table_backend.h"
+#include "common/table_cache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TIMEOUT        10                /* seconds */
+#define CACHE_CAPACITY ((size_t)4 << 20) /* bytes */
+#define CACHE_LIFETIME ((int64_t)60 * 1000000)
+#define PROCESSES_MAX  8
+#define OUTPUT_MAX     (TABLE_KEY_MAX + TABLE_VALUE_MAX + 4096)
+/* A question that no table answers by accident, to see whether it can be asked. */
+#define PROBE_KEY      "probe@post365.invalid"
+#define WARNING_PREFIX "postmap: warning: "
+
+struct postmap_table {
+    struct table table;
+    char *specification;   /* "ldap:/etc/postfix/x.cf" */
+    char *path;            /* the table's file, or NULL */
+    pthread_mutex_t mutex; /* protects what follows */
+    pthread_cond_t process_ended;
+    unsigned processes;
+    struct table_cache *cache;
+    struct file_state state;
+    uint64_t generation; /* counts the changes of `state` */
+};
+
+static int64_t monotonic_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+/* --- one question -------------------------------------------------------------------------------
+ */
+
+/* The first line on stderr that is more than a warning, without its end, or NULL. */
+static char *find_trouble(char *errors)
+{
+    char *line;
+    while ((line = strsep(&errors, "\n")) != NULL)
+        if (line[0] != '\0' && strncmp(line, WARNING_PREFIX, strlen(WARNING_PREFIX)) != 0)
+            return line;
+    return NULL;
+}
+
+static enum table_answer read_value(const struct postmap_table *postmap, const char *key,
+                                    const struct buffer *output, char **value, struct error *error)
+{
+    size_t key_length = strlen(key);
+    if (output->length < key_length + 2 || memcmp(output->data, key, key_length) != 0 ||
+        output->data[key_length] != '\t' || output->data[output->length - 1] != '\n') {
+        error_set(error, "postmap gives no \"key value\" for key \"%s\"; try: postmap -q '%s' '%s'",
+                  key, key, postmap->specification);
+        return TABLE_FAILED;
+    }
+    size_t length = output->length - key_length - 2;
+    if (length == 0) {
+        error_set(error, "an empty value for key \"%s\"; give it a value or take it out", key);
+        return TABLE_FAILED;
+    }
+    *value = table_keep(postmap->table.source->content, output->data + key_length + 1, length);
+    return TABLE_FOUND;
+}
+
+static enum table_answer interpret(const struct postmap_table *postmap, const char *key,
+                                   struct process_result *result, char **value, struct error *error)
+{
+    if (result->status == 0)
+        return read_value(postmap, key, &result->output, value, error);
+    const char *trouble = result->errors.data != NULL ? find_trouble(result->errors.data) : NULL;
+    if (result->status == 1 && trouble == NULL)
+        return TABLE_NONE;
+    error_set(error, "%s (status %d); try: postmap -q '%s' '%s'",
+              trouble != NULL ? trouble : "postmap failed", result->status, key,
+              postmap->specification);
+    return TABLE_FAILED;
+}
+
+static enum table_answer ask(const struct postmap_table *postmap, const char *key, char **value,
+                             struct error *error)
+{
+    const char *const directory = postmap->table.source->config_directory;
+    const char *const arguments[] = {"postmap", "-q", "-", "-c", directory, postmap->specification,
+                                     NULL};
+    struct process_result result;
+    char *line = memory_format("%s\n", key);
+    enum table_answer answer = TABLE_FAILED;
+    if (process_run(arguments, line, strlen(line), TIMEOUT, OUTPUT_MAX, &result, error))
+        answer = interpret(postmap, key, &result, value, error);
+    process_result_free(&result);
+    free(line);
+    return answer;
+}
+
+/* --- the cache ----------------------------------------------------------------------------------
+ */
+
+/* The following three are called with the mutex held. */
+
+static void notice_change(struct postmap_table *postmap)
+{
+    struct stat status;
+    struct file_state state = {0};
+    if (postmap->path == NULL)
+        return;
+    if (stat(postmap->path, &status) == 0)
+        state = file_state_of(&status);
+    if (file_state_equal(&state, &postmap->state))
+        return;
+    table_cache_clear(postmap->cache);
+    postmap->state = state;
+    postmap->generation++;
+}
+
+static bool find_cached(struct postmap_table *postmap, const char *key, enum table_answer *answer,
+                        char **value)
+{
+    notice_change(postmap);
+    return table_cache_find(postmap->cache, key, monotonic_now(), answer, value);
+}
+
+/* Asks with the mutex released. What was read while the file changed is not kept. */
+static enum table_answer ask_and_keep(struct postmap_table *postmap, const char *key, char **value,
+                                      struct error *error)
+{
+    uint64_t generation = postmap->generation;
+    postmap->processes++;
+    pthread_mutex_unlock(&postmap->mutex);
+    enum table_answer answer = ask(postmap, key, value, error);
+    pthread_mutex_lock(&postmap->mutex);
+    postmap->processes--;
+    pthread_cond_signal(&postmap->process_ended);
+    notice_change(postmap);
+    if (answer != TABLE_FAILED && generation == postmap->generation)
+        table_cache_store(postmap->cache, key, monotonic_now(), *value);
+    return answer;
+}
+
+static enum table_answer find(struct table *table, const char *key, char **value,
+                              struct error *error)
+{
+    struct postmap_table *postmap = (struct postmap_table *)table;
+    enum table_answer answer;
+    *value = NULL;
+    pthread_mutex_lock(&postmap->mutex);
+    bool known = find_cached(postmap, key, &answer, value);
+    while (!known && postmap->processes >= PROCESSES_MAX) {
+        pthread_cond_wait(&postmap->process_ended, &postmap->mutex);
+        known = find_cached(postmap, key, &answer, value);
+    }
+    if (!known)
+        answer = ask_and_keep(postmap, key, value, error);
+    pthread_mutex_unlock(&postmap->mutex);
+    return answer;
+}
+
+/* --- open and close -----------------------------------------------------------------------------
+ */
+
+/* A server that does not answer now may answer later: that concerns single look-ups. */
+static bool may_pass(const char *reason)
+{
+    return strstr(reason, "query error") != NULL || strstr(reason, "no answer within") != NULL;
+}
+
+static bool check(struct table *table, struct error *error)
+{
+    const struct postmap_table *postmap = (const struct postmap_table *)table;
+    char *value = NULL;
+    if (ask(postmap, PROBE_KEY, &value, error) != TABLE_FAILED) {
+        free(value);
+        return true;
+    }
+    if (may_pass(error->text)) {
+        log_warning("%s: %s", table->source->place, error->text);
+        return true;
+    }
+    if (strstr(error->text, "unsupported dictionary type") != NULL)
+        return error_set(error,
+                         "Postfix does not support tables of type %s here; choose one that "
+                         "postconf -m lists, or install the package that has it (postfix-%s)",
+                         table->source->type, table->source->type);
+    return false;
+}
+
+static char *file_behind(const struct table_source *source)
+{
+    static const struct {
+        const char *type, *suffix;
+    } suffixes[] = {{"cdb", ".cdb"}, {"lmdb", ".lmdb"}, {"sdbm", ".pag"}, {"dbm", ".pag"}};
+    if (source->name[0] != '/')
+        return NULL;
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+        if (strcmp(source->type, suffixes[i].type) == 0)
+            return memory_format("%s%s", source->name, suffixes[i].suffix);
+    return memory_copy(source->name);
+}
+
+static void close_postmap(struct table *table)
+{
+    struct postmap_table *postmap = (struct postmap_table *)table;
+    table_cache_free(postmap->cache);
+    pthread_cond_destroy(&postmap->process_ended);
+    pthread_mutex_destroy(&postmap->mutex);
+    free(postmap->specification);
+    free(postmap->path);
+    free(postmap);
+}
+
+struct table *table_open_postmap(const struct table_source *source, enum table_trouble *trouble,
+                                 struct error *error)
+{
+    static const struct table_operations operations = {
+        .find = find, .check = check, .close = close_postmap};
+    struct postmap_table *postmap = memory_zero(1, sizeof(*postmap));
+    postmap->table = (struct table){.operations = &operations, .source = source};
+    postmap->specification = memory_format("%s:%s", source->type, source->name);
+    postmap->path = file_behind(source);
+    postmap->cache = table_cache_new(CACHE_CAPACITY, CACHE_LIFETIME);
+    pthread_mutex_init(&postmap->mutex, NULL);
+    pthread_cond_init(&postmap->process_ended, NULL);
+    if (check(&postmap->table, error))
+        return &postmap->table;
+    *trouble = TABLE_TROUBLE_WRONG;
+    close_postmap(&postmap->table);
+    return NULL;
+}
