@@ -47,7 +47,7 @@ static const char *const reply_to_choices[] = {"add", "no", NULL};
 static const char *const meter_choices[] = {"delivery", "submission", NULL};
 
 /* A name further away than this many letters is no misspelling. */
-#define CLOSE_ENOUGH 8
+#define CLOSE_ENOUGH 4
 
 size_t parameter_count(void)
 {

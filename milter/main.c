@@ -68,17 +68,20 @@ static void *wait_for_reload(void *argument)
     return NULL;
 }
 
-/* libmilter leaves every signal but its own alone, and its threads inherit this mask. */
+/* The thread takes SIGUSR1 and nothing else: SIGTERM and the like are for libmilter's own thread.
+ * All threads of libmilter inherit the mask that is left behind here. */
 static bool start_reload_thread(struct service *service, struct error *error)
 {
-    sigset_t signals;
+    sigset_t all, own;
     pthread_t thread;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGUSR1);
-    if (pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0 ||
-        pthread_create(&thread, NULL, wait_for_reload, service) != 0 || pthread_detach(thread) != 0)
-        return error_set(error, "cannot start a thread");
-    return true;
+    sigfillset(&all);
+    sigemptyset(&own);
+    sigaddset(&own, SIGUSR1);
+    bool started = pthread_sigmask(SIG_SETMASK, &all, NULL) == 0 &&
+                   pthread_create(&thread, NULL, wait_for_reload, service) == 0 &&
+                   pthread_detach(thread) == 0;
+    pthread_sigmask(SIG_SETMASK, &own, NULL);
+    return started || error_set(error, "cannot start a thread");
 }
 
 static char *connection_name(const struct socket_place *place)
