@@ -1,0 +1,669 @@
+/* test_ledger.c - windows, reservations, batches; and random schedules against an exact log
+ *
+ * A schedule that fails is printed with its seed; POST365_TEST_SEED=N replays that one alone.
+ */
+#include "common/memory.h"
+#include "policyd/ledger.h"
+#include "tests/unit/ledger_model.h"
+#include "tests/unit/store_memory.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND CLOCK_SECOND
+#define MINUTE (60 * SECOND)
+#define DAY    (24 * 60 * MINUTE)
+#define START  (INT64_C(1700000000) * SECOND)
+#ifndef SCHEDULES
+#define SCHEDULES 400
+#endif
+
+struct hand_clock {
+    struct clock clock;
+    int64_t now;
+};
+
+static int64_t read_hand_clock(struct clock *clock)
+{
+    return ((struct hand_clock *)(void *)clock)->now;
+}
+
+struct fixture {
+    struct hand_clock clock;
+    struct store *store;
+    struct ledger *ledger;
+    struct ledger_rules rules;
+};
+
+static const struct quota small = {
+    .recipients = {10, DAY}, .messages = {3, MINUTE}, .recipients_per_message = 500};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = memory_zero(1, sizeof(*fixture));
+    fixture->clock = (struct hand_clock){{read_hand_clock}, START};
+    fixture->store = store_memory_new();
+    fixture->rules = (struct ledger_rules){.guard = SECOND, .retention = DAY};
+    struct error error;
+    fixture->ledger = ledger_open(&fixture->clock.clock, fixture->store, &fixture->rules, &error);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    ledger_close(fixture->ledger);
+    store_memory_free(fixture->store);
+    free(fixture);
+    return 0;
+}
+
+static void restart(struct fixture *fixture)
+{
+    struct error error = {""};
+    ledger_close(fixture->ledger);
+    fixture->ledger = ledger_open(&fixture->clock.clock, fixture->store, &fixture->rules, &error);
+    if (fixture->ledger == NULL)
+        fail_msg("the ledger does not open: %s", error.text);
+}
+
+static void commit(struct fixture *fixture)
+{
+    struct error error = {""};
+    if (!ledger_commit(fixture->ledger, &error))
+        fail_msg("commit: %s", error.text);
+}
+
+static struct ledger_answer ask(struct fixture *fixture, const struct quota *quota,
+                                uint32_t recipients, uint32_t messages)
+{
+    const struct ledger_request request = {"relay@contoso.com", quota, recipients, messages};
+    struct ledger_answer answer;
+    ledger_ask(fixture->ledger, &request, &answer);
+    return answer;
+}
+
+static struct ledger_answer reserve(struct fixture *fixture, const struct quota *quota,
+                                    uint32_t recipients, uint32_t messages)
+{
+    const struct ledger_request request = {"relay@contoso.com", quota, recipients, messages};
+    struct ledger_answer answer;
+    ledger_reserve(fixture->ledger, &request, &answer);
+    return answer;
+}
+
+/* Sends one message in a batch of its own. */
+static void send_message(struct fixture *fixture, const struct quota *quota, uint32_t recipients)
+{
+    struct ledger_answer answer = reserve(fixture, quota, recipients, 1);
+    assert_int_equal(answer.verdict, LEDGER_GRANTED);
+    assert_true(ledger_settle(fixture->ledger, answer.id, recipients));
+    commit(fixture);
+}
+
+static void expect_later(struct ledger_answer answer, enum ledger_measure measure, uint32_t used,
+                         int64_t earliest)
+{
+    assert_int_equal(answer.verdict, LEDGER_LATER);
+    assert_int_equal(answer.measure, measure);
+    assert_int_equal(answer.used, used);
+    assert_int_equal(answer.earliest - START, earliest - START);
+}
+
+static void the_fourth_message_of_a_minute_waits_for_the_first_to_leave(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 3; i++) {
+        send_message(fixture, &small, 1);
+        fixture->clock.now += 10 * SECOND;
+    }
+    expect_later(reserve(fixture, &small, 1, 1), LEDGER_MESSAGES, 3, START + 61 * SECOND);
+    commit(fixture);
+    fixture->clock.now = START + 61 * SECOND - 1;
+    assert_int_equal(reserve(fixture, &small, 1, 1).verdict, LEDGER_LATER);
+    commit(fixture);
+    fixture->clock.now = START + 61 * SECOND;
+    send_message(fixture, &small, 1);
+    expect_later(ask(fixture, &small, 1, 1), LEDGER_MESSAGES, 3, START + 71 * SECOND);
+}
+
+static void the_window_that_refuses_longer_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    send_message(fixture, &small, 8);
+    send_message(fixture, &small, 1);
+    send_message(fixture, &small, 1);
+    struct ledger_answer answer = ask(fixture, &small, 1, 1);
+    expect_later(answer, LEDGER_RECIPIENTS, 10, START + DAY + SECOND);
+    assert_int_equal(answer.rate.limit, 10);
+    assert_true(answer.rate.period == DAY);
+}
+
+static void more_than_the_quota_itself_is_never_granted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ledger_answer answer = reserve(fixture, &small, 11, 1);
+    assert_int_equal(answer.verdict, LEDGER_NEVER);
+    assert_int_equal(answer.measure, LEDGER_RECIPIENTS);
+    answer = reserve(fixture, &small, 1, 4);
+    assert_int_equal(answer.verdict, LEDGER_NEVER);
+    assert_int_equal(answer.measure, LEDGER_MESSAGES);
+    assert_int_equal(reserve(fixture, &small, 10, 3).verdict, LEDGER_GRANTED);
+}
+
+static void asking_and_being_refused_cost_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(ask(fixture, &small, 10, 3).verdict, LEDGER_GRANTED);
+    commit(fixture);
+    assert_int_equal(ledger_account_count(fixture->ledger), 0);
+    assert_int_equal(store_memory_writes(fixture->store), 0);
+    send_message(fixture, &small, 10);
+    for (int i = 0; i < 100; i++)
+        expect_later(reserve(fixture, &small, 1, 1), LEDGER_RECIPIENTS, 10, START + DAY + SECOND);
+    commit(fixture);
+    assert_int_equal(store_memory_writes(fixture->store), 1);
+}
+
+static void a_reservation_counts_until_it_is_released(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t id = reserve(fixture, &small, 10, 1).id;
+    commit(fixture);
+    fixture->clock.now += 2 * DAY;
+    expect_later(reserve(fixture, &small, 1, 1), LEDGER_RECIPIENTS, 10, START + 3 * DAY + SECOND);
+    assert_true(ledger_release(fixture->ledger, id));
+    assert_false(ledger_release(fixture->ledger, id));
+    assert_false(ledger_settle(fixture->ledger, id, 1));
+    assert_int_equal(reserve(fixture, &small, 10, 1).verdict, LEDGER_GRANTED);
+    commit(fixture);
+    assert_int_equal(ledger_reservation_count(fixture->ledger), 1);
+    assert_int_equal(store_memory_events(fixture->store), 1);
+}
+
+static void a_settled_reservation_counts_what_was_accepted_from_then_on(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t id = reserve(fixture, &small, 10, 1).id;
+    commit(fixture);
+    fixture->clock.now += 5 * SECOND;
+    assert_true(ledger_settle(fixture->ledger, id, 4));
+    commit(fixture);
+    assert_int_equal(ask(fixture, &small, 6, 1).verdict, LEDGER_GRANTED);
+    commit(fixture);
+    expect_later(ask(fixture, &small, 7, 1), LEDGER_RECIPIENTS, 4,
+                 START + 5 * SECOND + DAY + SECOND);
+}
+
+static void settling_with_nobody_accepted_is_a_release(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t id = reserve(fixture, &small, 10, 3).id;
+    assert_true(ledger_settle(fixture->ledger, id, 0));
+    commit(fixture);
+    assert_int_equal(ask(fixture, &small, 10, 3).verdict, LEDGER_GRANTED);
+    assert_int_equal(store_memory_events(fixture->store), 0);
+}
+
+static void nothing_of_a_batch_that_was_not_written_has_happened(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error;
+    uint64_t earlier = reserve(fixture, &small, 5, 1).id;
+    commit(fixture);
+    store_memory_fail_writes(fixture->store, 1);
+    assert_true(ledger_settle(fixture->ledger, earlier, 5));
+    struct ledger_answer later = reserve(fixture, &small, 2, 1);
+    assert_true(ledger_settle(fixture->ledger, reserve(fixture, &small, 3, 1).id, 3));
+    assert_int_equal(reserve(fixture, &small, 1, 1).verdict, LEDGER_LATER);
+    assert_false(ledger_commit(fixture->ledger, &error));
+    assert_false(ledger_release(fixture->ledger, later.id));
+    assert_int_equal(ledger_reservation_count(fixture->ledger), 1);
+    assert_int_equal(ask(fixture, &small, 5, 2).verdict, LEDGER_GRANTED);
+    expect_later(ask(fixture, &small, 6, 2), LEDGER_RECIPIENTS, 5, START + DAY + SECOND);
+    assert_true(ledger_settle(fixture->ledger, earlier, 5));
+    commit(fixture);
+    assert_int_equal(ask(fixture, &small, 5, 2).verdict, LEDGER_GRANTED);
+    assert_int_equal(ask(fixture, &small, 6, 2).verdict, LEDGER_LATER);
+}
+
+static void a_batch_writes_one_event_per_account(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 3; i++)
+        assert_true(ledger_settle(fixture->ledger, reserve(fixture, &small, 2, 1).id, 2));
+    commit(fixture);
+    assert_int_equal(store_memory_writes(fixture->store), 1);
+    assert_int_equal(store_memory_events(fixture->store), 1);
+    restart(fixture);
+    expect_later(ask(fixture, &small, 5, 0), LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
+}
+
+static void a_restart_keeps_the_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    send_message(fixture, &small, 4);
+    fixture->clock.now += SECOND;
+    send_message(fixture, &small, 5);
+    fixture->clock.now += SECOND;
+    restart(fixture);
+    expect_later(ask(fixture, &small, 2, 1), LEDGER_RECIPIENTS, 9, START + DAY + SECOND);
+}
+
+static void reservations_open_at_a_restart_count_as_sent_then(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t id = reserve(fixture, &small, 7, 1).id;
+    commit(fixture);
+    fixture->clock.now += 10 * SECOND;
+    restart(fixture);
+    commit(fixture);
+    assert_int_equal(ledger_reservation_count(fixture->ledger), 0);
+    assert_false(ledger_release(fixture->ledger, id));
+    expect_later(ask(fixture, &small, 4, 1), LEDGER_RECIPIENTS, 7,
+                 START + 10 * SECOND + DAY + SECOND);
+    restart(fixture);
+    expect_later(ask(fixture, &small, 4, 1), LEDGER_RECIPIENTS, 7,
+                 START + 10 * SECOND + DAY + SECOND);
+}
+
+static void numbers_of_reservations_are_not_given_twice(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t id = reserve(fixture, &small, 7, 1).id;
+    commit(fixture);
+    assert_true(ledger_release(fixture->ledger, id));
+    commit(fixture);
+    fixture->clock.now += 1000;
+    restart(fixture);
+    assert_true(reserve(fixture, &small, 7, 1).id > id);
+}
+
+static void another_quota_finds_the_whole_history(void **state)
+{
+    struct fixture *fixture = *state;
+    struct quota minute = {.recipients = {10, MINUTE}, .messages = {30, MINUTE}};
+    struct quota hour = {.recipients = {10, 60 * MINUTE}, .messages = {30, MINUTE}};
+    for (int i = 0; i < 5; i++) {
+        send_message(fixture, &minute, 10);
+        fixture->clock.now += 2 * MINUTE;
+    }
+    assert_int_equal(ask(fixture, &minute, 10, 1).verdict, LEDGER_GRANTED);
+    commit(fixture);
+    expect_later(ask(fixture, &hour, 1, 1), LEDGER_RECIPIENTS, 50,
+                 START + 8 * MINUTE + 60 * MINUTE + SECOND);
+    hour.recipients.limit = 60;
+    expect_later(ask(fixture, &hour, 11, 1), LEDGER_RECIPIENTS, 50, START + 60 * MINUTE + SECOND);
+}
+
+static void an_unlimited_account_is_counted_but_never_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct quota unlimited = {.recipients = {QUOTA_UNLIMITED, DAY},
+                              .messages = {QUOTA_UNLIMITED, DAY}};
+    for (int i = 0; i < 50; i++)
+        send_message(fixture, &unlimited, 1000);
+    expect_later(ask(fixture, &small, 1, 0), LEDGER_RECIPIENTS, 50000, START + DAY + SECOND);
+}
+
+static void a_clock_that_is_set_back_loses_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    send_message(fixture, &small, 6);
+    fixture->clock.now -= 60 * MINUTE;
+    expect_later(ask(fixture, &small, 5, 1), LEDGER_RECIPIENTS, 6,
+                 START - 60 * MINUTE + DAY + SECOND);
+    send_message(fixture, &small, 1);
+    restart(fixture);
+    expect_later(ask(fixture, &small, 4, 1), LEDGER_RECIPIENTS, 7,
+                 START - 60 * MINUTE + DAY + SECOND);
+}
+
+static void idle_accounts_and_expired_events_go(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error;
+    send_message(fixture, &small, 6);
+    assert_true(ledger_tidy(fixture->ledger, &error));
+    assert_int_equal(ledger_account_count(fixture->ledger), 1);
+    fixture->clock.now += DAY + 2 * SECOND;
+    store_memory_fail_writes(fixture->store, 1);
+    assert_false(ledger_tidy(fixture->ledger, &error));
+    assert_int_equal(ledger_account_count(fixture->ledger), 1);
+    assert_true(ledger_tidy(fixture->ledger, &error));
+    assert_int_equal(ledger_account_count(fixture->ledger), 0);
+    assert_int_equal(store_memory_events(fixture->store), 0);
+    assert_int_equal(store_memory_accounts(fixture->store), 0);
+    send_message(fixture, &small, 6);
+    restart(fixture);
+    assert_int_equal(ask(fixture, &small, 5, 1).verdict, LEDGER_LATER);
+}
+
+static void a_long_period_keeps_events_over_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error;
+    struct quota week = {.recipients = {10, 7 * DAY}, .messages = {3, MINUTE}};
+    send_message(fixture, &week, 6);
+    fixture->clock.now += 3 * DAY;
+    restart(fixture);
+    assert_true(ledger_tidy(fixture->ledger, &error));
+    assert_int_equal(ask(fixture, &week, 5, 1).verdict, LEDGER_LATER);
+}
+
+static void many_accounts_do_not_disturb_each_other(void **state)
+{
+    struct fixture *fixture = *state;
+    char name[32];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 1000; i++) {
+            snprintf(name, sizeof(name), "relay-%d@contoso.com", i);
+            const struct ledger_request request = {name, &small, 5, 1};
+            struct ledger_answer answer;
+            ledger_reserve(fixture->ledger, &request, &answer);
+            assert_int_equal(answer.verdict, LEDGER_GRANTED);
+            if (i % 2 == 0)
+                assert_true(ledger_settle(fixture->ledger, answer.id, 5));
+        }
+        commit(fixture);
+    }
+    assert_int_equal(ledger_account_count(fixture->ledger), 1000);
+    assert_int_equal(ledger_reservation_count(fixture->ledger), 1000);
+    restart(fixture);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "relay-%d@contoso.com", i);
+        const struct ledger_request request = {name, &small, 1, 0};
+        struct ledger_answer answer;
+        ledger_ask(fixture->ledger, &request, &answer);
+        assert_int_equal(answer.verdict, LEDGER_LATER);
+        assert_int_equal(answer.used, 10);
+    }
+}
+
+/* --- random schedules -------------------------------------------------------- */
+
+struct schedule {
+    uint64_t seed, random;
+    unsigned step;
+    struct fixture fixture;
+    struct model model, before;
+    bool in_batch, jumps_back, jumps_forward, changes_quota;
+    int64_t batch_now;
+    int64_t truth; /* a clock that is never set */
+    struct quota quota;
+};
+
+static uint64_t random_below(struct schedule *schedule, uint64_t limit)
+{
+    schedule->random ^= schedule->random << 13; /* xorshift64 */
+    schedule->random ^= schedule->random >> 7;
+    schedule->random ^= schedule->random << 17;
+    return schedule->random % limit;
+}
+
+static void choose_quota(struct schedule *schedule)
+{
+    struct quota *quota = &schedule->quota;
+    quota->recipients.limit = (uint32_t)random_below(schedule, 40) + 5;
+    quota->recipients.period = (int64_t)(random_below(schedule, 20) + 1) * SECOND;
+    quota->messages.limit = (uint32_t)random_below(schedule, 10) + 1;
+    quota->messages.period = (int64_t)(random_below(schedule, 20) + 1) * SECOND;
+    if (random_below(schedule, 8) == 0)
+        quota->messages.limit = QUOTA_UNLIMITED;
+}
+
+static void begin_batch(struct schedule *schedule)
+{
+    if (schedule->in_batch)
+        return;
+    schedule->in_batch = true;
+    schedule->before = schedule->model;
+    schedule->batch_now = schedule->fixture.clock.now;
+}
+
+static const char *name_of(int account)
+{
+    static const char *const names[MODEL_ACCOUNTS] = {"a@contoso.com", "b@contoso.com",
+                                                      "c@contoso.com"};
+    return names[account];
+}
+
+#define SEED_FORMAT "POST365_TEST_SEED=%" PRIu64 ", step %u: "
+
+static void compare(const struct schedule *schedule, const struct ledger_answer *got,
+                    const struct ledger_answer *want)
+{
+    bool same = got->verdict == want->verdict;
+    if (same && want->verdict == LEDGER_LATER)
+        same = got->earliest == want->earliest && got->measure == want->measure &&
+               got->used == want->used;
+    if (!same)
+        fail_msg(SEED_FORMAT "got verdict %d, measure %d, used %u, in %" PRId64
+                             " us; want %d, %d, %u, %" PRId64,
+                 schedule->seed, schedule->step, got->verdict, got->measure, got->used,
+                 got->earliest - got->now, want->verdict, want->measure, want->used,
+                 want->earliest - want->now);
+}
+
+/* Asks both, or reserves in both, and compares their answers. */
+static struct ledger_answer ask_both(struct schedule *schedule, int account, const uint32_t *wanted,
+                                     bool only_ask)
+{
+    begin_batch(schedule);
+    const struct ledger_request request = {name_of(account), &schedule->quota, wanted[0],
+                                           wanted[1]};
+    struct ledger_answer got, want;
+    model_judge(&schedule->model, account, &schedule->quota, wanted, schedule->batch_now, &want);
+    if (only_ask)
+        ledger_ask(schedule->fixture.ledger, &request, &got);
+    else
+        ledger_reserve(schedule->fixture.ledger, &request, &got);
+    compare(schedule, &got, &want);
+    if (!only_ask && got.verdict == LEDGER_GRANTED)
+        model_reserve(&schedule->model, account, wanted, got.id, schedule->batch_now);
+    return got;
+}
+
+static void try_to_send(struct schedule *schedule, bool only_ask)
+{
+    int account = (int)random_below(schedule, MODEL_ACCOUNTS);
+    const uint32_t wanted[] = {(uint32_t)random_below(schedule, 12) + 1,
+                               (uint32_t)random_below(schedule, 3)};
+    ask_both(schedule, account, wanted, only_ask);
+}
+
+static void end_one(struct schedule *schedule)
+{
+    uint64_t id = model_open_reservation(&schedule->model, (unsigned)random_below(schedule, 1000));
+    if (id == 0)
+        return;
+    begin_batch(schedule);
+    uint32_t recipients = (uint32_t)random_below(schedule, 14);
+    if (random_below(schedule, 4) == 0) {
+        assert_true(ledger_release(schedule->fixture.ledger, id));
+        model_release(&schedule->model, id);
+    } else {
+        assert_true(ledger_settle(schedule->fixture.ledger, id, recipients));
+        model_settle(&schedule->model, id, recipients, schedule->batch_now, schedule->truth);
+    }
+}
+
+static void end_batch(struct schedule *schedule)
+{
+    struct error error;
+    if (random_below(schedule, 10) == 0)
+        store_memory_fail_writes(schedule->fixture.store, 1);
+    if (ledger_commit(schedule->fixture.ledger, &error))
+        model_commit(&schedule->model);
+    else
+        model_undo(&schedule->model, &schedule->before, schedule->batch_now);
+    store_memory_fail_writes(schedule->fixture.store, 0);
+    schedule->in_batch = false;
+}
+
+static void move_clock(struct schedule *schedule)
+{
+    if (schedule->in_batch)
+        end_batch(schedule);
+    int64_t ahead = (int64_t)random_below(schedule, 3 * (uint64_t)SECOND);
+    schedule->truth += ahead;
+    schedule->fixture.clock.now += ahead;
+    if (schedule->jumps_back && random_below(schedule, 8) == 0)
+        schedule->fixture.clock.now -= (int64_t)random_below(schedule, 30 * (uint64_t)SECOND);
+    if (schedule->jumps_forward && random_below(schedule, 8) == 0)
+        schedule->fixture.clock.now += (int64_t)random_below(schedule, 30 * (uint64_t)SECOND);
+}
+
+static void crash_and_restart(struct schedule *schedule)
+{
+    if (schedule->in_batch) { /* what was not committed is gone */
+        model_undo(&schedule->model, &schedule->before, schedule->batch_now);
+        schedule->in_batch = false;
+    }
+    restart(&schedule->fixture);
+    model_restart(&schedule->model, schedule->fixture.clock.now, schedule->truth);
+}
+
+/* What a refusal promises is when it is granted, and not a microsecond earlier. */
+static void check_promise(struct schedule *schedule)
+{
+    if (schedule->in_batch)
+        end_batch(schedule);
+    int account = (int)random_below(schedule, MODEL_ACCOUNTS);
+    for (size_t i = 0; i < schedule->model.count; i++)
+        if (schedule->model.events[i].is_reserved && schedule->model.events[i].account == account)
+            return;
+    static const uint32_t wanted[] = {4, 1};
+    struct ledger_answer refused = ask_both(schedule, account, wanted, true);
+    end_batch(schedule);
+    if (refused.verdict != LEDGER_LATER)
+        return;
+    for (int i = 0; i < 2; i++) {
+        schedule->truth += refused.earliest - 1 + i - schedule->fixture.clock.now;
+        schedule->fixture.clock.now = refused.earliest - 1 + i;
+        struct ledger_answer answer = ask_both(schedule, account, wanted, true);
+        if (answer.verdict != (i == 0 ? LEDGER_LATER : LEDGER_GRANTED))
+            fail_msg(SEED_FORMAT "%s the promised time: verdict %d", schedule->seed, schedule->step,
+                     i == 0 ? "before" : "at", answer.verdict);
+        end_batch(schedule);
+    }
+}
+
+static void tidy(struct schedule *schedule)
+{
+    struct error error;
+    if (schedule->in_batch)
+        end_batch(schedule);
+    /* After a jump what is left in the store depends on when it was tidied. */
+    if (schedule->jumps_back)
+        return;
+    assert_true(ledger_tidy(schedule->fixture.ledger, &error));
+    model_tidy(&schedule->model, schedule->fixture.clock.now);
+}
+
+static void check_intervals(const struct schedule *schedule)
+{
+    if (schedule->jumps_forward || schedule->changes_quota)
+        return;
+    const struct quota_rate *rates[] = {&schedule->quota.recipients, &schedule->quota.messages};
+    for (int account = 0; account < MODEL_ACCOUNTS; account++)
+        for (int measure = 0; measure < 2; measure++) {
+            uint64_t peak = model_peak(&schedule->model, account, (enum ledger_measure)measure,
+                                       rates[measure]->period + schedule->model.guard);
+            if (peak > rates[measure]->limit)
+                fail_msg(SEED_FORMAT "an interval holds %" PRIu64 ", the quota is %" PRIu32,
+                         schedule->seed, schedule->step, peak, rates[measure]->limit);
+        }
+}
+
+static void take_a_step(struct schedule *schedule)
+{
+    uint64_t choice = random_below(schedule, 100);
+    if (choice < 35)
+        try_to_send(schedule, false);
+    else if (choice < 45)
+        try_to_send(schedule, true);
+    else if (choice < 70)
+        end_one(schedule);
+    else if (choice < 90)
+        move_clock(schedule);
+    else if (choice < 93)
+        crash_and_restart(schedule);
+    else if (choice < 95)
+        check_promise(schedule);
+    else if (choice < 98)
+        tidy(schedule);
+    else if (schedule->changes_quota)
+        choose_quota(schedule);
+}
+
+static void run_schedule(uint64_t seed)
+{
+    struct schedule *schedule = memory_zero(1, sizeof(*schedule));
+    schedule->seed = seed;
+    schedule->random = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    schedule->fixture.clock = (struct hand_clock){{read_hand_clock}, START};
+    schedule->fixture.store = store_memory_new();
+    int64_t guard = (int64_t)random_below(schedule, 2) * SECOND;
+    schedule->fixture.rules = (struct ledger_rules){.guard = guard, .retention = 20 * SECOND};
+    schedule->model.guard = guard;
+    schedule->model.retention = 20 * SECOND;
+    schedule->jumps_back = random_below(schedule, 3) == 0;
+    schedule->jumps_forward = random_below(schedule, 4) == 0;
+    schedule->changes_quota = random_below(schedule, 3) == 0;
+    choose_quota(schedule);
+    restart(&schedule->fixture);
+    for (schedule->step = 0; schedule->step < 300; schedule->step++)
+        take_a_step(schedule);
+    crash_and_restart(schedule); /* so that open reservations count, too */
+    check_intervals(schedule);
+    ledger_close(schedule->fixture.ledger);
+    store_memory_free(schedule->fixture.store);
+    free(schedule);
+}
+
+static void random_schedules_agree_with_an_exact_log(void **state)
+{
+    (void)state;
+    const char *seed = getenv("POST365_TEST_SEED");
+    if (seed != NULL)
+        run_schedule(strtoull(seed, NULL, 10));
+    for (uint64_t i = 0; i < SCHEDULES && seed == NULL; i++)
+        run_schedule(i);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_fourth_message_of_a_minute_waits_for_the_first_to_leave),
+        TEST(the_window_that_refuses_longer_is_named),
+        TEST(more_than_the_quota_itself_is_never_granted),
+        TEST(asking_and_being_refused_cost_nothing),
+        TEST(a_reservation_counts_until_it_is_released),
+        TEST(a_settled_reservation_counts_what_was_accepted_from_then_on),
+        TEST(settling_with_nobody_accepted_is_a_release),
+        TEST(nothing_of_a_batch_that_was_not_written_has_happened),
+        TEST(a_batch_writes_one_event_per_account),
+        TEST(a_restart_keeps_the_counts),
+        TEST(reservations_open_at_a_restart_count_as_sent_then),
+        TEST(numbers_of_reservations_are_not_given_twice),
+        TEST(another_quota_finds_the_whole_history),
+        TEST(an_unlimited_account_is_counted_but_never_refused),
+        TEST(a_clock_that_is_set_back_loses_nothing),
+        TEST(idle_accounts_and_expired_events_go),
+        TEST(a_long_period_keeps_events_over_a_restart),
+        TEST(many_accounts_do_not_disturb_each_other),
+        cmocka_unit_test(random_schedules_agree_with_an_exact_log),
+    };
+    return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
+}
