@@ -42,7 +42,11 @@ static void reload(struct service *service)
 {
     struct error error;
     struct settings *settings = service_read_settings(service, &error);
-    struct identities *identities = settings != NULL ? identities_open(settings, &error) : NULL;
+    struct configuration *old = configuration_acquire();
+    struct identities *identities =
+        settings != NULL ? identities_reopen(configuration_identities(old), settings, &error)
+                         : NULL;
+    configuration_release(old);
     if (identities == NULL) {
         settings_free(settings);
         log_error("reload failed, the old settings stay in force: %s", error.text);
@@ -112,13 +116,14 @@ static bool open_socket(const struct settings *settings, struct socket_place *pl
     return opened;
 }
 
-static void end_test(struct service *service)
+static void end_test(struct service *service, struct identities *identities)
 {
     struct socket_place place;
     struct error error;
     if (!socket_prepare("post365_milter_socket", service->settings->milter_socket,
                         service->settings, true, &place, &error) ||
-        !service_drop_privileges(service->settings, &error))
+        !service_drop_privileges(service->settings, &error) ||
+        !identities_check(identities, &error))
         service_refuse(service, &error);
     service_end_test(service);
 }
@@ -138,10 +143,10 @@ int main(int argc, char *argv[])
     if (identities == NULL)
         service_refuse(&service, &error);
     if (service.test)
-        end_test(&service);
+        end_test(&service, identities);
     if (!open_socket(service.settings, &place, &error) ||
         !service_drop_privileges(service.settings, &error) ||
-        !start_reload_thread(&service, &error))
+        !identities_check(identities, &error) || !start_reload_thread(&service, &error))
         service_refuse(&service, &error);
     configuration_install(service.settings, identities);
     smfi_settimeout(IDLE_SECONDS);
