@@ -25,6 +25,7 @@ static size_t read_enhanced(struct slice text, struct reply_enhanced *enhanced);
 static void add_text(struct reply *reply, struct slice text);
 static enum reply_progress malformed(struct error *error, const char *reason, struct slice line);
 
+static bool find_opening(struct slice text, struct slice *rest);
 static bool find_marker(struct slice text, struct slice *rest, enum reply_stage *stage);
 static bool find_codes(struct slice text, struct slice *rest);
 static bool find_enhanced(struct slice text, struct reply *reply);
@@ -49,6 +50,15 @@ static bool is_space(char byte)
 static struct slice slice_from(struct slice slice, size_t offset)
 {
     return (struct slice){slice.start + offset, slice.length - offset};
+}
+
+static struct slice trimmed(struct slice text)
+{
+    while (text.length > 0 && is_space(text.start[text.length - 1]))
+        text.length--;
+    while (text.length > 0 && is_space(*text.start))
+        text = slice_from(text, 1);
+    return text;
 }
 
 /* --- over the wire ------------------------------------------------------------------------- */
@@ -204,11 +214,12 @@ static enum reply_progress malformed(struct error *error, const char *reason, st
 
 bool reply_find(struct reply *reply, const char *text, size_t length, struct error *error)
 {
-    struct slice whole = {length > 0 ? text : "", length};
+    struct slice whole = trimmed((struct slice){length > 0 ? text : "", length});
     struct slice rest;
     enum reply_stage stage = REPLY_STAGE_UNKNOWN;
     reply_begin(reply);
-    if (find_marker(whole, &rest, &stage) || find_codes(whole, &rest)) {
+    if (find_opening(whole, &rest) || find_marker(whole, &rest, &stage) ||
+        find_codes(whole, &rest)) {
         rest = without_tail(rest, &stage);
         bool found = read_joined(reply, rest, error);
         reply->stage = stage;
@@ -217,6 +228,21 @@ bool reply_find(struct reply *reply, const char *text, size_t length, struct err
     if (find_enhanced(whole, reply))
         return true;
     return malformed(error, "holds no reply code", whole) != REPLY_MALFORMED;
+}
+
+/* A code with what may stand behind it. */
+static bool begins_line(struct slice text)
+{
+    unsigned code;
+    return read_code(text, &code) &&
+           (text.length == 3 || text.start[3] == ' ' || text.start[3] == '-');
+}
+
+/* Text that opens with a code is all reply, whatever words are in it. */
+static bool find_opening(struct slice text, struct slice *rest)
+{
+    *rest = text;
+    return begins_line(text);
 }
 
 /* The first place where `word` stands in `text`; its offset, or SIZE_MAX. */
@@ -247,8 +273,7 @@ static bool find_marker(struct slice text, struct slice *rest, enum reply_stage 
         *rest = slice_from(text, offset + strlen(markers[i].words));
         *stage = markers[i].stage;
     }
-    unsigned code;
-    if (first == SIZE_MAX || !read_code(*rest, &code)) {
+    if (first == SIZE_MAX || !begins_line(*rest)) {
         *stage = REPLY_STAGE_UNKNOWN;
         return false;
     }
@@ -264,27 +289,17 @@ static bool begins_word(struct slice text, size_t offset)
     return offset == 0 || !(is_word(text.start[offset - 1]) || text.start[offset - 1] == '.');
 }
 
-/* A code with an enhanced code anywhere, or a code that opens the text. */
+/* A code with an enhanced code anywhere. */
 static bool find_codes(struct slice text, struct slice *rest)
 {
-    unsigned code;
     struct reply_enhanced ignored;
     for (size_t i = 0; i < text.length; i++) {
-        struct slice here = slice_from(text, i);
-        if (!begins_word(text, i) || !read_code(here, &code) || here.length < 5 ||
-            (here.start[3] != ' ' && here.start[3] != '-'))
-            continue;
-        if (read_enhanced(slice_from(here, 4), &ignored) > 0) {
-            *rest = here;
+        *rest = slice_from(text, i);
+        if (begins_word(text, i) && begins_line(*rest) && rest->length > 4 &&
+            read_enhanced(slice_from(*rest, 4), &ignored) > 0)
             return true;
-        }
     }
-    size_t blank = 0;
-    while (blank < text.length && is_space(text.start[blank]))
-        blank++;
-    *rest = slice_from(text, blank);
-    return read_code(*rest, &code) &&
-           (rest->length == 3 || rest->start[3] == ' ' || rest->start[3] == '-');
+    return false;
 }
 
 /* An enhanced code alone; what follows it is the text. */
@@ -360,9 +375,7 @@ static struct slice without_tail(struct slice text, enum reply_stage *stage)
     } else {
         text = without_closing(text);
     }
-    while (text.length > 0 && is_space(text.start[text.length - 1]))
-        text.length--;
-    return text;
+    return trimmed(text);
 }
 
 /* Where the next line begins in lines that were joined with one byte each; the text's length if
@@ -372,19 +385,18 @@ static size_t next_line(struct slice text, unsigned code)
     unsigned other;
     for (size_t i = 4; i < text.length; i++) {
         struct slice here = slice_from(text, i);
-        if (begins_word(text, i) && read_code(here, &other) && other == code &&
-            (here.length == 3 || here.start[3] == ' ' || here.start[3] == '-'))
+        if (begins_word(text, i) && begins_line(here) && read_code(here, &other) && other == code)
             return i;
     }
     return text.length;
 }
 
-/* Reads the lines of `text`, which begins with a code. The last line that can be read ends the
- * reply: a reason may have been cut anywhere. */
+/* Reads the lines of `text`, which begins with a code. What there is of them counts: a reason may
+ * have been cut anywhere. */
 static bool read_joined(struct reply *reply, struct slice text, struct error *error)
 {
     enum reply_progress progress = REPLY_MORE;
-    while (progress == REPLY_MORE && text.length > 0) {
+    while (progress == REPLY_MORE && text.length > 0 && reply->lines < REPLY_LINES_MAX) {
         unsigned code;
         bool more = text.length > 3 && text.start[3] == '-' && read_code(text, &code);
         size_t next = more ? next_line(text, code) : text.length;

@@ -80,11 +80,13 @@ enum reply_progress reply_add_line(struct reply *reply, const char *line, size_t
  * followed by anything. */
 bool reply_parse(struct reply *reply, const char *bytes, size_t length, struct error *error);
 
-/* Finds the reply in `length` bytes of text:
- *   - behind Postfix's own words (`... said: `, `... refused to talk to me: `), with the stage from
- *     `(in reply to ... command)`; several lines that Postfix joined are taken apart again;
- *   - or the first code with an enhanced code; or a code that opens the text;
- *   - or an enhanced code alone, as in `5.7.705 Access denied, tenant has exceeded threshold`.
+/* Finds the reply in `length` bytes of text, the first of:
+ *   - a code that opens the text;
+ *   - one behind Postfix's own words (`... said: `, `... refused to talk to me: `);
+ *   - the first code with an enhanced code;
+ *   - an enhanced code alone, as in `5.7.705 Access denied, tenant has exceeded threshold`.
+ * Postfix's `(in reply to ... command)` and like words tell the stage and are left out of the text;
+ * lines of a reply that Postfix joined are taken apart again, REPLY_LINES_MAX at most.
  * False, with the reason in `error` (may be NULL), if there is none. Meant for showing: what the
  * text says is believed, and a sender can put words into it. */
 bool reply_find(struct reply *reply, const char *text, size_t length, struct error *error);

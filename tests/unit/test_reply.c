@@ -245,6 +245,8 @@ static void finds_the_reply_in_a_log(void **state)
          550, "5.7.60", "he said: 250 2.0.0 OK (in reply to MAIL FROM command)", REPLY_STAGE_RCPT,
          1},
         /* What people paste. */
+        {BYTES("550 5.7.60 he said: 250 2.0.0 OK"), 550, "5.7.60", "he said: 250 2.0.0 OK", 0, 1},
+        {BYTES("he said: 4214 times 550 5.7.60 x"), 550, "5.7.60", "x", 0, 1},
         {BYTES("550 5.7.60 SMTP; Client"), 550, "5.7.60", "SMTP; Client", 0, 1},
         {BYTES(" \t550 5.7.60 SMTP; Client \n"), 550, "5.7.60", "SMTP; Client", 0, 1},
         {BYTES("'550 5.7.60 SMTP; Client'"), 550, "5.7.60", "SMTP; Client'", 0, 1},
