@@ -72,8 +72,8 @@ struct parser {
     bool groups; /* there was one */
 };
 
-/* The salvage's way through text that does not parse: quoted strings and comments are stepped over
- * as long as they end. */
+/* The salvage's way through text that does not parse: quoted strings, comments and encoded-words
+ * are stepped over as long as they end. */
 struct scan {
     const char *at;
     const char *end;
@@ -779,7 +779,7 @@ static bool is_phrase(struct mailbox_text text)
 
 /* Salvage */
 
-/* scan_next - the next octet out of set that is neither quoted nor in a comment, or NULL */
+/* scan_next - the next octet out of set that is not stepped over, or NULL */
 static const char *scan_next(struct scan *scan, const char *set)
 {
     while (scan->at < scan->end) {
@@ -791,6 +791,9 @@ static const char *scan_next(struct scan *scan, const char *set)
         } else if (*at == '(' && !scan->no_more_comments) {
             stop = comment_end(at, scan->end, (size_t)(scan->end - at));
             scan->no_more_comments = stop == NULL;
+        } else if (*at == '=') {
+            const size_t length = mailbox_encoded_word(at, (size_t)(scan->end - at));
+            stop = length == 0 ? NULL : at + length;
         }
         scan->at = stop == NULL ? at + 1 : stop;
         if (stop == NULL && is_one_of(*at, set))
@@ -841,22 +844,38 @@ static bool is_boundary(const char *at, const char *end)
     return at == end || blank_length(at, end) > 0 || is_one_of(*at, "<>()[]\",;:");
 }
 
-/* find_bare - the address around the only "@"; where it starts, or NULL */
+/* only_at_sign - the "@" of a value that has one; *angle is the open angle in front of it, or NULL
+ */
+static const char *only_at_sign(const char *value, size_t length, const char **angle)
+{
+    struct scan scan = {.at = value, .end = value + length};
+    const char *at;
+
+    *angle = NULL;
+    while ((at = scan_next(&scan, "<>@")) != NULL && *at != '@')
+        *angle = *at == '<' ? at : NULL;
+    return at == NULL || scan_next(&scan, "@") != NULL ? NULL : at;
+}
+
+/* find_bare - the address around the only "@", in angles at their start; where it starts, or NULL
+ */
 static const char *find_bare(const char *value, size_t length,
                              char address[MAILBOX_ADDRESS_MAX + 1])
 {
-    struct scan scan = {.at = value, .end = value + length};
-    const char *at = scan_next(&scan, "@");
+    const char *value_end = value + length;
+    const char *angle;
+    const char *at = only_at_sign(value, length, &angle);
 
-    if (at == NULL || scan_next(&scan, "@") != NULL)
+    if (at == NULL)
         return NULL;
     const char *start = at;
     const char *end = at + 1;
     while (start > value && (is_atext(start[-1]) || start[-1] == '.'))
         start--;
-    while (end < scan.end && (is_atext(*end) || *end == '.'))
+    while (end < value_end && (is_atext(*end) || *end == '.'))
         end++;
-    if ((start > value && !is_boundary(start - 1, scan.end)) || !is_boundary(end, scan.end) ||
+    if ((start > value && !is_boundary(start - 1, value_end)) || !is_boundary(end, value_end) ||
+        (angle != NULL && mailbox_trim(angle + 1, (size_t)(start - angle) - 1).length > 0) ||
         !mailbox_address_parse(start, (size_t)(end - start), address))
         return NULL;
     return start;

@@ -516,8 +516,8 @@ static bool append_phrase(struct buffer *out, struct mailbox_text phrase, size_t
     return done;
 }
 
-/* append_plain - append text without its backslashes, folds and control characters; without its
- * quotes, too, unless they are wanted */
+/* append_plain - append text without folds, control characters and the backslashes of quoted pairs
+ * (not those of DOMAIN\user); without its quotes, too, unless they are wanted */
 static void append_plain(struct buffer *out, struct mailbox_text text, bool quotes)
 {
     struct buffer clean = {0};
@@ -525,7 +525,7 @@ static void append_plain(struct buffer *out, struct mailbox_text text, bool quot
     append_clean(&clean, text.bytes, text.length);
     for (size_t i = 0; i < clean.length; i++) {
         const char byte = clean.data[i];
-        if (byte == '\\' && i + 1 < clean.length)
+        if (byte == '\\' && i + 1 < clean.length && strchr("\"\\()", clean.data[i + 1]) != NULL)
             buffer_append_char(out, clean.data[++i]);
         else if (byte != '\n' && (quotes || byte != '"'))
             buffer_append_char(out, byte);
