@@ -54,7 +54,7 @@ def reports(run):
 
 def records(run):
     """A Record for each message and recipient of the run."""
-    arrived = {(entry.message_id, recipient) for entry in run.office365.accepted() for recipient in entry.recipients}
+    arrived = {(entry.message_id, recipient) for entry in run.relay.accepted() for recipient in entry.recipients}
     attempts = _attempts(run)
     told = reports(run)
     queued = {message["queue_id"] for message in run.queue}

@@ -73,42 +73,39 @@ def print_setting(paper):
 
 # --- what became of the mail -------------------------------------------------
 
-_COLUMNS = (("delivered", Fate.DELIVERED), ("returned", Fate.RETURNED), ("waiting", Fate.DEFERRED),
-            ("lost", Fate.LOST))
-
-
-def _count(records, kind):
-    return Counter(Fate.DEFERRED if record.fate is Fate.KEPT else record.fate
-                   for record in records if kind is None or record.mail.kind is kind)
+# title, width, what is counted; a message that its sender still holds waits, too
+_COLUMNS = (("delivered", 10, (Fate.DELIVERED,)), ("returned", 9, (Fate.RETURNED,)),
+            ("waiting", 8, (Fate.DEFERRED, Fate.KEPT)), ("lost", 5, (Fate.LOST,)))
 
 
 def print_fates(paper, runs):
-    paper.heading("What became of the mail (one count for each recipient)")
-    paper.line(" " * 42 + "run 1: without post365" + " " * 13 + "run 2: with post365", "bold")
-    header = "".join(f"{name:>10}" for name, _ in _COLUMNS)
-    paper.line(f"{'':34}{'sent':>5}{header[4:]}  |{header[4:]}", "dim")
+    paper.heading("What became of the mail (counted per recipient)")
+    paper.line(f"{'':31}{'run 1: without post365':^32} | {'run 2: with post365':^32}", "bold")
+    titles = "".join(f"{title:>{width}}" for title, width, _ in _COLUMNS)
+    paper.line(f"{'':26}{'sent':>5}{titles} | {titles}", "dim")
     all_records = [fate.records(run) for run in runs]
     for kind in (*traffic.KINDS, None):
-        _fate_row(paper, kind.description if kind else "together", [_count(records, kind) for records in all_records])
-    _fate_row(paper, "Postfix's reports to senders",
-              [Counter(report.fate for report in fate.reports(run).values()) for run in runs], show_sent=False)
-    paper.line()
-    paper.line("  returned: refused for good, and the sender has Postfix's report.  waiting: still in the queue, or the")
-    paper.line("  program that sends it was told to try later.  lost: nobody has it, and nobody was told.")
+        counts = [Counter(record.fate for record in records if kind in (None, record.mail.kind))
+                  for records in all_records]
+        _fate_row(paper, kind.description if kind else "together", sum(counts[0].values()), counts)
+    _fate_row(paper, "Postfix's own reports", "",
+              [Counter(report.fate for report in fate.reports(run).values()) for run in runs])
+    paper.line("""
+  returned  refused for good, and the sender has Postfix's report
+  waiting   in Postfix's queue, or its sender was told to try later
+  lost      nobody has it, and nobody was told""", "dim")
     return all_records
 
 
-def _fate_row(paper, name, counts, show_sent=True):
+def _fate_row(paper, name, sent, counts):
     cells = []
     for count in counts:
-        row = ""
-        for title, one in _COLUMNS:
-            number = count[one]
-            style = "dim" if not number else {"lost": "bad", "delivered": "good"}.get(title)
-            row += paper.paint(f"{number or '-':>{6 if title == 'delivered' else 10}}", style)
-        cells.append(row)
-    sent = str(sum(counts[0].values())) if show_sent else ""
-    paper.line(f"  {name:32}{sent:>5}{cells[0]}  |{cells[1]}")
+        cells.append("")
+        for title, width, fates in _COLUMNS:
+            number = sum(count[one] for one in fates)
+            style = {"lost": "bad", "delivered": "good"}.get(title) if number else "dim"
+            cells[-1] += paper.paint(f"{number or '-':>{width}}", style)
+    paper.line(f"  {name:24}{sent:>5}{cells[0]} | {cells[1]}")
 
 
 # --- what Microsoft said -----------------------------------------------------
@@ -121,16 +118,15 @@ def code_of(reply):
 
 def refusals(run):
     """Counter of the stand-in's replies that said no, by code."""
-    return Counter(code_of(entry["reply"]) for entry in run.office365.journal() if entry["event"] == "refused")
+    return Counter(code_of(entry["reply"]) for entry in run.relay.refused())
 
 
 def print_replies(paper, runs):
     paper.heading("What Microsoft said no to")
     texts = {}
     for run in runs:
-        for entry in run.office365.journal():
-            if entry["event"] == "refused":
-                texts.setdefault(code_of(entry["reply"]), entry["reply"])
+        for entry in run.relay.refused():
+            texts.setdefault(code_of(entry["reply"]), entry["reply"])
     counts = [refusals(run) for run in runs]
     paper.line(f"  {'run 1':>7}{'run 2':>8}   reply", "dim")
     for code in sorted(texts, key=lambda code: (-counts[0][code], code)):
@@ -152,7 +148,7 @@ def _short(text, width):
 
 def print_headers(paper, run):
     paper.heading("From: as it was sent, and as it arrived in run 2")
-    arrivals = {arrival.message_id: arrival for arrival in run.office365.accepted()}
+    arrivals = {arrival.message_id: arrival for arrival in run.relay.accepted()}
     for mail in run.mails:
         if mail.kind in (traffic.BURST, traffic.UNDELIVERABLE) or mail.id.startswith("cron") and mail.id != "cron-1":
             continue
@@ -205,7 +201,7 @@ def checks(runs, all_records):
     plain, ours = runs
     before, after = (sum(number for code, number in refusals(run).items() if any(c in code for c in SENDER_REFUSALS))
                      for run in runs)
-    arrivals = ours.office365.accepted()
+    arrivals = ours.relay.accepted()
     mails = {mail.message_id: mail for mail in ours.mails}
     known = [(arrival, mails[arrival.message_id]) for arrival in arrivals if arrival.message_id in mails]
     good_from = [arrival.fields("From") == [mail.arrives_from] for arrival, mail in known]

@@ -28,15 +28,15 @@ class Kind:
     description: str
 
 
-CRON = Kind("cron", "a cron job, through sendmail")
-MONITORING = Kind("monitoring", "a monitoring script, bare From:")
-PERSON_MAIL = Kind("person", "a person, authenticated submission")
+CRON = Kind("cron", "a cron job, by sendmail")
+MONITORING = Kind("monitoring", "monitoring, bare From:")
+PERSON_MAIL = Kind("person", "people, authenticated")
 ALIAS = Kind("alias", "an alias with Send As")
-ODD = Kind("odd", "programs with an odd From:")
-UNDELIVERABLE = Kind("unknown", "to an address that does not exist")
-NEWS = Kind("newsletter", "a newsletter to 700 recipients")
-BURST = Kind("burst", "an application's burst of 60")
-KINDS = (CRON, MONITORING, PERSON_MAIL, ALIAS, ODD, UNDELIVERABLE, NEWS, BURST)
+ODD = Kind("odd", "programs, odd From:")
+UNDELIVERABLE = Kind("unknown", "to an unknown address")
+BURST = Kind("burst", "an application's burst")
+NEWS = Kind("newsletter", "a newsletter to 700")
+KINDS = (CRON, MONITORING, PERSON_MAIL, ALIAS, ODD, UNDELIVERABLE, BURST, NEWS)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Mail:
 
 
 def mixed():
-    """What comes first: one or two of each kind, but the newsletter and the burst."""
+    """What comes first: some of each kind, but the burst and the newsletter."""
     return [*_cron(1, 3), *_monitoring(), *_person(), *_alias(), *_odd(), _undeliverable()]
 
 
@@ -81,7 +81,7 @@ def _cron(first, last):
 
 
 def late_cron():
-    """Four more cron jobs, that report while the account's quota is used up."""
+    """Four more cron jobs, that report in the middle of the burst."""
     return list(_cron(3, 7))
 
 

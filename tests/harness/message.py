@@ -1,7 +1,22 @@
 """Messages as bytes, and how to compare what was sent with what arrived."""
 
 import hashlib
+import itertools
+import os
 import re
+
+_serial = itertools.count(1)
+
+
+def compose(header, body):
+    """(Message-ID, message): a message with a Message-ID that no other has. `header` and `body` are bytes with LF or
+    CRLF line ends; `body` goes out as it is but for those."""
+    message_id = f"<{os.getpid()}.{next(_serial)}@test.example.com>"
+    return message_id, b"Message-ID: " + message_id.encode() + b"\r\n" + _wire(header) + b"\r\n" + _wire(body)
+
+
+def _wire(text):
+    return re.sub(rb"\r?\n", b"\r\n", text)
 
 
 def canonical(message):

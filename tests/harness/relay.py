@@ -10,7 +10,8 @@ The stand-in for smtp.office365.com is reached as [localhost], by name, with ver
 
 from pathlib import Path
 
-from . import programs
+from . import client, message, processes, programs
+from .arrivals import Arrival
 from .postfix import Postfix
 from .workplace import PROJECT, USER
 
@@ -98,6 +99,34 @@ class Relay:
                 daemon.start()
         self.postfix.start()
         return self
+
+    def submit(self, sender, recipients, header, body=b"hello\n", **options):
+        """Sends a message (bytes, see message.compose) to the SMTP port, or with `login` to the submission port.
+        Returns (client.Outcome, Message-ID)."""
+        message_id, data = message.compose(header, body)
+        port = self.postfix.submission_port if options.get("login") else self.postfix.smtp_port
+        return client.send(port, sender, recipients, data, **options), message_id
+
+    def deliver(self, sender, recipients, header, body=b"hello\n", *, timeout=20, **options):
+        """submit(), then waits for it at the stand-in. Returns the Arrival; AssertionError when there is none."""
+        outcome, message_id = self.submit(sender, recipients, header, body, **options)
+        assert outcome.accepted, outcome
+        return self.arrival(message_id, timeout)
+
+    def arrival(self, message_id, timeout=20):
+        """The message that the stand-in accepted under this Message-ID. AssertionError when there is none."""
+        found = processes.wait_until(lambda: [arrival for arrival in self.accepted()
+                                              if arrival.message_id == message_id], timeout, 0.05)
+        assert found, f"{message_id} did not arrive within {timeout} s\n{self.postfix.log()[-3000:]}"
+        return found[0]
+
+    def accepted(self):
+        """All that the stand-in accepted so far, as Arrivals."""
+        return [Arrival(entry) for entry in self.office365.journal() if entry["event"] == "accepted"]
+
+    def refused(self):
+        """All entries of its journal that say no, at whatever stage."""
+        return [entry for entry in self.office365.journal() if entry["event"] == "refused"]
 
     def stop(self):
         self.postfix.stop()
