@@ -196,6 +196,7 @@ static enum table_answer find_source(struct identities *identities, enum identit
 enum table_answer identity_find(struct identities *identities, const char *login,
                                 const char *sender, struct identity *identity, struct error *error)
 {
+    identity->upn = NULL;
     for (enum identity_source source = IDENTITY_LOGIN_MAP; source <= IDENTITY_DEFAULT; source++) {
         enum table_answer answer =
             find_source(identities, source, login, sender, &identity->upn, error);

@@ -221,6 +221,21 @@ static bool can_be_asked(const char *key)
     return key[0] != '\0' && strlen(key) <= TABLE_KEY_MAX && strpbrk(key, "\r\n") == NULL;
 }
 
+static enum table_answer find_in(struct table *table, const char *key, char **answer,
+                                 struct error *error)
+{
+    enum table_answer result = table->operations->find(table, key, answer, error);
+    if (result == TABLE_FOUND && (*answer)[0] == '\0') {
+        free(*answer);
+        error_set(error, "nothing usable for key \"%s\"; write %s", key,
+                  table->source->content == TABLE_USER_NAMES ? "user:password" : "a value");
+        result = TABLE_FAILED;
+    }
+    if (result != TABLE_FOUND)
+        *answer = NULL;
+    return result;
+}
+
 static enum table_answer find_folded(struct tables *tables, const struct key *key, char **answer,
                                      struct error *error)
 {
@@ -230,13 +245,7 @@ static enum table_answer find_folded(struct tables *tables, const struct key *ke
         struct table *table = tables->list[i]->table;
         if (!key->whole && tables->list[i]->patterns)
             continue;
-        enum table_answer result = table->operations->find(table, key->text, answer, error);
-        if (result == TABLE_FOUND && (*answer)[0] == '\0') {
-            free(*answer);
-            error_set(error, "an empty value for key \"%s\"; give it a value or take it out",
-                      key->text);
-            result = TABLE_FAILED;
-        }
+        enum table_answer result = find_in(table, key->text, answer, error);
         if (result == TABLE_FAILED)
             error_prefix(error, "%s", table->source->place);
         if (result != TABLE_NONE)

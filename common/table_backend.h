@@ -111,7 +111,8 @@ void table_warn_rest(const struct table_warnings *warnings);
 /* --- keys and values ----------------------------------------------------------------------------
  */
 
-/* What `content` keeps of a right-hand side: a copy, which is the caller's to free(). */
+/* What `content` keeps of a right-hand side: a copy, which is the caller's to free(). Of what
+ * should be user:password and has no colon nothing is kept, "". */
 char *table_keep(enum table_content content, const char *value, size_t length);
 
 /* Puts what is kept of `value` under the folded `key`, unless the key is there: the first counts,

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEPARATORS ", \t\r\n"
+#define BLANKS     " \t\r\n"
+#define SEPARATORS "," BLANKS
 
 char *table_next_piece(char **list)
 {
@@ -56,8 +57,8 @@ char *table_strip_braces(char *text, struct error *error)
         return NULL;
     }
     *end = '\0';
-    text += 1 + strspn(text + 1, SEPARATORS + 1);
-    while (end > text && strchr(SEPARATORS + 1, end[-1]) != NULL)
+    text += 1 + strspn(text + 1, BLANKS);
+    while (end > text && strchr(BLANKS, end[-1]) != NULL)
         *--end = '\0';
     return text;
 }
@@ -65,9 +66,9 @@ char *table_strip_braces(char *text, struct error *error)
 char *table_keep(enum table_content content, const char *value, size_t length)
 {
     if (content == TABLE_USER_NAMES) {
+        /* Without a colon it may be the password that stands there. */
         const char *colon = memchr(value, ':', length);
-        if (colon != NULL)
-            length = (size_t)(colon - value);
+        length = colon != NULL ? (size_t)(colon - value) : 0;
     }
     return memory_copy_bytes(value, length);
 }
