@@ -178,7 +178,9 @@ static char shown(char byte)
 {
     if (byte == '\t')
         return ' ';
-    return (unsigned char)byte < 0x20 || byte == 0x7f ? '?' : byte;
+    if ((unsigned char)byte < 0x20 || byte == 0x7f)
+        return '?';
+    return byte;
 }
 
 static void add_text(struct reply *reply, struct slice text)
@@ -202,8 +204,11 @@ static enum reply_progress malformed(struct error *error, const char *reason, st
 {
     char excerpt[EXCERPT_SIZE + 1];
     size_t length = line.length < EXCERPT_SIZE ? line.length : EXCERPT_SIZE;
-    for (size_t i = 0; i < length; i++)
-        excerpt[i] = (unsigned char)line.start[i] > 0x7e ? '?' : shown(line.start[i]);
+    for (size_t i = 0; i < length; i++) {
+        excerpt[i] = shown(line.start[i]);
+        if ((unsigned char)excerpt[i] > 0x7e)
+            excerpt[i] = '?';
+    }
     excerpt[length] = '\0';
     error_set(error, "SMTP reply \"%s%s\" %s", excerpt, line.length > EXCERPT_SIZE ? "..." : "",
               reason);

@@ -1,5 +1,5 @@
-# Fuzzing with libFuzzer (clang): every tests/fuzz/fuzz_NAME.c is a program of its own, linked with everything but
-# the programs' main() and libmilter's callbacks.
+# Fuzzing with libFuzzer (clang): every tests/fuzz/fuzz_NAME.c is a program of its own, linked with what it needs of
+# all folders but the programs' main() and libmilter's callbacks, and of the helpers in tests/unit.
 #
 #   make fuzz [FUZZ_SECONDS=20] [FUZZ=NAME]   run each (or one) for so long; fails on a crash, a leak, a hang
 #
@@ -12,18 +12,23 @@ FUZZ_CC      ?= clang
 FUZZ_BUILD   := $(BUILD)/fuzz
 
 FUZZ_TESTED  := $(filter-out milter/main.c milter/session.c policyd/main.c, \
-                $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES))
+                $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(SUPPORT_SOURCES))
 FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ_BUILD)/obj/%.o,$(FUZZ_TESTED))
 FUZZ_PROGRAMS := $(FUZZ:%=$(FUZZ_BUILD)/fuzz_%)
 
-FUZZ_FLAGS   := -std=gnu17 -O1 -g $(filter-out -Wno-%,$(WARNINGS)) -fno-omit-frame-pointer -fno-sanitize-recover=all
+FUZZ_FLAGS   := -std=gnu17 -O1 -g $(WARNINGS) -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_CHECKS  := address,undefined
 
 $(FUZZ_BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_CHECKS) -c -o $@ $<
 
-$(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
+# An archive, so that a program takes what it needs and no more.
+$(FUZZ_BUILD)/tested.a: $(FUZZ_OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/tested.a
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,$(FUZZ_CHECKS) -o $@ $^ -Wl,--as-needed -pthread $(LIBS)
 
 .PHONY: fuzz fuzz-programs
