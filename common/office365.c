@@ -26,8 +26,9 @@ static const struct office365_row rows[] = {
     /* --- the three gates, and what else closes AUTH ---------------------------------------- */
     {
         .name = "security-defaults",
-        .meaning = "Gate 1 is closed: the organisation's security defaults forbid to log in with a "
-                   "password.",
+        .meaning =
+            "Gate 1 is closed: the organisation's security defaults forbid logging in with a "
+            "password.",
         .remedy = "Microsoft Entra admin centre, Identity, Overview, Properties, Manage security "
                   "defaults: Disabled, and put Conditional Access in its place that allows SMTP "
                   "AUTH for this account. Or use OAuth2, which passes this gate. A change takes "

@@ -261,6 +261,7 @@ static void finds_the_reply_in_a_log(void **state)
          "Access denied, tenant has exceeded threshold", 0, 1},
         {BYTES("Reason: 5.7.708 Access denied"), 0, "5.7.708", "Access denied", 0, 1},
         {BYTES("5.1.8"), 0, "5.1.8", "", 0, 1},
+        {BYTES("id 15550 5.7.60 x"), 0, "5.7.60", "x", 0, 1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct reply reply;
@@ -286,6 +287,8 @@ static void finds_nothing_where_nothing_is(void **state)
         {BYTES("he said: nothing")},
         {BYTES("5.7.7051 no")},
         {BYTES("x550 5.7.60y")},
+        {BYTES("from 10.5.7.60 port 25")},
+        {BYTES("version5.7.60 of it")},
         {BYTES("999 5.7.60y")},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
