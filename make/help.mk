@@ -8,7 +8,7 @@ help:
 	@echo 'make test         all tests; the last line counts them'
 	@echo 'make unit         the unit tests alone'
 	@echo 'make fuzz         every parser, for FUZZ_SECONDS each'
-	@echo 'make check-format, make lint'
+	@echo 'make check-format, make lint, make check-generated (and make generate)'
 	@echo 'make install      into $$(DESTDIR)$$(PREFIX)'
 	@echo 'make clean'
 	@echo 'with SANITIZE=address,undefined or SANITIZE=thread, and CC=clang, for any of these'
