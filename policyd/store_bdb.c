@@ -1,0 +1,582 @@
+/* store_bdb.c - the ledger's store in Berkeley DB
+ *
+ * Two B-trees in one environment. Numbers are big-endian, so that keys sort by value and the files
+ * can be read on another machine.
+ *
+ *   events.db    key: sequence (8 bytes)
+ *                value: version 1 (1), flags (1; bit 0: reserved), account (4), time (8),
+ *                recipients (4), messages (4)
+ *   accounts.db  key: number (4)
+ *                value: version 1 (1), retention (8), name (the rest)
+ *
+ * Sequences grow, so that events are written at one end of their tree and expire at the other: a
+ * batch touches one or two pages.
+ *
+ * One process has the environment, in its private memory; no other can attach, so that a killed
+ * process never leaves a region that somebody would hang on. Recovery runs at every start.
+ *
+ * Bugs: after a crash of the machine in the middle of a page write Berkeley DB finds the torn page
+ * by its checksum and refuses to go on. Pages are as large as a file system's block to make that
+ * unlikely.
+ */
+#include "policyd/store_bdb.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <db.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define RECORD_VERSION 1
+#define FLAG_RESERVED  1
+
+#define EVENT_KEY_SIZE    8
+#define EVENT_SIZE        22
+#define ACCOUNT_KEY_SIZE  4
+#define ACCOUNT_HEAD_SIZE 9
+
+#define PAGE_SIZE          4096
+#define CACHE_SIZE         (16U << 20)
+#define LOG_BUFFER_SIZE    (1U << 20)
+#define LOG_FILE_SIZE      (8U << 20)
+#define CHECKPOINT_KBYTES  4096
+#define CHECKPOINT_MINUTES 1
+
+struct store_bdb {
+    struct store store;
+    char *directory;
+    int lock; /* the descriptor that holds the lock */
+    DB_ENV *environment;
+    DB *events;
+    DB *accounts;
+    bool running; /* opened: from now on a panic ends the program */
+};
+
+static bool check_directory(const char *directory, uid_t owner, struct error *error);
+static bool take_lock(struct store_bdb *bdb, struct error *error);
+static bool open_environment(struct store_bdb *bdb, bool sync, struct error *error);
+static bool open_database(struct store_bdb *bdb, DB **database, const char *name,
+                          struct error *error);
+static void close_all(struct store_bdb *bdb);
+static bool failed(struct store_bdb *bdb, int code, const char *what, struct error *error);
+
+static struct store_bdb *bdb_of(struct store *store)
+{
+    return (struct store_bdb *)(void *)store;
+}
+
+/* --- records ----------------------------------------------------------------- */
+
+static unsigned char *put_number(unsigned char *place, uint64_t number, int size)
+{
+    for (int i = size - 1; i >= 0; i--) {
+        place[i] = (unsigned char)number;
+        number >>= 8;
+    }
+    return place + size;
+}
+
+static const unsigned char *get_number(const unsigned char *place, uint64_t *number, int size)
+{
+    *number = 0;
+    for (int i = 0; i < size; i++)
+        *number = *number << 8 | place[i];
+    return place + size;
+}
+
+static DBT dbt(void *bytes, size_t size)
+{
+    DBT thing;
+    memset(&thing, 0, sizeof(thing));
+    thing.data = bytes;
+    thing.size = (u_int32_t)size;
+    return thing;
+}
+
+static int put_event(struct store_bdb *bdb, DB_TXN *transaction, const struct store_event *event)
+{
+    unsigned char key_bytes[EVENT_KEY_SIZE];
+    unsigned char bytes[EVENT_SIZE];
+    put_number(key_bytes, event->sequence, 8);
+    unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
+    place = put_number(place, event->reserved ? FLAG_RESERVED : 0, 1);
+    place = put_number(place, event->account, 4);
+    place = put_number(place, (uint64_t)event->time, 8);
+    place = put_number(place, event->recipients, 4);
+    put_number(place, event->messages, 4);
+    DBT key = dbt(key_bytes, sizeof(key_bytes));
+    DBT value = dbt(bytes, sizeof(bytes));
+    return bdb->events->put(bdb->events, transaction, &key, &value, 0);
+}
+
+static bool get_event(const DBT *key, const DBT *value, struct store_event *event)
+{
+    const unsigned char *place = value->data;
+    if (key->size != EVENT_KEY_SIZE || value->size != EVENT_SIZE || place[0] != RECORD_VERSION)
+        return false;
+    uint64_t account, time, recipients, messages;
+    get_number(key->data, &event->sequence, 8);
+    event->reserved = (place[1] & FLAG_RESERVED) != 0;
+    place = get_number(place + 2, &account, 4);
+    place = get_number(place, &time, 8);
+    place = get_number(place, &recipients, 4);
+    get_number(place, &messages, 4);
+    event->account = (uint32_t)account;
+    event->time = (int64_t)time;
+    event->recipients = (uint32_t)recipients;
+    event->messages = (uint32_t)messages;
+    return event->time >= 0;
+}
+
+static int put_account(struct store_bdb *bdb, DB_TXN *transaction,
+                       const struct store_account *account)
+{
+    unsigned char key_bytes[ACCOUNT_KEY_SIZE];
+    unsigned char bytes[ACCOUNT_HEAD_SIZE + STORE_NAME_MAX];
+    size_t length = strlen(account->name);
+    if (length > STORE_NAME_MAX)
+        return EINVAL;
+    put_number(key_bytes, account->number, 4);
+    unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
+    place = put_number(place, (uint64_t)account->retention, 8);
+    memcpy(place, account->name, length);
+    DBT key = dbt(key_bytes, sizeof(key_bytes));
+    DBT value = dbt(bytes, ACCOUNT_HEAD_SIZE + length);
+    return bdb->accounts->put(bdb->accounts, transaction, &key, &value, 0);
+}
+
+/* `name` has room for STORE_NAME_MAX bytes and a NUL. */
+static bool get_account(const DBT *key, const DBT *value, struct store_account *account, char *name)
+{
+    const unsigned char *place = value->data;
+    if (key->size != ACCOUNT_KEY_SIZE || value->size <= ACCOUNT_HEAD_SIZE ||
+        value->size > ACCOUNT_HEAD_SIZE + STORE_NAME_MAX || place[0] != RECORD_VERSION)
+        return false;
+    uint64_t number, retention;
+    size_t length = value->size - ACCOUNT_HEAD_SIZE;
+    get_number(key->data, &number, 4);
+    place = get_number(place + 1, &retention, 8);
+    memcpy(name, place, length);
+    name[length] = '\0';
+    *account = (struct store_account){
+        .number = (uint32_t)number, .retention = (int64_t)retention, .name = name};
+    return account->retention >= 0 && strlen(name) == length;
+}
+
+/* --- reading ----------------------------------------------------------------- */
+
+/* Hands one record to the ledger. */
+typedef bool (*record_function)(struct store_bdb *bdb, const struct store_reader *reader,
+                                const DBT *key, const DBT *value, struct error *error);
+
+static bool unreadable(const struct store_bdb *bdb, const char *file, struct error *error)
+{
+    return error_set(error,
+                     "the ledger %s has a record in %s that this version does not understand; "
+                     "run the version that wrote it, or move the directory away to start with "
+                     "empty counts",
+                     bdb->directory, file);
+}
+
+static bool read_account(struct store_bdb *bdb, const struct store_reader *reader, const DBT *key,
+                         const DBT *value, struct error *error)
+{
+    char name[STORE_NAME_MAX + 1];
+    struct store_account account;
+    if (!get_account(key, value, &account, name))
+        return unreadable(bdb, "accounts.db", error);
+    return reader->account(reader->context, &account, error);
+}
+
+static bool read_event(struct store_bdb *bdb, const struct store_reader *reader, const DBT *key,
+                       const DBT *value, struct error *error)
+{
+    struct store_event event;
+    if (!get_event(key, value, &event))
+        return unreadable(bdb, "events.db", error);
+    return reader->event(reader->context, &event, error);
+}
+
+static bool read_database(struct store_bdb *bdb, DB *database, record_function take,
+                          const struct store_reader *reader, struct error *error)
+{
+    DBC *cursor;
+    int code = database->cursor(database, NULL, &cursor, 0);
+    if (code != 0)
+        return failed(bdb, code, "cannot be read", error);
+    DBT key = dbt(NULL, 0);
+    DBT value = dbt(NULL, 0);
+    bool taken = true;
+    while (taken && (code = cursor->get(cursor, &key, &value, DB_NEXT)) == 0)
+        taken = take(bdb, reader, &key, &value, error);
+    cursor->close(cursor);
+    if (taken && code != DB_NOTFOUND)
+        return failed(bdb, code, "cannot be read", error);
+    return taken;
+}
+
+static bool bdb_read(struct store *store, const struct store_reader *reader, struct error *error)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    return read_database(bdb, bdb->accounts, read_account, reader, error) &&
+           read_database(bdb, bdb->events, read_event, reader, error);
+}
+
+/* --- writing ----------------------------------------------------------------- */
+
+static int remove_key(DB *database, DB_TXN *transaction, uint64_t number, int size)
+{
+    unsigned char bytes[8];
+    put_number(bytes, number, size);
+    DBT key = dbt(bytes, (size_t)size);
+    int code = database->del(database, transaction, &key, 0);
+    return code != DB_NOTFOUND ? code : 0;
+}
+
+static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
+                       const struct store_change *change)
+{
+    switch (change->kind) {
+    case STORE_PUT_ACCOUNT:
+        return put_account(bdb, transaction, &change->account);
+    case STORE_REMOVE_ACCOUNT:
+        return remove_key(bdb->accounts, transaction, change->account.number, ACCOUNT_KEY_SIZE);
+    case STORE_PUT_EVENT:
+        return put_event(bdb, transaction, &change->event);
+    case STORE_REMOVE_EVENT:
+        return remove_key(bdb->events, transaction, change->event.sequence, EVENT_KEY_SIZE);
+    }
+    return EINVAL;
+}
+
+static bool bdb_write(struct store *store, const struct store_change *changes, size_t count,
+                      struct error *error)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    DB_TXN *transaction;
+    int code = bdb->environment->txn_begin(bdb->environment, NULL, &transaction, 0);
+    if (code != 0)
+        return failed(bdb, code, "cannot be written", error);
+    for (size_t i = 0; i < count && code == 0; i++)
+        code = make_change(bdb, transaction, &changes[i]);
+    if (code != 0)
+        transaction->abort(transaction);
+    else
+        code = transaction->commit(transaction, 0);
+    return code == 0 || failed(bdb, code, "cannot be written", error);
+}
+
+/* Removes from the cursor's position on what may go. */
+static int remove_expired(DBC *cursor, int64_t before, size_t most, uint64_t *first)
+{
+    DBT key = dbt(NULL, 0);
+    DBT value = dbt(NULL, 0);
+    struct store_event event = {0};
+    int code;
+    for (size_t removed = 0;; removed++) {
+        code = cursor->get(cursor, &key, &value, DB_NEXT);
+        if (code != 0)
+            break;
+        bool sound = get_event(&key, &value, &event);
+        *first = sound ? event.sequence : 0;
+        if (!sound || event.reserved || event.time >= before || removed == most)
+            return 0;
+        code = cursor->del(cursor, 0);
+        if (code != 0)
+            return code;
+    }
+    *first = UINT64_MAX;
+    return code == DB_NOTFOUND ? 0 : code;
+}
+
+/* Not flushed to the disk: an event that comes back after a crash expires again. */
+static bool bdb_expire(struct store *store, int64_t before, size_t most, uint64_t *first,
+                       struct error *error)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    DB_TXN *transaction;
+    DBC *cursor;
+    int code = bdb->environment->txn_begin(bdb->environment, NULL, &transaction, 0);
+    if (code != 0)
+        return failed(bdb, code, "cannot be tidied", error);
+    code = bdb->events->cursor(bdb->events, transaction, &cursor, 0);
+    if (code == 0) {
+        code = remove_expired(cursor, before, most, first);
+        int closed = cursor->close(cursor);
+        code = code != 0 ? code : closed;
+    }
+    if (code != 0)
+        transaction->abort(transaction);
+    else
+        code = transaction->commit(transaction, DB_TXN_WRITE_NOSYNC);
+    return code == 0 || failed(bdb, code, "cannot be tidied", error);
+}
+
+/* A checkpoint also removes the log files that are needed no more (DB_LOG_AUTO_REMOVE). */
+static bool bdb_maintain(struct store *store, struct error *error)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    int code = bdb->environment->txn_checkpoint(bdb->environment, CHECKPOINT_KBYTES,
+                                                CHECKPOINT_MINUTES, 0);
+    return code == 0 || failed(bdb, code, "cannot be checkpointed", error);
+}
+
+/* --- trouble ----------------------------------------------------------------- */
+
+static void end_program(const struct store_bdb *bdb)
+{
+    log_fatal(EX_SOFTWARE,
+              "the ledger %s: Berkeley DB cannot go on; the next start recovers what was written",
+              bdb->directory);
+}
+
+static bool failed(struct store_bdb *bdb, int code, const char *what, struct error *error)
+{
+    if (code == DB_RUNRECOVERY && bdb->running)
+        end_program(bdb);
+    return error_set(error, "the ledger %s %s: %s", bdb->directory, what, db_strerror(code));
+}
+
+static void take_message(const DB_ENV *environment, const char *prefix, const char *message)
+{
+    (void)environment;
+    (void)prefix;
+    log_error("Berkeley DB: %s", message);
+}
+
+static void take_event(DB_ENV *environment, u_int32_t event, void *information)
+{
+    (void)information;
+    const struct store_bdb *bdb = environment->app_private;
+    if (event == DB_EVENT_PANIC && bdb->running)
+        end_program(bdb);
+}
+
+/* --- the directory ----------------------------------------------------------- */
+
+static bool directory_error(const char *directory, const char *reason, struct error *error)
+{
+    return error_set(error, "post365_ledger = %s: %s", directory, reason);
+}
+
+/* Gives a directory that root has just made to its user. The descriptor is what was checked, so
+ * that nobody can exchange the name underneath. */
+static bool give_away(const char *directory, const struct passwd *user, struct error *error)
+{
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+    bool given = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_uid == 0 &&
+                 fchown(descriptor, user->pw_uid, user->pw_gid) == 0;
+    if (descriptor >= 0)
+        close(descriptor);
+    return given || directory_error(directory, "cannot be given to post365_user", error);
+}
+
+static bool make_directory(const char *directory, const struct passwd *user, struct error *error)
+{
+    if (mkdir(directory, 0700) == 0)
+        return user == NULL || give_away(directory, user, error);
+    if (errno == EEXIST)
+        return true;
+    char reason[128];
+    snprintf(reason, sizeof(reason), "cannot be created: %s; create it, or its parent directory",
+             strerror(errno));
+    return directory_error(directory, reason, error);
+}
+
+bool store_bdb_prepare(const struct settings *settings, bool only_check, struct error *error)
+{
+    const struct passwd *user = NULL;
+    if (settings->ledger[0] != '/')
+        return directory_error(settings->ledger, "must be an absolute path", error);
+    if (geteuid() == 0) {
+        user = getpwnam(settings->user);
+        if (user == NULL)
+            return error_set(error, "post365_user = %s: no such system account", settings->user);
+    }
+    struct stat status;
+    bool missing = lstat(settings->ledger, &status) != 0 && errno == ENOENT;
+    if (missing && only_check)
+        return true;
+    if (missing && !make_directory(settings->ledger, user, error))
+        return false;
+    return check_directory(settings->ledger, user != NULL ? user->pw_uid : geteuid(), error);
+}
+
+static bool check_directory(const char *directory, uid_t owner, struct error *error)
+{
+    struct stat status;
+    char reason[160];
+    if (lstat(directory, &status) != 0)
+        snprintf(reason, sizeof(reason), "%s", strerror(errno));
+    else if (!S_ISDIR(status.st_mode))
+        snprintf(reason, sizeof(reason), "is not a directory");
+    else if (status.st_uid != owner)
+        snprintf(reason, sizeof(reason),
+                 "belongs to user id %u, where %u must own it; run: chown -R %u %.64s",
+                 (unsigned)status.st_uid, (unsigned)owner, (unsigned)owner, directory);
+    else if ((status.st_mode & 0777) != 0700)
+        snprintf(reason, sizeof(reason),
+                 "has mode %04o and must be closed to others; run: chmod "
+                 "700 %.64s",
+                 (unsigned)status.st_mode & 0777U, directory);
+    else
+        return true;
+    return directory_error(directory, reason, error);
+}
+
+bool store_bdb_check(const char *directory, struct error *error)
+{
+    struct stat status;
+    if (lstat(directory, &status) != 0 && errno == ENOENT)
+        return true;
+    if (!check_directory(directory, geteuid(), error))
+        return false;
+    if (access(directory, R_OK | W_OK | X_OK) == 0)
+        return true;
+    char reason[160];
+    snprintf(reason, sizeof(reason), "cannot be used: %s", strerror(errno));
+    return directory_error(directory, reason, error);
+}
+
+/* Writes into the lock file who holds it, for whoever looks at it. */
+static void sign_lock(int descriptor)
+{
+    char text[64];
+    int length = snprintf(text, sizeof(text), "%d post365-policyd\n", (int)getpid());
+    if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text, (size_t)length, 0) != length)
+        log_warning("cannot write into the ledger's lock file: %s", strerror(errno));
+}
+
+static bool take_lock(struct store_bdb *bdb, struct error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/lock", bdb->directory);
+    bdb->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (bdb->lock < 0)
+        return error_set(error, "the ledger's lock file %s: %s", path, strerror(errno));
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(bdb->lock, F_SETLK, &lock) == 0) {
+        sign_lock(bdb->lock);
+        return true;
+    }
+    if (errno != EACCES && errno != EAGAIN)
+        return error_set(error, "the ledger's lock file %s cannot be locked: %s", path,
+                         strerror(errno));
+    if (fcntl(bdb->lock, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        lock.l_pid = 0;
+    return error_set(error,
+                     "the ledger %s is in use by process %d (lock file %s); stop that one first, "
+                     "or name another directory in post365_ledger",
+                     bdb->directory, (int)lock.l_pid, path);
+}
+
+/* --- opening and closing ----------------------------------------------------- */
+
+static bool check_version(struct error *error)
+{
+    int major, minor, patch;
+    const char *version = db_version(&major, &minor, &patch);
+    if (major == DB_VERSION_MAJOR && minor == DB_VERSION_MINOR)
+        return true;
+    return error_set(error, "built for Berkeley DB %d.%d, but running with %s", DB_VERSION_MAJOR,
+                     DB_VERSION_MINOR, version);
+}
+
+bool store_bdb_set_sync(struct store *store, bool sync, struct error *error)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    int code = bdb->environment->set_flags(bdb->environment, DB_TXN_WRITE_NOSYNC, sync ? 0 : 1);
+    return code == 0 || failed(bdb, code, "does not take post365_ledger_sync", error);
+}
+
+static bool open_environment(struct store_bdb *bdb, bool sync, struct error *error)
+{
+    int code = db_env_create(&bdb->environment, 0);
+    if (code != 0)
+        return failed(bdb, code, "cannot be opened", error);
+    DB_ENV *environment = bdb->environment;
+    environment->app_private = bdb;
+    environment->set_errcall(environment, take_message);
+    if ((code = environment->set_event_notify(environment, take_event)) != 0 ||
+        (code = environment->set_cachesize(environment, 0, CACHE_SIZE, 1)) != 0 ||
+        (code = environment->set_lg_bsize(environment, LOG_BUFFER_SIZE)) != 0 ||
+        (code = environment->set_lg_max(environment, LOG_FILE_SIZE)) != 0 ||
+        (code = environment->log_set_config(environment, DB_LOG_AUTO_REMOVE, 1)) != 0 ||
+        (code = environment->open(environment, bdb->directory,
+                                  DB_CREATE | DB_PRIVATE | DB_INIT_LOG | DB_INIT_MPOOL |
+                                      DB_INIT_TXN | DB_RECOVER,
+                                  0600)) != 0)
+        return failed(bdb, code, "cannot be opened", error);
+    return store_bdb_set_sync(&bdb->store, sync, error);
+}
+
+static bool open_database(struct store_bdb *bdb, DB **database, const char *name,
+                          struct error *error)
+{
+    int code = db_create(database, bdb->environment, 0);
+    if (code != 0)
+        return failed(bdb, code, "cannot be opened", error);
+    DB *opened = *database;
+    if ((code = opened->set_pagesize(opened, PAGE_SIZE)) == 0 &&
+        (code = opened->set_flags(opened, DB_CHKSUM)) == 0)
+        code = opened->open(opened, NULL, name, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT, 0600);
+    return code == 0 || failed(bdb, code, "cannot be opened", error);
+}
+
+static void bdb_close(struct store *store)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    int code = bdb->environment->txn_checkpoint(bdb->environment, 0, 0, 0);
+    if (code != 0)
+        log_warning("the ledger %s: last checkpoint: %s; the next start recovers", bdb->directory,
+                    db_strerror(code));
+    close_all(bdb);
+}
+
+/* Whatever is open. */
+static void close_all(struct store_bdb *bdb)
+{
+    if (bdb->events != NULL)
+        bdb->events->close(bdb->events, 0);
+    if (bdb->accounts != NULL)
+        bdb->accounts->close(bdb->accounts, 0);
+    if (bdb->environment != NULL)
+        bdb->environment->close(bdb->environment, 0);
+    if (bdb->lock >= 0)
+        close(bdb->lock);
+    free(bdb->directory);
+    free(bdb);
+}
+
+struct store *store_bdb_open(const char *directory, bool sync, struct error *error)
+{
+    static const struct store_operations operations = {.read = bdb_read,
+                                                       .write = bdb_write,
+                                                       .expire = bdb_expire,
+                                                       .maintain = bdb_maintain,
+                                                       .close = bdb_close};
+    struct store_bdb *bdb = memory_zero(1, sizeof(*bdb));
+    bdb->store.operations = &operations;
+    bdb->directory = memory_copy(directory);
+    bdb->lock = -1;
+    if (!check_version(error) || !check_directory(directory, geteuid(), error) ||
+        !take_lock(bdb, error) || !open_environment(bdb, sync, error) ||
+        !open_database(bdb, &bdb->accounts, "accounts.db", error) ||
+        !open_database(bdb, &bdb->events, "events.db", error)) {
+        close_all(bdb);
+        return NULL;
+    }
+    bdb->running = true;
+    return &bdb->store;
+}

@@ -1,0 +1,378 @@
+/* test_store_bdb.c - the ledger's store in Berkeley DB, on real files */
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/memory.h"
+#include "policyd/ledger.h"
+#include "policyd/store_bdb.h"
+
+#include <ftw.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LONGEST 64
+
+struct fixture {
+    char directory[LONGEST];
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = memory_zero(1, sizeof(*fixture));
+    strcpy(fixture->directory, "/tmp/post365-store-XXXXXX");
+    *state = fixture;
+    return mkdtemp(fixture->directory) != NULL ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    nftw(fixture->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(fixture);
+    return 0;
+}
+
+static struct store *open_store(const struct fixture *fixture, bool sync)
+{
+    struct error error = {""};
+    struct store *store = store_bdb_open(fixture->directory, sync, &error);
+    if (store == NULL)
+        fail_msg("the store does not open: %s", error.text);
+    return store;
+}
+
+/* What a store holds, as text. */
+static bool print_account(void *context, const struct store_account *account, struct error *error)
+{
+    (void)error;
+    buffer_format(context, "%" PRIu32 ":%s:%" PRId64 " ", account->number, account->name,
+                  account->retention);
+    return true;
+}
+
+static bool print_event(void *context, const struct store_event *event, struct error *error)
+{
+    (void)error;
+    buffer_format(context, "%" PRIu64 ":%" PRIu32 "@%" PRId64 "=%" PRIu32 "/%" PRIu32 "%s ",
+                  event->sequence, event->account, event->time, event->recipients, event->messages,
+                  event->reserved ? "R" : "");
+    return true;
+}
+
+static void expect_contents(struct store *store, const char *want)
+{
+    struct buffer got = {0};
+    struct error error = {""};
+    const struct store_reader reader = {print_account, print_event, &got};
+    if (!store->operations->read(store, &reader, &error))
+        fail_msg("reading: %s", error.text);
+    buffer_append_string(&got, "");
+    assert_string_equal(got.data != NULL ? got.data : "", want);
+    buffer_free(&got);
+}
+
+static void write_changes(struct store *store, const struct store_change *changes, size_t count)
+{
+    struct error error = {""};
+    if (!store->operations->write(store, changes, count, &error))
+        fail_msg("writing: %s", error.text);
+}
+
+static struct store_change account_change(uint32_t number, const char *name)
+{
+    return (struct store_change){.kind = STORE_PUT_ACCOUNT,
+                                 .account = {number, INT64_C(86400000000), name}};
+}
+
+static struct store_change event_change(uint64_t sequence, int64_t time)
+{
+    return (struct store_change){.kind = STORE_PUT_EVENT,
+                                 .event = {sequence, 7, time, 3, 1, false}};
+}
+
+static void what_was_written_is_read_in_order(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture, true);
+    expect_contents(store, "");
+    struct store_change changes[] = {
+        account_change(300, "b@contoso.com"),
+        account_change(7, "a@contoso.com"),
+        event_change(UINT64_C(1) << 40, 5),
+        event_change(255, 3),
+        event_change(256, 4),
+        event_change(257, 4),
+    };
+    changes[5].event.reserved = true;
+    write_changes(store, changes, 6);
+    static const char want[] = "7:a@contoso.com:86400000000 300:b@contoso.com:86400000000 "
+                               "255:7@3=3/1 256:7@4=3/1 257:7@4=3/1R 1099511627776:7@5=3/1 ";
+    expect_contents(store, want);
+    store->operations->close(store);
+    store = open_store(fixture, true);
+    expect_contents(store, want);
+    const struct store_change removals[] = {
+        {.kind = STORE_REMOVE_ACCOUNT, .account.number = 300},
+        {.kind = STORE_REMOVE_EVENT, .event.sequence = 257},
+        {.kind = STORE_REMOVE_EVENT, .event.sequence = 9999},
+        {.kind = STORE_PUT_EVENT, .event = {255, 7, 3, 9, 2, false}},
+    };
+    write_changes(store, removals, 4);
+    expect_contents(store, "7:a@contoso.com:86400000000 255:7@3=9/2 256:7@4=3/1 "
+                           "1099511627776:7@5=3/1 ");
+    store->operations->close(store);
+}
+
+static void extreme_numbers_survive(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture, true);
+    struct store_change changes[] = {
+        {.kind = STORE_PUT_ACCOUNT, .account = {UINT32_MAX, INT64_MAX, "x"}},
+        {.kind = STORE_PUT_EVENT,
+         .event = {UINT64_MAX - 1, UINT32_MAX, INT64_MAX, UINT32_MAX, UINT32_MAX, true}},
+    };
+    write_changes(store, changes, 2);
+    expect_contents(store, "4294967295:x:9223372036854775807 "
+                           "18446744073709551614:4294967295@9223372036854775807="
+                           "4294967295/4294967295R ");
+    store->operations->close(store);
+}
+
+static void events_expire_from_the_oldest_on(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture, true);
+    struct error error;
+    uint64_t first = 1;
+    assert_true(store->operations->expire(store, 100, 10, &first, &error));
+    assert_true(first == UINT64_MAX);
+    for (uint64_t i = 1; i <= 20; i++) {
+        struct store_change change = event_change(i, (int64_t)i * 10);
+        change.event.reserved = i == 15;
+        write_changes(store, &change, 1);
+    }
+    assert_true(store->operations->expire(store, 100, 4, &first, &error));
+    assert_int_equal(first, 5);
+    assert_true(store->operations->expire(store, 100, 100, &first, &error));
+    assert_int_equal(first, 10);
+    assert_true(store->operations->expire(store, 1000, 100, &first, &error));
+    assert_int_equal(first, 15);
+    expect_contents(store, "15:7@150=3/1R 16:7@160=3/1 17:7@170=3/1 18:7@180=3/1 19:7@190=3/1 "
+                           "20:7@200=3/1 ");
+    store->operations->close(store);
+}
+
+/* Runs `body` in a child process and returns its exit status, or -signal. */
+static int in_child(void (*body)(const struct fixture *), const struct fixture *fixture)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        body(fixture);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void write_and_die(const struct fixture *fixture)
+{
+    struct error error;
+    struct store *store = store_bdb_open(fixture->directory, false, &error);
+    const struct store_change change = event_change(1, 10);
+    if (store != NULL && store->operations->write(store, &change, 1, &error))
+        raise(SIGKILL);
+}
+
+static void a_killed_owner_leaves_what_it_wrote(void **state)
+{
+    const struct fixture *fixture = *state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(in_child(write_and_die, fixture), -SIGKILL);
+        struct store *store = open_store(fixture, true);
+        expect_contents(store, "1:7@10=3/1 ");
+        store->operations->close(store);
+    }
+}
+
+static void open_a_second_time(const struct fixture *fixture)
+{
+    struct error error = {""};
+    char want[32];
+    snprintf(want, sizeof(want), "in use by process %d ", (int)getppid());
+    struct store *store = store_bdb_open(fixture->directory, true, &error);
+    _exit(store == NULL && strstr(error.text, want) != NULL ? 42 : 0);
+}
+
+static void a_second_owner_is_told_who_the_first_is(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture, true);
+    assert_int_equal(in_child(open_a_second_time, fixture), 42);
+    struct error error;
+    assert_true(store_bdb_check(fixture->directory, &error));
+    const struct store_change change = event_change(1, 10);
+    write_changes(store, &change, 1);
+    store->operations->close(store);
+}
+
+static void a_directory_that_others_can_enter_is_refused(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct error error = {""};
+    assert_int_equal(chmod(fixture->directory, 0750), 0);
+    assert_null(store_bdb_open(fixture->directory, true, &error));
+    assert_non_null(strstr(error.text, "0750"));
+    assert_non_null(strstr(error.text, "chmod 700"));
+    assert_false(store_bdb_check(fixture->directory, &error));
+}
+
+static void a_directory_of_somebody_else_is_refused(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct error error = {""};
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(fixture->directory, 1, 1), 0);
+    assert_null(store_bdb_open(fixture->directory, true, &error));
+    assert_non_null(strstr(error.text, "belongs to user id 1"));
+}
+
+static void a_missing_directory_is_made_and_closed_to_others(void **state)
+{
+    const struct fixture *fixture = *state;
+    char path[LONGEST * 2];
+    snprintf(path, sizeof(path), "%s/ledger", fixture->directory);
+    char user[] = "daemon";
+    struct settings settings = {.ledger = path, .user = user};
+    struct error error = {""};
+    assert_true(store_bdb_check(path, &error));
+    assert_true(store_bdb_prepare(&settings, true, &error));
+    struct stat status;
+    assert_int_equal(stat(path, &status), -1);
+    assert_true(store_bdb_prepare(&settings, false, &error));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0700);
+    assert_int_equal(status.st_uid, geteuid() == 0 ? 1 : geteuid());
+    assert_true(store_bdb_prepare(&settings, false, &error));
+    snprintf(path, sizeof(path), "%s/no/ledger", fixture->directory);
+    assert_false(store_bdb_prepare(&settings, false, &error));
+    assert_non_null(strstr(error.text, path));
+}
+
+static void a_file_where_the_directory_should_be_is_refused(void **state)
+{
+    const struct fixture *fixture = *state;
+    char path[LONGEST * 2];
+    struct error error = {""};
+    snprintf(path, sizeof(path), "%s/file", fixture->directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_null(store_bdb_open(path, true, &error));
+    assert_non_null(strstr(error.text, "is not a directory"));
+}
+
+static void a_record_of_another_version_is_not_guessed_at(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture, true);
+    /* A name that is too short to be one is what another version might write. */
+    struct store_change change = account_change(1, "");
+    write_changes(store, &change, 1);
+    struct buffer got = {0};
+    struct error error = {""};
+    const struct store_reader reader = {print_account, print_event, &got};
+    assert_false(store->operations->read(store, &reader, &error));
+    assert_non_null(strstr(error.text, fixture->directory));
+    assert_non_null(strstr(error.text, "accounts.db"));
+    store->operations->close(store);
+}
+
+/* Writes and checkpoints as the daemon would on a busy day; the log must not pile up. */
+static void log_files_do_not_pile_up(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture, false);
+    struct store_change changes[200];
+    struct error error;
+    uint64_t sequence = 1, first;
+    for (int batch = 0; batch < 1500; batch++) {
+        for (size_t i = 0; i < 200; i++)
+            changes[i] = event_change(sequence++, batch);
+        write_changes(store, changes, 200);
+        if (batch % 50 == 0) {
+            assert_true(store->operations->expire(store, batch - 100, 100000, &first, &error));
+            assert_true(store->operations->maintain(store, &error));
+        }
+    }
+    store->operations->close(store);
+    char path[LONGEST * 2];
+    size_t files = 0;
+    for (int i = 1; i <= 100; i++) {
+        snprintf(path, sizeof(path), "%s/log.%010d", fixture->directory, i);
+        files += access(path, F_OK) == 0;
+    }
+    assert_in_range(files, 1, 3);
+}
+
+static void a_ledger_finds_its_counts_again(void **state)
+{
+    const struct fixture *fixture = *state;
+    static const struct quota quota = {{10, INT64_C(86400000000)}, {30, INT64_C(60000000)}, 500};
+    static const struct ledger_rules rules = {CLOCK_SECOND, INT64_C(86400000000)};
+    struct error error;
+    for (int i = 0; i <= 5; i++) {
+        struct ledger *ledger =
+            ledger_open(clock_system(), open_store(fixture, true), &rules, &error);
+        assert_non_null(ledger);
+        const struct ledger_request request = {"relay@contoso.com", &quota, 2, 1};
+        struct ledger_answer answer;
+        ledger_reserve(ledger, &request, &answer);
+        assert_int_equal(answer.verdict, i < 5 ? LEDGER_GRANTED : LEDGER_LATER);
+        if (i < 5)
+            assert_true(ledger_settle(ledger, answer.id, 2));
+        assert_true(ledger_commit(ledger, &error));
+        assert_true(ledger_tidy(ledger, &error));
+        ledger_close(ledger);
+    }
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_written_is_read_in_order),
+        TEST(extreme_numbers_survive),
+        TEST(events_expire_from_the_oldest_on),
+        TEST(a_killed_owner_leaves_what_it_wrote),
+        TEST(a_second_owner_is_told_who_the_first_is),
+        TEST(a_directory_that_others_can_enter_is_refused),
+        TEST(a_directory_of_somebody_else_is_refused),
+        TEST(a_missing_directory_is_made_and_closed_to_others),
+        TEST(a_file_where_the_directory_should_be_is_refused),
+        TEST(a_record_of_another_version_is_not_guessed_at),
+        TEST(log_files_do_not_pile_up),
+        TEST(a_ledger_finds_its_counts_again),
+    };
+    return cmocka_run_group_tests_name("store_bdb", tests, NULL, NULL);
+}
