@@ -29,7 +29,14 @@ def main():
         return 77
     if options.stop:
         return stop()
-    return demonstrate(options.keep)
+    try:
+        return demonstrate(options.keep)
+    except (RuntimeError, OSError) as error:  # a program that does not start says why
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: stopped", file=sys.stderr)
+        return 130
 
 
 def demonstrate(keep):

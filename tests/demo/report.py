@@ -211,6 +211,7 @@ def checks(runs, all_records):
     lost = [sum(record.fate is Fate.LOST for record in records) for records in all_records]
     open_ = sum(record.fate in (Fate.DEFERRED, Fate.KEPT) for record in all_records[1])
     twice = Counter((arrival.message_id, recipient) for arrival in arrivals for recipient in arrival.recipients)
+    told = sum(outcome.attempts - 1 for outcome in ours.outcomes.values())
     reports = list(fate.reports(ours).values())
     warned = ours.relay.postfix.command("postconf", "-n").stderr + ours.relay.postfix.check()
     return [
@@ -219,6 +220,7 @@ def checks(runs, all_records):
         ("with it no sender is refused", after == 0, f"{after} refusals"),
         ("nothing is lost", lost[1] == 0, f"{lost[1]} lost"),
         ("nothing is left waiting", open_ == 0 and not ours.queue, f"{open_} waiting"),
+        ("applications are told beforehand when to come back", told > 0, f"{told} times"),
         ("nothing arrives twice", max(twice.values(), default=0) == 1, f"{len(twice)} recipients"),
         ("envelope sender and Sender: are the account's or its alias's", all(good_sender), _of(good_sender)),
         ("From: is as it should be, display names byte for byte", all(good_from), _of(good_from)),

@@ -66,7 +66,6 @@ def office365_settings():
         "mailboxes": {traffic.UPN: {"password": PASSWORD, "send_as": list(traffic.SEND_AS)}},
         "limits": _LIMITS,
         "unknown_recipients": {"unknown-user": [traffic.NOBODY]},
-        "late_answer": 0.2,
     }
 
 

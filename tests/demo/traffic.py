@@ -77,7 +77,7 @@ def _cron(first, last):
             b"Subject: Cron <root@relay> /usr/local/bin/backup --job %d\n"
             b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n" % number,
             "rsync: 3 Dateien übertragen, 1 Fehler\n.\n..dots at the start of a line\n".encode(),
-            b'"Cron Daemon" <relay@example.com>', b"root@relay.example.com")
+            b'"Cron Daemon" <relay@example.com>', b"root@relay.example.com (Cron Daemon)")
 
 
 def late_cron():
@@ -144,9 +144,9 @@ def _odd():
         b"Ticket System <relay@example.com>", None)
     yield Mail(
         "odd-4", ODD, SMTP, "erp@erp.example.com", ("office@example.net",),
-        b"From: ERP System erp at erp.example.com\nTo: office@example.net\nSubject: a From: that is no address\n",
+        b"From: ERP System\nTo: office@example.net\nSubject: a From: without an address\n",
         b"month closed\n",
-        b'"ERP System erp at erp.example.com" <relay@example.com>', b"erp@erp.example.com")
+        b"ERP System <relay@example.com>", b"erp@erp.example.com")
 
 
 def _undeliverable():

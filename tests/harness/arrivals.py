@@ -1,9 +1,8 @@
 """What reached the stand-in, as its journal tells."""
 
-import base64
 from dataclasses import dataclass
 
-from . import processes
+from .office365 import exact
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,7 @@ class Arrival:
 
     @property
     def recipients(self):
+        """Those that were accepted at RCPT."""
         return self.entry["recipients"]
 
     @property
@@ -36,8 +36,5 @@ class Arrival:
     def fields(self, name):
         """The values of all headers of that name, as bytes, unfolded, without the white space around them. Of
         From, Sender, Reply-To, To, Subject, Message-ID and X-Original-From."""
-        return [_bytes(value).replace(b"\r\n", b"").strip(b" \t") for value in self.entry["headers"][name]]
+        return [exact(value).replace(b"\r\n", b"").strip(b" \t") for value in self.entry["headers"][name]]
 
-
-def _bytes(value):
-    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode()

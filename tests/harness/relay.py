@@ -122,11 +122,11 @@ class Relay:
 
     def accepted(self):
         """All that the stand-in accepted so far, as Arrivals."""
-        return [Arrival(entry) for entry in self.office365.journal() if entry["event"] == "accepted"]
+        return [Arrival(entry) for entry in self.office365.journal("accepted")]
 
     def refused(self):
-        """All entries of its journal that say no, at whatever stage."""
-        return [entry for entry in self.office365.journal() if entry["event"] == "refused"]
+        """All entries of its journal that say no to a message or a recipient."""
+        return [entry for entry in self.office365.journal() if entry["event"] in ("refused", "rcpt-refused")]
 
     def stop(self):
         self.postfix.stop()

@@ -69,7 +69,7 @@ def module_place():
 @pytest.fixture(scope="module")
 def office365(module_place):
     standin = module_place.add(Office365(
-        module_place.directory / "office365", limits=ROOMY, late_answer=0.2,
+        module_place.directory / "office365", limits=ROOMY,
         mailboxes={UPN: {"password": PASSWORD, "send_as": SEND_AS}},
         unknown_recipients={"unknown-user": ["nobody@example.net"]}))
     standin.start()
