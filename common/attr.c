@@ -63,11 +63,6 @@ bool attr_next(const char *request, size_t length, size_t *position, struct attr
     return true;
 }
 
-bool attr_is(const struct attr *attr, const char *name)
-{
-    return strlen(name) == attr->name_length && memcmp(attr->name, name, attr->name_length) == 0;
-}
-
 bool attr_number(const struct attr *attr, uint32_t *number)
 {
     uint64_t value = 0;

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ATTR_LINE_MAX    8192        /* bytes in a line, without its end */
 #define ATTR_COUNT_MAX   256         /* attributes in a request */
@@ -63,8 +64,17 @@ struct attr {
  */
 bool attr_next(const char *request, size_t length, size_t *position, struct attr *attr);
 
-/* Whether the attribute has this name. */
-bool attr_is(const struct attr *attr, const char *name);
+/* Whether the attribute has this name, or this value. Inline: the length of a constant is free. */
+static inline bool attr_is(const struct attr *attr, const char *name)
+{
+    return strlen(name) == attr->name_length && memcmp(attr->name, name, attr->name_length) == 0;
+}
+
+static inline bool attr_has_value(const struct attr *attr, const char *value)
+{
+    return strlen(value) == attr->value_length &&
+           memcmp(attr->value, value, attr->value_length) == 0;
+}
 
 /* A value that is a decimal number, digits only; an empty value is 0, as the protocol says. False
  * if it is none, or over 32 bits. */

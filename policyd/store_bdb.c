@@ -35,6 +35,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RECORD_VERSION 1
@@ -52,6 +53,8 @@
 #define CHECKPOINT_KBYTES  4096
 #define CHECKPOINT_MINUTES 1
 
+#define MESSAGES_PER_MINUTE 10
+
 struct store_bdb {
     struct store store;
     char *directory;
@@ -60,6 +63,8 @@ struct store_bdb {
     DB *events;
     DB *accounts;
     bool running; /* opened: from now on a panic ends the program */
+    time_t message_minute;
+    unsigned messages;
 };
 
 static bool check_directory(const char *directory, uid_t owner, struct error *error);
@@ -347,11 +352,21 @@ static bool failed(struct store_bdb *bdb, int code, const char *what, struct err
     return error_set(error, "the ledger %s %s: %s", bdb->directory, what, db_strerror(code));
 }
 
+/* A full disk makes a message per page and second: the first few of a minute tell the story. */
 static void take_message(const DB_ENV *environment, const char *prefix, const char *message)
 {
-    (void)environment;
     (void)prefix;
-    log_error("Berkeley DB: %s", message);
+    struct store_bdb *bdb = environment->app_private;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec >= bdb->message_minute + 60 || bdb->message_minute == 0) {
+        bdb->message_minute = now.tv_sec;
+        bdb->messages = 0;
+    }
+    if (++bdb->messages <= MESSAGES_PER_MINUTE)
+        log_error("Berkeley DB: %s", message);
+    if (bdb->messages == MESSAGES_PER_MINUTE)
+        log_error("Berkeley DB: further messages of this minute are left out");
 }
 
 static void take_event(DB_ENV *environment, u_int32_t event, void *information)

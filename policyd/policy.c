@@ -1,0 +1,458 @@
+/* policy.c - what Postfix's smtpd is told about a message
+ *
+ * Security: sender, login and everything else in a request were chosen by an SMTP client. They are
+ * bounded before they are looked up, and never part of an action: a client learns the account's
+ * name, its use and its limit, no file name and no parameter's value.
+ */
+#include "policyd/policy.h"
+
+#include "common/address.h"
+#include "common/attr.h"
+#include "common/buffer.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "policyd/instances.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Messages between DATA and the end of END-OF-MESSAGE; thousands of smtpd processes have one each.
+ */
+#define COUNTED_INSTANCES 32768
+/* RCPT requests about that many messages, and none about a later stage: the service counts nothing.
+ */
+#define SUSPICIOUS_INSTANCES 128
+#define SUSPICIOUS_MESSAGES  100
+
+#define CONTEXT_MAX      255
+#define WARNING_INTERVAL (60 * CLOCK_SECOND)
+/* An SMTP reply has 512 bytes, Postfix's own words included. */
+#define ACCOUNT_SHOWN 128
+
+#define DUNNO             "DUNNO"
+#define NO_ACCOUNT        "451 4.3.0 No Microsoft 365 account is known for this sender; try again later"
+#define LOOKUP_FAILED     "451 4.3.0 Temporary lookup failure"
+#define VALUE_IS_TOO_LONG "451 4.3.0 A value in the policy request is too long"
+
+enum stage { STAGE_OTHER, STAGE_RCPT, STAGE_DATA, STAGE_END_OF_MESSAGE };
+
+/* What we need of a request. */
+struct question {
+    bool is_policy_request;
+    bool is_malformed;
+    bool is_too_long;
+    enum stage stage;
+    uint32_t recipients;
+    char sender[ADDRESS_MAX + 1];
+    char login[ADDRESS_MAX + 1];
+    char instance[INSTANCE_MAX + 1];
+    char context[CONTEXT_MAX + 1];
+};
+
+/* Whom the message is counted for. */
+struct payer {
+    char *account; /* the folded UPN */
+    struct quota quota;
+    bool is_overridden; /* the quota comes from post365_quota_maps */
+};
+
+struct policy {
+    struct policy_parts parts;
+    struct buffer text;          /* of the action that is not constant */
+    struct instances *counted;   /* messages that were counted */
+    struct instances *undecided; /* messages seen at RCPT, until one is seen later */
+    bool seen_later;             /* DATA or END-OF-MESSAGE was seen, or we have warned */
+    int64_t next_context_warning;
+};
+
+static void read_question(const char *request, size_t length, struct question *question);
+static void watch_stages(struct policy *policy, const struct question *question);
+static const char *look_ahead(struct policy *policy, const struct question *question);
+static const char *count_message(struct policy *policy, const struct question *question,
+                                 bool *counted);
+static const char *check_size(struct policy *policy, const struct question *question);
+static const char *find_payer(struct policy *policy, const struct question *question,
+                              struct payer *payer);
+static const char *refuse(struct policy *policy, const struct payer *payer,
+                          const struct ledger_request *request, const struct ledger_answer *answer);
+
+/* --- one request ------------------------------------------------------------- */
+
+static const char *decide_submission(struct policy *policy, const struct question *question,
+                                     bool *counted)
+{
+    watch_stages(policy, question);
+    switch (question->stage) {
+    case STAGE_RCPT:
+        return look_ahead(policy, question);
+    case STAGE_DATA:
+    case STAGE_END_OF_MESSAGE:
+        return count_message(policy, question, counted);
+    case STAGE_OTHER:
+        break;
+    }
+    return DUNNO;
+}
+
+static const char *decide_delivery(struct policy *policy, const struct question *question)
+{
+    bool is_whole = question->stage == STAGE_DATA || question->stage == STAGE_END_OF_MESSAGE;
+    return is_whole && question->recipients > 0 ? check_size(policy, question) : DUNNO;
+}
+
+void policy_decide(struct policy *policy, const char *request, size_t length,
+                   struct policy_decision *decision)
+{
+    struct question question;
+    read_question(request, length, &question);
+    *decision = (struct policy_decision){0};
+    if (!question.is_policy_request || question.is_malformed) {
+        decision->malformed = true;
+        decision->action = POLICY_MALFORMED;
+    } else if (question.is_too_long) {
+        decision->action = VALUE_IS_TOO_LONG;
+    } else if (policy->parts.settings->meter == METER_SUBMISSION) {
+        decision->action = decide_submission(policy, &question, &decision->counted);
+    } else {
+        decision->action = decide_delivery(policy, &question);
+    }
+}
+
+bool policy_commit(struct policy *policy, struct error *error)
+{
+    bool written = ledger_commit(policy->parts.ledger, error);
+    if (written)
+        instances_keep(policy->counted);
+    else
+        instances_undo(policy->counted);
+    return written;
+}
+
+/* --- reading ----------------------------------------------------------------- */
+
+static void copy_value(const struct attr *attr, char *copy, size_t most, bool *is_too_long)
+{
+    if (attr->value_length > most) {
+        *is_too_long = true;
+        return;
+    }
+    memcpy(copy, attr->value, attr->value_length);
+    copy[attr->value_length] = '\0';
+}
+
+static enum stage read_stage(const struct attr *attr)
+{
+    if (attr_has_value(attr, "RCPT"))
+        return STAGE_RCPT;
+    if (attr_has_value(attr, "DATA"))
+        return STAGE_DATA;
+    return attr_has_value(attr, "END-OF-MESSAGE") ? STAGE_END_OF_MESSAGE : STAGE_OTHER;
+}
+
+static void read_attribute(const struct attr *attr, struct question *question)
+{
+    bool *is_too_long = &question->is_too_long;
+    if (attr_is(attr, "request"))
+        question->is_policy_request = attr_has_value(attr, "smtpd_access_policy");
+    else if (attr_is(attr, "protocol_state"))
+        question->stage = read_stage(attr);
+    else if (attr_is(attr, "recipient_count"))
+        question->is_malformed |= !attr_number(attr, &question->recipients);
+    else if (attr_is(attr, "sender"))
+        copy_value(attr, question->sender, ADDRESS_MAX, is_too_long);
+    else if (attr_is(attr, "sasl_username"))
+        copy_value(attr, question->login, ADDRESS_MAX, is_too_long);
+    else if (attr_is(attr, "instance"))
+        copy_value(attr, question->instance, INSTANCE_MAX, is_too_long);
+    else if (attr_is(attr, "policy_context"))
+        copy_value(attr, question->context, CONTEXT_MAX, is_too_long);
+}
+
+static void read_question(const char *request, size_t length, struct question *question)
+{
+    question->is_policy_request = question->is_malformed = question->is_too_long = false;
+    question->stage = STAGE_OTHER;
+    question->recipients = 0;
+    question->sender[0] = question->login[0] = '\0';
+    question->instance[0] = question->context[0] = '\0';
+    struct attr attr;
+    size_t position = 0;
+    while (attr_next(request, length, &position, &attr))
+        read_attribute(&attr, question);
+}
+
+/* --- deciding ---------------------------------------------------------------- */
+
+/* A service that is asked about recipients only, never about a whole message, counts nothing. Its
+ * administrator would find out from Microsoft. */
+static void watch_stages(struct policy *policy, const struct question *question)
+{
+    if (policy->seen_later || question->stage == STAGE_OTHER)
+        return;
+    if (question->stage != STAGE_RCPT) {
+        policy->seen_later = true;
+        return;
+    }
+    if (question->instance[0] != '\0')
+        instances_add(policy->undecided, question->instance);
+    if (instances_count(policy->undecided) < SUSPICIOUS_MESSAGES)
+        return;
+    policy->seen_later = true;
+    log_warning(
+        "asked about the recipients of %d messages and never about a whole message: nothing "
+        "is counted; with post365_meter = submission the service belongs into "
+        "smtpd_end_of_data_restrictions",
+        SUSPICIOUS_MESSAGES);
+}
+
+static const char *look_ahead(struct policy *policy, const struct question *question)
+{
+    struct payer payer;
+    const char *action = find_payer(policy, question, &payer);
+    if (action != NULL)
+        return action;
+    const struct ledger_request request = {payer.account, &payer.quota, 1, 1};
+    struct ledger_answer answer;
+    ledger_ask(policy->parts.ledger, &request, &answer);
+    action = refuse(policy, &payer, &request, &answer);
+    free(payer.account);
+    return action;
+}
+
+/* How many messages Microsoft will see: Postfix splits at its own limit for the transport, and
+ * where Microsoft's limit for a message is lower, there. */
+static uint32_t deliveries(const struct settings *settings, const struct quota *quota,
+                           uint32_t recipients)
+{
+    uint32_t most = quota->recipients_per_message;
+    if (settings->recipients_per_delivery > 0 && settings->recipients_per_delivery < most)
+        most = settings->recipients_per_delivery;
+    return most > 0 ? recipients / most + (recipients % most > 0) : 1;
+}
+
+static const char *count_message(struct policy *policy, const struct question *question,
+                                 bool *counted)
+{
+    if (question->recipients == 0)
+        return DUNNO;
+    /* Another restriction list named the service, too. */
+    *counted = question->instance[0] != '\0' && instances_has(policy->counted, question->instance);
+    if (*counted)
+        return DUNNO;
+    struct payer payer;
+    const char *action = find_payer(policy, question, &payer);
+    if (action != NULL)
+        return action;
+    const struct ledger_request request = {
+        payer.account, &payer.quota, question->recipients,
+        deliveries(policy->parts.settings, &payer.quota, question->recipients)};
+    struct ledger_answer answer;
+    ledger_reserve(policy->parts.ledger, &request, &answer);
+    action = refuse(policy, &payer, &request, &answer);
+    if (answer.verdict == LEDGER_GRANTED) {
+        ledger_settle(policy->parts.ledger, answer.id, request.recipients);
+        if (question->instance[0] != '\0')
+            instances_add(policy->counted, question->instance);
+        *counted = true;
+    }
+    log_debug("%s: %" PRIu32 " recipients, %" PRIu32 " messages: %s", payer.account,
+              request.recipients, request.messages, action);
+    free(payer.account);
+    return action;
+}
+
+/* In delivery meter the transport decides when; what can never go is better refused here, where its
+ * sender is told at once. */
+static const char *check_size(struct policy *policy, const struct question *question)
+{
+    struct payer payer;
+    const char *action = find_payer(policy, question, &payer);
+    if (action == NULL) {
+        const struct ledger_request request = {payer.account, &payer.quota, question->recipients,
+                                               1};
+        struct ledger_answer answer = {.verdict = LEDGER_GRANTED,
+                                       .measure = LEDGER_RECIPIENTS,
+                                       .rate = payer.quota.recipients};
+        if (payer.quota.recipients.limit != QUOTA_UNLIMITED &&
+            question->recipients > payer.quota.recipients.limit)
+            answer.verdict = LEDGER_NEVER;
+        action = refuse(policy, &payer, &request, &answer);
+        free(payer.account);
+    }
+    return action;
+}
+
+/* --- who pays ---------------------------------------------------------------- */
+
+/* The quota that post365_quota_maps has for a key, if any. */
+static enum table_answer override_quota(struct policy *policy, const char *key, struct payer *payer,
+                                        struct error *error)
+{
+    char *text = NULL;
+    enum table_answer found = tables_find(policy->parts.quota_maps, key, &text, error);
+    if (found == TABLE_FOUND) {
+        payer->is_overridden = true;
+        if (!quota_override(&payer->quota, text, error)) {
+            error_prefix(error, "post365_quota_maps: %s", key);
+            found = TABLE_FAILED;
+        }
+    }
+    free(text);
+    return found;
+}
+
+static void warn_context(struct policy *policy, const char *context)
+{
+    int64_t now = clock_now(policy->parts.clock);
+    if (now < policy->next_context_warning)
+        return;
+    policy->next_context_warning = now + WARNING_INTERVAL;
+    log_warning("policy_context \"%s\" is neither hve nor in post365_quota_maps: the account's own "
+                "quota applies",
+                context);
+}
+
+/* The account's quota, or that of the profile that policy_context names. */
+static bool find_quota(struct policy *policy, const struct question *question, struct payer *payer,
+                       struct error *error)
+{
+    payer->quota = policy->parts.settings->quota;
+    payer->is_overridden = false;
+    if (strcmp(question->context, "hve") == 0) {
+        payer->is_overridden = true;
+        return quota_override(&payer->quota, "hve", error);
+    }
+    enum table_answer found = TABLE_NONE;
+    if (question->context[0] != '\0') {
+        found = override_quota(policy, question->context, payer, error);
+        if (found == TABLE_NONE)
+            warn_context(policy, question->context);
+    }
+    if (found == TABLE_NONE)
+        found = override_quota(policy, payer->account, payer, error);
+    return found != TABLE_FAILED;
+}
+
+/* NULL, with `payer` filled in (its account is the caller's to free), or the action that says why
+ * not. */
+static const char *find_payer(struct policy *policy, const struct question *question,
+                              struct payer *payer)
+{
+    struct identity identity = {.upn = NULL};
+    struct error error;
+    enum table_answer found = identity_find(policy->parts.identities, question->login,
+                                            question->sender, &identity, &error);
+    if (found == TABLE_NONE && policy->parts.settings->meter == METER_DELIVERY)
+        return DUNNO; /* it may be mail that never goes to Microsoft */
+    if (found == TABLE_FOUND) {
+        payer->account = address_fold(identity.upn);
+        free(identity.upn);
+        if (find_quota(policy, question, payer, &error))
+            return NULL;
+        free(payer->account);
+        found = TABLE_FAILED;
+    }
+    log_warning("sender=<%s> login=<%s>: %s", question->sender, question->login, error.text);
+    return found == TABLE_NONE ? NO_ACCOUNT : LOOKUP_FAILED;
+}
+
+/* --- what the client reads --------------------------------------------------- */
+
+/* Local time; the date, too, if it is not today's. Rounded up, so that it is not too early. */
+static const char *format_time(int64_t time, int64_t now, char *text, size_t size)
+{
+    time_t then = (time_t)((time + CLOCK_SECOND - 1) / CLOCK_SECOND);
+    time_t present = (time_t)(now / CLOCK_SECOND);
+    struct tm then_parts, present_parts;
+    localtime_r(&then, &then_parts);
+    localtime_r(&present, &present_parts);
+    bool today =
+        then_parts.tm_year == present_parts.tm_year && then_parts.tm_yday == present_parts.tm_yday;
+    strftime(text, size, today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &then_parts);
+    return text;
+}
+
+static void write_later(struct policy *policy, const struct payer *payer, uint32_t wanted,
+                        const struct ledger_answer *answer)
+{
+    char period[32], when[32];
+    const char *unit = answer->measure == LEDGER_RECIPIENTS ? "recipients" : "messages";
+    quota_format_period(answer->rate.period, period, sizeof(period));
+    format_time(answer->earliest, answer->now, when, sizeof(when));
+    int64_t seconds = (answer->earliest - answer->now + CLOCK_SECOND - 1) / CLOCK_SECOND;
+    buffer_format(&policy->text, "DEFER 4.7.1 %.*s has used %" PRIu32 " of %" PRIu32 " %s per %s",
+                  ACCOUNT_SHOWN, payer->account, answer->used, answer->rate.limit, unit, period);
+    if (wanted > 1)
+        buffer_format(&policy->text, ", this one needs %" PRIu32, wanted);
+    buffer_format(&policy->text, "; room at %s (in %" PRId64 " s)", when, seconds);
+}
+
+static void write_never(struct policy *policy, const struct payer *payer,
+                        const struct ledger_request *request, const struct ledger_answer *answer)
+{
+    char period[32];
+    quota_format_period(answer->rate.period, period, sizeof(period));
+    if (answer->measure == LEDGER_RECIPIENTS)
+        buffer_format(&policy->text,
+                      "REJECT 5.5.3 %" PRIu32 " recipients are more than %.*s may send to: the "
+                      "limit is %" PRIu32 " recipients per %s (%s)",
+                      request->recipients, ACCOUNT_SHOWN, payer->account, answer->rate.limit,
+                      period,
+                      payer->is_overridden ? "post365_quota_maps" : "post365_recipient_quota");
+    else
+        buffer_format(&policy->text,
+                      "REJECT 5.5.3 %" PRIu32 " recipients make %" PRIu32
+                      " messages, more than %.*s may send: the limit is %" PRIu32
+                      " messages per %s (%s)",
+                      request->recipients, request->messages, ACCOUNT_SHOWN, payer->account,
+                      answer->rate.limit, period,
+                      payer->is_overridden ? "post365_quota_maps" : "post365_message_quota");
+}
+
+/* The action for the ledger's answer; DUNNO if it is granted. */
+static const char *refuse(struct policy *policy, const struct payer *payer,
+                          const struct ledger_request *request, const struct ledger_answer *answer)
+{
+    buffer_clear(&policy->text);
+    switch (answer->verdict) {
+    case LEDGER_GRANTED:
+        return DUNNO;
+    case LEDGER_LATER:
+        write_later(policy, payer,
+                    answer->measure == LEDGER_RECIPIENTS ? request->recipients : request->messages,
+                    answer);
+        break;
+    case LEDGER_NEVER:
+        write_never(policy, payer, request, answer);
+        break;
+    }
+    return policy->text.data;
+}
+
+/* --- life -------------------------------------------------------------------- */
+
+struct policy *policy_new(const struct policy_parts *parts)
+{
+    struct policy *policy = memory_zero(1, sizeof(*policy));
+    policy->counted = instances_new(COUNTED_INSTANCES);
+    policy->undecided = instances_new(SUSPICIOUS_INSTANCES);
+    policy_configure(policy, parts);
+    return policy;
+}
+
+void policy_configure(struct policy *policy, const struct policy_parts *parts)
+{
+    policy->parts = *parts;
+}
+
+void policy_free(struct policy *policy)
+{
+    if (policy == NULL)
+        return;
+    buffer_free(&policy->text);
+    instances_free(policy->counted);
+    instances_free(policy->undecided);
+    free(policy);
+}
