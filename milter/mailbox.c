@@ -1,8 +1,7 @@
 /* mailbox.c - read the mailboxes of a From:, Sender: or Reply-To: header
  *
- * A tokenizer and a parser without look-ahead beyond one token. What stands in front of "@" or "<"
- * is read once, as a phrase and as a local part at the same time; the next token decides which it
- * was.
+ * A parser that never looks beyond one token. What stands in front of "@" or "<" is read once, as a
+ * phrase and as a local part at the same time; the next token decides which it was.
  *
  * Security: the text comes from whoever wrote the message. There is no recursion, nothing is
  * allocated, each byte is looked at a constant number of times, and an address that is handed out
@@ -10,31 +9,12 @@
  */
 #include "milter/mailbox.h"
 
+#include "milter/encoded_word.h"
+#include "milter/octet.h"
+#include "milter/token.h"
+
 #include <stdio.h>
 #include <string.h>
-
-enum token_kind {
-    TOKEN_END,
-    TOKEN_ATOM,
-    TOKEN_ENCODED, /* an encoded-word with characters that no atom may have */
-    TOKEN_QUOTED,
-    TOKEN_LITERAL, /* a domain literal */
-    TOKEN_COMMENT,
-    TOKEN_SPECIAL, /* one of <>:;@,. */
-    TOKEN_BROKEN   /* a control character, or something that does not end */
-};
-
-struct token {
-    enum token_kind kind;
-    const char *start;
-    const char *end;
-};
-
-struct lexer {
-    const char *end;
-    struct token token;
-    const char *previous_end; /* of the token before */
-};
 
 /* Octets of a local part or a domain, while they are collected. */
 struct part {
@@ -72,15 +52,6 @@ struct parser {
     bool groups; /* there was one */
 };
 
-/* The salvage's way through text that does not parse: quoted strings, comments and encoded-words
- * are stepped over as long as they end. */
-struct scan {
-    const char *at;
-    const char *end;
-    bool no_more_quotes;
-    bool no_more_comments;
-};
-
 static bool parse_list(struct parser *parser);
 static bool parse_element(struct parser *parser);
 static bool parse_angle(struct lexer *lexer, struct element *element, struct words *words);
@@ -92,88 +63,22 @@ static bool parse_domain(struct lexer *lexer, struct element *element);
 static bool element_finish(const struct element *element, const struct words *local,
                            struct mailbox *mailbox);
 static void read_words(struct lexer *lexer, struct words *words);
-static bool at_special(const struct lexer *lexer, char byte);
-static void lexer_start(struct lexer *lexer, const char *bytes, size_t length);
-static void lexer_advance(struct lexer *lexer);
-
-/* Characters */
-
-static bool is_space(char byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static bool is_control(char byte)
-{
-    return ((unsigned char)byte < ' ' && byte != '\t') || byte == 0x7f;
-}
-
-static bool is_high(char byte)
-{
-    return (unsigned char)byte >= 0x80;
-}
-
-static bool is_alphanumeric(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9');
-}
-
-static bool is_one_of(char byte, const char *set)
-{
-    return byte != '\0' && strchr(set, byte) != NULL;
-}
-
-/* RFC 5322, 3.2.3, with RFC 6532's octets. */
-static bool is_atext(char byte)
-{
-    return is_alphanumeric(byte) || is_high(byte) || is_one_of(byte, "!#$%&'*+-/=?^_`{|}~");
-}
-
-/* What ends an atom where a decoder of encoded-words does not expect it. A dot is not among them:
- * it is common in encoded names, and a phrase with dots still is one to everybody. */
-static bool is_splitting(char byte)
-{
-    return is_one_of(byte, "()<>[]:;@\\,\"");
-}
-
-/* blank_length - octets of a space, a tab or the line break of a fold, or 0 */
-static size_t blank_length(const char *at, const char *end)
-{
-    if (at == end)
-        return 0;
-    if (is_space(*at))
-        return 1;
-    size_t break_length = *at == '\r' && end - at > 1 && at[1] == '\n' ? 2 : 1;
-    if (at[break_length - 1] != '\n' || (size_t)(end - at) <= break_length)
-        return 0;
-    return is_space(at[break_length]) ? break_length : 0;
-}
 
 /* is_blank - is there nothing to see between the quotes or parentheses? */
 static bool is_blank(const char *at, const char *end)
 {
     for (; at < end; at++) {
-        if (!is_space(*at) && !is_control(*at) && *at != '\\')
+        if (!octet_is_space(*at) && !octet_is_control(*at) && *at != '\\')
             return false;
     }
     return true;
 }
 
-static bool has_letters(struct mailbox_text text)
-{
-    for (size_t i = 0; i < text.length; i++) {
-        if (is_alphanumeric(text.bytes[i]) || is_high(text.bytes[i]))
-            return true;
-    }
-    return false;
-}
-
 struct mailbox_text mailbox_trim(const char *bytes, size_t length)
 {
-    while (length > 0 && is_one_of(bytes[length - 1], " \t\r\n"))
+    while (length > 0 && octet_is_one_of(bytes[length - 1], " \t\r\n"))
         length--;
-    while (length > 0 && is_one_of(bytes[0], " \t\r\n")) {
+    while (length > 0 && octet_is_one_of(bytes[0], " \t\r\n")) {
         bytes++;
         length--;
     }
@@ -290,7 +195,7 @@ static bool parse_list(struct parser *parser)
 
 static void part_add(struct part *part, char byte)
 {
-    if (part->length == sizeof(part->bytes) || is_control(byte) || byte == '\t')
+    if (part->length == sizeof(part->bytes) || octet_is_control(byte) || byte == '\t')
         part->valid = false;
     if (part->valid)
         part->bytes[part->length++] = byte;
@@ -316,10 +221,10 @@ static void part_add_word(struct part *part, const struct token *token)
         end--;
     }
     while (part->valid && at < end) {
-        size_t blank = blank_length(at, end);
-        if (blank > 0 && !is_space(*at)) {
-            at += blank;
-        } else if (token->kind == TOKEN_LITERAL && is_space(*at)) {
+        const size_t fold = octet_fold_length(at, end);
+        if (fold > 0) {
+            at += fold;
+        } else if (token->kind == TOKEN_LITERAL && octet_is_space(*at)) {
             at++;
         } else {
             if (*at == '\\' && token->kind != TOKEN_ATOM)
@@ -383,7 +288,7 @@ static void read_words(struct lexer *lexer, struct words *words)
             words_add(words, &lexer->token);
             break;
         case TOKEN_SPECIAL:
-            if (!at_special(lexer, '.'))
+            if (!lexer_at(lexer, '.'))
                 return;
             words_add_dot(words);
             break;
@@ -393,11 +298,6 @@ static void read_words(struct lexer *lexer, struct words *words)
             return;
         }
     }
-}
-
-static bool at_special(const struct lexer *lexer, char byte)
-{
-    return lexer->token.kind == TOKEN_SPECIAL && *lexer->token.start == byte;
 }
 
 static struct mailbox_text text_between(const char *start, const char *end)
@@ -415,18 +315,18 @@ static bool parse_element(struct parser *parser)
 
     words_start(&words, start, &element.comment);
     read_words(lexer, &words);
-    if (at_special(lexer, ':'))
+    if (lexer_at(lexer, ':'))
         return parse_group_name(parser, &words);
-    if (at_special(lexer, '@')) {
+    if (lexer_at(lexer, '@')) {
         complete = parse_address(lexer, &element, &words);
-    } else if (at_special(lexer, '<')) {
+    } else if (lexer_at(lexer, '<')) {
         if (words.visible)
             element.name = text_between(start, lexer->previous_end);
         element.obsolete = words.encoded;
         complete = words.phrase && parse_angle(lexer, &element, &words);
     } else if (!words.any && words.phrase) {
         /* Comments alone are an empty element. */
-        return lexer->token.kind == TOKEN_END || at_special(lexer, ',') || at_special(lexer, ';');
+        return lexer->token.kind == TOKEN_END || lexer_at(lexer, ',') || lexer_at(lexer, ';');
     }
     if (!complete)
         return false;
@@ -451,14 +351,14 @@ static bool parse_angle(struct lexer *lexer, struct element *element, struct wor
 {
     lexer_advance(lexer);
     skip_comments(lexer, &element->comment);
-    if (at_special(lexer, '@') && !parse_route(lexer, element))
+    if (lexer_at(lexer, '@') && !parse_route(lexer, element))
         return false;
     words_start(words, lexer->token.start, &element->comment);
     read_words(lexer, words);
-    if (!at_special(lexer, '@') || !parse_address(lexer, element, words))
+    if (!lexer_at(lexer, '@') || !parse_address(lexer, element, words))
         return false;
     skip_comments(lexer, &element->comment);
-    if (!at_special(lexer, '>'))
+    if (!lexer_at(lexer, '>'))
         return false;
     lexer_advance(lexer);
     return true;
@@ -468,12 +368,12 @@ static bool parse_angle(struct lexer *lexer, struct element *element, struct wor
 static bool parse_route(struct lexer *lexer, struct element *element)
 {
     element->obsolete = true;
-    while (!at_special(lexer, ':')) {
-        if (at_special(lexer, '@')) {
+    while (!lexer_at(lexer, ':')) {
+        if (lexer_at(lexer, '@')) {
             lexer_advance(lexer);
             if (!parse_domain(lexer, element))
                 return false;
-        } else if (!at_special(lexer, ',')) {
+        } else if (!lexer_at(lexer, ',')) {
             return false;
         } else {
             lexer_advance(lexer);
@@ -505,7 +405,7 @@ static bool parse_domain(struct lexer *lexer, struct element *element)
         lexer_advance(lexer);
         element->address_end = lexer->previous_end;
         skip_comments(lexer, &element->comment);
-        if (!at_special(lexer, '.'))
+        if (!lexer_at(lexer, '.'))
             return element->domain.valid;
         part_add_dot(&element->domain);
         lexer_advance(lexer);
@@ -520,7 +420,7 @@ static bool parse_literal(struct lexer *lexer, struct element *element)
 
     part_add_word(domain, &lexer->token);
     for (size_t i = 0; i < domain->length; i++) {
-        if (is_high(domain->bytes[i]) || is_one_of(domain->bytes[i], " []\\"))
+        if (octet_is_high(domain->bytes[i]) || octet_is_one_of(domain->bytes[i], " []\\"))
             return false;
     }
     lexer_advance(lexer);
@@ -536,7 +436,7 @@ static bool is_dot_atom(const struct part *local)
 
     for (size_t i = 0; i < local->length; i++) {
         bool dot = local->bytes[i] == '.';
-        if (dot ? after_dot : !is_atext(local->bytes[i]))
+        if (dot ? after_dot : !octet_is_atext(local->bytes[i]))
             return false;
         after_dot = dot;
     }
@@ -555,7 +455,7 @@ static bool compose_address(char address[MAILBOX_ADDRESS_MAX + 1], const struct 
     if (quote)
         text[length++] = '"';
     for (size_t i = 0; i < local->length; i++) {
-        if (quote && is_one_of(local->bytes[i], "\"\\"))
+        if (quote && octet_is_one_of(local->bytes[i], "\"\\"))
             text[length++] = '\\';
         text[length++] = local->bytes[i];
     }
@@ -599,153 +499,14 @@ bool mailbox_address_parse(const char *bytes, size_t length, char address[MAILBO
     lexer_start(&lexer, bytes, length);
     words_start(&local, bytes, &element.comment);
     read_words(&lexer, &local);
-    if (!at_special(&lexer, '@') || !parse_address(&lexer, &element, &local) ||
+    if (!lexer_at(&lexer, '@') || !parse_address(&lexer, &element, &local) ||
         lexer.token.kind != TOKEN_END || !element_finish(&element, &local, &mailbox))
         return false;
     memcpy(address, mailbox.address, sizeof(mailbox.address));
     return true;
 }
 
-/* Tokens */
-
-static void lexer_start(struct lexer *lexer, const char *bytes, size_t length)
-{
-    lexer->end = bytes + length;
-    lexer->token = (struct token){TOKEN_END, bytes, bytes};
-    lexer_advance(lexer);
-}
-
-/* quoted_end - the octet behind the quote that ends what starts at open, or NULL */
-static const char *quoted_end(const char *open, const char *end, char close)
-{
-    for (const char *at = open + 1; at < end; at++) {
-        if (*at == close)
-            return at + 1;
-        if (*at == '\\')
-            at++;
-    }
-    return NULL;
-}
-
-/* comment_end - the octet behind the parenthesis that ends a comment, or NULL */
-static const char *comment_end(const char *open, const char *end, size_t nesting_max)
-{
-    size_t depth = 0;
-
-    for (const char *at = open; at < end; at++) {
-        if (*at == '\\')
-            at++;
-        else if (*at == '(' && ++depth > nesting_max)
-            return NULL;
-        else if (*at == ')' && --depth == 0)
-            return at + 1;
-    }
-    return NULL;
-}
-
-/* has_splitting - is there anything in an encoded-word that would end an atom? */
-static bool has_splitting(const char *word, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (is_splitting(word[i]))
-            return true;
-    }
-    return false;
-}
-
-/* atom_end - the end of an atom, before the first encoded-word with splitting characters */
-static const char *atom_end(const char *start, const char *end)
-{
-    const char *at = start;
-
-    while (at < end && is_atext(*at)) {
-        size_t length = *at == '=' ? mailbox_encoded_word(at, (size_t)(end - at)) : 0;
-        if (length > 0 && has_splitting(at, length))
-            break;
-        at++;
-    }
-    return at;
-}
-
-static struct token token_to(enum token_kind kind, const char *start, const char *end)
-{
-    if (end == NULL)
-        return (struct token){TOKEN_BROKEN, start, start};
-    return (struct token){kind, start, end};
-}
-
-/* lexer_advance - read the next token; white space is skipped */
-static void lexer_advance(struct lexer *lexer)
-{
-    const char *end = lexer->end;
-    const char *at = lexer->token.end;
-    size_t blank;
-
-    lexer->previous_end = at;
-    while ((blank = blank_length(at, end)) > 0)
-        at += blank;
-    if (at == end) {
-        lexer->token = token_to(TOKEN_END, at, at);
-    } else if (*at == '"') {
-        lexer->token = token_to(TOKEN_QUOTED, at, quoted_end(at, end, '"'));
-    } else if (*at == '[') {
-        lexer->token = token_to(TOKEN_LITERAL, at, quoted_end(at, end, ']'));
-    } else if (*at == '(') {
-        lexer->token = token_to(TOKEN_COMMENT, at, comment_end(at, end, MAILBOX_NESTING_MAX));
-    } else if (is_one_of(*at, "<>:;@,.")) {
-        lexer->token = token_to(TOKEN_SPECIAL, at, at + 1);
-    } else if (!is_atext(*at)) {
-        lexer->token = token_to(TOKEN_BROKEN, at, NULL);
-    } else {
-        const char *stop = atom_end(at, end);
-        if (stop > at)
-            lexer->token = token_to(TOKEN_ATOM, at, stop);
-        else
-            lexer->token =
-                token_to(TOKEN_ENCODED, at, at + mailbox_encoded_word(at, (size_t)(end - at)));
-    }
-}
-
-/* Encoded-words and phrases */
-
-/* encoded_text_length - octets of the text of an encoded-word, up to its "?=" */
-static size_t encoded_text_length(const char *text, size_t length, bool base64)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '?')
-            return i + 1 < length && text[i + 1] == '=' ? i : 0;
-        if (text[i] == ' ' || text[i] == '\t' || is_control(text[i]) ||
-            (base64 && !is_alphanumeric(text[i]) && !is_one_of(text[i], "+/=")))
-            return 0;
-    }
-    return 0;
-}
-
-size_t mailbox_encoded_word(const char *bytes, size_t length)
-{
-    size_t at = 2;
-
-    if (length < 8 || bytes[0] != '=' || bytes[1] != '?')
-        return 0;
-    while (at < length && (is_alphanumeric(bytes[at]) || is_one_of(bytes[at], "!#$%&'*+-^_`{|}~")))
-        at++;
-    if (at == 2 || length - at < 3 || bytes[at] != '?' || !is_one_of(bytes[at + 1], "bBqQ") ||
-        bytes[at + 2] != '?')
-        return 0;
-    size_t text =
-        encoded_text_length(bytes + at + 3, length - at - 3, is_one_of(bytes[at + 1], "bB"));
-    return text == 0 ? 0 : at + 3 + text + 2;
-}
-
-void mailbox_append_encoded_word(struct buffer *out, const char *word, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (is_splitting(word[i]))
-            buffer_format(out, "=%02X", (unsigned int)(unsigned char)word[i]);
-        else
-            buffer_append_char(out, word[i]);
-    }
-}
+/* Phrases */
 
 void mailbox_append_phrase(struct buffer *out, struct mailbox_text phrase)
 {
@@ -758,14 +519,13 @@ void mailbox_append_phrase(struct buffer *out, struct mailbox_text phrase)
         if (lexer.token.kind != TOKEN_ENCODED)
             continue;
         buffer_append(out, done, (size_t)(lexer.token.start - done));
-        mailbox_append_encoded_word(out, lexer.token.start,
-                                    (size_t)(lexer.token.end - lexer.token.start));
+        encoded_word_append(out, lexer.token.start, (size_t)(lexer.token.end - lexer.token.start));
         done = lexer.token.end;
     }
     buffer_append(out, done, (size_t)(phrase.bytes + phrase.length - done));
 }
 
-static bool is_phrase(struct mailbox_text text)
+bool mailbox_is_phrase(struct mailbox_text text)
 {
     struct lexer lexer;
     struct mailbox_text comment;
@@ -775,143 +535,4 @@ static bool is_phrase(struct mailbox_text text)
     words_start(&words, text.bytes, &comment);
     read_words(&lexer, &words);
     return lexer.token.kind == TOKEN_END && words.phrase && words.visible;
-}
-
-/* Salvage */
-
-/* scan_next - the next octet out of set that is not stepped over, or NULL */
-static const char *scan_next(struct scan *scan, const char *set)
-{
-    while (scan->at < scan->end) {
-        const char *at = scan->at;
-        const char *stop = NULL;
-        if (*at == '"' && !scan->no_more_quotes) {
-            stop = quoted_end(at, scan->end, '"');
-            scan->no_more_quotes = stop == NULL;
-        } else if (*at == '(' && !scan->no_more_comments) {
-            stop = comment_end(at, scan->end, (size_t)(scan->end - at));
-            scan->no_more_comments = stop == NULL;
-        } else if (*at == '=') {
-            const size_t length = mailbox_encoded_word(at, (size_t)(scan->end - at));
-            stop = length == 0 ? NULL : at + length;
-        }
-        scan->at = stop == NULL ? at + 1 : stop;
-        if (stop == NULL && is_one_of(*at, set))
-            return at;
-    }
-    return NULL;
-}
-
-/* name_before - the text in front of an address, without the punctuation that led to it */
-static struct mailbox_text name_before(const char *start, const char *end)
-{
-    struct mailbox_text name = mailbox_trim(start, (size_t)(end - start));
-
-    while (name.length > 0 && is_one_of(name.bytes[name.length - 1], ",;:<"))
-        name = mailbox_trim(name.bytes, name.length - 1);
-    if (!has_letters(name))
-        name.length = 0;
-    return name;
-}
-
-/* find_in_angles - the only address between "<" and the next angle; where it starts, or NULL */
-static const char *find_in_angles(const char *value, size_t length,
-                                  char address[MAILBOX_ADDRESS_MAX + 1])
-{
-    struct scan scan = {.at = value, .end = value + length};
-    const char *open = NULL;
-    const char *found = NULL;
-
-    for (bool more = true; more;) {
-        const char *angle = scan_next(&scan, "<>");
-        const char *stop = angle == NULL ? scan.end : angle;
-        char candidate[MAILBOX_ADDRESS_MAX + 1];
-        if (open != NULL && mailbox_address_parse(open + 1, (size_t)(stop - open) - 1, candidate)) {
-            if (found != NULL)
-                return NULL;
-            found = open;
-            memcpy(address, candidate, sizeof(candidate));
-        }
-        open = angle != NULL && *angle == '<' ? angle : NULL;
-        more = angle != NULL;
-    }
-    return found;
-}
-
-/* is_boundary - may a bare address end or start beside what lies between these two pointers? */
-static bool is_boundary(const char *at, const char *end)
-{
-    return at == end || blank_length(at, end) > 0 || is_one_of(*at, "<>()[]\",;:");
-}
-
-/* only_at_sign - the "@" of a value that has one; *angle is the open angle in front of it, or NULL
- */
-static const char *only_at_sign(const char *value, size_t length, const char **angle)
-{
-    struct scan scan = {.at = value, .end = value + length};
-    const char *at;
-
-    *angle = NULL;
-    while ((at = scan_next(&scan, "<>@")) != NULL && *at != '@')
-        *angle = *at == '<' ? at : NULL;
-    return at == NULL || scan_next(&scan, "@") != NULL ? NULL : at;
-}
-
-/* find_bare - the address around the only "@", in angles at their start; where it starts, or NULL
- */
-static const char *find_bare(const char *value, size_t length,
-                             char address[MAILBOX_ADDRESS_MAX + 1])
-{
-    const char *value_end = value + length;
-    const char *angle;
-    const char *at = only_at_sign(value, length, &angle);
-
-    if (at == NULL)
-        return NULL;
-    const char *start = at;
-    const char *end = at + 1;
-    while (start > value && (is_atext(start[-1]) || start[-1] == '.'))
-        start--;
-    while (end < value_end && (is_atext(*end) || *end == '.'))
-        end++;
-    if ((start > value && !is_boundary(start - 1, value_end)) || !is_boundary(end, value_end) ||
-        (angle != NULL && mailbox_trim(angle + 1, (size_t)(start - angle) - 1).length > 0) ||
-        !mailbox_address_parse(start, (size_t)(end - start), address))
-        return NULL;
-    return start;
-}
-
-bool mailbox_list_salvage(struct mailbox_list *list, const char *value, size_t length)
-{
-    struct mailbox found = {.strict = false};
-    const char *start = find_in_angles(value, length, found.address);
-
-    if (start == NULL)
-        start = find_bare(value, length, found.address);
-    if (start == NULL)
-        return false;
-    found.text = mailbox_trim(value, length);
-    found.name = name_before(value, start);
-    found.name_is_text = !is_phrase(found.name);
-    found.comment = (struct mailbox_text){value, 0};
-    list->strict = false;
-    list->total++;
-    if (list->count < MAILBOX_LIST_MAX)
-        list->items[list->count++] = found;
-    return true;
-}
-
-struct mailbox_text mailbox_name_hint(const char *value, size_t length, bool *is_text)
-{
-    struct scan scan = {.at = value, .end = value + length};
-    const char *angle = scan_next(&scan, "<");
-    struct mailbox_text name = {value, 0};
-
-    scan = (struct scan){.at = value, .end = value + length};
-    if (angle != NULL)
-        name = name_before(value, angle);
-    else if (scan_next(&scan, "@") == NULL)
-        name = name_before(value, value + length);
-    *is_text = !is_phrase(name);
-    return name;
 }

@@ -4,26 +4,24 @@
  * may send as (docs/OFFICE365.md). This module decides what has to change for that and writes the
  * new values; talking to Postfix is the session's part.
  *
- * Security: values come from whoever wrote the message. All that leaves passes append_clean or is
- * made of addresses, which mailbox.c hands out without control characters, so no value can end its
- * header and start another. Sizes are bounded by the constants in rewrite.h, apart from what is not
- * touched.
+ * Security: values come from whoever wrote the message. All that leaves passes fold_append_clean or
+ * is made of addresses, which mailbox.c hands out without control characters, so no value can end
+ * its header and start another. Sizes are bounded by the constants in rewrite.h, apart from what is
+ * not touched.
  */
 #include "milter/rewrite.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "milter/encoded_word.h"
+#include "milter/fold.h"
 #include "milter/mailbox.h"
+#include "milter/octet.h"
+#include "milter/salvage.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* Lines of names and lists are folded when they reach this, which leaves room for a comma. */
-#define STRUCTURED_LINE_MAX (REWRITE_LINE_MAX - 2)
-
-/* A run of white space in X-Original-From: is cut to this, so that lines can be folded. */
-#define SPACES_MAX 32
 
 /* An envelope sender that is no address is shown up to this many octets. */
 #define ODD_SENDER_MAX 256
@@ -46,17 +44,10 @@ struct survey {
     bool original;
 };
 
-enum fold_rule {
-    FOLD_WHERE_NEEDED, /* lines stay as they are unless they are too long; fails if one remains so
-                        */
-    FOLD_TO_WIDTH      /* lines end at REWRITE_LINE_WIDTH; a word that is too long is broken */
-};
-
 static void survey_headers(struct survey *survey);
 static enum rewrite_status survey_from(struct survey *survey);
 static enum rewrite_status survey_senders(struct survey *survey);
 static bool from_is_right(const struct survey *survey);
-static bool is_clean(const struct rewrite_header *header);
 static void make_edits(const struct survey *survey, struct rewrite_edits *edits);
 static char *make_from(const struct survey *survey);
 static char *make_reply_to(const struct survey *survey);
@@ -67,23 +58,15 @@ static bool append_phrase(struct buffer *out, struct mailbox_text phrase, size_t
 static bool append_text(struct buffer *out, struct mailbox_text text, bool quotes, size_t column);
 static void append_quoted(struct buffer *out, const char *bytes, size_t length);
 static void append_angle(struct buffer *out, const char *address, size_t column);
-static void append_clean(struct buffer *out, const char *bytes, size_t length);
-static bool append_folded(struct buffer *out, const char *text, size_t length, size_t column,
-                          enum fold_rule rule);
-
-static bool is_space(char byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static bool is_control(char byte)
-{
-    return ((unsigned char)byte < ' ' && byte != '\t') || byte == 0x7f;
-}
 
 static bool is_named(const struct rewrite_header *header, const char *name)
 {
     return strcasecmp(header->name, name) == 0;
+}
+
+static bool has_clean_value(const struct rewrite_header *header)
+{
+    return fold_is_clean(header->value, header->value_length, strlen(header->name) + strlen(": "));
 }
 
 /* same_address - equal but for ASCII case; Microsoft 365 does not tell local parts apart by case */
@@ -160,14 +143,12 @@ static enum rewrite_status survey_from(struct survey *survey)
         if (!is_named(header, "From"))
             continue;
         if (mailbox_list_parse(list, header->value, header->value_length)) {
-            survey->from_strict = survey->from_strict && is_clean(header);
+            survey->from_strict = survey->from_strict && has_clean_value(header);
             continue;
         }
         survey->from_strict = false;
-        if (!mailbox_list_salvage(list, header->value, header->value_length) &&
-            survey->hint.length == 0)
-            survey->hint =
-                mailbox_name_hint(header->value, header->value_length, &survey->hint_is_text);
+        if (!salvage_mailbox(list, header->value, header->value_length) && survey->hint.length == 0)
+            survey->hint = salvage_name(header->value, header->value_length, &survey->hint_is_text);
     }
     if (list->count == 0)
         return REWRITE_OK;
@@ -182,8 +163,9 @@ static enum rewrite_coverage sender_may_stay(const struct rewrite_header *header
                                              struct mailbox_list *scratch)
 {
     mailbox_list_init(scratch);
-    if (!is_clean(header) || !mailbox_list_parse(scratch, header->value, header->value_length) ||
-        scratch->total != 1 || !scratch->strict)
+    if (!has_clean_value(header) ||
+        !mailbox_list_parse(scratch, header->value, header->value_length) || scratch->total != 1 ||
+        !scratch->strict)
         return REWRITE_NOT_COVERED;
     return may_send_as(rules, scratch->items[0].address);
 }
@@ -214,28 +196,6 @@ static bool from_is_right(const struct survey *survey)
 {
     return survey->from_count == 1 && survey->from_strict && survey->from_list->strict &&
            survey->from_list->total == 1 && survey->keep;
-}
-
-/* is_clean - no control characters but folds, no line that is too long or, behind a fold, blank */
-static bool is_clean(const struct rewrite_header *header)
-{
-    size_t column = strlen(header->name) + 2;
-    bool blank = false;
-
-    for (size_t i = 0; i < header->value_length; i++) {
-        const char byte = header->value[i];
-        if (byte == '\n') {
-            if (blank || i + 1 == header->value_length || !is_space(header->value[i + 1]))
-                return false;
-            column = 0;
-            blank = true;
-        } else if (is_control(byte) || ++column > REWRITE_LINE_MAX) {
-            return false;
-        } else if (!is_space(byte)) {
-            blank = false;
-        }
-    }
-    return !blank;
 }
 
 /* The edits */
@@ -294,16 +254,6 @@ static void make_edits(const struct survey *survey, struct rewrite_edits *edits)
 
 /* The values */
 
-/* column_of - where the next octet goes in a header whose name takes name_length octets */
-static size_t column_of(const struct buffer *out, size_t name_length)
-{
-    const char *fold = out->length == 0 ? NULL : memrchr(out->data, '\n', out->length);
-
-    if (fold == NULL)
-        return name_length + out->length;
-    return (size_t)(out->data + out->length - fold) - 1;
-}
-
 /* envelope_address - the envelope sender as an address; false if it is null or none */
 static bool envelope_address(const struct survey *survey, char address[MAILBOX_ADDRESS_MAX + 1])
 {
@@ -317,8 +267,7 @@ static bool envelope_address(const struct survey *survey, char address[MAILBOX_A
     return mailbox_address_parse(sender, length, address);
 }
 
-/* append_envelope_name - the envelope sender as a display name, unless it says no more than the UPN
- */
+/* append_envelope_name - the envelope sender as a display name, if it says more than the UPN */
 static bool append_envelope_name(struct buffer *out, const struct survey *survey, size_t column)
 {
     const char *sender = survey->rules->envelope_sender;
@@ -392,9 +341,9 @@ static char *make_reply_to(const struct survey *survey)
         append_mailbox(&item, &list->items[i], added == 0 ? column : 1);
         if (out.length + item.length > REWRITE_REPLY_TO_MAX)
             break;
-        size_t width = column_of(&out, column) + strlen(", ") + item.length;
+        size_t width = fold_column(&out, column) + strlen(", ") + item.length;
         if (added++ > 0)
-            buffer_append_string(&out, width < REWRITE_LINE_WIDTH ? ", " : ",\n ");
+            buffer_append_string(&out, width < FOLD_LINE_WIDTH ? ", " : ",\n ");
         buffer_append(&out, item.data, item.length);
     }
     buffer_free(&item);
@@ -405,33 +354,6 @@ static char *make_reply_to(const struct survey *survey)
         return buffer_take(&out);
     buffer_free(&out);
     return NULL;
-}
-
-/* append_unfolded - append a raw value without folds, control characters and long runs of space */
-static void append_unfolded(struct buffer *out, const char *bytes, size_t length)
-{
-    size_t spaces = 0;
-
-    for (size_t i = 0; i < length && out->length <= REWRITE_ORIGINAL_MAX; i++) {
-        const bool broken = bytes[i] == '\r' || bytes[i] == '\n';
-        const size_t after = i + (bytes[i] == '\r' && i + 1 < length && bytes[i + 1] == '\n') + 1;
-        if (broken && after < length && is_space(bytes[after]))
-            continue;
-        const char byte = is_control(bytes[i]) ? ' ' : bytes[i];
-        spaces = is_space(byte) ? spaces + 1 : 0;
-        if (spaces <= SPACES_MAX)
-            buffer_append_char(out, byte);
-    }
-}
-
-/* character_start - the last place at or before this one that is not inside a UTF-8 character */
-static const char *character_start(const char *at, const char *start)
-{
-    const char *first = at;
-
-    for (int i = 0; i < 3 && first > start && ((unsigned char)*first & 0xc0) == 0x80; i++)
-        first--;
-    return ((unsigned char)*first & 0xc0) == 0x80 ? at : first;
 }
 
 static char *make_original(const struct survey *survey)
@@ -446,17 +368,17 @@ static char *make_original(const struct survey *survey)
         struct mailbox_text value = mailbox_trim(header->value, header->value_length);
         if (value.length > 0 && raw.length > 0)
             buffer_append_string(&raw, ", ");
-        append_unfolded(&raw, value.bytes, value.length);
+        fold_append_unfolded(&raw, value.bytes, value.length, REWRITE_ORIGINAL_MAX);
     }
     struct mailbox_text text = mailbox_trim(raw.data, raw.length);
     if (text.length > REWRITE_ORIGINAL_MAX) {
-        const char *cut = character_start(text.bytes + REWRITE_ORIGINAL_MAX, text.bytes);
+        const char *cut = fold_character_start(text.bytes + REWRITE_ORIGINAL_MAX, text.bytes);
         raw.length = (size_t)(cut - raw.data);
         buffer_append_string(&raw, " ...");
         text = mailbox_trim(raw.data, raw.length);
     }
     if (text.length > 0)
-        append_folded(&out, text.bytes, text.length, strlen("X-Original-From: "), FOLD_TO_WIDTH);
+        fold_append(&out, text.bytes, text.length, strlen("X-Original-From: "), FOLD_TO_WIDTH);
     buffer_free(&raw);
     return out.length == 0 ? NULL : buffer_take(&out);
 }
@@ -470,8 +392,8 @@ static void append_mailbox(struct buffer *out, const struct mailbox *mailbox, si
     bool done = false;
 
     if (mailbox->strict && mailbox->text.length <= REWRITE_NAME_MAX + MAILBOX_ADDRESS_MAX) {
-        append_clean(&clean, mailbox->text.bytes, mailbox->text.length);
-        done = append_folded(out, clean.data, clean.length, column, FOLD_WHERE_NEEDED);
+        fold_append_clean(&clean, mailbox->text.bytes, mailbox->text.length);
+        done = fold_append(out, clean.data, clean.length, column, FOLD_WHERE_NEEDED);
     }
     buffer_free(&clean);
     if (done)
@@ -494,8 +416,7 @@ static bool append_name(struct buffer *out, const struct mailbox *mailbox, size_
 /* append_angle - append <address> behind a display name */
 static void append_angle(struct buffer *out, const char *address, size_t column)
 {
-    const bool fits =
-        column_of(out, column) + strlen(" <>") + strlen(address) <= REWRITE_LINE_WIDTH;
+    const bool fits = fold_column(out, column) + strlen(" <>") + strlen(address) <= FOLD_LINE_WIDTH;
 
     buffer_format(out, "%s<%s>", fits ? " " : "\n ", address);
 }
@@ -508,8 +429,8 @@ static bool append_phrase(struct buffer *out, struct mailbox_text phrase, size_t
 
     if (phrase.length <= REWRITE_NAME_MAX) {
         mailbox_append_phrase(&legal, phrase);
-        append_clean(&clean, legal.data, legal.length);
-        done = append_folded(out, clean.data, clean.length, column, FOLD_WHERE_NEEDED);
+        fold_append_clean(&clean, legal.data, legal.length);
+        done = fold_append(out, clean.data, clean.length, column, FOLD_WHERE_NEEDED);
     }
     buffer_free(&legal);
     buffer_free(&clean);
@@ -522,7 +443,7 @@ static void append_plain(struct buffer *out, struct mailbox_text text, bool quot
 {
     struct buffer clean = {0};
 
-    append_clean(&clean, text.bytes, text.length);
+    fold_append_clean(&clean, text.bytes, text.length);
     for (size_t i = 0; i < clean.length; i++) {
         const char byte = clean.data[i];
         if (byte == '\\' && i + 1 < clean.length && strchr("\"\\()", clean.data[i + 1]) != NULL)
@@ -541,22 +462,22 @@ static void append_words(struct buffer *out, const char *at, const char *end)
 
     while (at < end) {
         const char *word = at;
-        while (at < end && !is_space(*at))
+        while (at < end && !octet_is_space(*at))
             at++;
         const size_t length = (size_t)(at - word);
-        const bool encoded = length > 0 && mailbox_encoded_word(word, length) == length;
+        const bool encoded = length > 0 && encoded_word_length(word, length) == length;
         if (encoded && run != NULL) {
             append_quoted(out, run, (size_t)(run_end - run));
             buffer_append_char(out, ' ');
             run = NULL;
         }
         if (encoded) {
-            mailbox_append_encoded_word(out, word, length);
+            encoded_word_append(out, word, length);
         } else if (length > 0) {
             run = run == NULL ? word : run;
             run_end = at;
         }
-        while (at < end && is_space(*at))
+        while (at < end && octet_is_space(*at))
             at++;
         if (encoded && at < end)
             buffer_append_char(out, ' ');
@@ -572,12 +493,13 @@ static bool append_text(struct buffer *out, struct mailbox_text text, bool quote
     struct buffer phrase = {0};
     bool done = false;
 
-    if (text.length > 0 && text.length <= REWRITE_NAME_MAX) {
+    if (text.length <= REWRITE_NAME_MAX)
         append_plain(&plain, text, quotes);
+    if (plain.length > 0) {
         struct mailbox_text trimmed = mailbox_trim(plain.data, plain.length);
         append_words(&phrase, trimmed.bytes, trimmed.bytes + trimmed.length);
         done = phrase.length > 0 &&
-               append_folded(out, phrase.data, phrase.length, column, FOLD_WHERE_NEEDED);
+               fold_append(out, phrase.data, phrase.length, column, FOLD_WHERE_NEEDED);
     }
     buffer_free(&plain);
     buffer_free(&phrase);
@@ -594,98 +516,4 @@ static void append_quoted(struct buffer *out, const char *bytes, size_t length)
         buffer_append_char(out, bytes[i]);
     }
     buffer_append_char(out, '"');
-}
-
-/* Octets and lines */
-
-/* is_fold - does the LF at this place fold the line, with something to see on the next one? */
-static bool is_fold(const char *bytes, size_t length, size_t at)
-{
-    size_t next = at + 1;
-
-    if (next == length || !is_space(bytes[next]))
-        return false;
-    while (next < length && is_space(bytes[next]))
-        next++;
-    return next < length && bytes[next] != '\r' && bytes[next] != '\n';
-}
-
-/* append_clean - append text with folds; of other line breaks and control characters spaces remain,
- * or nothing where there is white space anyway */
-static void append_clean(struct buffer *out, const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        const char next = i + 1 < length ? bytes[i + 1] : '\0';
-        if (!is_control(bytes[i]) || (bytes[i] == '\n' && is_fold(bytes, length, i)))
-            buffer_append_char(out, bytes[i]);
-        else if (!(bytes[i] == '\n' && is_space(next)) && !(bytes[i] == '\r' && next == '\n'))
-            buffer_append_char(out, ' ');
-    }
-}
-
-/* find_fold - where to break a line: before white space, at the width if that can be, else as soon
- * after it as possible; stop if nowhere. What is left behind is never blank, and a backslash
- * stays with what it quotes. */
-static const char *find_fold(const char *line, const char *stop, size_t column)
-{
-    const char *best = NULL;
-    const char *at = line;
-
-    while (at < stop && is_space(*at))
-        at++;
-    for (; at < stop && column + (size_t)(at - line) <= STRUCTURED_LINE_MAX; at++) {
-        if (best != NULL && column + (size_t)(at - line) > REWRITE_LINE_WIDTH)
-            break;
-        if (is_space(*at) && at + 1 < stop && !is_space(at[1]) && at[-1] != '\\')
-            best = at;
-    }
-    return best == NULL ? stop : best;
-}
-
-/* append_line - append one line, folded if the rule says so */
-static bool append_line(struct buffer *out, const char *line, const char *stop, size_t column,
-                        enum fold_rule rule)
-{
-    const size_t line_max = rule == FOLD_TO_WIDTH ? REWRITE_LINE_WIDTH : STRUCTURED_LINE_MAX;
-    size_t width = column + (size_t)(stop - line) <= line_max ? line_max : REWRITE_LINE_WIDTH;
-
-    while (column + (size_t)(stop - line) > width) {
-        const char *fold = find_fold(line, stop, column);
-        const bool too_long = column + (size_t)(fold - line) > STRUCTURED_LINE_MAX;
-        if (too_long && rule == FOLD_WHERE_NEEDED)
-            return false;
-        if (too_long)
-            fold = character_start(line + STRUCTURED_LINE_MAX - column, line + 1);
-        buffer_append(out, line, (size_t)(fold - line));
-        if (fold == stop)
-            return true;
-        buffer_append_string(out, too_long ? "\n " : "\n");
-        column = too_long ? 1 : 0;
-        line = fold;
-    }
-    buffer_append(out, line, (size_t)(stop - line));
-    return true;
-}
-
-/* append_folded - append text whose first line starts at a column; false leaves out as it was */
-static bool append_folded(struct buffer *out, const char *text, size_t length, size_t column,
-                          enum fold_rule rule)
-{
-    const size_t before = out->length;
-    const char *end = text + length;
-
-    while (text < end) {
-        const char *stop = memchr(text, '\n', (size_t)(end - text));
-        if (stop == NULL)
-            stop = end;
-        if (!append_line(out, text, stop, column, rule)) {
-            out->length = before;
-            return false;
-        }
-        if (stop < end)
-            buffer_append_char(out, '\n');
-        text = stop == end ? end : stop + 1;
-        column = 0;
-    }
-    return true;
 }

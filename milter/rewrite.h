@@ -9,12 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* No line of a value that is produced here, header name included, is longer (RFC 5322, 2.1.1). */
-#define REWRITE_LINE_MAX 998
-
-/* Where a fold is possible, lines that are produced here are folded to this (RFC 5322, 2.1.1). */
-#define REWRITE_LINE_WIDTH 78
-
 /* Octets of display name that are kept; a longer one gives way to the address. */
 #define REWRITE_NAME_MAX 2048
 
@@ -93,7 +87,7 @@ enum rewrite_status {
  * - a From: that is right already is not touched, byte for byte, nor is a Reply-To: that is there.
  * - the display name keeps its bytes. Where there is none, the old style's comment, else the
  *   address, becomes a quoted one. It is given up only where it is longer than REWRITE_NAME_MAX or
- *   has no white space to fold at within REWRITE_LINE_MAX.
+ *   has no white space to fold at within FOLD_LINE_MAX.
  * - the first mailbox counts; all that From: named go to a new Reply-To:, at most
  *   MAILBOX_LIST_MAX of them and each address once.
  * - a From: that does not parse is searched for its only address; without one the text that looks

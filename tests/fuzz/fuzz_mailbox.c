@@ -1,6 +1,8 @@
 /* fuzz_mailbox.c - any octets as a list of mailboxes */
 #include "common/memory.h"
+#include "milter/encoded_word.h"
 #include "milter/mailbox.h"
+#include "milter/salvage.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -72,15 +74,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool is_text;
 
     mailbox_list_init(list);
-    if (mailbox_list_parse(list, value, size) || mailbox_list_salvage(list, value, size)) {
+    if (mailbox_list_parse(list, value, size) || salvage_mailbox(list, value, size)) {
         check_list(list, value, size);
         for (size_t i = 0; i < list->count; i++)
             check_again(&list->items[i], again);
     } else {
         assert(list->count == 0 && list->total == 0);
-        check_inside(mailbox_name_hint(value, size, &is_text), value, size);
+        check_inside(salvage_name(value, size, &is_text), value, size);
     }
-    assert(mailbox_encoded_word(value, size) <= size);
+    assert(encoded_word_length(value, size) <= size);
     free(again);
     free(list);
     free((void *)(size_t)value);

@@ -2,6 +2,7 @@
 #include "tests/unit/rewrite_message.h"
 
 #include "common/memory.h"
+#include "milter/fold.h"
 #include "milter/mailbox.h"
 
 #include <stdbool.h>
@@ -111,7 +112,7 @@ static const char *check_lines(const char *name, const char *value)
         }
         if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
             return "a control character";
-        if (++column > REWRITE_LINE_MAX)
+        if (++column > FOLD_LINE_MAX)
             return "a line that is too long";
         blank = blank && (*at == ' ' || *at == '\t');
     }

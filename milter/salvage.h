@@ -1,0 +1,25 @@
+/* salvage.h - what can be made of a From: that does not parse */
+#ifndef POST365_MILTER_SALVAGE_H
+#define POST365_MILTER_SALVAGE_H
+
+#include "milter/mailbox.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* salvage_mailbox - find the only address of a value that mailbox_list_parse refuses, and append it
+ *
+ * That is the only address between "<" and ">" (which may be missing at the end), or else the only
+ * bare one in a value with a single "@"; quoted strings, comments and encoded-words are left out of
+ * the search. The text in front of it is the name. Returns false and leaves the list as it was if
+ * there is no such address, or more than one. Linear time; the list points into value. */
+bool salvage_mailbox(struct mailbox_list *list, const char *value, size_t length);
+
+/* salvage_name - what a value without a usable address says about a name
+ *
+ * The text in front of "<", or the whole if it holds neither "<" nor "@"; empty if there are no
+ * letters or digits in it. *is_text tells, as struct mailbox does, that it is no phrase and must be
+ * quoted. */
+struct mailbox_text salvage_name(const char *value, size_t length, bool *is_text);
+
+#endif
