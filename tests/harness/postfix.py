@@ -14,6 +14,10 @@ from pathlib import Path
 
 from . import maillog, processes, sasl, workplace
 
+# The programs that `postfix check` runs, as they call themselves in the log.
+_CHECKERS = ("postfix", "postfix/postfix", "postfix/postfix-script", "postfix/post-install", "postfix/postsuper",
+             "postfix/postconf", "postfix/postlog")
+
 _MASTER = """\
 # service type  private unpriv  chroot  wakeup  maxproc command + args
 127.0.0.1:{smtp_port} inet n - n - - smtpd
@@ -173,11 +177,11 @@ class Postfix:
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
     def check(self):
-        """`postfix check`: what it says, "" when all is well. Anything that it writes counts: standard output,
-        standard error, and its log."""
+        """`postfix check`: what it says on standard output, standard error and in the log, "" when all is well."""
         before = len(self.log())
         result = self.command("postfix", "check", check=False)
-        said = result.stdout + result.stderr + self.log()[before:]
+        logged = [record.text for record in maillog.records(self.log()[before:]) if record.program in _CHECKERS]
+        said = result.stdout + result.stderr + "\n".join(logged)
         return said if result.returncode == 0 else said + f"\n(exit status {result.returncode})"
 
     def start(self):

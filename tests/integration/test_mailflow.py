@@ -98,6 +98,7 @@ def test_the_same_is_refused_without_post365(plain_relay):
 
 # --- the body ----------------------------------------------------------------
 
+# A lone CR is not among them: Postfix itself makes it a space (cleanup_replace_stray_cr_lf), and rightly so.
 BODIES = {
     "8-bit text": "Schöne Grüße — 你好\n".encode(),
     "bytes of no character set": bytes(range(0x80, 0x100)) * 40 + b"\n",
@@ -109,7 +110,6 @@ BODIES = {
     "blanks at line ends": b"one \ntwo\t\n \n\t\n",
     "many empty lines": b"\n" * 50,
     "nothing": b"",
-    "a lone CR": b"before\rafter\n\rstart\n",
     "what looks like headers": b"From: evil@example.org\nSender: x\n\nFrom me to you\n>From\n",
     "2 MB": bytes(range(32, 127)) * 20 + b"\n" + b"0123456789" * 7 * 30_000,
 }
@@ -185,7 +185,9 @@ HEADER = b"From: app@example.com\n"
 
 
 def test_milter_down_means_later_and_mail_flows_again(own_relay):
-    own_relay.milter.stop()
+    began = time.monotonic()
+    assert own_relay.milter.stop() == 0
+    assert time.monotonic() - began < 2
     outcome, _ = own_relay.submit("app@example.com", TO, HEADER)
     assert (outcome.code, outcome.text[:5]) == (451, "4.7.1")
     own_relay.milter.start()
