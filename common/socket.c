@@ -22,6 +22,8 @@
 #define SOCKET_MODE    0660
 #define BACKLOG        4096
 
+static int connect_unix(const char *path, int flags);
+
 /* --- where --- */
 
 static bool parse_unix(const char *path, const char *queue_directory, struct socket_place *place,
@@ -176,16 +178,15 @@ static bool check_unix(const char *path, bool only_check, struct error *error)
     if (!S_ISSOCK(status.st_mode))
         return error_set(error, "%s is there and is no socket; remove it or choose another name",
                          path);
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    bool connected = connect(descriptor, (struct sockaddr *)&address, sizeof(address)) == 0;
+    int descriptor = connect_unix(path, SOCK_NONBLOCK);
     int reason = errno;
+    bool connected = descriptor >= 0;
     struct ucred peer = {.pid = 0};
     socklen_t length = sizeof(peer);
-    if (connected)
+    if (connected) {
         getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-    close(descriptor);
+        close(descriptor);
+    }
     if (!connected && reason == ECONNREFUSED)
         return only_check || unlink(path) == 0 ||
                error_set(error, "stale socket %s: %s", path, strerror(errno));
@@ -336,6 +337,20 @@ int socket_listen(const char *parameter, const char *value, const struct setting
         descriptor = open_unix(place, settings, error);
     if (descriptor < 0)
         error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+    return descriptor;
+}
+
+static int connect_unix(const char *path, int flags)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    if (descriptor >= 0 && connect(descriptor, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        int reason = errno;
+        close(descriptor);
+        descriptor = -1;
+        errno = reason;
+    }
     return descriptor;
 }
 

@@ -58,33 +58,56 @@ static void reload(struct service *service)
     service_reloaded(service);
 }
 
-static void *wait_for_reload(void *argument)
-{
-    struct service *service = argument;
+struct signal_thread {
+    struct service *service;
+    struct socket_place place;
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGUSR1);
+};
+
+/* smfi_stop() waits up to five seconds for the listener and then ends the program with its sessions
+ * all the same: so long a restart would leave Postfix without a milter. Messages that are under way
+ * get a temporary failure. */
+static void stop(const struct signal_thread *thread)
+{
+    socket_remove(&thread->place);
+    service_stopping(thread->service);
+    exit(EX_OK);
+}
+
+static void *handle_signals(void *argument)
+{
+    const struct signal_thread *thread = argument;
     for (;;) {
         int received = 0;
-        if (sigwait(&signals, &received) == 0)
-            reload(service);
+        if (sigwait(&thread->signals, &received) != 0)
+            continue;
+        if (received == SIGUSR1)
+            reload(thread->service);
+        else
+            stop(thread);
     }
     return NULL;
 }
 
-/* The thread takes SIGUSR1 and nothing else: SIGTERM and the like are for libmilter's own thread.
- * All threads of libmilter inherit the mask that is left behind here. */
-static bool start_reload_thread(struct service *service, struct error *error)
+/* The thread is there before libmilter's own, which makes it the one that the kernel asks first;
+ * should the other get a SIGTERM, the program stops as well, a little later. All threads of
+ * libmilter inherit the mask that is left behind here. */
+static bool start_signal_thread(struct service *service, const struct socket_place *place,
+                                struct error *error)
 {
-    sigset_t all, own;
+    static struct signal_thread argument;
+    argument = (struct signal_thread){.service = service, .place = *place};
+    sigemptyset(&argument.signals);
+    sigaddset(&argument.signals, SIGUSR1);
+    sigaddset(&argument.signals, SIGTERM);
+    sigaddset(&argument.signals, SIGINT);
+    sigset_t all;
     pthread_t thread;
     sigfillset(&all);
-    sigemptyset(&own);
-    sigaddset(&own, SIGUSR1);
     bool started = pthread_sigmask(SIG_SETMASK, &all, NULL) == 0 &&
-                   pthread_create(&thread, NULL, wait_for_reload, service) == 0 &&
+                   pthread_create(&thread, NULL, handle_signals, &argument) == 0 &&
                    pthread_detach(thread) == 0;
-    pthread_sigmask(SIG_SETMASK, &own, NULL);
+    pthread_sigmask(SIG_SETMASK, &argument.signals, NULL);
     return started || error_set(error, "cannot start a thread");
 }
 
@@ -146,7 +169,7 @@ int main(int argc, char *argv[])
         end_test(&service, identities);
     if (!open_socket(service.settings, &place, &error) ||
         !service_drop_privileges(service.settings, &error) ||
-        !identities_check(identities, &error) || !start_reload_thread(&service, &error))
+        !identities_check(identities, &error) || !start_signal_thread(&service, &place, &error))
         service_refuse(&service, &error);
     configuration_install(service.settings, identities);
     smfi_settimeout(IDLE_SECONDS);
