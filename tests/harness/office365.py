@@ -122,12 +122,17 @@ class Office365(processes.Program):
     # -- journal ------------------------------------------------------------------------------------------------
 
     def journal(self, event=None):
-        """All entries so far (of this kind)."""
+        """All entries so far (of this kind). `known` of a message tells whether its reply could be written, as far
+        as is known by now."""
         try:
             lines = self.journal_path.read_bytes().split(b"\n")[:-1]  # behind the last one: "", or half a line
         except FileNotFoundError:
             return []
         entries = [json.loads(line) for line in lines]
+        lost = {entry["message"] for entry in entries if entry["event"] == "reply-lost"}
+        for entry in entries:
+            if "known" in entry:
+                entry["known"] = entry["known"] and entry["message"] not in lost
         return [entry for entry in entries if event is None or entry["event"] == event]
 
     def wait_for(self, predicate, timeout=5.0):

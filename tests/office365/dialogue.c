@@ -52,19 +52,23 @@ void dialogue_reply(struct session *session, const char *text)
     session_send(session, &answer);
 }
 
-/* journal_refusal - write down and count what is about to be said */
+/* journal_refusal - write down and count what is about to be said, if anything is */
 static void journal_refusal(struct session *session, enum stage stage, const char *event,
                             const char *name, json_t *detail, const struct answer *answer)
 {
-    json_t *entry = session_event(session, event);
     char *line = answer_line(answer);
+    json_t *entry;
 
+    if (line == NULL) {
+        json_decref(detail);
+        return;
+    }
+    entry = session_event(session, event);
     encoding_set(entry, "stage", json_string(stage_name(stage)));
-    encoding_set(entry, "reply", line != NULL ? encoding_json(line, strlen(line)) : json_null());
+    encoding_set(entry, "reply", encoding_json(line, strlen(line)));
     if (name != NULL)
         encoding_set(entry, name, detail);
-    if (line != NULL)
-        tally_refuse(session_tally(session), line);
+    tally_refuse(session_tally(session), line);
     journal_write(session->server->journal, entry);
     free(line);
 }
@@ -351,7 +355,8 @@ static void do_data(struct session *session, const char *arguments)
         transfer_begin(session, SESSION_DATA);
     } else {
         journal_refusal(session, STAGE_DATA, "data-refused", NULL, NULL, &answer);
-        transaction_reset(session);
+        if (answer.manner != ANSWER_SILENT)
+            transaction_reset(session);
     }
     session_send(session, &answer);
 }

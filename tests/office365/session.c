@@ -98,16 +98,13 @@ static void reap(struct session *session)
         session_free(session);
 }
 
-/* settle_outcome - say in the journal whether the client got the reply to its message */
-static void settle_outcome(struct session *session, bool known)
+/* journal_lost_reply - the journal says what became of a message, and the client will not know */
+static void journal_lost_reply(struct session *session)
 {
-    json_t *entry = session->outcome;
+    json_t *entry = session_event(session, "reply-lost");
 
-    session->outcome = NULL;
-    if (entry != NULL) {
-        encoding_set(entry, "known", json_boolean(known));
-        journal_write(session->server->journal, entry);
-    }
+    encoding_set(entry, "message", submission_name(session));
+    journal_write(session->server->journal, entry);
 }
 
 static void journal_aborted(struct session *session)
@@ -125,13 +122,12 @@ static void journal_aborted(struct session *session)
 void session_drop(struct session *session, const char *reason)
 {
     json_t *entry;
-    bool settled;
 
     if (session->state == SESSION_GONE)
         return;
-    settled = session->outcome != NULL;
-    settle_outcome(session, false);
-    if (session->transaction.open && !settled)
+    if (session->unanswered)
+        journal_lost_reply(session);
+    else if (session->transaction.open)
         journal_aborted(session);
     entry = session_event(session, "disconnect");
     encoding_set(entry, "reason", json_string(session->end != NULL ? session->end : reason));
@@ -237,7 +233,7 @@ static void conclude(struct session *session)
     enum answer_then then = session->answer.then;
 
     answer_clear(&session->answer);
-    session->hold = session->outcome != NULL ? HOLD_OUTCOME : HOLD_NONE;
+    session->hold = session->unanswered ? HOLD_OUTCOME : HOLD_NONE;
     switch (then) {
     case THEN_CONTINUE:
         break;
@@ -375,13 +371,14 @@ static void after_reply(struct session *session)
 /* set_stream - attach callbacks and timeouts to a new stream */
 static void set_stream(struct session *session, struct bufferevent *stream)
 {
-    struct timeval idle = clock_timeval(session->server->settings->idle_timeout);
+    double seconds = session->server->settings->idle_timeout;
+    struct timeval idle_time = clock_timeval(seconds);
     struct timeval write_time = clock_timeval(WRITE_TIME);
 
     session->stream = stream;
     bufferevent_setcb(stream, on_read, on_write, on_event, session);
     bufferevent_setwatermark(stream, EV_READ, 0, INPUT_HIGH);
-    bufferevent_set_timeouts(stream, &idle, &write_time);
+    bufferevent_set_timeouts(stream, seconds > 0 ? &idle_time : NULL, &write_time);
     bufferevent_enable(stream, EV_READ | EV_WRITE);
 }
 
@@ -498,7 +495,7 @@ static void written(struct session *session)
         return;
     case HOLD_OUTCOME:
         session->hold = HOLD_NONE;
-        settle_outcome(session, true);
+        session->unanswered = false;
         if (session->state == SESSION_ENDING)
             finish_ending(session);
         else

@@ -96,7 +96,7 @@ struct session {
     struct answer chunk_answer; /* to the first chunk of a message, once it has been read */
     struct fault *body_fault;
     struct fault *dot_fault;
-    json_t *outcome; /* the journal's entry on a message whose reply is not yet written */
+    bool unanswered; /* a verdict is in the journal, and its reply is not yet written */
 
     struct answer answer; /* the one that is being given */
     size_t answered;      /* bytes of it (ANSWER_TRICKLE, ANSWER_ENDLESS) */

@@ -36,7 +36,7 @@ struct settings {
 
     /* at any time */
     double late_answer;      /* seconds until failed AUTH and unauthenticated MAIL are answered */
-    double idle_timeout;     /* seconds without a byte from the client */
+    double idle_timeout;     /* seconds without a byte from the client; 0: for ever */
     int64_t message_size;    /* bytes, as SIZE announces them */
     bool null_sender_passes; /* "null_sender": "accept" */
     enum reply_row unauthenticated;

@@ -174,15 +174,21 @@ void submission_describe(const struct session *session, json_t *entry)
     encoding_set(entry, "rcpt", json_incref(transaction->recipients));
 }
 
-static json_t *describe_outcome(const struct session *session, bool accepted,
+json_t *submission_name(const struct session *session)
+{
+    return json_sprintf("%lld-%lld", (long long)session->id, (long long)session->messages);
+}
+
+static json_t *describe_outcome(const struct session *session, int64_t now, bool accepted,
                                 const struct answer *answer)
 {
     json_t *entry = session_event(session, accepted ? "accepted" : "refused");
     char *line = answer_line(answer);
 
+    /* the very moment that went into the windows */
+    encoding_set(entry, "mono", json_real((double)now / (double)CLOCK_SECOND));
     submission_describe(session, entry);
-    encoding_set(entry, "message",
-                 json_sprintf("%lld-%lld", (long long)session->id, (long long)session->messages));
+    encoding_set(entry, "message", submission_name(session));
     encoding_set(entry, "stage", json_string(stage_name(STAGE_DOT)));
     encoding_set(entry, "chunked", json_boolean(session->transaction.chunked));
     encoding_set(entry, "reply",
@@ -223,24 +229,27 @@ static void disturb(struct session *session, struct answer *answer, bool *accept
         answer->delay = 0; /* it is over */
 }
 
+/*
+ * decide - the journal has the verdict before the client has it, so that a test which got a reply
+ * finds it there. Should the reply not get out, another entry says so.
+ */
 static void decide(struct session *session)
 {
     const struct limits limits = effective_limits(session);
     int64_t now = clock_monotonic();
-    bool accepted;
+    bool accepted, known;
     struct answer answer = ordinary_answer(session, &limits, now, &accepted);
     json_t *entry;
 
     disturb(session, &answer, &accepted);
-    entry = describe_outcome(session, accepted, &answer);
+    known = answer.manner == ANSWER_PLAIN || answer.manner == ANSWER_TRICKLE;
+    entry = describe_outcome(session, now, accepted, &answer);
+    encoding_set(entry, "known", json_boolean(known));
+    journal_write(session->server->journal, entry);
     count(session, &limits, now, accepted, &answer);
-    if (answer.manner == ANSWER_PLAIN || answer.manner == ANSWER_TRICKLE) {
-        session->outcome = entry; /* the journal waits until the reply has been written */
-    } else {
-        encoding_set(entry, "known", json_false());
-        journal_write(session->server->journal, entry);
+    session->unanswered = known;
+    if (!known)
         transaction_reset(session);
-    }
     session_send(session, &answer);
 }
 
