@@ -74,8 +74,8 @@ def _attempts(run):
 def _record(run, mail, recipient, arrived, attempts, told, queued):
     tried = attempts.get((mail.message_id, recipient), [])
     failed = [delivery.reply for delivery in tried if delivery.status != "sent"]
-    reply = failed[-1] if failed else ""
     outcome = run.outcomes[mail.id]
+    reply = failed[-1] if failed else outcome.earlier
     if (mail.message_id, recipient) in arrived:
         return Record(mail, recipient, Fate.DELIVERED, reply)
     if not outcome.accepted:

@@ -94,7 +94,27 @@ def print_fates(paper, runs):
   returned  refused for good, and the sender has Postfix's report
   waiting   in Postfix's queue, or its sender was told to try later
   lost      nobody has it, and nobody was told""", "dim")
+    _print_causes(paper, all_records)
     return all_records
+
+
+def _print_causes(paper, all_records):
+    """For each kind of mail the last reply that each recipient's copy met, if any, most frequent first."""
+    paper.heading("The replies that it met on its way")
+    for number, records in enumerate(all_records, 1):
+        paper.line(f"  run {number}", "bold")
+        for kind in traffic.KINDS:
+            met = Counter(_said(record) for record in records if record.mail.kind is kind and record.reply)
+            lost = sum(record.fate is Fate.LOST for record in records if record.mail.kind is kind)
+            if met:
+                replies = ", ".join(f"{count} x {reply}" for reply, count in met.most_common())
+                outcome = paper.paint(f"{lost} lost", "bad") if lost else paper.paint("none lost", "good")
+                paper.line(f"  {kind.description:24} {replies}: {outcome}")
+
+
+def _said(record):
+    match = re.search(r"\b[45]\d\d \d\.\d+\.\d+", record.reply)
+    return match[0] if match else _short(record.reply, 40)
 
 
 def _fate_row(paper, name, sent, counts):

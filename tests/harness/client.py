@@ -17,6 +17,7 @@ class Outcome:
     text: str
     stage: str  # connect, auth, mail, rcpt, data, dot
     attempts: int = 1
+    earlier: str = ""  # the last answer that meant "later", when there was more than one attempt
     refused_recipients: dict = field(default_factory=dict)  # address -> (code, text), others were accepted
 
     @property
@@ -80,16 +81,17 @@ def _transaction(smtp, sender, recipients, message, options):
 def send_with_patience(port, sender, recipients, message, *, until, pause=1.0, **options):
     """Tries again on 4xx: after the "in n seconds" that the reply tells, else after `pause` seconds, until the
     monotonic time `until`. Returns the last Outcome, with the number of attempts."""
-    attempts = 0
+    attempts, earlier = 0, ""
     while True:
         attempts += 1
         outcome = send(port, sender, recipients, message, **options)
-        outcome.attempts = attempts
+        outcome.attempts, outcome.earlier = attempts, earlier
         if not outcome.temporary:
             return outcome
         wait = told_wait(outcome.text) or pause
         if time.monotonic() + wait > until:
             return outcome
+        earlier = f"{outcome.code} {outcome.text}"
         time.sleep(wait)
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import client, message, processes, programs
+from harness import client, message, processes
 from harness.office365 import Office365
 from harness.relay import PASSWORD, UPN, Relay
 
