@@ -107,7 +107,7 @@ void ledger_ask(struct ledger *ledger, const struct ledger_request *request,
     judge(ledger, find_account(ledger, request->account), request, answer);
 }
 
-static int64_t longest_period(const struct quota *quota)
+int64_t ledger_longest_period(const struct quota *quota)
 {
     int64_t recipients = quota->recipients.limit != QUOTA_UNLIMITED ? quota->recipients.period : 0;
     int64_t messages = quota->messages.limit != QUOTA_UNLIMITED ? quota->messages.period : 0;
@@ -123,7 +123,7 @@ void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
         return;
     if (account == NULL)
         account = add_account(ledger, request->account);
-    need_retention(ledger, account, longest_period(request->quota));
+    need_retention(ledger, account, ledger_longest_period(request->quota));
     answer->id = add_reservation(ledger, account, request->recipients, request->messages)->id;
 }
 

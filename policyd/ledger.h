@@ -102,6 +102,9 @@ bool ledger_commit(struct ledger *ledger, struct error *error);
  * nothing is lost by that. */
 bool ledger_tidy(struct ledger *ledger, struct error *error);
 
+/* How long a quota looks back: the longer of its limited periods, 0 if there is none. */
+int64_t ledger_longest_period(const struct quota *quota);
+
 /* Accounts and reservations that are held in memory. */
 size_t ledger_account_count(const struct ledger *ledger);
 size_t ledger_reservation_count(const struct ledger *ledger);

@@ -1,0 +1,318 @@
+/* main.c - post365-policyd: how much may this account send now?
+ *
+ * SYNOPSIS
+ *     post365-policyd [-c DIR] [-o NAME=VALUE]... [-e] [-v] [-t]
+ *
+ * DESCRIPTION
+ *     A policy service for Postfix (SMTPD_POLICY_README). It finds out which Microsoft 365 account
+ * a message would be sent with and counts, per account, recipients and messages in exact rolling
+ *     windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use, limit and
+ *     time) when a window is full; name it in smtpd_end_of_data_restrictions, where messages are
+ *     counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
+ *     delivery it only refuses what no period could hold.
+ *
+ * SECURITY
+ *     Started as root it opens lookup tables and its socket, makes the ledger's directory, then
+ *     changes to post365_user for good. Of password tables it keeps the user names only. The ledger
+ *     is readable for that user alone.
+ *
+ * DIAGNOSTICS
+ *     Logs to syslog facility mail as post365/policyd. What cannot be decided or stored is answered
+ *     with 451 4.3.0. Exit status 78 for a wrong configuration; 70 when Berkeley DB cannot go on,
+ *     the next start recovers.
+ *
+ * CONFIGURATION
+ *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM stops.
+ *
+ * BUGS
+ *     A lookup table that is asked through postmap(1), and a table that is read again because it
+ *     changed, hold up all requests meanwhile.
+ */
+#include "common/attr.h"
+#include "common/clock.h"
+#include "common/identity.h"
+#include "common/log.h"
+#include "common/service.h"
+#include "common/socket.h"
+#include "common/table.h"
+#include "policyd/ledger.h"
+#include "policyd/policy.h"
+#include "policyd/server.h"
+#include "policyd/store_bdb.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define SOCKET_PARAMETER "post365_policy_socket"
+#define QUOTA_MAPS       "post365_quota_maps"
+#define ACTION(text)     "action=" text "\n\n"
+#define TIDY_INTERVAL                                                                              \
+    {                                                                                              \
+        .tv_sec = 1                                                                                \
+    }
+#define SIGNALS 3
+
+struct daemon {
+    struct service service;
+    struct identities *identities;
+    struct tables *quota_maps;
+    struct socket_place place;
+    int listening;
+    struct store *store;
+    struct ledger *ledger;
+    struct policy *policy;
+    struct event_base *base;
+    struct server *server;
+    bool is_untidy; /* background work failed the last time */
+};
+
+static void open_tables(struct daemon *daemon);
+static void end_test(struct daemon *daemon);
+static void open_socket(struct daemon *daemon);
+static void open_ledger(struct daemon *daemon);
+static void work(struct daemon *daemon);
+static void finish(struct daemon *daemon);
+
+int main(int argc, char *argv[])
+{
+    struct daemon daemon = {
+        .service = {.name = "policyd",
+                    .program = "post365-policyd",
+                    .summary = "Count what each Microsoft 365 account sends (a policy service)."}};
+    service_start(&daemon.service, argc, argv);
+    open_tables(&daemon);
+    if (daemon.service.test)
+        end_test(&daemon);
+    open_socket(&daemon);
+    open_ledger(&daemon);
+    work(&daemon);
+    finish(&daemon);
+    return EX_OK;
+}
+
+/* --- starting ---------------------------------------------------------------- */
+
+static void open_tables(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    daemon->identities = identities_open(settings, &error);
+    if (daemon->identities != NULL)
+        daemon->quota_maps = tables_open(QUOTA_MAPS, settings->quota_maps,
+                                         settings->config_directory, TABLE_VALUES, &error);
+    if (daemon->quota_maps == NULL)
+        service_refuse(&daemon->service, &error);
+}
+
+/* Becomes the final user, and tries the tables as that user. */
+static bool drop_privileges(struct daemon *daemon, struct error *error)
+{
+    return service_drop_privileges(daemon->service.settings, error) &&
+           identities_check(daemon->identities, error) && tables_check(daemon->quota_maps, error);
+}
+
+static void end_test(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    if (!socket_prepare(SOCKET_PARAMETER, settings->policy_socket, settings, true, &daemon->place,
+                        &error) ||
+        !store_bdb_prepare(settings, true, &error) || !drop_privileges(daemon, &error) ||
+        !store_bdb_check(settings->ledger, &error))
+        service_refuse(&daemon->service, &error);
+    service_end_test(&daemon->service);
+}
+
+static void open_socket(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    if (!store_bdb_prepare(settings, false, &error))
+        service_refuse(&daemon->service, &error);
+    daemon->listening =
+        socket_listen(SOCKET_PARAMETER, settings->policy_socket, settings, &daemon->place, &error);
+    if (daemon->listening < 0)
+        service_refuse(&daemon->service, &error);
+}
+
+static struct ledger_rules rules_of(const struct settings *settings)
+{
+    return (struct ledger_rules){.guard = settings->quota_guard,
+                                 .retention = ledger_longest_period(&settings->quota)};
+}
+
+static void open_ledger(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    const struct ledger_rules rules = rules_of(settings);
+    if (drop_privileges(daemon, &error))
+        daemon->store = store_bdb_open(settings->ledger, settings->ledger_sync, &error);
+    if (daemon->store != NULL)
+        daemon->ledger = ledger_open(clock_system(), daemon->store, &rules, &error);
+    if (daemon->ledger != NULL)
+        return;
+    if (daemon->store != NULL)
+        daemon->store->operations->close(daemon->store);
+    socket_remove(&daemon->place);
+    service_refuse(&daemon->service, &error);
+}
+
+/* --- working ----------------------------------------------------------------- */
+
+static struct policy_parts parts_of(const struct daemon *daemon)
+{
+    return (struct policy_parts){.settings = daemon->service.settings,
+                                 .identities = daemon->identities,
+                                 .quota_maps = daemon->quota_maps,
+                                 .ledger = daemon->ledger,
+                                 .clock = clock_system()};
+}
+
+static void decide(void *context, const char *request, size_t length, struct buffer *reply,
+                   struct server_verdict *verdict)
+{
+    struct policy_decision decision;
+    policy_decide(context, request, length, &decision);
+    attr_write(reply, "action", decision.action);
+    attr_write_end(reply);
+    verdict->needs_commit = decision.counted;
+    verdict->is_last = decision.malformed;
+}
+
+static bool commit(void *context, struct error *error)
+{
+    return policy_commit(context, error);
+}
+
+static void tidy(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct daemon *daemon = argument;
+    struct error error;
+    server_end_turn(daemon->server);
+    bool tidy = ledger_tidy(daemon->ledger, &error);
+    if (!tidy && !daemon->is_untidy)
+        log_error("%s; trying again every second", error.text);
+    if (tidy && daemon->is_untidy)
+        log_info("the ledger %s is fine again", daemon->service.settings->ledger);
+    daemon->is_untidy = !tidy;
+}
+
+static void stop(evutil_socket_t signal, short what, void *argument)
+{
+    (void)signal;
+    (void)what;
+    struct daemon *daemon = argument;
+    server_stop(daemon->server);
+}
+
+/* Puts new settings in force. */
+static void adopt(struct daemon *daemon, struct settings *settings, struct identities *identities,
+                  struct tables *quota_maps)
+{
+    struct error error;
+    struct settings *old = daemon->service.settings;
+    struct identities *old_identities = daemon->identities;
+    struct tables *old_quota_maps = daemon->quota_maps;
+    const struct ledger_rules rules = rules_of(settings);
+    service_warn_restart(old, settings);
+    daemon->service.settings = settings;
+    daemon->identities = identities;
+    daemon->quota_maps = quota_maps;
+    const struct policy_parts parts = parts_of(daemon);
+    policy_configure(daemon->policy, &parts);
+    ledger_configure(daemon->ledger, &rules);
+    if (!store_bdb_set_sync(daemon->store, settings->ledger_sync, &error))
+        log_error("%s", error.text);
+    identities_close(old_identities);
+    tables_close(old_quota_maps);
+    settings_free(old);
+}
+
+static void reload(evutil_socket_t signal, short what, void *argument)
+{
+    (void)signal;
+    (void)what;
+    struct daemon *daemon = argument;
+    struct error error;
+    server_end_turn(daemon->server);
+    struct settings *settings = service_read_settings(&daemon->service, &error);
+    struct identities *identities =
+        settings != NULL ? identities_reopen(daemon->identities, settings, &error) : NULL;
+    struct tables *quota_maps =
+        identities != NULL ? tables_reopen(daemon->quota_maps, QUOTA_MAPS, settings->quota_maps,
+                                           settings->config_directory, TABLE_VALUES, &error)
+                           : NULL;
+    if (quota_maps == NULL) {
+        identities_close(identities);
+        settings_free(settings);
+        log_error("reload failed, the old settings stay in force: %s", error.text);
+        return;
+    }
+    adopt(daemon, settings, identities, quota_maps);
+    service_reloaded(&daemon->service);
+}
+
+static void log_libevent(int severity, const char *message)
+{
+    if (severity >= EVENT_LOG_WARN)
+        log_warning("libevent: %s", message);
+}
+
+static void add_events(struct daemon *daemon, struct event *signals[SIGNALS],
+                       struct event **tidy_timer)
+{
+    const struct timeval interval = TIDY_INTERVAL;
+    signals[0] = evsignal_new(daemon->base, SIGTERM, stop, daemon);
+    signals[1] = evsignal_new(daemon->base, SIGINT, stop, daemon);
+    signals[2] = evsignal_new(daemon->base, SIGUSR1, reload, daemon);
+    *tidy_timer = event_new(daemon->base, -1, EV_PERSIST, tidy, daemon);
+    bool added = *tidy_timer != NULL && event_add(*tidy_timer, &interval) == 0;
+    for (size_t i = 0; i < SIGNALS && added; i++)
+        added = signals[i] != NULL && event_add(signals[i], NULL) == 0;
+    if (!added)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+}
+
+static void work(struct daemon *daemon)
+{
+    const struct policy_parts parts = parts_of(daemon);
+    struct event *signals[SIGNALS], *tidy_timer;
+    daemon->policy = policy_new(&parts);
+    const struct server_protocol protocol = {.decide = decide,
+                                             .context = daemon->policy,
+                                             .malformed = ACTION(POLICY_MALFORMED),
+                                             .not_stored = ACTION(POLICY_NOT_STORED)};
+    event_set_log_callback(log_libevent);
+    daemon->base = event_base_new();
+    if (daemon->base == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    daemon->server = server_new(daemon->base, commit, daemon->policy);
+    server_listen(daemon->server, daemon->listening, &protocol);
+    add_events(daemon, signals, &tidy_timer);
+    service_ready(&daemon->service);
+    server_run(daemon->server);
+    for (size_t i = 0; i < SIGNALS; i++)
+        event_free(signals[i]);
+    event_free(tidy_timer);
+}
+
+/* --- stopping ---------------------------------------------------------------- */
+
+static void finish(struct daemon *daemon)
+{
+    socket_remove(&daemon->place);
+    server_free(daemon->server);
+    event_base_free(daemon->base);
+    policy_free(daemon->policy);
+    ledger_close(daemon->ledger);
+    identities_close(daemon->identities);
+    tables_close(daemon->quota_maps);
+    service_stopping(&daemon->service);
+    settings_free(daemon->service.settings);
+    free(daemon->service.overrides);
+}

@@ -1,0 +1,589 @@
+/* server.c - sockets on which requests arrive and replies leave
+ *
+ * A turn: the event loop calls read_ready() for every connection that has something. Requests are
+ * decided at once, their replies collected in one buffer. When all have been called, the turn ends:
+ * one commit, then every connection gets its part of the buffer.
+ *
+ * Security: whoever may connect may send anything, and as much as he likes.
+ */
+#include "policyd/server.h"
+
+#include "common/attr.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_SIZE         (64 * 1024)
+#define REPLIES_PER_READ  64   /* then the others have their turn */
+#define REPLIES_PER_TURN  4096 /* then they are committed, whoever else is waiting */
+#define ACCEPTS_PER_TURN  64
+#define CONNECTIONS_MAX   50000
+#define DESCRIPTORS_SPARE 64            /* for everything that is no connection */
+#define HELD_MAX          (64U << 20)   /* bytes of unfinished requests and unread replies */
+#define DISCARD_MAX       (1024 * 1024) /* what is read from somebody who is sent away */
+#define ACCEPT_PAUSE                                                                               \
+    {                                                                                              \
+        .tv_sec = 1                                                                                \
+    }                         /* when not even eviction helps */
+#define COMPLAINT_INTERVAL 60 /* seconds between two log lines about one trouble */
+
+enum connection_state {
+    CONNECTION_OPEN,
+    CONNECTION_CLOSING, /* closes when its last reply has been sent */
+};
+
+struct connection {
+    struct connection *newer, *older; /* in the order of their last activity */
+    struct server *server;
+    const struct server_protocol *protocol;
+    int descriptor;
+    enum connection_state state;
+    bool in_turn;     /* has replies in this turn */
+    bool has_backlog; /* `input` may hold whole requests */
+    struct attr_reader reader;
+    struct buffer input;  /* what arrived of a request that is not complete */
+    struct buffer output; /* what the peer has not read yet */
+    struct event read_event;
+    struct event write_event;
+};
+
+struct listener {
+    struct listener *next;
+    struct server *server;
+    const struct server_protocol *protocol;
+    int descriptor;
+    struct event accept_event;
+    struct event resume_event;
+};
+
+/* A reply in the turn's buffer. */
+struct reply {
+    size_t start, end;
+    bool needs_commit;
+};
+
+/* The replies first..end-1 belong to one connection. */
+struct part {
+    struct connection *connection;
+    size_t first, end;
+};
+
+struct server {
+    struct event_base *base;
+    server_commit commit;
+    void *context;
+    struct listener *listeners;
+    struct connection *newest, *oldest;
+    size_t connection_count, capacity;
+    size_t held;
+    bool stopping;
+    /* the turn */
+    struct buffer text;
+    struct reply *replies;
+    size_t reply_count, reply_room;
+    struct part *parts;
+    size_t part_count, part_room;
+    /* log lines that are not repeated all the time */
+    time_t commit_complaint, accept_complaint, evict_complaint;
+    char scratch[READ_SIZE];
+};
+
+static void accept_ready(evutil_socket_t descriptor, short what, void *argument);
+static bool make_place(struct server *server);
+static void read_ready(evutil_socket_t descriptor, short what, void *argument);
+static void write_ready(evutil_socket_t descriptor, short what, void *argument);
+static size_t take_requests(struct connection *connection, const char *bytes, size_t length);
+static void send_bytes(struct connection *connection, const char *bytes, size_t length);
+static void close_connection(struct connection *connection);
+
+/* Whether a trouble may be logged again. */
+static bool may_complain(time_t *last)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (*last != 0 && now.tv_sec < *last + COMPLAINT_INTERVAL)
+        return false;
+    *last = now.tv_sec;
+    return true;
+}
+
+/* --- connections by activity ------------------------------------------------- */
+
+static void link_newest(struct connection *connection)
+{
+    struct server *server = connection->server;
+    connection->newer = NULL;
+    connection->older = server->newest;
+    if (server->newest != NULL)
+        server->newest->newer = connection;
+    else
+        server->oldest = connection;
+    server->newest = connection;
+}
+
+static void unlink_connection(struct connection *connection)
+{
+    struct server *server = connection->server;
+    if (connection->newer != NULL)
+        connection->newer->older = connection->older;
+    else
+        server->newest = connection->older;
+    if (connection->older != NULL)
+        connection->older->newer = connection->newer;
+    else
+        server->oldest = connection->newer;
+}
+
+static void mark_active(struct connection *connection)
+{
+    if (connection->newer == NULL)
+        return;
+    unlink_connection(connection);
+    link_newest(connection);
+}
+
+/* --- accepting --------------------------------------------------------------- */
+
+static void add_connection(struct listener *listener, int descriptor)
+{
+    struct server *server = listener->server;
+    struct connection *connection = memory_zero(1, sizeof(*connection));
+    int one = 1;
+    /* Fails on a UNIX socket, which has no need of it. */
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    connection->server = server;
+    connection->protocol = listener->protocol;
+    connection->descriptor = descriptor;
+    link_newest(connection);
+    server->connection_count++;
+    event_assign(&connection->read_event, server->base, descriptor, EV_READ | EV_PERSIST,
+                 read_ready, connection);
+    event_assign(&connection->write_event, server->base, descriptor, EV_WRITE | EV_PERSIST,
+                 write_ready, connection);
+    if (event_add(&connection->read_event, NULL) != 0)
+        close_connection(connection);
+}
+
+/* Closes the connection that has been idle for longest. */
+static bool make_place(struct server *server)
+{
+    struct connection *victim = server->oldest;
+    while (victim != NULL && victim->in_turn)
+        victim = victim->newer;
+    if (victim == NULL)
+        return false;
+    if (may_complain(&server->evict_complaint))
+        log_warning("%zu connections are open: closing those that have been idle for longest; "
+                    "raise the limit of open files if these are all Postfix's",
+                    server->connection_count);
+    close_connection(victim);
+    return true;
+}
+
+static void resume_accepting(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct listener *listener = argument;
+    event_add(&listener->accept_event, NULL);
+}
+
+static void pause_accepting(struct listener *listener, int reason)
+{
+    const struct timeval pause = ACCEPT_PAUSE;
+    if (may_complain(&listener->server->accept_complaint))
+        log_error("cannot accept a connection: %s; trying again every second", strerror(reason));
+    event_del(&listener->accept_event);
+    event_add(&listener->resume_event, &pause);
+}
+
+static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)what;
+    struct listener *listener = argument;
+    struct server *server = listener->server;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (server->connection_count >= server->capacity && !make_place(server))
+            return;
+        int accepted = accept4(descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int reason = errno;
+        if (accepted >= 0) {
+            add_connection(listener, accepted);
+        } else if (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM) {
+            if (!make_place(server)) {
+                pause_accepting(listener, reason);
+                return;
+            }
+        } else if (reason != EINTR && reason != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* --- reading ----------------------------------------------------------------- */
+
+/* Keeps what a buffer holds within the bound for all connections together. */
+static bool hold(struct server *server, size_t before, size_t after)
+{
+    server->held = server->held - before + after;
+    return server->held <= HELD_MAX;
+}
+
+/* Keeps what is left of the input. */
+static void keep_input(struct connection *connection, const char *bytes, size_t length)
+{
+    struct buffer *input = &connection->input;
+    size_t before = input->length;
+    if (length == 0) {
+        buffer_free(input);
+    } else if (bytes >= input->data && input->data != NULL &&
+               bytes <= input->data + input->length) {
+        memmove(input->data, bytes, length);
+        input->length = length;
+    } else {
+        buffer_append(input, bytes, length);
+    }
+    if (!hold(connection->server, before, input->length)) {
+        log_warning("closing a connection: more than %u MB of unfinished requests are held",
+                    HELD_MAX >> 20);
+        connection->state = CONNECTION_CLOSING;
+    }
+}
+
+/* Reads once. False if the connection is no more. */
+static bool receive(struct connection *connection, size_t *received)
+{
+    struct server *server = connection->server;
+    ssize_t length = recv(connection->descriptor, server->scratch, READ_SIZE, 0);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        length = 0;
+    else if (length <= 0)
+        return false;
+    *received = (size_t)length;
+    return true;
+}
+
+static void read_ready(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct connection *connection = argument;
+    struct server *server = connection->server;
+    if (connection->in_turn)
+        return; /* what he is asking now belongs to the next turn */
+    if (server->reply_count >= REPLIES_PER_TURN)
+        server_end_turn(server);
+    mark_active(connection);
+    size_t received = 0;
+    if (!connection->has_backlog && !receive(connection, &received)) {
+        close_connection(connection);
+        return;
+    }
+    const char *bytes = server->scratch;
+    size_t length = received;
+    if (connection->input.length > 0) {
+        size_t before = connection->input.length;
+        buffer_append(&connection->input, bytes, received);
+        hold(server, before, connection->input.length);
+        bytes = connection->input.data;
+        length = connection->input.length;
+    }
+    size_t taken = take_requests(connection, bytes, length);
+    keep_input(connection, bytes + taken, length - taken);
+    if (connection->state == CONNECTION_CLOSING && !connection->in_turn)
+        close_connection(connection);
+}
+
+/* Where a reply goes: the connection's part of the turn. */
+static struct reply *begin_reply(struct connection *connection)
+{
+    struct server *server = connection->server;
+    if (!connection->in_turn) {
+        connection->in_turn = true;
+        if (server->part_count == server->part_room) {
+            server->part_room = server->part_room > 0 ? server->part_room * 2 : 64;
+            server->parts = memory_grow(server->parts, server->part_room * sizeof(struct part));
+        }
+        server->parts[server->part_count++] =
+            (struct part){connection, server->reply_count, server->reply_count};
+    }
+    if (server->reply_count == server->reply_room) {
+        server->reply_room = server->reply_room > 0 ? server->reply_room * 2 : 64;
+        server->replies = memory_grow(server->replies, server->reply_room * sizeof(struct reply));
+    }
+    server->parts[server->part_count - 1].end++;
+    struct reply *reply = &server->replies[server->reply_count++];
+    *reply = (struct reply){.start = server->text.length};
+    return reply;
+}
+
+static void decide(struct connection *connection, const char *request, size_t length)
+{
+    struct server *server = connection->server;
+    struct server_verdict verdict = {0};
+    struct reply *reply = begin_reply(connection);
+    connection->protocol->decide(connection->protocol->context, request, length, &server->text,
+                                 &verdict);
+    reply->end = server->text.length;
+    reply->needs_commit = verdict.needs_commit;
+    if (verdict.is_last)
+        connection->state = CONNECTION_CLOSING;
+}
+
+static void reject(struct connection *connection, const struct error *error)
+{
+    struct server *server = connection->server;
+    log_warning("closing a connection: %s", error->text);
+    struct reply *reply = begin_reply(connection);
+    buffer_append_string(&server->text, connection->protocol->malformed);
+    reply->end = server->text.length;
+    connection->state = CONNECTION_CLOSING;
+}
+
+/* Decides about the whole requests that are there. Returns how many bytes they had. */
+static size_t take_requests(struct connection *connection, const char *bytes, size_t length)
+{
+    size_t taken = 0;
+    connection->has_backlog = false;
+    for (int i = 0; taken < length && connection->state == CONNECTION_OPEN; i++) {
+        if (i == REPLIES_PER_READ) {
+            connection->has_backlog = true;
+            break;
+        }
+        size_t request = 0;
+        struct error error;
+        enum attr_progress progress =
+            attr_read(&connection->reader, bytes + taken, length - taken, &request, &error);
+        if (progress == ATTR_MORE)
+            break;
+        if (progress == ATTR_MALFORMED) {
+            reject(connection, &error);
+            break;
+        }
+        decide(connection, bytes + taken, request);
+        taken += request;
+    }
+    return connection->state == CONNECTION_CLOSING ? length : taken;
+}
+
+/* --- writing ----------------------------------------------------------------- */
+
+/* Replaces what was not stored. */
+static void send_failed_part(struct server *server, const struct part *part)
+{
+    struct buffer text = {0};
+    for (size_t i = part->first; i < part->end; i++) {
+        const struct reply *reply = &server->replies[i];
+        if (reply->needs_commit)
+            buffer_append_string(&text, part->connection->protocol->not_stored);
+        else
+            buffer_append(&text, server->text.data + reply->start, reply->end - reply->start);
+    }
+    send_bytes(part->connection, text.data, text.length);
+    buffer_free(&text);
+}
+
+static void send_part(struct server *server, const struct part *part)
+{
+    size_t start = server->replies[part->first].start;
+    send_bytes(part->connection, server->text.data + start,
+               server->replies[part->end - 1].end - start);
+}
+
+void server_end_turn(struct server *server)
+{
+    struct error error;
+    if (server->part_count == 0)
+        return;
+    bool committed = server->commit(server->context, &error);
+    if (!committed && may_complain(&server->commit_complaint))
+        log_error("%s; clients are told to try again later", error.text);
+    for (size_t i = 0; i < server->part_count; i++) {
+        const struct part *part = &server->parts[i];
+        part->connection->in_turn = false;
+        if (committed)
+            send_part(server, part);
+        else
+            send_failed_part(server, part);
+    }
+    server->part_count = server->reply_count = 0;
+    buffer_clear(&server->text);
+}
+
+/* Somebody who sends on and on would otherwise make the kernel drop our last reply (a TCP socket
+ * that is closed with unread data resets). */
+static void discard_input(struct connection *connection)
+{
+    ssize_t length;
+    size_t discarded = 0;
+    shutdown(connection->descriptor, SHUT_WR);
+    while (discarded < DISCARD_MAX &&
+           (length = recv(connection->descriptor, connection->server->scratch, READ_SIZE, 0)) > 0)
+        discarded += (size_t)length;
+}
+
+/* Reading goes on when everything has been sent. */
+static void all_sent(struct connection *connection)
+{
+    if (connection->state == CONNECTION_CLOSING) {
+        discard_input(connection);
+        close_connection(connection);
+    } else if (connection->has_backlog) {
+        event_active(&connection->read_event, EV_READ, 0);
+    }
+}
+
+/* Keeps what the peer does not take now, and stops reading from him until he does. */
+static void keep_output(struct connection *connection, const char *bytes, size_t length)
+{
+    size_t before = connection->output.length;
+    buffer_append(&connection->output, bytes, length);
+    event_del(&connection->read_event);
+    if (!hold(connection->server, before, connection->output.length) ||
+        event_add(&connection->write_event, NULL) != 0)
+        close_connection(connection);
+}
+
+static void send_bytes(struct connection *connection, const char *bytes, size_t length)
+{
+    ssize_t sent = connection->output.length > 0
+                       ? 0
+                       : send(connection->descriptor, bytes, length, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        close_connection(connection);
+        return;
+    }
+    size_t done = sent > 0 ? (size_t)sent : 0;
+    if (done == length)
+        all_sent(connection);
+    else
+        keep_output(connection, bytes + done, length - done);
+}
+
+static void write_ready(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)what;
+    struct connection *connection = argument;
+    struct buffer *output = &connection->output;
+    size_t before = output->length;
+    ssize_t sent = send(descriptor, output->data, before, MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (sent < 0) {
+        close_connection(connection);
+        return;
+    }
+    mark_active(connection);
+    size_t left = before - (size_t)sent;
+    hold(connection->server, before, left);
+    if (left > 0) {
+        memmove(output->data, output->data + sent, left);
+        output->length = left;
+        return;
+    }
+    buffer_free(output);
+    event_del(&connection->write_event);
+    event_add(&connection->read_event, NULL);
+    all_sent(connection);
+}
+
+static void close_connection(struct connection *connection)
+{
+    struct server *server = connection->server;
+    event_del(&connection->read_event);
+    event_del(&connection->write_event);
+    close(connection->descriptor);
+    unlink_connection(connection);
+    server->connection_count--;
+    hold(server, connection->input.length + connection->output.length, 0);
+    buffer_free(&connection->input);
+    buffer_free(&connection->output);
+    free(connection);
+}
+
+/* --- life -------------------------------------------------------------------- */
+
+static size_t raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return CONNECTIONS_MAX;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur >= CONNECTIONS_MAX + DESCRIPTORS_SPARE)
+        return CONNECTIONS_MAX;
+    return limit.rlim_cur > 2 * DESCRIPTORS_SPARE ? (size_t)limit.rlim_cur - DESCRIPTORS_SPARE
+                                                  : DESCRIPTORS_SPARE;
+}
+
+struct server *server_new(struct event_base *base, server_commit commit, void *context)
+{
+    struct server *server = memory_zero(1, sizeof(*server));
+    server->base = base;
+    server->commit = commit;
+    server->context = context;
+    server->capacity = raise_limit();
+    return server;
+}
+
+void server_listen(struct server *server, int descriptor, const struct server_protocol *protocol)
+{
+    struct listener *listener = memory_zero(1, sizeof(*listener));
+    listener->server = server;
+    listener->protocol = protocol;
+    listener->descriptor = descriptor;
+    listener->next = server->listeners;
+    server->listeners = listener;
+    event_assign(&listener->accept_event, server->base, descriptor, EV_READ | EV_PERSIST,
+                 accept_ready, listener);
+    event_assign(&listener->resume_event, server->base, -1, 0, resume_accepting, listener);
+    event_add(&listener->accept_event, NULL);
+}
+
+void server_run(struct server *server)
+{
+    while (!server->stopping && event_base_loop(server->base, EVLOOP_ONCE) == 0)
+        server_end_turn(server);
+}
+
+void server_stop(struct server *server)
+{
+    server->stopping = true;
+}
+
+static void close_listener(struct listener *listener)
+{
+    event_del(&listener->accept_event);
+    event_del(&listener->resume_event);
+    close(listener->descriptor);
+    free(listener);
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    struct listener *next;
+    for (struct listener *listener = server->listeners; listener != NULL; listener = next) {
+        next = listener->next;
+        close_listener(listener);
+    }
+    while (server->oldest != NULL)
+        close_connection(server->oldest);
+    buffer_free(&server->text);
+    free(server->replies);
+    free(server->parts);
+    free(server);
+}

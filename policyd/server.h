@@ -1,0 +1,62 @@
+/* server.h - sockets on which requests arrive and replies leave
+ *
+ * Any number of listeners and connections speak the name=value protocol of attr.h. All requests
+ * that are ready in one turn of the event loop are decided, then committed together, then answered.
+ *
+ * What a peer can do is bounded: a request by attr.h, the replies of one connection in a turn by a
+ * constant; who does not read his replies is not read from either. When there is no descriptor left
+ * for a new connection, the one that has been idle for longest is closed (Postfix connects again
+ * when it has something to ask). Who speaks something else is told so and disconnected.
+ *
+ * Raw events, not bufferevents: a request is decided where recv(2) put it and a reply is sent from
+ * where it was written, so that an idle connection holds no buffer and a busy one copies nothing.
+ */
+#ifndef POST365_POLICYD_SERVER_H
+#define POST365_POLICYD_SERVER_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct server;
+
+struct server_verdict {
+    bool needs_commit; /* to be told only if the turn's commit succeeds */
+    bool is_last;      /* close the connection behind it */
+};
+
+/* What is spoken on a listener. */
+struct server_protocol {
+    /* Decides about one whole request and appends the reply, its empty line included. */
+    void (*decide)(void *context, const char *request, size_t length, struct buffer *reply,
+                   struct server_verdict *verdict);
+    void *context;
+    const char *malformed; /* the reply to what is no request; the connection is closed behind it */
+    const char *not_stored; /* instead of a reply that needed a commit which failed */
+};
+
+/* Ends a batch: true if what was decided since the last call may be told. */
+typedef bool (*server_commit)(void *context, struct error *error);
+
+/* Raises the limit of open files to what is allowed. `base` must outlive the server. Release with
+ * server_free(). */
+struct server *server_new(struct event_base *base, server_commit commit, void *context);
+
+/* Accepts connections on a listening, non-blocking descriptor, which becomes the server's. */
+void server_listen(struct server *server, int descriptor, const struct server_protocol *protocol);
+
+/* Works until server_stop() is called from one of the base's events. */
+void server_run(struct server *server);
+void server_stop(struct server *server);
+
+/* Ends the turn early: commits and answers what was decided so far. For work in an event of the
+ * base that must not happen inside a batch. */
+void server_end_turn(struct server *server);
+
+/* Closes everything. */
+void server_free(struct server *server);
+
+#endif
