@@ -146,6 +146,18 @@ def test_a_bounce_that_is_refused_makes_no_other(relay):
     assert "non-delivery notification" not in relay.postfix.log()[before:]
 
 
+def test_postfix_own_bounce_that_is_refused_makes_no_other(place):
+    office365 = place.add(Office365(place.directory / "office365", mailboxes={UPN: {"password": PASSWORD}},
+                                    unknown_recipients={"unknown-user": ["nobody@example.net", UPN]}))
+    office365.start()
+    relay = place.add(Relay(place.directory / "relay", office365, post365={})).start()
+    assert relay.submit("app@example.com", ["nobody@example.net"], b"From: app@example.com\n")[0].accepted
+    assert processes.wait_until(lambda: len(relay.refused()) == 2, 15)  # the message, and the bounce
+    assert relay.postfix.wait_empty(15) == []
+    assert relay.postfix.log().count("non-delivery notification") == 1
+    assert [entry["recipient"]["address"] for entry in relay.refused()] == ["nobody@example.net", UPN]
+
+
 # --- several accounts --------------------------------------------------------
 
 def test_two_accounts_on_one_relay(place):
