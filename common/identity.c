@@ -256,6 +256,8 @@ enum table_answer identity_covers(struct identities *identities, const char *upn
     const struct settings *settings = identities->settings;
     if (address_equal(upn, address))
         return TABLE_FOUND;
+    if (!address_is_valid(address))
+        return TABLE_NONE;
     char *list = NULL;
     enum table_answer answer =
         tables_find_address(identities->maps[MAP_SEND_AS], upn, settings->recipient_delimiter,

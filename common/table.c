@@ -80,8 +80,16 @@ static bool has_patterns(const struct table_source *source)
     return patterns;
 }
 
+static const char *skip_proxies(const char *specification)
+{
+    while (strncmp(specification, "proxy:", 6) == 0)
+        specification += 6;
+    return specification;
+}
+
 static bool holds_its_contents(const char *specification)
 {
+    specification = skip_proxies(specification);
     return strncmp(specification, "inline:", 7) == 0 || strncmp(specification, "static:", 7) == 0;
 }
 
@@ -92,7 +100,7 @@ static char *describe(const char *parameter, const char *specification,
 {
     if (content == TABLE_USER_NAMES && holds_its_contents(specification))
         return memory_format("%s/main.cf: %s = %.7s...", config_directory, parameter,
-                             specification);
+                             skip_proxies(specification));
     return memory_format("%s/main.cf: %s = %s", config_directory, parameter, specification);
 }
 
@@ -145,8 +153,7 @@ static struct open_table *open_one(const char *parameter, const char *specificat
                                    const struct tables *old, struct error *error)
 {
     char *place = describe(parameter, specification, config_directory, content);
-    while (strncmp(specification, "proxy:", 6) == 0)
-        specification += 6;
+    specification = skip_proxies(specification);
     size_t type_length = strspn(specification, "abcdefghijklmnopqrstuvwxyz0123456789_");
     if (type_length == 0 || specification[type_length] != ':') {
         error_set(error, "%s: not a table; write type:name, such as hash:/etc/postfix/name", place);

@@ -86,11 +86,10 @@ struct table_contents {
     struct file_state state;
 };
 
-/* Reads the file behind a table. `patient`: wait up to a second for a lock or the end of a change.
- * On trouble `error` names file, reason and remedy, and `contents` is untouched. */
+/* Reads the file behind a table once. On trouble `error` names file, reason and remedy, and
+ * `contents->entries` is untouched. */
 typedef enum table_trouble table_reader(const struct table_source *source, const char *path,
-                                        bool patient, struct table_contents *contents,
-                                        struct error *error);
+                                        struct table_contents *contents, struct error *error);
 table_reader table_read_text;     /* texthash */
 table_reader table_read_database; /* hash, btree */
 

@@ -1,13 +1,12 @@
 /* table_database.c - read a hash: or btree: file (Berkeley DB) that postmap(1) wrote
  *
- * The file is copied into anonymous memory under a shared lock, and Berkeley DB reads the copy: the
- * lock is held for the time of the copy only, no writer can pull the pages away from under Berkeley
- * DB, and its own opening and closing of the file does not touch our lock. The lock is one of the
- * open file description, which conflicts with the lock that postmap holds while it writes.
+ * The file is copied into anonymous memory under the lock that Postfix takes (flock(2) on Linux),
+ * and Berkeley DB reads the copy: the lock is held for the time of the copy only, and nobody who
+ * writes over the file without a lock can pull the pages away from under Berkeley DB.
  *
- * Security: may hold passwords. Berkeley DB maps the copy instead of copying its pages into memory
- * of its own, and gives each entry into a buffer of ours that is wiped. A private environment with
- * "/" as its home keeps it from reading a DB_CONFIG out of the current directory.
+ * Security: may hold passwords. Each entry comes into a buffer of ours, which is wiped, and so are
+ * the pages in Berkeley DB's cache, which is large enough to drop none before. A private
+ * environment with "/" as its home keeps it from reading a DB_CONFIG out of the current directory.
  */
 #include "common/log.h"
 #include "common/memory.h"
@@ -15,19 +14,20 @@
 
 #include <db.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_ATTEMPTS 20
-#define PAUSE_NANOS       50000000L
 /* Postfix's: postmap may be at work as long as this after the source file was written. */
 #define SOURCE_GRACE_SECONDS 100
+
+/* What Berkeley DB needs in its cache besides pages. */
+#define CACHE_EXTRA (256U * 1024)
 
 struct scan {
     const struct table_source *source;
@@ -61,9 +61,8 @@ static int open_locked(const struct table_source *source, const char *path, stru
     free(remedy);
     if (descriptor < 0)
         return -1;
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-    if (fcntl(descriptor, F_OFD_SETLK, &lock) != 0) {
-        bool busy = errno == EAGAIN || errno == EACCES;
+    if (flock(descriptor, LOCK_SH | LOCK_NB) != 0) {
+        bool busy = errno == EWOULDBLOCK;
         *trouble = busy ? TABLE_TROUBLE_LATER : TABLE_TROUBLE_WRONG;
         error_set(error, "%s: cannot lock: %s; %s", path, strerror(errno),
                   busy ? "wait for postmap to end, or find who holds the lock (fuser)"
@@ -129,6 +128,7 @@ static void note_message(const DB_ENV *environment, const char *prefix, const ch
     error_set(environment->app_private, "%s", message);
 }
 
+/* With a cache for the whole file of `size` bytes. */
 static DB_ENV *open_environment(off_t size, struct error *message)
 {
     DB_ENV *environment = NULL;
@@ -136,7 +136,8 @@ static DB_ENV *open_environment(off_t size, struct error *message)
         return NULL;
     environment->app_private = message;
     environment->set_errcall(environment, note_message);
-    if (environment->set_mp_mmapsize(environment, (size_t)size + 65536) == 0 &&
+    uint32_t cache_size = (uint32_t)(size + size / 2) + CACHE_EXTRA;
+    if (environment->set_cachesize(environment, 0, cache_size, 1) == 0 &&
         environment->open(environment, "/", DB_CREATE | DB_INIT_MPOOL | DB_PRIVATE, 0) == 0)
         return environment;
     environment->close(environment, 0);
@@ -191,6 +192,26 @@ static int read_records(struct scan *scan, DB *database)
     return status == DB_NOTFOUND ? 0 : status;
 }
 
+/* Clears the pages of a copy that held passwords, in the cache. */
+static int wipe_pages(DB *database, size_t size)
+{
+    uint32_t page_size = 0;
+    int status = database->get_pagesize(database, &page_size);
+    if (status != 0 || page_size == 0)
+        return status;
+    DB_MPOOLFILE *file = database->get_mpf(database);
+    for (db_pgno_t number = 0; status == 0 && number < size / page_size; number++) {
+        void *page = NULL;
+        status = file->get(file, &number, NULL, DB_MPOOL_DIRTY, &page);
+        if (status != 0)
+            break;
+        explicit_bzero(page, page_size);
+        status = file->put(file, page, DB_PRIORITY_UNCHANGED, 0);
+    }
+    return status;
+}
+
+/* The copy is ours to write to, as wipe_pages() wants it. */
 static int scan_copy(struct scan *scan, DB_ENV *environment, int copy)
 {
     char path[64];
@@ -200,9 +221,13 @@ static int scan_copy(struct scan *scan, DB_ENV *environment, int copy)
     if (status != 0)
         return status;
     DBTYPE type = strcmp(scan->source->type, "btree") == 0 ? DB_BTREE : DB_HASH;
-    status = database->open(database, NULL, path, NULL, type, DB_RDONLY, 0);
-    if (status == 0)
+    status = database->open(database, NULL, path, NULL, type, 0, 0);
+    if (status == 0) {
         status = read_records(scan, database);
+        int wiped =
+            scan->source->content == TABLE_USER_NAMES ? wipe_pages(database, scan->limit) : 0;
+        status = status != 0 ? status : wiped;
+    }
     database->close(database, DB_NOSYNC);
     return status;
 }
@@ -235,8 +260,8 @@ static void warn_if_source_is_newer(const struct table_source *source, const cha
                     source->name, source->type, source->name);
 }
 
-static enum table_trouble read_once(const struct table_source *source, const char *path,
-                                    struct table_contents *contents, struct error *error)
+enum table_trouble table_read_database(const struct table_source *source, const char *path,
+                                       struct table_contents *contents, struct error *error)
 {
     enum table_trouble trouble = TABLE_TROUBLE_NONE;
     int copy = open_copy(source, path, contents, &trouble, error);
@@ -260,19 +285,5 @@ static enum table_trouble read_once(const struct table_source *source, const cha
     explicit_bzero(scan.value, TABLE_VALUE_MAX + 1);
     free(scan.value);
     close(copy);
-    return trouble;
-}
-
-enum table_trouble table_read_database(const struct table_source *source, const char *path,
-                                       bool patient, struct table_contents *contents,
-                                       struct error *error)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOS};
-    unsigned attempts = patient ? PATIENCE_ATTEMPTS : 1;
-    enum table_trouble trouble = read_once(source, path, contents, error);
-    while (trouble == TABLE_TROUBLE_LATER && --attempts > 0) {
-        nanosleep(&pause, NULL);
-        trouble = read_once(source, path, contents, error);
-    }
     return trouble;
 }

@@ -1,8 +1,10 @@
 /* table_file.c - a table whose file is read into memory, and read again when it changes
  *
- * Every look-up begins with one stat(2). The old contents answer until new ones are read: a file
- * that is missing for a moment, locked by postmap(1), or no longer readable since root was dropped
- * is reported once and tried again when there is reason to hope.
+ * Every look-up begins with one stat(2). A changed file is read when it has been left alone for a
+ * moment, so that half of it is not taken for the whole, and a second change cannot hide behind the
+ * same time stamp; a look-up waits that moment. The old contents answer until new ones are read: a
+ * file that is missing, locked by postmap(1), or no longer readable since root was dropped is
+ * reported once and tried again when there is reason to hope.
  */
 #include "common/log.h"
 #include "common/memory.h"
@@ -19,9 +21,11 @@
 #include <unistd.h>
 
 #define WARNINGS_MAX 20
-/* A file written so recently may change again without a visible change: file systems stamp with the
- * kernel's tick. */
-#define HOT_MILLISECONDS 50
+/* How long a file must have been left alone. More than a tick of the kernel's clock, by which file
+ * systems stamp. */
+#define QUIET_NANOS 50000000L
+/* At the start, how many such moments to wait for a lock or the end of a change. */
+#define PATIENCE 20
 
 /* What the admin was told last about a file that cannot be read again. */
 enum complaint {
@@ -37,7 +41,6 @@ struct file_table {
     table_reader *reader;
     pthread_mutex_t mutex; /* protects what follows */
     struct table_contents contents;
-    bool hot; /* it was when the contents were read: they may be older than they look */
     enum complaint complaint;
     struct file_state refused; /* with COMPLAINT_REFUSED: reading this state again is no use */
 };
@@ -91,7 +94,7 @@ static bool error_denied(const char *path, struct error *error)
     if (getpwuid_r(geteuid(), &entry, bytes, sizeof(bytes), &user) != 0)
         user = NULL;
     return error_set(error,
-                     "%s: %s; start %s as root, or make the file readable for user %s (uid %u)",
+                     "%s: %s; (re)start %s as root, or make the file readable for user %s (uid %u)",
                      path, strerror(EACCES), program_invocation_short_name,
                      user != NULL ? user->pw_name : "?", (unsigned)geteuid());
 }
@@ -120,6 +123,8 @@ int table_open_descriptor(const char *path, const char *missing_remedy, struct s
                   "%s: larger than %u MB; use a type that is asked through postmap, cdb:", path,
                   TABLE_FILE_MAX >> 20);
     else
+        *trouble = TABLE_TROUBLE_NONE;
+    if (*trouble == TABLE_TROUBLE_NONE)
         return descriptor;
     close(descriptor);
     return -1;
@@ -128,14 +133,37 @@ int table_open_descriptor(const char *path, const char *missing_remedy, struct s
 /* --- noticing changes ---------------------------------------------------------------------------
  */
 
-/* Whether the file was written a moment ago. */
-static bool is_hot(const struct file_state *state)
+/* How long until the file will have been left alone; 0 if it has. A time stamp in the future is an
+ * old one of another clock. */
+static long nanoseconds_to_wait(const struct stat *status)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age = ((int64_t)now.tv_sec - state->modified.tv_sec) * 1000 +
-                  (now.tv_nsec - state->modified.tv_nsec) / 1000000;
-    return age > -HOT_MILLISECONDS && age < HOT_MILLISECONDS;
+    int64_t age = ((int64_t)now.tv_sec - status->st_mtim.tv_sec) * 1000000000 +
+                  (now.tv_nsec - status->st_mtim.tv_nsec);
+    return age > -QUIET_NANOS && age < QUIET_NANOS ? (long)(QUIET_NANOS - age) : 0;
+}
+
+/* Waits, at most twice QUIET_NANOS, until the file has been left alone. False: it has not. */
+static bool await_quiet(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return true;
+    struct timespec pause = {.tv_nsec = nanoseconds_to_wait(&status)};
+    if (pause.tv_nsec == 0)
+        return true;
+    nanosleep(&pause, NULL);
+    return stat(path, &status) != 0 || nanoseconds_to_wait(&status) == 0;
+}
+
+static enum table_trouble read_quiet_file(const struct file_table *file,
+                                          struct table_contents *contents, struct error *error)
+{
+    if (await_quiet(file->path))
+        return file->reader(file->table.source, file->path, contents, error);
+    error_set(error, "%s: changes all the time; leave it alone for a moment", file->path);
+    return TABLE_TROUBLE_LATER;
 }
 
 /* Says it once for every change of what there is to say. */
@@ -160,15 +188,12 @@ static void read_again(struct file_table *file, const struct file_state *state)
 {
     struct error error;
     struct table_contents contents = {0};
-    bool hot = is_hot(state);
-    switch (file->reader(file->table.source, file->path, false, &contents, &error)) {
+    switch (read_quiet_file(file, &contents, &error)) {
     case TABLE_TROUBLE_NONE:
-        if (!file_state_equal(&contents.state, &file->contents.state))
-            log_info("%s: %s changed, read again: %zu entries", file->table.source->place,
-                     file->path, dictionary_count(contents.entries));
+        log_info("%s: %s changed, read again: %zu entries", file->table.source->place, file->path,
+                 dictionary_count(contents.entries));
         dictionary_free(file->contents.entries);
         file->contents = contents;
-        file->hot = hot;
         file->complaint = COMPLAINT_NONE;
         return;
     case TABLE_TROUBLE_LATER:
@@ -178,9 +203,6 @@ static void read_again(struct file_table *file, const struct file_state *state)
     case TABLE_TROUBLE_WRONG:
         break;
     }
-    /* Somebody may be at work on it; the next state will tell. */
-    if (hot)
-        return;
     file->complaint = COMPLAINT_NONE;
     complain(file, COMPLAINT_REFUSED, error.text);
     file->refused = *state;
@@ -194,7 +216,7 @@ static void refresh(struct file_table *file)
         return;
     }
     const struct file_state state = file_state_of(&status);
-    if (file_state_equal(&state, &file->contents.state) && !file->hot) {
+    if (file_state_equal(&state, &file->contents.state)) {
         file->complaint = COMPLAINT_NONE;
         return;
     }
@@ -226,6 +248,18 @@ static void close_file(struct table *table)
     free(file);
 }
 
+static bool read_patiently(struct file_table *file, enum table_trouble *trouble,
+                           struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = QUIET_NANOS};
+    *trouble = read_quiet_file(file, &file->contents, error);
+    for (unsigned i = 1; *trouble == TABLE_TROUBLE_LATER && i < PATIENCE; i++) {
+        nanosleep(&pause, NULL);
+        *trouble = read_quiet_file(file, &file->contents, error);
+    }
+    return *trouble == TABLE_TROUBLE_NONE;
+}
+
 struct table *table_open_file(const struct table_source *source, enum table_trouble *trouble,
                               struct error *error)
 {
@@ -241,9 +275,7 @@ struct table *table_open_file(const struct table_source *source, enum table_trou
     file->path = memory_format("%s%s", source->name, text ? "" : ".db");
     file->reader = text ? table_read_text : table_read_database;
     pthread_mutex_init(&file->mutex, NULL);
-    *trouble = file->reader(source, file->path, true, &file->contents, error);
-    file->hot = *trouble == TABLE_TROUBLE_NONE && is_hot(&file->contents.state);
-    if (*trouble == TABLE_TROUBLE_NONE)
+    if (read_patiently(file, trouble, error))
         return &file->table;
     close_file(&file->table);
     return NULL;

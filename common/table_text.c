@@ -1,23 +1,18 @@
 /* table_text.c - read a texthash: file
  *
  * The format of postmap(1)'s input: "key white space value", continuation lines begin with white
- * space, comments with `#`. Postfix reads these files without a lock, and so do we; a file that
- * changes while it is read is read again.
+ * space, comments with `#`. Postfix reads these files without a lock, and so do we; what changes
+ * while it is read is not used.
  *
  * Security: may hold passwords. The file goes through one buffer of our own, wiped after use.
  */
-#include "common/log.h"
 #include "common/memory.h"
 #include "common/table_backend.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#define ATTEMPTS    3
-#define PAUSE_NANOS 300000000L
 
 struct text {
     const struct table_source *source;
@@ -162,8 +157,8 @@ static ssize_t read_all(int descriptor, char *bytes, size_t size)
     return (ssize_t)length;
 }
 
-static enum table_trouble read_once(const struct table_source *source, const char *path,
-                                    struct table_contents *contents, struct error *error)
+enum table_trouble table_read_text(const struct table_source *source, const char *path,
+                                   struct table_contents *contents, struct error *error)
 {
     struct stat before, after;
     enum table_trouble trouble = TABLE_TROUBLE_NONE;
@@ -190,19 +185,5 @@ static enum table_trouble read_once(const struct table_source *source, const cha
     explicit_bzero(bytes, size);
     free(bytes);
     close(descriptor);
-    return trouble;
-}
-
-enum table_trouble table_read_text(const struct table_source *source, const char *path,
-                                   bool patient, struct table_contents *contents,
-                                   struct error *error)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_NANOS};
-    enum table_trouble trouble = read_once(source, path, contents, error);
-    for (unsigned attempt = 1; trouble == TABLE_TROUBLE_LATER && attempt < ATTEMPTS; attempt++) {
-        if (patient)
-            nanosleep(&pause, NULL);
-        trouble = read_once(source, path, contents, error);
-    }
     return trouble;
 }
