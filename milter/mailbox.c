@@ -305,6 +305,14 @@ static struct mailbox_text text_between(const char *start, const char *end)
     return (struct mailbox_text){start, (size_t)(end - start)};
 }
 
+/* ends_in_dot - is there a dot right in front of the "<"? Some parsers choke on that, Python's
+ * among them, though not on dots elsewhere in a phrase. */
+static bool ends_in_dot(const struct lexer *lexer, const struct words *words)
+{
+    return words->any && lexer->previous_end == lexer->token.start &&
+           lexer->previous_end[-1] == '.';
+}
+
 static bool parse_element(struct parser *parser)
 {
     struct lexer *lexer = &parser->lexer;
@@ -322,7 +330,7 @@ static bool parse_element(struct parser *parser)
     } else if (lexer_at(lexer, '<')) {
         if (words.visible)
             element.name = text_between(start, lexer->previous_end);
-        element.obsolete = words.encoded;
+        element.obsolete = words.encoded || ends_in_dot(lexer, &words);
         complete = words.phrase && parse_angle(lexer, &element, &words);
     } else if (!words.any && words.phrase) {
         /* Comments alone are an empty element. */

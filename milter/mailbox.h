@@ -34,7 +34,8 @@ struct mailbox {
      * local part that needs them, case as written, valid UTF-8, no control characters. */
     char address[MAILBOX_ADDRESS_MAX + 1];
     /* Written in the way that RFC 5322, section 3 wants: the address is spelled as in .address
-     * (no obsolete forms), no encoded-word holds characters that split a list. */
+     * (no obsolete forms), no encoded-word holds characters that split a list, no dot before "<".
+     */
     bool strict;
 };
 

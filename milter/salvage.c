@@ -17,6 +17,7 @@
 struct scan {
     const char *at;
     const char *end;
+    const char *stepped; /* the end of the last of these */
     bool no_more_quotes;
     bool no_more_comments;
 };
@@ -47,7 +48,9 @@ static const char *scan_next(struct scan *scan, const char *set)
             stop = length == 0 ? NULL : at + length;
         }
         scan->at = stop == NULL ? at + 1 : stop;
-        if (stop == NULL && octet_is_one_of(*at, set))
+        if (stop != NULL)
+            scan->stepped = stop;
+        else if (octet_is_one_of(*at, set))
             return at;
     }
     return NULL;
@@ -96,36 +99,36 @@ static bool is_boundary(const char *at, const char *end)
            octet_is_one_of(*at, "<>()[]\",;:");
 }
 
-/* only_at_sign - the "@" of a value that has just one; *angle is the open angle before it, or NULL
- */
-static const char *only_at_sign(const char *value, size_t length, const char **angle)
+static bool is_local(char byte)
 {
-    struct scan scan = {.at = value, .end = value + length};
-    const char *at;
+    return octet_is_atext(byte) || byte == '.';
+}
 
-    *angle = NULL;
-    while ((at = scan_next(&scan, "<>@")) != NULL && *at != '@')
-        *angle = *at == '<' ? at : NULL;
-    return at == NULL || scan_next(&scan, "@") != NULL ? NULL : at;
+static bool is_domain(char byte)
+{
+    return octet_is_alphanumeric(byte) || octet_is_high(byte) || octet_is_one_of(byte, ".-_");
 }
 
 /* find_bare - the address around the only "@", in angles at their start; its start, or NULL */
 static const char *find_bare(const char *value, size_t length,
                              char address[MAILBOX_ADDRESS_MAX + 1])
 {
-    const char *value_end = value + length;
-    const char *angle;
-    const char *at = only_at_sign(value, length, &angle);
+    struct scan scan = {.at = value, .end = value + length, .stepped = value};
+    const char *angle = NULL; /* the open one in front of the "@" */
+    const char *at;
 
-    if (at == NULL)
+    while ((at = scan_next(&scan, "<>@")) != NULL && *at != '@')
+        angle = *at == '<' ? at : NULL;
+    const char *floor = scan.stepped;
+    if (at == NULL || scan_next(&scan, "@") != NULL)
         return NULL;
     const char *start = at;
     const char *end = at + 1;
-    while (start > value && (octet_is_atext(start[-1]) || start[-1] == '.'))
+    while (start > floor && is_local(start[-1]))
         start--;
-    while (end < value_end && (octet_is_atext(*end) || *end == '.'))
+    while (end < scan.end && is_domain(*end))
         end++;
-    if ((start > value && !is_boundary(start - 1, value_end)) || !is_boundary(end, value_end) ||
+    if ((start > value && !is_boundary(start - 1, scan.end)) || !is_boundary(end, scan.end) ||
         (angle != NULL && mailbox_trim(angle + 1, (size_t)(start - angle) - 1).length > 0) ||
         !mailbox_address_parse(start, (size_t)(end - start), address))
         return NULL;
