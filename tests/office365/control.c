@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LONGEST_LINE (4 * 1024 * 1024)
+#define LONGEST_LINE ((size_t)4 * 1024 * 1024)
 
 struct client {
     struct control *control;
@@ -29,7 +29,7 @@ struct control {
     struct server *server;
     char *path;
     struct evconnlistener *socket;
-    LIST_HEAD(, client) clients;
+    LIST_HEAD(client_list, client) clients;
 };
 
 /* a command: takes the request, fills in the answer; false with the problem */
@@ -272,11 +272,19 @@ static void on_read(struct bufferevent *stream, void *context)
         client_free(context);
 }
 
-static void on_event(struct bufferevent *stream, short events, void *context)
+static void on_written(struct bufferevent *stream, void *context)
 {
     (void)stream;
-    (void)events;
     client_free(context);
+}
+
+/* on_event - a client that has only ended its side still gets what it asked for */
+static void on_event(struct bufferevent *stream, short events, void *context)
+{
+    if ((events & BEV_EVENT_EOF) && evbuffer_get_length(bufferevent_get_output(stream)) > 0)
+        bufferevent_setcb(stream, NULL, on_written, on_event, context);
+    else
+        client_free(context);
 }
 
 static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *address,

@@ -62,7 +62,7 @@ static struct addrinfo *resolve(const char *name)
     const char *port = strrchr(name, ':');
     size_t length = port != NULL ? (size_t)(port - name) : 0;
     bool brackets = length > 2 && name[0] == '[' && name[length - 1] == ']';
-    char *host = duplicate_bytes(name + brackets, length - 2 * brackets);
+    char *host = duplicate_bytes(name + brackets, length - (brackets ? 2 : 0));
 
     if (length == 0 || getaddrinfo(host, port + 1, &hints, &address) != 0)
         address = NULL;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_HEADER_LIMIT (256 * 1024)
+#define MESSAGE_HEADER_LIMIT ((size_t)256 * 1024)
 
 enum message_note {
     NOTE_BARE_LF,          /* "bare-lf": LF without CR before it */

@@ -583,12 +583,9 @@ static void on_event(struct bufferevent *stream, short events, void *context)
 
 static void describe_peer(struct session *session, const struct sockaddr *address, int length)
 {
-    char host[NI_MAXHOST], service[NI_MAXSERV];
-
-    if (getnameinfo(address, (socklen_t)length, host, sizeof host, service, sizeof service,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        strcpy(host, "unknown");
-    snprintf(session->peer, sizeof session->peer, "%s", host);
+    if (getnameinfo(address, (socklen_t)length, session->peer, sizeof session->peer, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        strcpy(session->peer, "unknown");
 }
 
 static struct session *session_create(struct server *server, int fd)

@@ -19,7 +19,7 @@ static struct message *new_message(struct session *session)
 {
     const char *directory = session->server->settings->save_directory;
     char *path = NULL;
-    struct problem problem;
+    struct problem problem = {""};
     struct message *message;
 
     session->messages++;
