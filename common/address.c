@@ -295,6 +295,16 @@ static void fold_letter(struct buffer *folded, uint32_t code, locale_t locale)
     encode(folded, (uint32_t)towlower_l(towupper_l((wint_t)code, locale), locale));
 }
 
+/* tolower(3) of the C locale, whatever the process's is. */
+static char fold_byte(char byte)
+{
+    static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const char *capital = strchr(capitals, byte);
+    if (capital == NULL)
+        return byte;
+    return "abcdefghijklmnopqrstuvwxyz"[capital - capitals];
+}
+
 char *address_fold(const char *address)
 {
     locale_t locale = unicode();
@@ -306,7 +316,7 @@ char *address_fold(const char *address)
             byte += decode(byte, &code) - 1;
             fold_letter(&folded, code, locale);
         } else {
-            buffer_append_char(&folded, *byte >= 'A' && *byte <= 'Z' ? (char)(*byte + 32) : *byte);
+            buffer_append_char(&folded, fold_byte(*byte));
         }
     }
     return buffer_take(&folded);

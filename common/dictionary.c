@@ -92,7 +92,7 @@ struct dictionary *dictionary_new(void (*release)(void *value))
         log_fatal(EX_OSERR, "getrandom: no random bytes; start again");
     dictionary->release = release;
     dictionary->bucket_count = BUCKETS_AT_START;
-    dictionary->buckets = memory_zero(BUCKETS_AT_START, sizeof(dictionary->buckets[0]));
+    dictionary->buckets = memory_zero(BUCKETS_AT_START, sizeof(struct entry *));
     return dictionary;
 }
 
@@ -142,7 +142,7 @@ static void grow(struct dictionary *dictionary)
     struct entry **old = dictionary->buckets;
     size_t old_count = dictionary->bucket_count;
     dictionary->bucket_count = old_count * 2;
-    dictionary->buckets = memory_zero(dictionary->bucket_count, sizeof(dictionary->buckets[0]));
+    dictionary->buckets = memory_zero(dictionary->bucket_count, sizeof(struct entry *));
     for (size_t i = 0; i < old_count; i++)
         while (old[i] != NULL) {
             struct entry *entry = old[i];

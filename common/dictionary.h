@@ -25,7 +25,7 @@ void *dictionary_find(const struct dictionary *dictionary, const char *key);
  * over. */
 void dictionary_put(struct dictionary *dictionary, const char *key, void *value);
 
-/* Whether there was something to remove. */
+/* Whether there was something to remove. `key` may be part of the value that goes. */
 bool dictionary_remove(struct dictionary *dictionary, const char *key);
 
 size_t dictionary_count(const struct dictionary *dictionary);

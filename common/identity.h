@@ -31,8 +31,8 @@ struct identity {
  * reason. */
 struct identities *identities_open(const struct settings *settings, struct error *error);
 
-/* The same for a reload, when root has been dropped: a password table that cannot be read any more
- * is taken over from `old` (may be NULL; it stays the caller's to close), with a warning. */
+/* The same for a reload, when root has been dropped: what can no longer be read is taken over from
+ * `old` (may be NULL; it stays the caller's to close), see tables_reopen(). */
 struct identities *identities_reopen(struct identities *old, const struct settings *settings,
                                      struct error *error);
 

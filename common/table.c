@@ -117,35 +117,44 @@ static void release(struct open_table *open)
     free(open);
 }
 
-/* The table in `old` that is the same as `source`, counted once more, or NULL. */
-static struct open_table *inherit(const struct tables *old, const struct table_source *source)
+/* The table in `old` that is the same as `source`, or NULL. */
+static struct open_table *find_same(const struct tables *old, const struct table_source *source)
 {
     for (size_t i = 0; old != NULL && i < old->count; i++) {
         struct open_table *open = old->list[i];
         if (open->source.content == source->content &&
-            strcmp(open->source.type, source->type) == 0 &&
-            strcmp(open->source.name, source->name) == 0) {
-            atomic_fetch_add(&open->references, 1);
+            strcmp(open->source.place, source->place) == 0)
             return open;
-        }
     }
     return NULL;
 }
 
-static struct open_table *open_source(struct open_table *open, const struct tables *old,
+static bool is_current(const struct open_table *open)
+{
+    return open->table->operations->is_current != NULL &&
+           open->table->operations->is_current(open->table);
+}
+
+/* Opens the table of `fresh`, or puts what `old` has of it in its place. */
+static struct open_table *open_source(struct open_table *fresh, const struct tables *old,
                                       struct error *error)
 {
     enum table_trouble trouble = TABLE_TROUBLE_NONE;
-    open->table = opener_of(open->source.type)(&open->source, &trouble, error);
-    if (open->table != NULL)
-        return open;
-    error_prefix(error, "%s", open->source.place);
-    struct open_table *result =
-        trouble == TABLE_TROUBLE_DENIED ? inherit(old, &open->source) : NULL;
-    if (result != NULL)
-        log_warning("%s; the contents that were read earlier stay in use", error->text);
-    release(open);
-    return result;
+    struct open_table *same = find_same(old, &fresh->source);
+    if (same == NULL || !is_current(same)) {
+        fresh->table = opener_of(fresh->source.type)(&fresh->source, &trouble, error);
+        if (fresh->table != NULL)
+            return fresh;
+        error_prefix(error, "%s", fresh->source.place);
+        if (trouble != TABLE_TROUBLE_DENIED)
+            same = NULL;
+        if (same != NULL)
+            log_warning("%s; the contents that were read earlier stay in use", error->text);
+    }
+    release(fresh);
+    if (same != NULL)
+        atomic_fetch_add(&same->references, 1);
+    return same;
 }
 
 static struct open_table *open_one(const char *parameter, const char *specification,
@@ -182,7 +191,8 @@ struct tables *tables_reopen(struct tables *old, const char *parameter, const ch
         struct open_table *open = open_one(parameter, piece, config_directory, content, old, error);
         fine = open != NULL;
         if (fine) {
-            tables->list = memory_grow(tables->list, (tables->count + 1) * sizeof(tables->list[0]));
+            tables->list =
+                memory_grow(tables->list, (tables->count + 1) * sizeof(struct open_table *));
             tables->list[tables->count++] = open;
         }
     }

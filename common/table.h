@@ -41,9 +41,9 @@ enum table_content {
 struct tables *tables_open(const char *parameter, const char *value, const char *config_directory,
                            enum table_content content, struct error *error);
 
-/* The same for a reload: where a file cannot be read by the user that the program has become, the
- * table that `old` (may be NULL) has of it serves on, with a warning. `old` stays the caller's to
- * close. */
+/* The same for a reload. A table whose file has not changed is not read again; where a changed file
+ * cannot be read by the user that the program has become, the table that `old` (may be NULL) has of
+ * it serves on, with a warning. `old` stays the caller's to close. */
 struct tables *tables_reopen(struct tables *old, const char *parameter, const char *value,
                              const char *config_directory, enum table_content content,
                              struct error *error);

@@ -18,9 +18,9 @@
 #include <sys/types.h>
 #include <time.h>
 
-#define TABLE_KEY_MAX   2048         /* bytes; an address has at most ADDRESS_MAX */
-#define TABLE_VALUE_MAX (256 * 1024) /* bytes */
-#define TABLE_FILE_MAX  (256U << 20) /* bytes */
+#define TABLE_KEY_MAX   2048                 /* bytes; an address has at most ADDRESS_MAX */
+#define TABLE_VALUE_MAX ((size_t)256 * 1024) /* bytes */
+#define TABLE_FILE_MAX  (256U << 20)         /* bytes */
 
 /* Which table, and for whom; lives as long as the table. */
 struct table_source {
@@ -40,6 +40,8 @@ struct table_operations {
     /* Tries again, as the user that the program now is, what opening tried; NULL if there is
      * nothing to try. */
     bool (*check)(struct table *table, struct error *error);
+    /* Whether it is not worth opening anew; NULL: it always is. */
+    bool (*is_current)(struct table *table);
     void (*close)(struct table *table);
 };
 

@@ -6,10 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 struct cached {
-    TAILQ_ENTRY(cached) link;
+    struct cached *older, *younger;
     int64_t time;
     size_t cost; /* bytes */
     char *key;
@@ -20,50 +19,64 @@ struct table_cache {
     size_t capacity;
     size_t used;
     int64_t lifetime;
-    struct dictionary *entries;
-    TAILQ_HEAD(, cached) by_age; /* oldest first */
+    struct dictionary *entries; /* owns them */
+    struct cached *oldest, *youngest;
 };
+
+static void release_cached(void *value)
+{
+    struct cached *cached = value;
+    free(cached->key);
+    free(cached->value);
+    free(cached);
+}
 
 struct table_cache *table_cache_new(size_t capacity, int64_t lifetime)
 {
     struct table_cache *cache = memory_zero(1, sizeof(*cache));
     cache->capacity = capacity;
     cache->lifetime = lifetime;
-    cache->entries = dictionary_new(NULL);
-    TAILQ_INIT(&cache->by_age);
+    cache->entries = dictionary_new(release_cached);
     return cache;
+}
+
+static void unlink_cached(struct table_cache *cache, const struct cached *cached)
+{
+    if (cached->older != NULL)
+        cached->older->younger = cached->younger;
+    else
+        cache->oldest = cached->younger;
+    if (cached->younger != NULL)
+        cached->younger->older = cached->older;
+    else
+        cache->youngest = cached->older;
 }
 
 static void discard(struct table_cache *cache, struct cached *cached)
 {
-    TAILQ_REMOVE(&cache->by_age, cached, link);
-    dictionary_remove(cache->entries, cached->key);
+    unlink_cached(cache, cached);
     cache->used -= cached->cost;
-    free(cached->key);
-    free(cached->value);
-    free(cached);
+    dictionary_remove(cache->entries, cached->key);
 }
 
 void table_cache_clear(struct table_cache *cache)
 {
-    while (!TAILQ_EMPTY(&cache->by_age))
-        discard(cache, TAILQ_FIRST(&cache->by_age));
+    while (cache->oldest != NULL)
+        discard(cache, cache->oldest);
 }
 
 void table_cache_free(struct table_cache *cache)
 {
     if (cache == NULL)
         return;
-    table_cache_clear(cache);
     dictionary_free(cache->entries);
     free(cache);
 }
 
 static void discard_expired(struct table_cache *cache, int64_t now)
 {
-    struct cached *oldest;
-    while ((oldest = TAILQ_FIRST(&cache->by_age)) != NULL && now - oldest->time >= cache->lifetime)
-        discard(cache, oldest);
+    while (cache->oldest != NULL && now - cache->oldest->time >= cache->lifetime)
+        discard(cache, cache->oldest);
 }
 
 bool table_cache_find(struct table_cache *cache, const char *key, int64_t now,
@@ -94,11 +107,15 @@ void table_cache_store(struct table_cache *cache, const char *key, int64_t now, 
     if (cost > cache->capacity)
         return;
     while (cache->used + cost > cache->capacity)
-        discard(cache, TAILQ_FIRST(&cache->by_age));
+        discard(cache, cache->oldest);
     struct cached *cached = memory_zero(1, sizeof(*cached));
-    *cached = (struct cached){
-        .time = now, .cost = cost, .key = memory_copy(key), .value = memory_copy(value)};
+    *cached = (struct cached){.older = cache->youngest,
+                              .time = now,
+                              .cost = cost,
+                              .key = memory_copy(key),
+                              .value = memory_copy(value)};
+    *(cache->youngest != NULL ? &cache->youngest->younger : &cache->oldest) = cached;
+    cache->youngest = cached;
     dictionary_put(cache->entries, key, cached);
-    TAILQ_INSERT_TAIL(&cache->by_age, cached, link);
     cache->used += cost;
 }

@@ -70,14 +70,13 @@ bool file_state_equal(const struct file_state *one, const struct file_state *oth
 
 void table_warn(struct table_warnings *warnings, const char *format, ...)
 {
-    if (++warnings->count > WARNINGS_MAX)
-        return;
     char text[ERROR_TEXT_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    log_warning("%s: %s", warnings->path, text);
+    if (++warnings->count <= WARNINGS_MAX)
+        log_warning("%s: %s", warnings->path, text);
 }
 
 void table_warn_rest(const struct table_warnings *warnings)
@@ -236,6 +235,19 @@ static enum table_answer find(struct table *table, const char *key, char **value
     return *value != NULL ? TABLE_FOUND : TABLE_NONE;
 }
 
+static bool is_current(struct table *table)
+{
+    struct file_table *file = (struct file_table *)table;
+    struct stat status;
+    if (stat(file->path, &status) != 0)
+        return false;
+    const struct file_state state = file_state_of(&status);
+    pthread_mutex_lock(&file->mutex);
+    bool current = file_state_equal(&state, &file->contents.state);
+    pthread_mutex_unlock(&file->mutex);
+    return current;
+}
+
 /* --- open and close -----------------------------------------------------------------------------
  */
 
@@ -263,7 +275,8 @@ static bool read_patiently(struct file_table *file, enum table_trouble *trouble,
 struct table *table_open_file(const struct table_source *source, enum table_trouble *trouble,
                               struct error *error)
 {
-    static const struct table_operations operations = {.find = find, .close = close_file};
+    static const struct table_operations operations = {
+        .find = find, .is_current = is_current, .close = close_file};
     if (source->name[0] != '/') {
         error_set(error, "write an absolute path");
         *trouble = TABLE_TROUBLE_WRONG;

@@ -878,6 +878,15 @@ static void a_reload_goes_on_with_a_secret_it_may_no_longer_read(void **state)
     as_nobody();
     struct tables *new = tables_reopen(old, "post365_test_maps", value, workplace_directory(),
                                        TABLE_USER_NAMES, &error);
+    as_root();
+    assert_string_equal(workplace_log_end(), "");
+    assert_non_null(new);
+    tables_close(new);
+    write_secret("kept", "k changed@x:p\n");
+    workplace_log_start();
+    as_nobody();
+    new = tables_reopen(old, "post365_test_maps", value, workplace_directory(), TABLE_USER_NAMES,
+                        &error);
     struct tables *values =
         tables_reopen(old, "post365_test_maps", value, workplace_directory(), TABLE_VALUES, &error);
     as_root();
@@ -885,7 +894,11 @@ static void a_reload_goes_on_with_a_secret_it_may_no_longer_read(void **state)
     assert_non_null(new);
     assert_null(values);
     tables_close(old);
+    workplace_log_start();
+    as_nobody();
     expect(new, "k", "user@x");
+    as_root();
+    workplace_log_end();
     tables_close(new);
 }
 
