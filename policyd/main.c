@@ -120,7 +120,7 @@ static void end_test(struct daemon *daemon)
     if (!socket_prepare(SOCKET_PARAMETER, settings->policy_socket, settings, true, &daemon->place,
                         &error) ||
         !store_bdb_prepare(settings, true, &error) || !drop_privileges(daemon, &error) ||
-        !store_bdb_check(settings->ledger, &error))
+        !store_bdb_check(settings, &error))
         service_refuse(&daemon->service, &error);
     service_end_test(&daemon->service);
 }
@@ -129,8 +129,6 @@ static void open_socket(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
-    if (!store_bdb_prepare(settings, false, &error))
-        service_refuse(&daemon->service, &error);
     daemon->listening =
         socket_listen(SOCKET_PARAMETER, settings->policy_socket, settings, &daemon->place, &error);
     if (daemon->listening < 0)
@@ -148,8 +146,8 @@ static void open_ledger(struct daemon *daemon)
     struct error error;
     const struct settings *settings = daemon->service.settings;
     const struct ledger_rules rules = rules_of(settings);
-    if (drop_privileges(daemon, &error))
-        daemon->store = store_bdb_open(settings->ledger, settings->ledger_sync, &error);
+    if (store_bdb_prepare(settings, false, &error) && drop_privileges(daemon, &error))
+        daemon->store = store_bdb_open(settings, &error);
     if (daemon->store != NULL)
         daemon->ledger = ledger_open(clock_system(), daemon->store, &rules, &error);
     if (daemon->ledger != NULL)

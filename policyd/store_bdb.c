@@ -30,6 +30,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,8 +68,8 @@ struct store_bdb {
     unsigned messages;
 };
 
-static bool check_directory(const char *directory, uid_t owner, struct error *error);
-static bool take_lock(struct store_bdb *bdb, struct error *error);
+static bool check_directory(const struct settings *settings, uid_t owner, struct error *error);
+static bool take_lock(struct store_bdb *bdb, const struct settings *settings, struct error *error);
 static bool open_environment(struct store_bdb *bdb, bool sync, struct error *error);
 static bool open_database(struct store_bdb *bdb, DB **database, const char *name,
                           struct error *error);
@@ -379,89 +380,88 @@ static void take_event(DB_ENV *environment, u_int32_t event, void *information)
 
 /* --- the directory ----------------------------------------------------------- */
 
-static bool directory_error(const char *directory, const char *reason, struct error *error)
+__attribute__((format(printf, 3, 4))) static bool
+directory_error(const struct settings *settings, struct error *error, const char *format, ...)
 {
-    return error_set(error, "post365_ledger = %s: %s", directory, reason);
+    va_list arguments;
+    va_start(arguments, format);
+    if (error != NULL)
+        vsnprintf(error->text, sizeof(error->text), format, arguments);
+    va_end(arguments);
+    return error_prefix(error, "%s/main.cf: post365_ledger = %s", settings->config_directory,
+                        settings->ledger);
 }
 
 /* Gives a directory that root has just made to its user. The descriptor is what was checked, so
  * that nobody can exchange the name underneath. */
-static bool give_away(const char *directory, const struct passwd *user, struct error *error)
+static bool give_away(const struct settings *settings, const struct passwd *user,
+                      struct error *error)
 {
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int descriptor = open(settings->ledger, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat status;
     bool given = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_uid == 0 &&
                  fchown(descriptor, user->pw_uid, user->pw_gid) == 0;
     if (descriptor >= 0)
         close(descriptor);
-    return given || directory_error(directory, "cannot be given to post365_user", error);
+    return given || directory_error(settings, error, "cannot be given to %s", settings->user);
 }
 
-static bool make_directory(const char *directory, const struct passwd *user, struct error *error)
+static bool make_directory(const struct settings *settings, const struct passwd *user,
+                           struct error *error)
 {
-    if (mkdir(directory, 0700) == 0)
-        return user == NULL || give_away(directory, user, error);
-    if (errno == EEXIST)
-        return true;
-    char reason[128];
-    snprintf(reason, sizeof(reason), "cannot be created: %s; create it, or its parent directory",
-             strerror(errno));
-    return directory_error(directory, reason, error);
+    if (mkdir(settings->ledger, 0700) == 0)
+        return user == NULL || give_away(settings, user, error);
+    return errno == EEXIST ||
+           directory_error(settings, error,
+                           "cannot be created: %s; run: install -d -o %s -m 700 %s",
+                           strerror(errno), settings->user, settings->ledger);
 }
 
 bool store_bdb_prepare(const struct settings *settings, bool only_check, struct error *error)
 {
     const struct passwd *user = NULL;
-    if (settings->ledger[0] != '/')
-        return directory_error(settings->ledger, "must be an absolute path", error);
+    struct stat status;
     if (geteuid() == 0) {
         user = getpwnam(settings->user);
         if (user == NULL)
-            return error_set(error, "post365_user = %s: no such system account", settings->user);
+            return error_set(error, "%s/main.cf: post365_user = %s: no such system account",
+                             settings->config_directory, settings->user);
     }
-    struct stat status;
     bool missing = lstat(settings->ledger, &status) != 0 && errno == ENOENT;
     if (missing && only_check)
         return true;
-    if (missing && !make_directory(settings->ledger, user, error))
+    if (missing && !make_directory(settings, user, error))
         return false;
-    return check_directory(settings->ledger, user != NULL ? user->pw_uid : geteuid(), error);
+    return check_directory(settings, user != NULL ? user->pw_uid : geteuid(), error);
 }
 
-static bool check_directory(const char *directory, uid_t owner, struct error *error)
+static bool check_directory(const struct settings *settings, uid_t owner, struct error *error)
 {
     struct stat status;
-    char reason[160];
-    if (lstat(directory, &status) != 0)
-        snprintf(reason, sizeof(reason), "%s", strerror(errno));
-    else if (!S_ISDIR(status.st_mode))
-        snprintf(reason, sizeof(reason), "is not a directory");
-    else if (status.st_uid != owner)
-        snprintf(reason, sizeof(reason),
-                 "belongs to user id %u, where %u must own it; run: chown -R %u %.64s",
-                 (unsigned)status.st_uid, (unsigned)owner, (unsigned)owner, directory);
-    else if ((status.st_mode & 0777) != 0700)
-        snprintf(reason, sizeof(reason),
-                 "has mode %04o and must be closed to others; run: chmod "
-                 "700 %.64s",
-                 (unsigned)status.st_mode & 0777U, directory);
-    else
-        return true;
-    return directory_error(directory, reason, error);
+    if (lstat(settings->ledger, &status) != 0)
+        return directory_error(settings, error, "%s", strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return directory_error(settings, error,
+                               "is not a directory; remove it, or name another one");
+    if (status.st_uid != owner)
+        return directory_error(
+            settings, error, "belongs to user id %u, where %u must own it; run: chown -R %u %s",
+            (unsigned)status.st_uid, (unsigned)owner, (unsigned)owner, settings->ledger);
+    if ((status.st_mode & 0777) != 0700)
+        return directory_error(settings, error,
+                               "has mode %04o and must be closed to others; run: chmod 700 %s",
+                               (unsigned)status.st_mode & 0777U, settings->ledger);
+    return true;
 }
 
-bool store_bdb_check(const char *directory, struct error *error)
+bool store_bdb_check(const struct settings *settings, struct error *error)
 {
     struct stat status;
-    if (lstat(directory, &status) != 0 && errno == ENOENT)
+    if (lstat(settings->ledger, &status) != 0 && errno == ENOENT)
         return true;
-    if (!check_directory(directory, geteuid(), error))
-        return false;
-    if (access(directory, R_OK | W_OK | X_OK) == 0)
-        return true;
-    char reason[160];
-    snprintf(reason, sizeof(reason), "cannot be used: %s", strerror(errno));
-    return directory_error(directory, reason, error);
+    return check_directory(settings, geteuid(), error) &&
+           (access(settings->ledger, R_OK | W_OK | X_OK) == 0 ||
+            directory_error(settings, error, "cannot be used: %s", strerror(errno)));
 }
 
 /* Writes into the lock file who holds it, for whoever looks at it. */
@@ -473,27 +473,27 @@ static void sign_lock(int descriptor)
         log_warning("cannot write into the ledger's lock file: %s", strerror(errno));
 }
 
-static bool take_lock(struct store_bdb *bdb, struct error *error)
+static bool take_lock(struct store_bdb *bdb, const struct settings *settings, struct error *error)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/lock", bdb->directory);
     bdb->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (bdb->lock < 0)
-        return error_set(error, "the ledger's lock file %s: %s", path, strerror(errno));
+        return directory_error(settings, error, "lock file %s: %s", path, strerror(errno));
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(bdb->lock, F_SETLK, &lock) == 0) {
         sign_lock(bdb->lock);
         return true;
     }
     if (errno != EACCES && errno != EAGAIN)
-        return error_set(error, "the ledger's lock file %s cannot be locked: %s", path,
-                         strerror(errno));
+        return directory_error(settings, error, "lock file %s cannot be locked: %s", path,
+                               strerror(errno));
     if (fcntl(bdb->lock, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
         lock.l_pid = 0;
-    return error_set(error,
-                     "the ledger %s is in use by process %d (lock file %s); stop that one first, "
-                     "or name another directory in post365_ledger",
-                     bdb->directory, (int)lock.l_pid, path);
+    return directory_error(settings, error,
+                           "is in use by process %d, which has locked %s; stop it, or name another "
+                           "directory",
+                           (int)lock.l_pid, path);
 }
 
 /* --- opening and closing ----------------------------------------------------- */
@@ -574,7 +574,7 @@ static void close_all(struct store_bdb *bdb)
     free(bdb);
 }
 
-struct store *store_bdb_open(const char *directory, bool sync, struct error *error)
+struct store *store_bdb_open(const struct settings *settings, struct error *error)
 {
     static const struct store_operations operations = {.read = bdb_read,
                                                        .write = bdb_write,
@@ -583,10 +583,10 @@ struct store *store_bdb_open(const char *directory, bool sync, struct error *err
                                                        .close = bdb_close};
     struct store_bdb *bdb = memory_zero(1, sizeof(*bdb));
     bdb->store.operations = &operations;
-    bdb->directory = memory_copy(directory);
+    bdb->directory = memory_copy(settings->ledger);
     bdb->lock = -1;
-    if (!check_version(error) || !check_directory(directory, geteuid(), error) ||
-        !take_lock(bdb, error) || !open_environment(bdb, sync, error) ||
+    if (!check_version(error) || !check_directory(settings, geteuid(), error) ||
+        !take_lock(bdb, settings, error) || !open_environment(bdb, settings->ledger_sync, error) ||
         !open_database(bdb, &bdb->accounts, "accounts.db", error) ||
         !open_database(bdb, &bdb->events, "events.db", error)) {
         close_all(bdb);

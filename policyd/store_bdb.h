@@ -23,18 +23,18 @@ bool store_bdb_prepare(const struct settings *settings, bool only_check, struct 
 
 /* Tries what the final user needs in the directory, without disturbing who may be using it. A
  * directory that is not there yet is fine. False with the reason and the remedy. */
-bool store_bdb_check(const char *directory, struct error *error);
+bool store_bdb_check(const struct settings *settings, struct error *error);
 
 /*
- * Locks the directory, recovers what a crash left, opens the databases. With `sync` a write is on
- * the disk when it returns; without, the operating system has it. NULL with the reason and the
- * remedy: in use by another process (which is named), not ours, not readable, written by another
- * version, no space. Nothing that is on the disk is deleted.
+ * Locks the directory, recovers what a crash left, opens the databases. With
+ * post365_ledger_sync a write is on the disk when it returns; without, the operating system has it.
+ * NULL with the reason and the remedy: in use by another process (which is named), not ours, not
+ * readable, written by another version, no space. Nothing that is on the disk is deleted.
  *
  * When Berkeley DB itself finds that it cannot go on, the program is ended with a log line; the
  * next start recovers.
  */
-struct store *store_bdb_open(const char *directory, bool sync, struct error *error);
+struct store *store_bdb_open(const struct settings *settings, struct error *error);
 
 /* Another value of post365_ledger_sync, as after a reload. */
 bool store_bdb_set_sync(struct store *store, bool sync, struct error *error);

@@ -23,12 +23,21 @@
 
 struct fixture {
     char directory[LONGEST];
+    char config_directory[LONGEST];
+    char user[LONGEST];
+    struct settings settings;
 };
 
 static int set_up(void **state)
 {
     struct fixture *fixture = memory_zero(1, sizeof(*fixture));
     strcpy(fixture->directory, "/tmp/post365-store-XXXXXX");
+    strcpy(fixture->config_directory, "/etc/relay");
+    strcpy(fixture->user, "daemon");
+    fixture->settings = (struct settings){.config_directory = fixture->config_directory,
+                                          .ledger = fixture->directory,
+                                          .user = fixture->user,
+                                          .ledger_sync = true};
     *state = fixture;
     return mkdtemp(fixture->directory) != NULL ? 0 : -1;
 }
@@ -49,10 +58,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct store *open_store(const struct fixture *fixture, bool sync)
+static struct store *open_store(const struct fixture *fixture)
 {
     struct error error = {""};
-    struct store *store = store_bdb_open(fixture->directory, sync, &error);
+    struct store *store = store_bdb_open(&fixture->settings, &error);
     if (store == NULL)
         fail_msg("the store does not open: %s", error.text);
     return store;
@@ -110,7 +119,7 @@ static struct store_change event_change(uint64_t sequence, int64_t time)
 static void what_was_written_is_read_in_order(void **state)
 {
     const struct fixture *fixture = *state;
-    struct store *store = open_store(fixture, true);
+    struct store *store = open_store(fixture);
     expect_contents(store, "");
     struct store_change changes[] = {
         account_change(300, "b@contoso.com"),
@@ -126,7 +135,7 @@ static void what_was_written_is_read_in_order(void **state)
                                "255:7@3=3/1 256:7@4=3/1 257:7@4=3/1R 1099511627776:7@5=3/1 ";
     expect_contents(store, want);
     store->operations->close(store);
-    store = open_store(fixture, true);
+    store = open_store(fixture);
     expect_contents(store, want);
     const struct store_change removals[] = {
         {.kind = STORE_REMOVE_ACCOUNT, .account.number = 300},
@@ -143,7 +152,7 @@ static void what_was_written_is_read_in_order(void **state)
 static void extreme_numbers_survive(void **state)
 {
     const struct fixture *fixture = *state;
-    struct store *store = open_store(fixture, true);
+    struct store *store = open_store(fixture);
     struct store_change changes[] = {
         {.kind = STORE_PUT_ACCOUNT, .account = {UINT32_MAX, INT64_MAX, "x"}},
         {.kind = STORE_PUT_EVENT,
@@ -159,7 +168,7 @@ static void extreme_numbers_survive(void **state)
 static void events_expire_from_the_oldest_on(void **state)
 {
     const struct fixture *fixture = *state;
-    struct store *store = open_store(fixture, true);
+    struct store *store = open_store(fixture);
     struct error error;
     uint64_t first = 1;
     assert_true(store->operations->expire(store, 100, 10, &first, &error));
@@ -196,7 +205,7 @@ static int in_child(void (*body)(const struct fixture *), const struct fixture *
 static void write_and_die(const struct fixture *fixture)
 {
     struct error error;
-    struct store *store = store_bdb_open(fixture->directory, false, &error);
+    struct store *store = store_bdb_open(&fixture->settings, &error);
     const struct store_change change = event_change(1, 10);
     if (store != NULL && store->operations->write(store, &change, 1, &error))
         raise(SIGKILL);
@@ -207,7 +216,7 @@ static void a_killed_owner_leaves_what_it_wrote(void **state)
     const struct fixture *fixture = *state;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(in_child(write_and_die, fixture), -SIGKILL);
-        struct store *store = open_store(fixture, true);
+        struct store *store = open_store(fixture);
         expect_contents(store, "1:7@10=3/1 ");
         store->operations->close(store);
     }
@@ -217,18 +226,18 @@ static void open_a_second_time(const struct fixture *fixture)
 {
     struct error error = {""};
     char want[32];
-    snprintf(want, sizeof(want), "in use by process %d ", (int)getppid());
-    struct store *store = store_bdb_open(fixture->directory, true, &error);
+    snprintf(want, sizeof(want), "in use by process %d,", (int)getppid());
+    struct store *store = store_bdb_open(&fixture->settings, &error);
     _exit(store == NULL && strstr(error.text, want) != NULL ? 42 : 0);
 }
 
 static void a_second_owner_is_told_who_the_first_is(void **state)
 {
     const struct fixture *fixture = *state;
-    struct store *store = open_store(fixture, true);
+    struct store *store = open_store(fixture);
     assert_int_equal(in_child(open_a_second_time, fixture), 42);
     struct error error;
-    assert_true(store_bdb_check(fixture->directory, &error));
+    assert_true(store_bdb_check(&fixture->settings, &error));
     const struct store_change change = event_change(1, 10);
     write_changes(store, &change, 1);
     store->operations->close(store);
@@ -239,10 +248,11 @@ static void a_directory_that_others_can_enter_is_refused(void **state)
     const struct fixture *fixture = *state;
     struct error error = {""};
     assert_int_equal(chmod(fixture->directory, 0750), 0);
-    assert_null(store_bdb_open(fixture->directory, true, &error));
+    assert_null(store_bdb_open(&fixture->settings, &error));
+    assert_non_null(strstr(error.text, "/etc/relay/main.cf: post365_ledger = /tmp/"));
     assert_non_null(strstr(error.text, "0750"));
     assert_non_null(strstr(error.text, "chmod 700"));
-    assert_false(store_bdb_check(fixture->directory, &error));
+    assert_false(store_bdb_check(&fixture->settings, &error));
 }
 
 static void a_directory_of_somebody_else_is_refused(void **state)
@@ -252,7 +262,7 @@ static void a_directory_of_somebody_else_is_refused(void **state)
     if (geteuid() != 0)
         skip();
     assert_int_equal(chown(fixture->directory, 1, 1), 0);
-    assert_null(store_bdb_open(fixture->directory, true, &error));
+    assert_null(store_bdb_open(&fixture->settings, &error));
     assert_non_null(strstr(error.text, "belongs to user id 1"));
 }
 
@@ -261,10 +271,10 @@ static void a_missing_directory_is_made_and_closed_to_others(void **state)
     const struct fixture *fixture = *state;
     char path[LONGEST * 2];
     snprintf(path, sizeof(path), "%s/ledger", fixture->directory);
-    char user[] = "daemon";
-    struct settings settings = {.ledger = path, .user = user};
+    struct settings settings = fixture->settings;
+    settings.ledger = path;
     struct error error = {""};
-    assert_true(store_bdb_check(path, &error));
+    assert_true(store_bdb_check(&settings, &error));
     assert_true(store_bdb_prepare(&settings, true, &error));
     struct stat status;
     assert_int_equal(stat(path, &status), -1);
@@ -287,14 +297,16 @@ static void a_file_where_the_directory_should_be_is_refused(void **state)
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fclose(file);
-    assert_null(store_bdb_open(path, true, &error));
+    struct settings settings = fixture->settings;
+    settings.ledger = path;
+    assert_null(store_bdb_open(&settings, &error));
     assert_non_null(strstr(error.text, "is not a directory"));
 }
 
 static void a_record_of_another_version_is_not_guessed_at(void **state)
 {
     const struct fixture *fixture = *state;
-    struct store *store = open_store(fixture, true);
+    struct store *store = open_store(fixture);
     /* A name that is too short to be one is what another version might write. */
     struct store_change change = account_change(1, "");
     write_changes(store, &change, 1);
@@ -310,8 +322,9 @@ static void a_record_of_another_version_is_not_guessed_at(void **state)
 /* Writes and checkpoints as the daemon would on a busy day; the log must not pile up. */
 static void log_files_do_not_pile_up(void **state)
 {
-    const struct fixture *fixture = *state;
-    struct store *store = open_store(fixture, false);
+    struct fixture *fixture = *state;
+    fixture->settings.ledger_sync = false;
+    struct store *store = open_store(fixture);
     struct store_change changes[200];
     struct error error;
     uint64_t sequence = 1, first;
@@ -341,8 +354,7 @@ static void a_ledger_finds_its_counts_again(void **state)
     static const struct ledger_rules rules = {CLOCK_SECOND, INT64_C(86400000000)};
     struct error error;
     for (int i = 0; i <= 5; i++) {
-        struct ledger *ledger =
-            ledger_open(clock_system(), open_store(fixture, true), &rules, &error);
+        struct ledger *ledger = ledger_open(clock_system(), open_store(fixture), &rules, &error);
         assert_non_null(ledger);
         const struct ledger_request request = {"relay@contoso.com", &quota, 2, 1};
         struct ledger_answer answer;
