@@ -295,7 +295,7 @@ static enum table_answer override_quota(struct policy *policy, const char *key, 
     if (found == TABLE_FOUND) {
         payer->is_overridden = true;
         if (!quota_override(&payer->quota, text, error)) {
-            error_prefix(error, "post365_quota_maps: %s", key);
+            error_prefix(error, "post365_quota_maps gives \"%s\" for %s", text, key);
             found = TABLE_FAILED;
         }
     }
