@@ -45,7 +45,9 @@ static bool is_fold(const char *bytes, size_t length, size_t at)
 void fold_append_clean(struct buffer *out, const char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        const char next = i + 1 < length ? bytes[i + 1] : '\0';
+        char next = '\0';
+        if (i + 1 < length)
+            next = bytes[i + 1];
         if (!octet_is_control(bytes[i]) || (bytes[i] == '\n' && is_fold(bytes, length, i)))
             buffer_append_char(out, bytes[i]);
         else if (!(bytes[i] == '\n' && octet_is_space(next)) && !(bytes[i] == '\r' && next == '\n'))
@@ -62,7 +64,9 @@ void fold_append_unfolded(struct buffer *out, const char *bytes, size_t length, 
         const size_t after = i + (bytes[i] == '\r' && i + 1 < length && bytes[i + 1] == '\n') + 1;
         if (broken && after < length && octet_is_space(bytes[after]))
             continue;
-        const char byte = octet_is_control(bytes[i]) ? ' ' : bytes[i];
+        char byte = bytes[i];
+        if (octet_is_control(byte))
+            byte = ' ';
         spaces = octet_is_space(byte) ? spaces + 1 : 0;
         if (spaces <= SPACES_MAX)
             buffer_append_char(out, byte);

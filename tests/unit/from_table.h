@@ -1,11 +1,12 @@
 /* from_table.h - headers as they come, and what must become of them
  *
- * Read by test_rewrite.c and, through its --dump, by check_from_table.py. The account is UPN and holds Send As for
- * SEND_AS; the envelope sender is ENVELOPE; a row that says otherwise has .upn, .send_as or .envelope.
+ * Read by test_rewrite.c and, through its --dump, by check_from_table.py. The account is UPN and
+ * holds Send As for SEND_AS; the envelope sender is ENVELOPE; a row that says otherwise has .upn,
+ * .send_as or .envelope.
  *
- *   UNTOUCHED(about, from)                      nothing is done
- *   NAMED(about, from, name, address)           From: is the name as it was, with the UPN; Reply-To: is from
- *   BECOMES(about, from, want_from, want_reply_to)
+ * UNTOUCHED(about, from): nothing is done.
+ * NAMED(about, name, address): From: is the name as it was, with the UPN; Reply-To: is both.
+ * BECOMES(about, from, want_from, want_reply_to).
  *
  * In the latter two X-Original-From: is what was written, without folds.
  */
@@ -60,6 +61,7 @@ struct from_case {
     bool keeps_name; /* the display name is that of the first From:, octet by octet */
 };
 
+/* clang-format off */
 #define TEXT(string)           {string, sizeof(string) - 1}
 #define UNTOUCHED(about, from) {about, {TEXT(from)}, .keeps_name = true}
 #define NAMED(about, name, address)                                                                \
@@ -76,7 +78,6 @@ struct from_case {
      .want_reply_to = reply_to,                                                                    \
      .want_original = AS_WRITTEN}
 
-/* clang-format off */
 static const struct from_case from_table[] = {
 
 /* Right already */

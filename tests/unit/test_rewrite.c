@@ -436,46 +436,47 @@ static uint32_t next_random(uint64_t *state)
     return (uint32_t)((*state * UINT64_C(2685821657736338717)) >> 32);
 }
 
+static const char *const pieces[] = {
+    "John",
+    "\"Doe, J\"",
+    " ",
+    " ",
+    ",",
+    ";",
+    ":",
+    "<",
+    ">",
+    "@",
+    ".",
+    "(",
+    ")",
+    "\"",
+    "\\",
+    "[",
+    "]",
+    "\n",
+    "\n ",
+    "\r\n\t",
+    "\r",
+    "\t",
+    "\x01",
+    "=?u?q?a,b?=",
+    "\xc3\xa4",
+    "\xe4",
+    "u@v",
+    "<u@v>",
+    "j@x",
+    "<a@z>",
+    "=?u?b?YWI=?=",
+    "(c (d))",
+    "\"q\\\"r\"@z",
+    "<@r:",
+    "g:",
+    "\x7f",
+};
+
 static void append_random(struct buffer *value, uint64_t *seed)
 {
-    static const char *const pieces[] = {
-        "John",
-        "\"Doe, J\"",
-        " ",
-        " ",
-        ",",
-        ";",
-        ":",
-        "<",
-        ">",
-        "@",
-        ".",
-        "(",
-        ")",
-        "\"",
-        "\\",
-        "[",
-        "]",
-        "\n",
-        "\n ",
-        "\r\n\t",
-        "\r",
-        "\t",
-        "\x01",
-        "=?u?q?a,b?=",
-        "\xc3\xa4",
-        "\xe4",
-        "u@v",
-        "<u@v>",
-        "j@x",
-        "<a@z>",
-        "=?u?b?YWI=?=",
-        "(c (d))",
-        "\"q\\\"r\"@z",
-        "<@r:",
-        "g:",
-        "\x7f",
-    };
     const uint32_t choice = next_random(seed) % (sizeof(pieces) / sizeof(pieces[0]) + 4);
 
     if (choice < sizeof(pieces) / sizeof(pieces[0]))
@@ -524,15 +525,15 @@ static void any_headers_keep_the_promises(void **state)
 
 static void time_grows_with_the_input_and_not_with_its_square(void **state)
 {
-    static const char *const units[] = {"(",   "\"",  "\\",     "<",        "<@a,",   "a,",
-                                        "=?",  "=?a", "=?a?q?", "a@",       "<a@b",   "(\\",
-                                        "a.",  "\n ", "\r\n",   ";",        "g:a@b;", "\"a\" ",
-                                        "(a)", "[",   "a@b,",   "=?a?q?,?="};
+    static const char *const units[] = {
+        "\\\"", "\"\\",   "\\(",    "(",   "\"",   "\\",   "<",        "<@a,", "a,",
+        "=?",   "=?a",    "=?a?q?", "a@",  "<a@b", "(\\",  "a.",       "\n ",  "\r\n",
+        ";",    "g:a@b;", "\"a\" ", "(a)", "[",    "a@b,", "=?a?q?,?="};
 
     (void)state;
     alarm(TIME_LIMIT);
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        const struct from_case row = {.from_long = {"", units[i], 1000000, "j@x"}};
+        const struct from_case row = {.from_long = {"", units[i], 500000, "j@x"}};
         struct message message = rewritten(&row);
         message_free(&message);
     }
