@@ -6,6 +6,7 @@
 #   make test                         all tests
 #   make SANITIZE=address,undefined   any target, instrumented (or SANITIZE=thread)
 #   make CC=clang                     any target, with another compiler
+#   make V=1                          show whole commands
 #   make help                         every target
 
 MAKEFLAGS += --no-builtin-rules
@@ -82,21 +83,31 @@ quote = '$(subst ','\'',$(1))'
 FORCE:
 
 # --- compile and link --------------------------------------------------------
+# One short line a file; V=1 shows the whole commands.
+
+V ?=
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@echo '$(1) $@')
+.SECONDARY:
 
 $(BUILD)/obj/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	$(call say,compile)
+	$(Q)$(COMPILE) -c -o $@ $<
 
 $(call object,$(STANDIN_SOURCES)): CPPFLAGS += $(shell $(PKG_CONFIG) --cflags $(STANDIN_PACKAGES))
 
 $(BUILD)/post365-milter: $(call object,$(MILTER_SOURCES) $(COMMON_SOURCES))
-	$(LINK) -o $@ $^ -lmilter -pthread $(LIBS)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -lmilter -pthread $(LIBS)
 
 $(BUILD)/post365-policyd: $(call object,$(POLICYD_SOURCES) $(COMMON_SOURCES))
-	$(LINK) -o $@ $^ -pthread $(LIBS)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
 
 $(BUILD)/office365: $(call object,$(STANDIN_SOURCES))
-	$(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(STANDIN_PACKAGES))
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(STANDIN_PACKAGES))
 
 .PHONY: office365
 office365: $(BUILD)/office365
@@ -108,7 +119,8 @@ UNIT_PROGRAMS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call object,$(SUPPORT_SOURCES)) $(TESTED_OBJECTS)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ -lcmocka -lmilter -pthread $(LIBS)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -lcmocka -lmilter -pthread $(LIBS)
 
 .PHONY: unit unit-programs
 unit-programs: $(UNIT_PROGRAMS)

@@ -8,12 +8,12 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,8 +121,9 @@ void service_start(struct service *service, int argc, char *argv[])
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    struct user user;
     service->settings = service_read_settings(service, &error);
-    if (service->settings == NULL)
+    if (service->settings == NULL || !user_find(service->settings, &user, &error))
         service_refuse(service, &error);
 }
 
@@ -133,21 +134,12 @@ struct settings *service_read_settings(const struct service *service, struct err
 
 bool service_drop_privileges(const struct settings *settings, struct error *error)
 {
+    struct user user;
     if (geteuid() != 0)
         return true;
-    const struct passwd *user = getpwnam(settings->user);
-    if (user == NULL)
-        return error_set(
-            error,
-            "%s/main.cf: post365_user = %s: no such system account; run: systemd-sysusers, "
-            "or adduser --system --group %s",
-            settings->config_directory, settings->user, settings->user);
-    if (user->pw_uid == 0)
-        return error_set(
-            error, "%s/main.cf: post365_user = %s: must not be root; name an account of its own",
-            settings->config_directory, settings->user);
-    gid_t group = user->pw_gid;
-    if (setgroups(1, &group) != 0 || setgid(group) != 0 || setuid(user->pw_uid) != 0)
+    if (!user_find(settings, &user, error))
+        return false;
+    if (setgroups(1, &user.group) != 0 || setgid(user.group) != 0 || setuid(user.id) != 0)
         return error_set(error, "%s/main.cf: post365_user = %s: cannot change to it: %s",
                          settings->config_directory, settings->user, strerror(errno));
     if (setuid(0) == 0)

@@ -5,10 +5,11 @@
  */
 #include "common/socket.h"
 
+#include "common/user.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netdb.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -82,27 +83,15 @@ bool socket_parse(const char *value, const char *queue_directory, struct socket_
 
 struct owners {
     bool root; /* are we root, and so able to give things away? */
-    uid_t user;
-    gid_t user_group;
+    struct user user;
     gid_t postfix_group;
 };
 
 static bool find_owners(const struct settings *settings, struct owners *owners, struct error *error)
 {
-    *owners = (struct owners){.root = geteuid() == 0,
-                              .user = geteuid(),
-                              .user_group = getegid(),
-                              .postfix_group = getegid()};
-    if (!owners->root)
-        return true;
-    const struct passwd *user = getpwnam(settings->user);
-    if (user == NULL)
-        return error_set(error,
-                         "post365_user = %s: no such system account; run: systemd-sysusers, or "
-                         "adduser --system --group %s",
-                         settings->user, settings->user);
-    owners->user = user->pw_uid;
-    owners->user_group = user->pw_gid;
+    *owners = (struct owners){.root = geteuid() == 0, .postfix_group = getegid()};
+    if (!user_find(settings, &owners->user, error) || !owners->root)
+        return !owners->root;
     const struct passwd *postfix = getpwnam(settings->mail_owner);
     if (postfix == NULL)
         return error_set(error, "mail_owner = %s: no such system account", settings->mail_owner);
@@ -127,18 +116,18 @@ static bool check_directory(const char *directory, const struct owners *owners, 
                          directory, settings->user, directory);
     if (!only_check && mkdir(directory, DIRECTORY_MODE) == 0 &&
         (chmod(directory, DIRECTORY_MODE) != 0 ||
-         (owners->root && chown(directory, owners->user, owners->user_group) != 0)))
+         (owners->root && chown(directory, owners->user.id, owners->user.group) != 0)))
         return error_set(error, "directory %s: %s", directory, strerror(errno));
     if (stat(directory, &status) != 0)
         return error_set(error, "directory %s: %s; run: install -d -o %s -m 755 %s", directory,
                          strerror(errno), settings->user, directory);
     if (!S_ISDIR(status.st_mode))
         return error_set(error, "%s is not a directory; remove it", directory);
-    if (status.st_uid != owners->user)
+    if (status.st_uid != owners->user.id)
         return error_set(
             error,
             "directory %s belongs to user id %u, where %s (%u) must own it; run: chown %s %s",
-            directory, (unsigned)status.st_uid, settings->user, (unsigned)owners->user,
+            directory, (unsigned)status.st_uid, settings->user, (unsigned)owners->user.id,
             settings->user, directory);
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return error_set(error, "others may write to directory %s (mode %04o); run: chmod 755 %s",
@@ -283,7 +272,7 @@ bool socket_owner_begin(const struct settings *settings, struct socket_owner *sa
     if (!find_owners(settings, &owners, error))
         return false;
     *saved = (struct socket_owner){geteuid(), getegid(), umask(0777 & ~SOCKET_MODE)};
-    if (owners.root && (setegid(owners.postfix_group) != 0 || seteuid(owners.user) != 0)) {
+    if (owners.root && (setegid(owners.postfix_group) != 0 || seteuid(owners.user.id) != 0)) {
         error_set(error, "cannot act as %s: %s", settings->user, strerror(errno));
         socket_owner_end(saved);
         return false;

@@ -4,7 +4,8 @@ PARAMETERS_TOOL := $(BUILD)/tools/parameters
 
 $(PARAMETERS_TOOL): $(call object,tools/parameters.c $(COMMON_SOURCES))
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ -pthread $(LIBS)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
 
 .PHONY: generate-parameters check-parameters
 generate: generate-parameters

@@ -7,7 +7,8 @@ REPLIES_TOOL := $(BUILD)/tools/office365_replies
 
 $(REPLIES_TOOL): $(call object,tools/office365_replies.c common/office365.c)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^
 
 .PHONY: generate generate-replies check-generated check-replies
 generate: generate-replies

@@ -23,13 +23,13 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/user.h"
 
 #include <db.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,23 +394,22 @@ directory_error(const struct settings *settings, struct error *error, const char
 
 /* Gives a directory that root has just made to its user. The descriptor is what was checked, so
  * that nobody can exchange the name underneath. */
-static bool give_away(const struct settings *settings, const struct passwd *user,
-                      struct error *error)
+static bool give_away(const struct settings *settings, const struct user *user, struct error *error)
 {
     int descriptor = open(settings->ledger, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat status;
     bool given = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_uid == 0 &&
-                 fchown(descriptor, user->pw_uid, user->pw_gid) == 0;
+                 fchown(descriptor, user->id, user->group) == 0;
     if (descriptor >= 0)
         close(descriptor);
     return given || directory_error(settings, error, "cannot be given to %s", settings->user);
 }
 
-static bool make_directory(const struct settings *settings, const struct passwd *user,
+static bool make_directory(const struct settings *settings, const struct user *user,
                            struct error *error)
 {
     if (mkdir(settings->ledger, 0700) == 0)
-        return user == NULL || give_away(settings, user, error);
+        return geteuid() != 0 || give_away(settings, user, error);
     return errno == EEXIST ||
            directory_error(settings, error,
                            "cannot be created: %s; run: install -d -o %s -m 700 %s",
@@ -419,20 +418,16 @@ static bool make_directory(const struct settings *settings, const struct passwd 
 
 bool store_bdb_prepare(const struct settings *settings, bool only_check, struct error *error)
 {
-    const struct passwd *user = NULL;
+    struct user user;
     struct stat status;
-    if (geteuid() == 0) {
-        user = getpwnam(settings->user);
-        if (user == NULL)
-            return error_set(error, "%s/main.cf: post365_user = %s: no such system account",
-                             settings->config_directory, settings->user);
-    }
+    if (!user_find(settings, &user, error))
+        return false;
     bool missing = lstat(settings->ledger, &status) != 0 && errno == ENOENT;
     if (missing && only_check)
         return true;
-    if (missing && !make_directory(settings, user, error))
+    if (missing && !make_directory(settings, &user, error))
         return false;
-    return check_directory(settings, user != NULL ? user->pw_uid : geteuid(), error);
+    return check_directory(settings, user.id, error);
 }
 
 static bool check_directory(const struct settings *settings, uid_t owner, struct error *error)
