@@ -30,16 +30,18 @@ bool fold_is_clean(const char *value, size_t length, size_t column)
     return !blank;
 }
 
-/* is_fold - does the LF at this place fold the line, with something to see on the next one? */
+/* is_fold - does the LF at this place fold the line, with something to see on the next one, once
+ * control characters are spaces? */
 static bool is_fold(const char *bytes, size_t length, size_t at)
 {
     size_t next = at + 1;
 
     if (next == length || !octet_is_space(bytes[next]))
         return false;
-    while (next < length && octet_is_space(bytes[next]))
+    while (next < length && bytes[next] != '\n' &&
+           (octet_is_space(bytes[next]) || octet_is_control(bytes[next])))
         next++;
-    return next < length && bytes[next] != '\r' && bytes[next] != '\n';
+    return next < length && bytes[next] != '\n';
 }
 
 void fold_append_clean(struct buffer *out, const char *bytes, size_t length)

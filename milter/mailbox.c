@@ -414,7 +414,7 @@ static bool parse_domain(struct lexer *lexer, struct element *element)
         element->address_end = lexer->previous_end;
         skip_comments(lexer, &element->comment);
         if (!lexer_at(lexer, '.'))
-            return element->domain.valid;
+            return true;
         part_add_dot(&element->domain);
         lexer_advance(lexer);
         skip_comments(lexer, &element->comment);
@@ -434,7 +434,15 @@ static bool parse_literal(struct lexer *lexer, struct element *element)
     lexer_advance(lexer);
     element->address_end = lexer->previous_end;
     skip_comments(lexer, &element->comment);
-    return domain->valid && domain->length > 0;
+    return true;
+}
+
+/* is_domain - no "?" in it: no host has one, and with one the address could read as an encoded-word
+ */
+static bool is_domain(const struct part *domain)
+{
+    return domain->valid && domain->length > 0 &&
+           memchr(domain->bytes, '?', domain->length) == NULL;
 }
 
 /* is_dot_atom - may the local part stand without quotes? */
@@ -484,7 +492,7 @@ static bool element_finish(const struct element *element, const struct words *lo
 {
     const bool literal = element->address_end[-1] == ']';
 
-    if (local->local.length == 0 ||
+    if (local->local.length == 0 || !is_domain(&element->domain) ||
         !compose_address(mailbox->address, &local->local, &element->domain, literal))
         return false;
     const size_t spelled = (size_t)(element->address_end - local->start);

@@ -33,6 +33,8 @@ static void cleaned_text_keeps_its_folds_and_no_other_control_characters(void **
         {VALUE("a\n \n b"), "a \n b"},
         {VALUE("a\n \r\n b"), "a \n b"},
         {VALUE("a\n "), "a "},
+        {VALUE("a\n \x07\x07\r\n b"), "a   \n b"},
+        {VALUE("a\n \x07"), "a  "},
         {VALUE("a\n"), "a "},
         {VALUE("a\0b\x1b\x7f\x80"), "a b  \x80"},
     };

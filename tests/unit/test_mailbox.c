@@ -196,6 +196,9 @@ static void what_is_no_list_does_not_parse(void **state)
         {VALUE("J\x7f <j@x>"), NULL},
         {VALUE("=?u?q?a,b?=@x"), NULL},
         {VALUE("<@a j@x>"), NULL},
+        {VALUE("j@x?"), NULL},
+        {VALUE("j@[?]"), NULL},
+        {VALUE("=?u?q?a@\n x?="), NULL},
         {VALUE("<@a:@b:j@x>"), NULL},
         {VALUE("(" NESTED_16 NESTED_16_ENDS ") j@x"), NULL},
     };
