@@ -604,6 +604,35 @@ static void changes_that_follow_at_once_are_noticed(void **state)
     tables_close(tables);
 }
 
+static int64_t milliseconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void a_file_is_read_when_it_has_been_left_alone(void **state)
+{
+    (void)state;
+    workplace_write("restless", "a@x 1\n");
+    struct tables *tables = must_open(table_of("texthash", "restless"));
+    workplace_write("restless", "a@x 2\n");
+    /* As if it had been written 20 ms from now: nobody may read it before 70 ms have passed. */
+    struct timespec written[2];
+    int64_t start = milliseconds_now();
+    clock_gettime(CLOCK_REALTIME, &written[1]);
+    written[1].tv_nsec += 20000000;
+    written[1].tv_sec += written[1].tv_nsec / 1000000000;
+    written[1].tv_nsec %= 1000000000;
+    written[0] = written[1];
+    assert_int_equal(utimensat(AT_FDCWD, workplace_path("restless"), written, 0), 0);
+    workplace_log_start();
+    expect(tables, "a@x", "2");
+    workplace_log_end();
+    assert_true(milliseconds_now() - start >= 69);
+    tables_close(tables);
+}
+
 static void a_changed_database_is_noticed(void **state)
 {
     (void)state;
@@ -724,13 +753,6 @@ static void release_lock(struct holder holder)
 {
     close(holder.to_child);
     assert_int_equal(waitpid(holder.pid, NULL, 0), holder.pid);
-}
-
-static int64_t milliseconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void a_locked_database_is_not_read(void **state)
@@ -1134,6 +1156,7 @@ int main(void)
         cmocka_unit_test(warnings_of_postmap_do_not_change_an_answer),
         cmocka_unit_test(a_changed_text_is_noticed),
         cmocka_unit_test(changes_that_follow_at_once_are_noticed),
+        cmocka_unit_test(a_file_is_read_when_it_has_been_left_alone),
         cmocka_unit_test(a_changed_database_is_noticed),
         cmocka_unit_test(a_changed_file_makes_cached_answers_void),
         cmocka_unit_test(a_missing_file_is_reported_once_and_the_old_contents_stay),
