@@ -152,7 +152,8 @@ static bool await_quiet(const char *path)
     struct timespec pause = {.tv_nsec = nanoseconds_to_wait(&status)};
     if (pause.tv_nsec == 0)
         return true;
-    nanosleep(&pause, NULL);
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+        ;
     return stat(path, &status) != 0 || nanoseconds_to_wait(&status) == 0;
 }
 
