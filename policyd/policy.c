@@ -389,26 +389,41 @@ static void write_later(struct policy *policy, const struct payer *payer, uint32
     buffer_format(&policy->text, "; room at %s (in %" PRId64 " s)", when, seconds);
 }
 
+static void write_too_many_recipients(struct policy *policy, const struct payer *payer,
+                                      const struct ledger_request *request,
+                                      const struct ledger_answer *answer, const char *period)
+{
+    buffer_format(&policy->text,
+                  "REJECT 5.5.3 %" PRIu32 " recipients are more than %.*s may send to: the limit "
+                  "is %" PRIu32 " recipients per %s (%s)",
+                  request->recipients, ACCOUNT_SHOWN, payer->account, answer->rate.limit, period,
+                  payer->is_overridden ? "post365_quota_maps" : "post365_recipient_quota");
+}
+
+static void write_too_many_messages(struct policy *policy, const struct payer *payer,
+                                    const struct ledger_request *request,
+                                    const struct ledger_answer *answer, const char *period)
+{
+    buffer_format(&policy->text,
+                  "REJECT 5.5.3 %" PRIu32 " recipients make %" PRIu32 " messages, more than %.*s "
+                  "may send: the limit is %" PRIu32 " messages per %s (%s)",
+                  request->recipients, request->messages, ACCOUNT_SHOWN, payer->account,
+                  answer->rate.limit, period,
+                  payer->is_overridden ? "post365_quota_maps" : "post365_message_quota");
+    log_warning("a message to %" PRIu32 " recipients makes %" PRIu32 " deliveries and is refused "
+                "for good; Postfix makes fewer with a larger default_destination_recipient_limit",
+                request->recipients, request->messages);
+}
+
 static void write_never(struct policy *policy, const struct payer *payer,
                         const struct ledger_request *request, const struct ledger_answer *answer)
 {
     char period[32];
     quota_format_period(answer->rate.period, period, sizeof(period));
     if (answer->measure == LEDGER_RECIPIENTS)
-        buffer_format(&policy->text,
-                      "REJECT 5.5.3 %" PRIu32 " recipients are more than %.*s may send to: the "
-                      "limit is %" PRIu32 " recipients per %s (%s)",
-                      request->recipients, ACCOUNT_SHOWN, payer->account, answer->rate.limit,
-                      period,
-                      payer->is_overridden ? "post365_quota_maps" : "post365_recipient_quota");
+        write_too_many_recipients(policy, payer, request, answer, period);
     else
-        buffer_format(&policy->text,
-                      "REJECT 5.5.3 %" PRIu32 " recipients make %" PRIu32
-                      " messages, more than %.*s may send: the limit is %" PRIu32
-                      " messages per %s (%s)",
-                      request->recipients, request->messages, ACCOUNT_SHOWN, payer->account,
-                      answer->rate.limit, period,
-                      payer->is_overridden ? "post365_quota_maps" : "post365_message_quota");
+        write_too_many_messages(policy, payer, request, answer, period);
 }
 
 /* The action for the ledger's answer; DUNNO if it is granted. */
