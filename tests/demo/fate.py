@@ -31,12 +31,12 @@ class Report:
     """One of Postfix's own reports to a sender whose mail it could not deliver."""
     queue_id: str
     fate: Fate
-    reply: str
 
 
 def reports(run):
     """{queue id of the undeliverable message: Report}."""
-    made = dict(re.findall(r"postfix/bounce\[\d+\]: (\w+): sender non-delivery notification: (\w+)", run.log()))
+    made = dict(re.findall(r"/bounce\[\d+\]: (\w+): sender non-delivery notification: (\w+)",
+                           run.log()))
     last = {delivery.queue_id: delivery for delivery in run.deliveries()}
     queued = {message["queue_id"] for message in run.queue}
     found = {}
@@ -48,13 +48,14 @@ def reports(run):
             fate = Fate.DELIVERED
         else:
             fate = Fate.LOST
-        found[origin] = Report(queue_id, fate, delivery.reply if delivery and delivery.status != "sent" else "")
+        found[origin] = Report(queue_id, fate)
     return found
 
 
 def records(run):
     """A Record for each message and recipient of the run."""
-    arrived = {(entry.message_id, recipient) for entry in run.relay.accepted() for recipient in entry.recipients}
+    arrived = {(arrival.message_id, recipient)
+               for arrival in run.relay.accepted() for recipient in arrival.recipients}
     attempts = _attempts(run)
     told = reports(run)
     queued = {message["queue_id"] for message in run.queue}

@@ -11,7 +11,8 @@ from harness.relay import PASSWORD, Relay
 
 from . import traffic
 
-# A "minute" of 4 s and a "day" of 12 s, and a daily limit that the newsletter and the burst together exceed.
+# A "minute" of 4 s and a "day" of 12 s, and a daily limit that the newsletter and the burst
+# together exceed.
 MESSAGES, MINUTE = 30, 4
 RECIPIENTS, DAY = 720, 12
 
@@ -24,7 +25,8 @@ _LIMITS = {
 
 # The same in both runs.
 _PARAMETERS = {
-    # Postfix folds longer lines at 998 bytes by default, which would change bodies; Office 365 takes them.
+    # Postfix folds longer lines at 998 bytes by default, which would change bodies; Office 365
+    # takes them.
     "smtp_line_length_limit": "0",
     # The programs that submit stand for other hosts: Postfix shall not complete their headers.
     "local_header_rewrite_clients": "",
@@ -80,19 +82,17 @@ def prepare(place, name, with_post365):
 
 
 def send_all(run, tell, patience):
-    """Sends everything and waits until it has gone or `patience` seconds have passed since the last was sent.
-    `tell(text)` is called with progress."""
+    """Sends everything and waits until it has gone or `patience` seconds have passed since the last
+    was sent. `tell(text)` is called with progress."""
     began = time.monotonic()
     with _watched_queue(run):
         tell("cron, monitoring, people, aliases ...")
-        for mail in traffic.mixed():
-            _submit(run, mail, patience)
+        _submit_all(run, traffic.mixed(), patience)
         tell("a burst of 60 from an application")
-        application = threading.Thread(target=lambda: [_submit(run, mail, patience) for mail in traffic.burst()])
+        application = threading.Thread(target=_submit_all, args=(run, traffic.burst(), patience))
         application.start()
         time.sleep(1)
-        for mail in traffic.late_cron():
-            _submit(run, mail, patience)
+        _submit_all(run, traffic.late_cron(), patience)
         time.sleep(MINUTE - 0.5)
         tell("a newsletter to 700")
         _submit(run, traffic.newsletter(), patience)
@@ -102,12 +102,18 @@ def send_all(run, tell, patience):
     run.seconds = time.monotonic() - began
 
 
+def _submit_all(run, mails, patience):
+    for mail in mails:
+        _submit(run, mail, patience)
+
+
 def _submit(run, mail, patience):
     run.mails.append(mail)
     postfix = run.relay.postfix
     if mail.channel == traffic.SENDMAIL:
         text = mail.data.replace(b"\r\n", b"\n")
-        result = postfix.command("sendmail", "-i", "-f", mail.sender, *mail.recipients, check=False, stdin=text)
+        result = postfix.command("sendmail", "-i", "-f", mail.sender, *mail.recipients,
+                                 check=False, stdin=text)
         outcome = client.Outcome(250 if result.returncode == 0 else 450, str(result.stderr), "dot")
     else:
         port, login = postfix.smtp_port, None

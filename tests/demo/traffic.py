@@ -41,8 +41,8 @@ KINDS = (CRON, MONITORING, PERSON_MAIL, ALIAS, ODD, UNDELIVERABLE, BURST, NEWS)
 
 @dataclass(frozen=True)
 class Mail:
-    """One message. `arrives_from` and `replies_to` are what the recipient shall see with post365: the whole value of
-    From:, and of Reply-To: (None: there shall be none)."""
+    """One message. `arrives_from` and `replies_to` are what the recipient shall see with post365:
+    the whole value of From:, and of Reply-To: (None: there shall be none)."""
     id: str
     kind: Kind
     channel: str

@@ -34,7 +34,7 @@ class Arrival:
         return values[0].decode("ascii", "replace") if values else ""
 
     def fields(self, name):
-        """The values of all headers of that name, as bytes, unfolded, without the white space around them. Of
-        From, Sender, Reply-To, To, Subject, Message-ID and X-Original-From."""
+        """The values of all headers of that name, as bytes, unfolded, without the white space
+        around them. Of From, Sender, Reply-To, To, Subject, Message-ID and X-Original-From."""
         return [exact(value).replace(b"\r\n", b"").strip(b" \t") for value in self.entry["headers"][name]]
 

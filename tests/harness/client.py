@@ -1,4 +1,5 @@
-"""SMTP clients: one that sends a message once, and one that tries again as a well-behaved application does.
+"""SMTP clients: one that sends a message once, and one that tries again as a well-behaved
+application does.
 
 Messages are bytes and go out as they are (CRLF line ends are the caller's; only dots are doubled).
 """
@@ -34,7 +35,8 @@ def _text(reply):
 
 
 def send(port, sender, recipients, message, *, login=None, timeout=60, options=(), helo="client.example.com"):
-    """One attempt. `login` is (user, password). Returns an Outcome, also when the connection breaks (code 421)."""
+    """One attempt. `login` is (user, password). Returns an Outcome, also when the connection breaks
+    (code 421)."""
     stage = "connect"
     try:
         with smtplib.SMTP("127.0.0.1", port, local_hostname=helo, timeout=timeout) as smtp:
@@ -79,8 +81,9 @@ def _transaction(smtp, sender, recipients, message, options):
 
 
 def send_with_patience(port, sender, recipients, message, *, until, pause=1.0, **options):
-    """Tries again on 4xx: after the "in n seconds" that the reply tells, else after `pause` seconds, until the
-    monotonic time `until`. Returns the last Outcome, with the number of attempts."""
+    """Tries again on 4xx: after the "in n seconds" that the reply tells, else after `pause`
+    seconds, until the monotonic time `until`. Returns the last Outcome, with the number of
+    attempts."""
     attempts, earlier = 0, ""
     while True:
         attempts += 1

@@ -21,8 +21,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What happened to one recipient in one attempt: status is sent, deferred, bounced or expired; `reply` what
-    the log gives as the reason."""
+    """What happened to one recipient in one attempt: status is sent, deferred, bounced or expired;
+    `reply` what the log gives as the reason."""
     program: str
     queue_id: str
     recipient: str

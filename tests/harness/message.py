@@ -9,8 +9,8 @@ _serial = itertools.count(1)
 
 
 def compose(header, body):
-    """(Message-ID, message): a message with a Message-ID that no other has. `header` and `body` are bytes with LF or
-    CRLF line ends; `body` goes out as it is but for those."""
+    """(Message-ID, message): a message with a Message-ID that no other has. `header` and `body` are
+    bytes with LF or CRLF line ends; `body` goes out as it is but for those."""
     message_id = f"<{os.getpid()}.{next(_serial)}@test.example.com>"
     return message_id, b"Message-ID: " + message_id.encode() + b"\r\n" + _wire(header) + b"\r\n" + _wire(body)
 
@@ -20,8 +20,8 @@ def _wire(text):
 
 
 def canonical(message):
-    """A message as it looks on the wire: CRLF line ends, one at the very end. For sendmail(1) input, whose lines
-    end in LF; a lone CR stays."""
+    """A message as it looks on the wire: CRLF line ends, one at the very end. For sendmail(1)
+    input, whose lines end in LF; a lone CR stays."""
     lines = re.split(rb"\r\n|\n", message)
     if lines[-1] == b"":
         lines.pop()

@@ -49,19 +49,22 @@ class Office365(processes.Program):
             "late_answer": 0.05,
             **settings,
         }
-        self._socket_directory = None
+        self._chooses_control = "control_socket" not in self.settings
+        self._socket_directory = None  # of the control socket, if `directory` is too long for one
 
     def start(self, timeout=10.0):
-        """Starts it and waits until it listens. Again after stop(): the same authority, and the same port if
-        settings name one."""
+        """Starts it and waits until it listens. Again after stop() or kill(): with the same authority, on the same
+        port, and the journal goes on."""
         self.directory.mkdir(parents=True, exist_ok=True)
         ready_path = Path(self.settings["ready_file"])
         ready_path.unlink(missing_ok=True)
-        self.settings.setdefault("control_socket", self._control_path())
+        if self._chooses_control:
+            self.settings["control_socket"] = self._control_path()
         (self.directory / "config.json").write_text(json.dumps(self.settings, indent=2) + "\n")
         super().start()
         self.wait_ready(ready_path.exists, timeout)
         self.ready = json.loads(ready_path.read_text())
+        self.settings.setdefault("listen", f"127.0.0.1:{self.port}")
         return self
 
     def stop(self, patience=5.0):
@@ -69,6 +72,7 @@ class Office365(processes.Program):
         status = super().stop(patience)
         if self._socket_directory:
             shutil.rmtree(self._socket_directory, ignore_errors=True)
+            self._socket_directory = None
         return status
 
     @property
@@ -162,7 +166,7 @@ class Office365(processes.Program):
         path = str(self.directory / "control")
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             return path
-        self._socket_directory = tempfile.mkdtemp(prefix="office365-")
+        self._socket_directory = self._socket_directory or tempfile.mkdtemp(prefix="office365-")
         return os.path.join(self._socket_directory, "control")
 
 

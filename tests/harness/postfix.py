@@ -1,8 +1,8 @@
 """A Postfix of our own: configuration, queue, data, log and ports, all below one directory.
 
 /etc/postfix and /var/spool/postfix are never written, and /etc/postfix/main.cf need not exist. What
-is here is a relay as an admin would set it up, with nothing chrooted and, so that a test need not wait
-for minutes, whatever the caller asks for in `parameters`.
+is here is a relay as an admin would set it up, with nothing chrooted and, so that a test need not
+wait for minutes, whatever the caller asks for in `parameters`.
 """
 
 import json
@@ -15,8 +15,8 @@ from pathlib import Path
 from . import maillog, processes, sasl, workplace
 
 # The programs that `postfix check` runs, as they call themselves in the log.
-_CHECKERS = ("postfix", "postfix/postfix", "postfix/postfix-script", "postfix/post-install", "postfix/postsuper",
-             "postfix/postconf", "postfix/postlog")
+_CHECKERS = ("postfix", "postfix/postfix", "postfix/postfix-script", "postfix/post-install",
+             "postfix/postsuper", "postfix/postconf", "postfix/postlog")
 
 _MASTER = """\
 # service type  private unpriv  chroot  wakeup  maxproc command + args
@@ -72,7 +72,8 @@ class Postfix:
     submission     {name: value}: -o options of the submission port in master.cf
     """
 
-    def __init__(self, directory, parameters=None, *, logins=None, submission=None, hostname="relay.example.com"):
+    def __init__(self, directory, parameters=None, *, logins=None, submission=None,
+                 hostname="relay.example.com"):
         self.directory = Path(directory)
         self.config_directory = self.directory / "etc"
         self.queue_directory = self.directory / "spool"
@@ -115,7 +116,8 @@ class Postfix:
             "smtputf8_enable": "yes",
             "cyrus_sasl_config_path": self._sasl,
             "smtpd_sasl_security_options": "noanonymous",
-            "smtpd_relay_restrictions": "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
+            "smtpd_relay_restrictions":
+                "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
             # 127.0.0.1 sends everything here: no limits of smtpd's own on clients.
             "smtpd_client_connection_count_limit": "0",
         }
@@ -123,7 +125,8 @@ class Postfix:
     # --- configuration -------------------------------------------------------
 
     def configure(self, parameters):
-        """Changes main.cf: {name: value}, None takes a name out. Takes effect at start() or reload()."""
+        """Changes main.cf: {name: value}, None takes a name out. Takes effect at start() or
+        reload()."""
         for name, value in parameters.items():
             if value is None:
                 self.parameters.pop(name, None)
@@ -131,8 +134,9 @@ class Postfix:
                 self.parameters[name] = str(value)
         self._write("main.cf", "".join(f"{name} = {value}\n" for name, value in self.parameters.items()))
         options = "".join(f"  -o {{ {name} = {value} }}\n" for name, value in self._submission.items())
-        self._write("master.cf", _MASTER.format(smtp_port=self.smtp_port, submission_port=self.submission_port,
-                                                submission_options=options))
+        self._write("master.cf", _MASTER.format(
+            smtp_port=self.smtp_port, submission_port=self.submission_port,
+            submission_options=options))
 
     def _write(self, name, text):
         temporary = self.config_directory / f".{name}"
@@ -141,11 +145,12 @@ class Postfix:
         temporary.replace(self.config_directory / name)
 
     def table(self, name, entries, type_="texthash", mode=0o644):
-        """Writes a lookup table into the configuration directory, from {key: value} or text, with postmap
-        where the type wants it. Returns "type:path" for main.cf."""
+        """Writes a lookup table into the configuration directory, from {key: value} or text, with
+        postmap where the type wants it. Returns "type:path" for main.cf."""
         path = self.config_directory / name
-        text = entries if isinstance(entries, str) else "".join(f"{key} {value}\n" for key, value in entries.items())
-        path.write_text(text)
+        if not isinstance(entries, str):
+            entries = "".join(f"{key} {value}\n" for key, value in entries.items())
+        path.write_text(entries)
         path.chmod(mode)
         _age(path)
         if type_ in ("hash", "btree", "lmdb"):
@@ -159,14 +164,16 @@ class Postfix:
     # --- life ----------------------------------------------------------------
 
     def command(self, program, *arguments, check=True, stdin=None):
-        """Runs one of Postfix's commands on this instance (`-c` where it takes one, MAIL_CONFIG for all)."""
+        """Runs one of Postfix's commands on this instance (`-c` where it takes one, MAIL_CONFIG for
+        all)."""
         words = [f"/usr/sbin/{program}"]
         if program != "sendmail":
             words += ["-c", os.fspath(self.config_directory)]
-        result = subprocess.run([*words, *map(os.fspath, arguments)], env=self.environment(), cwd="/", check=False,
-                                capture_output=True, text=not isinstance(stdin, bytes), input=stdin)
+        words += map(os.fspath, arguments)
+        result = subprocess.run(words, env=self.environment(), cwd="/", check=False, input=stdin,
+                                capture_output=True, text=not isinstance(stdin, bytes))
         if check and result.returncode != 0:
-            raise RuntimeError(f"{program} {' '.join(map(str, arguments))} ended with status {result.returncode}: "
+            raise RuntimeError(f"{' '.join(words)} ended with status {result.returncode}: "
                                f"{result.stdout}{result.stderr}\n{self.log()[-2000:]}")
         return result
 
@@ -177,16 +184,18 @@ class Postfix:
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
     def check(self):
-        """`postfix check`: what it says on standard output, standard error and in the log, "" when all is well."""
+        """`postfix check`: what it says on standard output, standard error and in the log, "" when
+        all is well."""
         before = len(self.log())
         result = self.command("postfix", "check", check=False)
-        logged = [record.text for record in maillog.records(self.log()[before:]) if record.program in _CHECKERS]
+        logged = [record.text for record in maillog.records(self.log()[before:])
+                  if record.program in _CHECKERS]
         said = result.stdout + result.stderr + "\n".join(logged)
         return said if result.returncode == 0 else said + f"\n(exit status {result.returncode})"
 
     def start(self):
-        """Starts it and waits until it answers on its ports. A port that somebody else took meanwhile is replaced
-        by another. `postfix start` includes `postfix check`."""
+        """Starts it and waits until it answers on its ports. A port that somebody else took
+        meanwhile is replaced by another. `postfix start` includes `postfix check`."""
         for attempt in range(5):
             result = self.command("postfix", "start", check=False)
             if result.returncode == 0:
@@ -247,8 +256,8 @@ class Postfix:
 
 
 def _age(path):
-    """Makes a file look a little older than it is: Postfix reads a file that was changed within the last two seconds
-    over and over, until it is sure that nobody is still writing."""
+    """Makes a file look a little older than it is: Postfix reads a file that was changed within the
+    last two seconds over and over, until it is sure that nobody is still writing."""
     stat = path.stat()
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - 3_000_000_000))
 

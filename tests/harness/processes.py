@@ -26,7 +26,8 @@ def start_time(pid):
 
 
 def wait_until(condition, timeout, interval=0.02):
-    """Asks `condition` until it is true or `timeout` seconds have passed; returns its last answer."""
+    """Asks `condition` until it is true or `timeout` seconds have passed; returns its last
+    answer."""
     end = time.monotonic() + timeout
     while True:
         answer = condition()
@@ -73,9 +74,9 @@ def processes_in(directory, programs):
 
 
 class Program:
-    """A program of ours in the foreground mode: own session (so that Ctrl-C reaches the harness alone,
-    which then stops things in order), both outputs in one file, and a pid file that lets the next run clean
-    up if this one is killed."""
+    """A program of ours in the foreground mode: own session (so that Ctrl-C reaches the harness
+    alone, which then stops things in order), both outputs in one file, and a pid file that lets the
+    next run clean up if this one is killed."""
 
     def __init__(self, name, arguments, *, directory, environment=None):
         """`name` names <directory>/<name>.log and .pid. Nothing runs before start()."""
@@ -105,18 +106,21 @@ class Program:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def wait_ready(self, ready, timeout=15.0):
-        """Waits until `ready()` is true. Died when the program ends first, TimeoutError when it takes longer."""
+        """Waits until `ready()` is true. Died when the program ends first, TimeoutError when it
+        takes longer."""
         if not wait_until(lambda: not self.alive() or ready(), timeout):
-            raise TimeoutError(f"{self.name} was not ready within {timeout:g} s, see {self.log_path}\n{self.log()}")
+            raise TimeoutError(f"{self.name} was not ready within {timeout:g} s, "
+                               f"see {self.log_path}\n{self.log()}")
         if not self.alive():
-            raise Died(f"{self.name} ended with status {self.process.returncode}, see {self.log_path}\n{self.log()}")
+            raise Died(f"{self.name} ended with status {self.process.returncode}, "
+                       f"see {self.log_path}\n{self.log()}")
 
     def signal(self, number):
         self.process.send_signal(number)
 
     def stop(self, patience=5.0):
-        """SIGTERM, SIGKILL after `patience` seconds. Returns the exit status (None if it did not run); may be
-        called twice."""
+        """SIGTERM, SIGKILL after `patience` seconds. Returns the exit status (None if it did not
+        run); may be called twice."""
         if self.process is None:
             return None
         if self.process.poll() is None:

@@ -11,8 +11,8 @@ from . import processes, workplace
 
 
 def connect(place, queue_directory, timeout=5.0):
-    """A connected socket to "unix:path" (below the queue directory) or "inet:host:port". However long the queue
-    directory's name is: it is reached through a descriptor."""
+    """A connected socket to "unix:path" (below the queue directory) or "inet:host:port". However
+    long the queue directory's name is: it is reached through a descriptor."""
     kind, _, where = place.partition(":")
     if kind == "inet":
         host, _, port = where.rpartition(":")
@@ -38,8 +38,9 @@ class Daemon(processes.Program):
     default = None
 
     def __init__(self, postfix, *options):
-        super().__init__(self.program, [workplace.BUILD / self.program, "-c", postfix.config_directory, "-e", *options],
-                         directory=postfix.directory, environment=postfix.environment())
+        arguments = [workplace.BUILD / self.program, "-c", postfix.config_directory, "-e", *options]
+        super().__init__(self.program, arguments, directory=postfix.directory,
+                         environment=postfix.environment())
         self.postfix = postfix
 
     @property
@@ -65,7 +66,8 @@ class Daemon(processes.Program):
         return True
 
     def reload(self, timeout=10.0):
-        """SIGUSR1, then waits until the log says what came of it. Returns the new part of the log."""
+        """SIGUSR1, then waits until the log says what came of it. Returns the new part of the
+        log."""
         before = len(self.log())
         self.signal(signal.SIGUSR1)
         processes.wait_until(lambda: "\n" in self.log()[before:], timeout)

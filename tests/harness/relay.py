@@ -34,9 +34,10 @@ def recipe(office365, password_maps):
 
 
 def with_post365(parameters):
-    """What post365 adds to main.cf: `parameters` are post365_* values, on top of those that a relay without the
-    transport needs; None takes one out. Every post365_ name that is set is referred to by smtpd_milters:
-    `${name?}` expands to nothing, but without it postconf would warn of an unused parameter."""
+    """What post365 adds to main.cf: `parameters` are post365_* values, on top of those that a relay
+    without the transport needs; None takes one out. Every post365_ name that is set is referred to
+    by smtpd_milters: `${name?}` expands to nothing, but without it postconf would warn of an unused
+    parameter."""
     ours = {
         "post365_user": USER,
         "post365_meter": "submission",
@@ -53,7 +54,8 @@ def with_post365(parameters):
         "milter_default_action": "tempfail",
         # Postfix's own bounces, too, need a sender that Microsoft takes.
         "internal_mail_filter_classes": "bounce",
-        "smtpd_end_of_data_restrictions": "check_policy_service { $post365_policy_socket, default_action=DUNNO }",
+        "smtpd_end_of_data_restrictions":
+            "check_policy_service { $post365_policy_socket, default_action=DUNNO }",
         "smtp_destination_concurrency_limit": "3",
     }
     if _REPLY_FILTER.exists():
@@ -66,16 +68,19 @@ class Relay:
     """A Postfix in front of `office365`, and the post365 daemons beside it.
 
     directory    created here
-    post365      None: none of it. Else {post365_name: value} on top of with_post365()'s own; a value that is
-                 itself a dictionary becomes a lookup table, texthash
+    post365      None: none of it. Else {post365_name: value} on top of with_post365()'s own; a
+                 value that is itself a dictionary becomes a lookup table, texthash
     parameters   further main.cf parameters, last word
-    passwords    {key of smtp_sasl_password_maps: "user:password"}; default: the relayhost with UPN and PASSWORD
+    passwords    {key of smtp_sasl_password_maps: "user:password"}; default: the relayhost with
+                 UPN and PASSWORD
     logins       {login: password} of the submission port
 
-    `postfix`, `milter` and `policyd` (None without post365) can be stopped, killed and started one by one.
+    `postfix`, `milter` and `policyd` (None without post365) can be stopped, killed and started one
+    by one.
     """
 
-    def __init__(self, directory, office365, *, post365=None, parameters=None, passwords=None, logins=None):
+    def __init__(self, directory, office365, *, post365=None, parameters=None, passwords=None,
+                 logins=None):
         self.office365 = office365
         self.postfix = Postfix(Path(directory), logins=logins)
         self.milter = self.policyd = None
@@ -83,7 +88,8 @@ class Relay:
         table = self.postfix.table("sasl_passwd", passwords, "texthash", mode=0o600)
         settings = recipe(office365, table)
         if post365 is not None:
-            # Not in data_directory, where `postfix check` wants everything to be the user postfix's.
+            # Not in data_directory, where `postfix check` wants everything to be the user
+            # postfix's.
             ledger = self.postfix.directory / "ledger"
             tables = {name: self.postfix.table(name.removeprefix("post365_"), value)
                       for name, value in post365.items() if isinstance(value, dict)}
@@ -101,20 +107,22 @@ class Relay:
         return self
 
     def submit(self, sender, recipients, header, body=b"hello\n", **options):
-        """Sends a message (bytes, see message.compose) to the SMTP port, or with `login` to the submission port.
-        Returns (client.Outcome, Message-ID)."""
+        """Sends a message (bytes, see message.compose) to the SMTP port, or with `login` to the
+        submission port. Returns (client.Outcome, Message-ID)."""
         message_id, data = message.compose(header, body)
         port = self.postfix.submission_port if options.get("login") else self.postfix.smtp_port
         return client.send(port, sender, recipients, data, **options), message_id
 
     def deliver(self, sender, recipients, header, body=b"hello\n", *, timeout=20, **options):
-        """submit(), then waits for it at the stand-in. Returns the Arrival; AssertionError when there is none."""
+        """submit(), then waits for it at the stand-in. Returns the Arrival; AssertionError when
+        there is none."""
         outcome, message_id = self.submit(sender, recipients, header, body, **options)
         assert outcome.accepted, outcome
         return self.arrival(message_id, timeout)
 
     def arrival(self, message_id, timeout=20):
-        """The message that the stand-in accepted under this Message-ID. AssertionError when there is none."""
+        """The message that the stand-in accepted under this Message-ID. AssertionError when there
+        is none."""
         found = processes.wait_until(lambda: [arrival for arrival in self.accepted()
                                               if arrival.message_id == message_id], timeout, 0.05)
         assert found, f"{message_id} did not arrive within {timeout} s\n{self.postfix.log()[-3000:]}"

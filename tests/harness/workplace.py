@@ -4,13 +4,13 @@
         postfix = place.add(Postfix(place.directory / "postfix", ...))
         postfix.start()
 
-What was added is stopped in reverse order when the block ends: normally, by an exception, by Ctrl-C,
-SIGTERM or SIGHUP. A run that was killed with -9 is cleaned up by the next one that opens any
-workplace: each says in its file `owner` which process it belongs to.
+What was added is stopped in reverse order when the block ends: normally, by an exception, by
+Ctrl-C, SIGTERM or SIGHUP. A run that was killed with -9 is cleaned up by the next one that opens
+any workplace: each says in its file `owner` which process it belongs to.
 
 Workplaces lie in build/run. When the checkout is somewhere that the users postfix and daemon cannot
-get to (/root, a mktemp -d), or its path suits no UNIX socket or main.cf, build/run is a symbolic link to
-a directory under /tmp.
+get to (/root, a mktemp -d), or its path suits no UNIX socket or main.cf, build/run is a symbolic
+link to a directory under /tmp.
 """
 
 import contextlib
@@ -35,14 +35,16 @@ if not BUILD.is_absolute():
 USER = "daemon"  # post365_user here: a system account that every Debian has
 POSTFIX_PROGRAMS = "/usr/lib/postfix/sbin/"
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-# sun_path holds 108 bytes, and <workplace>/postfix/spool/post365/control must fit with room to spare.
+# sun_path holds 108 bytes, and <workplace>/postfix/spool/post365/control must fit with room to
+# spare.
 _LONGEST_RUN_PATH = 48
 
 
 def why_not():
     """The reason why no private Postfix can run here, None if one can."""
     if os.geteuid() != 0:
-        return "a private Postfix needs root (its master changes to the user postfix): run this as root or with sudo"
+        return ("a private Postfix needs root (its master changes to the user postfix): "
+                "run this as root or with sudo")
     if not Path("/usr/sbin/postfix").exists():
         return "Postfix is not installed: run `make deps`"
     for user in ("postfix", USER):
@@ -98,9 +100,9 @@ def _suits(directory):
 
 
 class Workplace:
-    """`directory` is <build/run>/<name>, empty when the block begins; with unique=True, or when another run
-    works there, a name of its own is made from `name`. With keep=True the directory stays afterwards, to
-    be looked at; otherwise it goes with the workplace."""
+    """`directory` is <build/run>/<name>, empty when the block begins; with unique=True, or when
+    another run works there, a name of its own is made from `name`. With keep=True the directory
+    stays afterwards, to be looked at; otherwise it goes with the workplace."""
 
     def __init__(self, name, *, unique=False, keep=False):
         self.name = name
@@ -145,8 +147,8 @@ class Workplace:
         return thing
 
     def detach(self):
-        """Leaves all running after the block: what was added is not stopped, and later runs do not sweep it
-        away. stop_detached() ends it."""
+        """Leaves all running after the block: what was added is not stopped, and later runs do not
+        sweep it away. stop_detached() ends it."""
         (self.directory / "kept").touch()
         self._stack.pop_all()
         self._detached = True
@@ -199,7 +201,8 @@ def _locked(run):
 
 
 def in_use(directory):
-    """Whether the run that made this workplace is still there: it holds a lock on its file `owner`."""
+    """Whether the run that made this workplace is still there: it holds a lock on its file
+    `owner`."""
     try:
         with open(directory / "owner", encoding="ascii") as owner:
             fcntl.flock(owner, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -211,7 +214,8 @@ def in_use(directory):
 
 
 def sweep(run):
-    """Stops what killed runs left behind, and removes their workplaces. Those kept on purpose stay."""
+    """Stops what killed runs left behind, and removes their workplaces. Those kept on purpose
+    stay."""
     for directory in run.iterdir():
         if directory.is_dir() and (directory / "owner").exists() and not (directory / "kept").exists() \
                 and not in_use(directory):
@@ -220,8 +224,8 @@ def sweep(run):
 
 
 def stop_all(directory):
-    """Stops every process that belongs to the workplace `directory`: programs by their pid files, a Postfix
-    by the working directory of its processes. Returns how many were found running."""
+    """Stops every process that belongs to the workplace `directory`: programs by their pid files, a
+    Postfix by the working directory of its processes. Returns how many were found running."""
     before = [pair for path in directory.rglob("*.pid") for pair in _read_pid(path)]
     processes.end_leftovers(directory)
     found = len([pid for pid, started in before if started is not None])

@@ -1,13 +1,16 @@
 """Fixtures for tests on real programs and a real private Postfix.
 
-    place          a harness.workplace.Workplace for one test: an empty directory, and whatever was added to it is
-                   stopped at the end
+    place          a harness.workplace.Workplace for one test: an empty directory, and whatever was
+                   added to it is stopped at the end
     module_place   the same for all tests of a module
-    office365      a stand-in for smtp.office365.com with the account UPN and no limits that matter (module)
-    relay          a running Relay with post365 in front of `office365`, UPN as its account (module)
+    office365      a stand-in for smtp.office365.com with the account UPN and no limits that matter
+                   (module)
+    relay          a running Relay with post365 in front of `office365`, UPN as its account
+                   (module)
     plain_relay    a running Relay without post365 in front of the same stand-in (module)
 
-A test that changes a relay's configuration, stops its daemons or needs its own limits makes its own:
+A test that changes a relay's configuration, stops its daemons or needs its own limits makes its
+own:
 
     office365 = place.add(Office365(place.directory / "office365", ...)); office365.start()
     relay = place.add(Relay(place.directory / "relay", office365, post365={...})).start()
@@ -39,7 +42,8 @@ ROOMY = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _built():
-    """All programs are there: a test that runs yesterday's would prove nothing, but one that runs none even less."""
+    """All programs are there: a test that runs yesterday's would prove nothing, but one that runs
+    none even less."""
     missing = [name for name in ("post365-milter", "post365-policyd", "office365")
                if not os.access(workplace.BUILD / name, os.X_OK)]
     if missing:

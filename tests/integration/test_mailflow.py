@@ -98,7 +98,8 @@ def test_the_same_is_refused_without_post365(plain_relay):
 
 # --- the body ----------------------------------------------------------------
 
-# A lone CR is not among them: Postfix itself makes it a space (cleanup_replace_stray_cr_lf), and rightly so.
+# A lone CR is not among them: Postfix itself makes it a space (cleanup_replace_stray_cr_lf), and
+# rightly so.
 BODIES = {
     "8-bit text": "Schöne Grüße — 你好\n".encode(),
     "bytes of no character set": bytes(range(0x80, 0x100)) * 40 + b"\n",
