@@ -193,6 +193,8 @@ void message_add(struct message *message, const char *bytes, size_t length)
 {
     size_t header = 0;
 
+    if (length == 0)
+        return;
     message->size += (int64_t)length;
     EVP_DigestUpdate(message->whole, bytes, length);
     save(message, bytes, length);
