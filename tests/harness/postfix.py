@@ -18,6 +18,8 @@ from . import maillog, processes, sasl, workplace
 _CHECKERS = ("postfix", "postfix/postfix", "postfix/postfix-script", "postfix/post-install",
              "postfix/postsuper", "postfix/postconf", "postfix/postlog")
 
+# qmgr is woken every 2 s, not every 300 s: with retries as quick as tests want them it may find a
+# message "still being delivered", and looks at that again only when new mail comes or it is woken.
 _MASTER = """\
 # service type  private unpriv  chroot  wakeup  maxproc command + args
 127.0.0.1:{smtp_port} inet n - n - - smtpd
@@ -26,7 +28,7 @@ _MASTER = """\
   -o smtpd_sasl_auth_enable=yes
 {submission_options}pickup    unix  n       -       n       60      1       pickup
 cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       300     1       qmgr
+qmgr      unix  n       -       n       2       1       qmgr
 tlsmgr    unix  -       -       n       1000?   1       tlsmgr
 rewrite   unix  -       -       n       -       -       trivial-rewrite
 bounce    unix  -       -       n       -       0       bounce
