@@ -25,13 +25,10 @@ bool error_prefix(struct error *error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(prefix, sizeof(prefix), format, arguments);
     va_end(arguments);
-    char rest[ERROR_TEXT_SIZE];
-    memcpy(rest, error->text, sizeof(rest));
+    char joined[2 * ERROR_TEXT_SIZE + 2];
+    snprintf(joined, sizeof(joined), "%s: %s", prefix, error->text);
     /* Both parts are bounded; what does not fit is cut at the end, where the detail is. */
-    size_t length = strnlen(prefix, sizeof(prefix) - 3);
-    memcpy(error->text, prefix, length);
-    error->text[length] = '\0';
-    strncat(error->text, ": ", sizeof(error->text) - length - 1);
-    strncat(error->text, rest, sizeof(error->text) - strlen(error->text) - 1);
+    joined[ERROR_TEXT_SIZE - 1] = '\0';
+    memcpy(error->text, joined, ERROR_TEXT_SIZE);
     return false;
 }

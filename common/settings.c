@@ -33,7 +33,8 @@ enum postfix_value {
     POSTFIX_MAIL_OWNER,
     POSTFIX_RELAYHOST,
     POSTFIX_RECIPIENT_DELIMITER,
-    POSTFIX_LOCAL_DOMAINS,
+    POSTFIX_MYORIGIN,
+    POSTFIX_MYDESTINATION,
     POSTFIX_DEFAULT_TRANSPORT,
     POSTFIX_VALUES,
 };
@@ -44,7 +45,8 @@ static const char *const postfix_expressions[POSTFIX_VALUES] = {
     [POSTFIX_MAIL_OWNER] = "$mail_owner",
     [POSTFIX_RELAYHOST] = "$relayhost",
     [POSTFIX_RECIPIENT_DELIMITER] = "$recipient_delimiter",
-    [POSTFIX_LOCAL_DOMAINS] = "$myorigin $mydestination",
+    [POSTFIX_MYORIGIN] = "$myorigin",
+    [POSTFIX_MYDESTINATION] = "$mydestination",
     [POSTFIX_DEFAULT_TRANSPORT] = "$default_transport",
 };
 
@@ -235,6 +237,27 @@ static bool read_delivery_limit(const struct source *source, const char *default
     return fine;
 }
 
+/* $myorigin may name a file whose first line is the domain, as Debian's /etc/mailname
+ * (postconf(5)). */
+static bool read_local_domains(const char *origin, const char *destination,
+                               struct settings *settings, struct error *error)
+{
+    char line[256] = "";
+    if (origin[0] == '/') {
+        FILE *file = fopen(origin, "re");
+        if (file == NULL)
+            return error_set(error,
+                             "%s/main.cf: myorigin = %s: %s; correct the name, or write a domain",
+                             settings->config_directory, origin, strerror(errno));
+        if (fgets(line, sizeof(line), file) != NULL)
+            line[strcspn(line, "\r\n")] = '\0';
+        fclose(file);
+        origin = line;
+    }
+    settings->local_domains = memory_format("%s %s", origin, destination);
+    return true;
+}
+
 static bool read_postfix(const struct source *source, struct settings *settings,
                          struct error *error)
 {
@@ -247,6 +270,8 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     settings->recipient_delimiter = values[POSTFIX_RECIPIENT_DELIMITER];
     settings->local_domains = values[POSTFIX_LOCAL_DOMAINS];
     fine = fine && read_delivery_limit(source, values[POSTFIX_DEFAULT_TRANSPORT], settings, error);
+    free(values[POSTFIX_MYORIGIN]);
+    free(values[POSTFIX_MYDESTINATION]);
     free(values[POSTFIX_DEFAULT_TRANSPORT]);
     return fine;
 }

@@ -139,6 +139,28 @@ static void the_default_transport_tells_the_recipients_of_a_delivery(void **stat
     settings_free(settings);
 }
 
+static void myorigin_may_name_a_file(void **state)
+{
+    (void)state;
+    struct error error;
+    char text[256], path[128];
+    snprintf(path, sizeof(path), "%s/mailname", directory);
+    snprintf(text, sizeof(text), "mydestination = a.example, b.example\nmyorigin = %s\n", path);
+    assert_null(read_text(text, NULL, &error));
+    assert_non_null(strstr(error.text, "myorigin = "));
+    assert_non_null(strstr(error.text, "mailname: No such file"));
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("host.example\nignored\n", file);
+    assert_int_equal(fclose(file), 0);
+    struct settings *settings = read_text(text, NULL, &error);
+    assert_int_equal(unlink(path), 0);
+    if (settings == NULL)
+        fail_msg("got error: %s", error.text);
+    assert_string_equal(settings->local_domains, "host.example a.example, b.example");
+    settings_free(settings);
+}
+
 static const struct {
     const char *text;
     const char *wanted[4]; /* pieces of the message */
@@ -240,6 +262,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(values_mean_what_they_mean_to_postfix),
         cmocka_unit_test(the_default_transport_tells_the_recipients_of_a_delivery),
+        cmocka_unit_test(myorigin_may_name_a_file),
         cmocka_unit_test(a_mistake_is_named_with_file_name_value_and_remedy),
         cmocka_unit_test(an_override_is_checked_too),
         cmocka_unit_test(a_missing_directory_is_named),
