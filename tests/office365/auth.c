@@ -43,7 +43,7 @@ static enum reply_row basic_objection(const struct settings *settings)
     return settings->basic_disabled ? REPLY_BASIC_DISABLED : REPLY_NONE;
 }
 
-/* gate_objection - the gates of OFFICE365.md; OAuth2 passes the first one */
+/* gate_objection - the three gates; OAuth2 passes the first one */
 static enum reply_row gate_objection(const struct settings *settings, const struct mailbox *mailbox,
                                      bool basic)
 {

@@ -353,12 +353,14 @@ struct control *control_create(struct server *server, const char *path, struct p
 
 void control_free(struct control *control)
 {
-    struct client *client;
+    struct client *client, *next;
 
     if (control == NULL)
         return;
-    while ((client = LIST_FIRST(&control->clients)) != NULL)
+    for (client = LIST_FIRST(&control->clients); client != NULL; client = next) {
+        next = LIST_NEXT(client, entry);
         client_free(client);
+    }
     evconnlistener_free(control->socket);
     unlink(control->path);
     free(control->path);

@@ -26,10 +26,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INPUT_HIGH   (256 * 1024) /* bytes read ahead at most */
-#define OUTPUT_HIGH  (64 * 1024)  /* unwritten bytes at which a client is no longer listened to */
-#define LINGER       1.0          /* seconds for the client to close first */
-#define WRITE_TIME   300.0        /* seconds for the client to take some output */
+#define INPUT_HIGH ((size_t)256 * 1024) /* bytes read ahead at most */
+#define OUTPUT_HIGH                                                                                \
+    ((size_t)64 * 1024)    /* unwritten bytes at which a client is no longer listened to */
+#define LINGER       1.0   /* seconds for the client to close first */
+#define WRITE_TIME   300.0 /* seconds for the client to take some output */
 #define ENDLESS_LINE "250-this reply has no last line, and there is nothing to be done about it\r\n"
 
 static void on_read(struct bufferevent *stream, void *context);
