@@ -32,7 +32,7 @@ _PARAMETERS = {
     "local_header_rewrite_clients": "",
     # Retries as the short "minute" needs them.
     "queue_run_delay": "1s",
-    "minimal_backoff_time": "1s",
+    "minimal_backoff_time": "2s",
     "maximal_backoff_time": "2s",
 }
 

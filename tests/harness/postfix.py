@@ -18,8 +18,6 @@ from . import maillog, processes, sasl, workplace
 _CHECKERS = ("postfix", "postfix/postfix", "postfix/postfix-script", "postfix/post-install",
              "postfix/postsuper", "postfix/postconf", "postfix/postlog")
 
-# qmgr is woken every 2 s, not every 300 s: with retries as quick as tests want them it may find a
-# message "still being delivered", and looks at that again only when new mail comes or it is woken.
 _MASTER = """\
 # service type  private unpriv  chroot  wakeup  maxproc command + args
 127.0.0.1:{smtp_port} inet n - n - - smtpd
@@ -28,7 +26,7 @@ _MASTER = """\
   -o smtpd_sasl_auth_enable=yes
 {submission_options}pickup    unix  n       -       n       60      1       pickup
 cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       2       1       qmgr
+qmgr      unix  n       -       n       300     1       qmgr
 tlsmgr    unix  -       -       n       1000?   1       tlsmgr
 rewrite   unix  -       -       n       -       -       trivial-rewrite
 bounce    unix  -       -       n       -       0       bounce
@@ -69,7 +67,9 @@ class Postfix:
     """One instance. Construct, then start(); stop() may be called at any time and more than once.
 
     directory      created here; holds etc/, spool/, data/ and log/
-    parameters     {name: value} for main.cf, on top of the base in _base(); None takes a name out
+    parameters     {name: value} for main.cf, on top of the base in _base(); None takes a name out.
+                   A minimal_backoff_time below 2s is no good: qmgr counts whole seconds, may find
+                   the message "still being delivered", and then leaves it alone for a minute
     logins         {login: password} for the submission port
     submission     {name: value}: -o options of the submission port in master.cf
     """
