@@ -268,8 +268,10 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     settings->mail_owner = values[POSTFIX_MAIL_OWNER];
     settings->relayhost = values[POSTFIX_RELAYHOST];
     settings->recipient_delimiter = values[POSTFIX_RECIPIENT_DELIMITER];
-    settings->local_domains = values[POSTFIX_LOCAL_DOMAINS];
-    fine = fine && read_delivery_limit(source, values[POSTFIX_DEFAULT_TRANSPORT], settings, error);
+    fine = fine &&
+           read_local_domains(values[POSTFIX_MYORIGIN], values[POSTFIX_MYDESTINATION], settings,
+                              error) &&
+           read_delivery_limit(source, values[POSTFIX_DEFAULT_TRANSPORT], settings, error);
     free(values[POSTFIX_MYORIGIN]);
     free(values[POSTFIX_MYDESTINATION]);
     free(values[POSTFIX_DEFAULT_TRANSPORT]);
