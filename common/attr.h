@@ -20,9 +20,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ATTR_LINE_MAX    8192        /* bytes in a line, without its end */
-#define ATTR_COUNT_MAX   256         /* attributes in a request */
-#define ATTR_REQUEST_MAX (64 * 1024) /* bytes in a request, its empty line included */
+#define ATTR_LINE_MAX    8192U  /* bytes in a line, without its end */
+#define ATTR_COUNT_MAX   256U   /* attributes in a request */
+#define ATTR_REQUEST_MAX 65536U /* bytes in a request, its empty line included */
 
 /* How far the request that is arriving was read. All zero before the first byte. */
 struct attr_reader {

@@ -90,14 +90,14 @@ static struct reservation *add_reservation(struct ledger *ledger, struct account
                                            uint32_t recipients, uint32_t messages);
 static bool end_reservation(struct ledger *ledger, uint64_t id, struct reservation **ended);
 
-/* Makes room for one more element in an array that grows. */
-#define MAKE_ROOM(array, count, room)                                                              \
-    do {                                                                                           \
-        if ((count) == (room)) {                                                                   \
-            (room) = (room) > 0 ? (room)*2 : 16;                                                   \
-            (array) = memory_grow((array), (room) * sizeof(*(array)));                             \
-        }                                                                                          \
-    } while (0)
+/* An array of `count` elements of `size` bytes, with room for at least one more. */
+static void *with_room(void *array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return array;
+    *room = *room > 0 ? *room * 2 : 16;
+    return memory_grow(array, *room * size);
+}
 
 /* --- deciding ---------------------------------------------------------------- */
 
@@ -282,7 +282,8 @@ static void touch_account(struct ledger *ledger, struct account *account)
     if (account->touched)
         return;
     account->touched = true;
-    MAKE_ROOM(batch->accounts, batch->account_count, batch->account_room);
+    batch->accounts = with_room(batch->accounts, batch->account_count, &batch->account_room,
+                                sizeof(struct account *));
     batch->accounts[batch->account_count++] = account;
 }
 
@@ -356,7 +357,8 @@ static void hold(const struct reservation *reservation, int sign)
 
 static void remember_reservation(struct batch *batch, struct reservation *reservation)
 {
-    MAKE_ROOM(batch->reservations, batch->reservation_count, batch->reservation_room);
+    batch->reservations = with_room(batch->reservations, batch->reservation_count,
+                                    &batch->reservation_room, sizeof(struct reservation *));
     batch->reservations[batch->reservation_count++] = reservation;
 }
 
@@ -416,7 +418,8 @@ static int64_t batch_now(struct ledger *ledger)
 
 static struct store_change *add_change(struct batch *batch, enum store_change_kind kind)
 {
-    MAKE_ROOM(batch->changes, batch->change_count, batch->change_room);
+    batch->changes = with_room(batch->changes, batch->change_count, &batch->change_room,
+                               sizeof(struct store_change));
     struct store_change *change = &batch->changes[batch->change_count++];
     *change = (struct store_change){.kind = kind};
     return change;
@@ -583,17 +586,20 @@ static bool remove_idle(struct ledger *ledger, uint64_t first_sequence, int64_t 
     return written;
 }
 
-bool ledger_tidy(struct ledger *ledger, struct error *error)
+bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error)
 {
     const struct store_operations *operations = ledger->store->operations;
+    *more = false;
     if (ledger->batch.open)
         return true;
     int64_t now = clock_now(ledger->clock);
-    uint64_t first_sequence = 0;
-    return operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
-                              TIDY_EVENTS, &first_sequence, error) &&
-           remove_idle(ledger, first_sequence, now, error) &&
-           operations->maintain(ledger->store, error);
+    struct store_rest rest = {0};
+    bool tidied = operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
+                                     TIDY_EVENTS, &rest, error) &&
+                  remove_idle(ledger, rest.first, now, error) &&
+                  operations->maintain(ledger->store, error);
+    *more = tidied && rest.more;
+    return tidied;
 }
 
 /* --- opening and closing ----------------------------------------------------- */
@@ -623,7 +629,8 @@ static bool take_account(void *context, const struct store_account *record, stru
         ledger->retention = account->retention;
     if (record->number >= ledger->next_number)
         ledger->next_number = record->number + 1;
-    MAKE_ROOM(opening->accounts, opening->account_count, opening->account_room);
+    opening->accounts = with_room(opening->accounts, opening->account_count, &opening->account_room,
+                                  sizeof(struct account *));
     opening->accounts[opening->account_count++] = account;
     return true;
 }
@@ -657,7 +664,8 @@ static bool take_event(void *context, const struct store_event *event, struct er
         ledger->next_sequence = event->sequence + 1;
     account->last_sequence = event->sequence;
     if (event->reserved) {
-        MAKE_ROOM(opening->reserved, opening->reserved_count, opening->reserved_room);
+        opening->reserved = with_room(opening->reserved, opening->reserved_count,
+                                      &opening->reserved_room, sizeof(struct store_event));
         opening->reserved[opening->reserved_count++] = *event;
     } else if (event->time > opening->now - account->retention - ledger->rules.guard) {
         history_add(&account->history, event->time, event->recipients, event->messages);

@@ -98,9 +98,9 @@ bool ledger_release(struct ledger *ledger, uint64_t id);
 bool ledger_commit(struct ledger *ledger, struct error *error);
 
 /* Background work between batches (does nothing inside one): expired events and idle accounts go,
- * the store is maintained. Bounded; meant to be called about once a second. False with the reason;
- * nothing is lost by that. */
-bool ledger_tidy(struct ledger *ledger, struct error *error);
+ * the store is maintained. Bounded; meant to be called about once a second, and again soon if there
+ * is `more` to do. False with the reason; nothing is lost by that. */
+bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error);
 
 /* How long a quota looks back: the longer of its limited periods, 0 if there is none. */
 int64_t ledger_longest_period(const struct quota *quota);

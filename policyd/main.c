@@ -65,6 +65,9 @@ struct daemon {
     struct policy *policy;
     struct event_base *base;
     struct server *server;
+    struct server_protocol protocol;
+    struct event *signals[SIGNALS];
+    struct event *tidy_timer;
     bool is_untidy; /* background work failed the last time */
 };
 
@@ -191,13 +194,17 @@ static void tidy(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct daemon *daemon = argument;
     struct error error;
+    bool more = false;
     server_end_turn(daemon->server);
-    bool tidy = ledger_tidy(daemon->ledger, &error);
-    if (!tidy && !daemon->is_untidy)
+    bool tidied = ledger_tidy(daemon->ledger, &more, &error);
+    if (!tidied && !daemon->is_untidy)
         log_error("%s; trying again every second", error.text);
-    if (tidy && daemon->is_untidy)
+    if (tidied && daemon->is_untidy)
         log_info("the ledger %s is fine again", daemon->service.settings->ledger);
-    daemon->is_untidy = !tidy;
+    daemon->is_untidy = !tidied;
+    const struct timeval soon = {.tv_usec = 1000}; /* requests that came meanwhile go first */
+    if (more && event_base_once(daemon->base, -1, EV_TIMEOUT, tidy, daemon, &soon) != 0)
+        log_warning("expired events are left until the next second");
 }
 
 static void stop(evutil_socket_t signal, short what, void *argument)
@@ -261,17 +268,16 @@ static void log_libevent(int severity, const char *message)
         log_warning("libevent: %s", message);
 }
 
-static void add_events(struct daemon *daemon, struct event *signals[SIGNALS],
-                       struct event **tidy_timer)
+static void add_events(struct daemon *daemon)
 {
     const struct timeval interval = TIDY_INTERVAL;
-    signals[0] = evsignal_new(daemon->base, SIGTERM, stop, daemon);
-    signals[1] = evsignal_new(daemon->base, SIGINT, stop, daemon);
-    signals[2] = evsignal_new(daemon->base, SIGUSR1, reload, daemon);
-    *tidy_timer = event_new(daemon->base, -1, EV_PERSIST, tidy, daemon);
-    bool added = *tidy_timer != NULL && event_add(*tidy_timer, &interval) == 0;
+    daemon->signals[0] = evsignal_new(daemon->base, SIGTERM, stop, daemon);
+    daemon->signals[1] = evsignal_new(daemon->base, SIGINT, stop, daemon);
+    daemon->signals[2] = evsignal_new(daemon->base, SIGUSR1, reload, daemon);
+    daemon->tidy_timer = event_new(daemon->base, -1, EV_PERSIST, tidy, daemon);
+    bool added = daemon->tidy_timer != NULL && event_add(daemon->tidy_timer, &interval) == 0;
     for (size_t i = 0; i < SIGNALS && added; i++)
-        added = signals[i] != NULL && event_add(signals[i], NULL) == 0;
+        added = daemon->signals[i] != NULL && event_add(daemon->signals[i], NULL) == 0;
     if (!added)
         log_fatal(EX_OSERR, "cannot set up the event loop");
 }
@@ -279,24 +285,20 @@ static void add_events(struct daemon *daemon, struct event *signals[SIGNALS],
 static void work(struct daemon *daemon)
 {
     const struct policy_parts parts = parts_of(daemon);
-    struct event *signals[SIGNALS], *tidy_timer;
     daemon->policy = policy_new(&parts);
-    const struct server_protocol protocol = {.decide = decide,
-                                             .context = daemon->policy,
-                                             .malformed = ACTION(POLICY_MALFORMED),
-                                             .not_stored = ACTION(POLICY_NOT_STORED)};
+    daemon->protocol = (struct server_protocol){.decide = decide,
+                                                .context = daemon->policy,
+                                                .malformed = ACTION(POLICY_MALFORMED),
+                                                .not_stored = ACTION(POLICY_NOT_STORED)};
     event_set_log_callback(log_libevent);
     daemon->base = event_base_new();
     if (daemon->base == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     daemon->server = server_new(daemon->base, commit, daemon->policy);
-    server_listen(daemon->server, daemon->listening, &protocol);
-    add_events(daemon, signals, &tidy_timer);
+    server_listen(daemon->server, daemon->listening, &daemon->protocol);
+    add_events(daemon);
     service_ready(&daemon->service);
     server_run(daemon->server);
-    for (size_t i = 0; i < SIGNALS; i++)
-        event_free(signals[i]);
-    event_free(tidy_timer);
 }
 
 /* --- stopping ---------------------------------------------------------------- */
@@ -304,6 +306,9 @@ static void work(struct daemon *daemon)
 static void finish(struct daemon *daemon)
 {
     socket_remove(&daemon->place);
+    for (size_t i = 0; i < SIGNALS; i++)
+        event_free(daemon->signals[i]);
+    event_free(daemon->tidy_timer);
     server_free(daemon->server);
     event_base_free(daemon->base);
     policy_free(daemon->policy);

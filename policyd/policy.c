@@ -32,7 +32,7 @@
 #define ACCOUNT_SHOWN 128
 
 #define DUNNO             "DUNNO"
-#define NO_ACCOUNT        "451 4.3.0 No Microsoft 365 account is known for this sender; try again later"
+#define NO_ACCOUNT        "451 4.3.0 No Microsoft 365 account is known for this sender"
 #define LOOKUP_FAILED     "451 4.3.0 Temporary lookup failure"
 #define VALUE_IS_TOO_LONG "451 4.3.0 A value in the policy request is too long"
 

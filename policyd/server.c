@@ -24,14 +24,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_SIZE         (64 * 1024)
+#define READ_SIZE         65536U
 #define REPLIES_PER_READ  64   /* then the others have their turn */
 #define REPLIES_PER_TURN  4096 /* then they are committed, whoever else is waiting */
 #define ACCEPTS_PER_TURN  64
 #define CONNECTIONS_MAX   50000
-#define DESCRIPTORS_SPARE 64            /* for everything that is no connection */
-#define HELD_MAX          (64U << 20)   /* bytes of unfinished requests and unread replies */
-#define DISCARD_MAX       (1024 * 1024) /* what is read from somebody who is sent away */
+#define CONNECTIONS_MIN   16
+#define DESCRIPTORS_SPARE 64          /* for everything that is no connection */
+#define HELD_MAX          (64U << 20) /* bytes of unfinished requests and unread replies */
+#define DISCARD_MAX       (1U << 20)  /* what is read from somebody who is sent away */
 #define ACCEPT_PAUSE                                                                               \
     {                                                                                              \
         .tv_sec = 1                                                                                \
@@ -95,7 +96,7 @@ struct server {
     struct part *parts;
     size_t part_count, part_room;
     /* log lines that are not repeated all the time */
-    time_t commit_complaint, accept_complaint, evict_complaint;
+    time_t commit_complaint, accept_complaint, evict_complaint, request_complaint;
     char scratch[READ_SIZE];
 };
 
@@ -337,14 +338,18 @@ static void decide(struct connection *connection, const char *request, size_t le
                                  &verdict);
     reply->end = server->text.length;
     reply->needs_commit = verdict.needs_commit;
-    if (verdict.is_last)
-        connection->state = CONNECTION_CLOSING;
+    if (!verdict.is_last)
+        return;
+    if (may_complain(&server->request_complaint))
+        log_warning("closing a connection: not a request that is answered here");
+    connection->state = CONNECTION_CLOSING;
 }
 
 static void reject(struct connection *connection, const struct error *error)
 {
     struct server *server = connection->server;
-    log_warning("closing a connection: %s", error->text);
+    if (may_complain(&server->request_complaint))
+        log_warning("closing a connection: %s", error->text);
     struct reply *reply = begin_reply(connection);
     buffer_append_string(&server->text, connection->protocol->malformed);
     reply->end = server->text.length;
@@ -524,8 +529,9 @@ static size_t raise_limit(void)
         getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur >= CONNECTIONS_MAX + DESCRIPTORS_SPARE)
         return CONNECTIONS_MAX;
-    return limit.rlim_cur > 2 * DESCRIPTORS_SPARE ? (size_t)limit.rlim_cur - DESCRIPTORS_SPARE
-                                                  : DESCRIPTORS_SPARE;
+    return limit.rlim_cur > DESCRIPTORS_SPARE + CONNECTIONS_MIN
+               ? (size_t)limit.rlim_cur - DESCRIPTORS_SPARE
+               : CONNECTIONS_MIN;
 }
 
 struct server *server_new(struct event_base *base, server_commit commit, void *context)
@@ -580,8 +586,11 @@ void server_free(struct server *server)
         next = listener->next;
         close_listener(listener);
     }
-    while (server->oldest != NULL)
-        close_connection(server->oldest);
+    struct connection *newer;
+    for (struct connection *connection = server->oldest; connection != NULL; connection = newer) {
+        newer = connection->newer;
+        close_connection(connection);
+    }
     buffer_free(&server->text);
     free(server->replies);
     free(server->parts);

@@ -56,6 +56,12 @@ struct store_reader {
     void *context;
 };
 
+/* What an expiry has left. */
+struct store_rest {
+    uint64_t first; /* the lowest sequence, UINT64_MAX if there is none */
+    bool more;      /* it ended because it had removed as much as it might */
+};
+
 struct store;
 
 struct store_operations {
@@ -68,10 +74,9 @@ struct store_operations {
                   struct error *error);
 
     /* Removes events older than `before`, at most `most`, beginning with the lowest sequence and
-     * ending at the first that is not older or still reserved. *first is the lowest sequence that
-     * is left (UINT64_MAX: none). False with the reason; what was removed may be back after a
-     * crash. */
-    bool (*expire)(struct store *store, int64_t before, size_t most, uint64_t *first,
+     * ending at the first that is not older or still reserved. False with the reason; what was
+     * removed may be back after a crash. */
+    bool (*expire)(struct store *store, int64_t before, size_t most, struct store_rest *rest,
                    struct error *error);
 
     /* Background work that falls due with time and volume (checkpoint, removal of log files). */

@@ -63,7 +63,7 @@ struct store_bdb {
     DB_ENV *environment;
     DB *events;
     DB *accounts;
-    bool running; /* opened: from now on a panic ends the program */
+    bool running; /* was read whole: from now on a panic ends the program */
     time_t message_minute;
     unsigned messages;
 };
@@ -75,6 +75,7 @@ static bool open_database(struct store_bdb *bdb, DB **database, const char *name
                           struct error *error);
 static void close_all(struct store_bdb *bdb);
 static bool failed(struct store_bdb *bdb, int code, const char *what, struct error *error);
+static bool unusable(const struct store_bdb *bdb, int code, const char *what, struct error *error);
 
 static struct store_bdb *bdb_of(struct store *store)
 {
@@ -219,7 +220,7 @@ static bool read_database(struct store_bdb *bdb, DB *database, record_function t
     DBC *cursor;
     int code = database->cursor(database, NULL, &cursor, 0);
     if (code != 0)
-        return failed(bdb, code, "cannot be read", error);
+        return unusable(bdb, code, "cannot be read", error);
     DBT key = dbt(NULL, 0);
     DBT value = dbt(NULL, 0);
     bool taken = true;
@@ -227,15 +228,16 @@ static bool read_database(struct store_bdb *bdb, DB *database, record_function t
         taken = take(bdb, reader, &key, &value, error);
     cursor->close(cursor);
     if (taken && code != DB_NOTFOUND)
-        return failed(bdb, code, "cannot be read", error);
+        return unusable(bdb, code, "cannot be read", error);
     return taken;
 }
 
 static bool bdb_read(struct store *store, const struct store_reader *reader, struct error *error)
 {
     struct store_bdb *bdb = bdb_of(store);
-    return read_database(bdb, bdb->accounts, read_account, reader, error) &&
-           read_database(bdb, bdb->events, read_event, reader, error);
+    bdb->running = read_database(bdb, bdb->accounts, read_account, reader, error) &&
+                   read_database(bdb, bdb->events, read_event, reader, error);
+    return bdb->running;
 }
 
 /* --- writing ----------------------------------------------------------------- */
@@ -283,30 +285,31 @@ static bool bdb_write(struct store *store, const struct store_change *changes, s
 }
 
 /* Removes from the cursor's position on what may go. */
-static int remove_expired(DBC *cursor, int64_t before, size_t most, uint64_t *first)
+static int remove_expired(DBC *cursor, int64_t before, size_t most, struct store_rest *rest)
 {
     DBT key = dbt(NULL, 0);
     DBT value = dbt(NULL, 0);
     struct store_event event = {0};
-    int code;
-    for (size_t removed = 0;; removed++) {
+    int code = 0;
+    *rest = (struct store_rest){.first = UINT64_MAX};
+    for (size_t removed = 0; code == 0; removed++) {
         code = cursor->get(cursor, &key, &value, DB_NEXT);
         if (code != 0)
             break;
         bool sound = get_event(&key, &value, &event);
-        *first = sound ? event.sequence : 0;
-        if (!sound || event.reserved || event.time >= before || removed == most)
+        bool is_expired = sound && !event.reserved && event.time < before;
+        rest->first = sound ? event.sequence : 0;
+        rest->more = is_expired && removed == most;
+        if (!is_expired || rest->more)
             return 0;
         code = cursor->del(cursor, 0);
-        if (code != 0)
-            return code;
     }
-    *first = UINT64_MAX;
+    rest->first = UINT64_MAX;
     return code == DB_NOTFOUND ? 0 : code;
 }
 
 /* Not flushed to the disk: an event that comes back after a crash expires again. */
-static bool bdb_expire(struct store *store, int64_t before, size_t most, uint64_t *first,
+static bool bdb_expire(struct store *store, int64_t before, size_t most, struct store_rest *rest,
                        struct error *error)
 {
     struct store_bdb *bdb = bdb_of(store);
@@ -317,7 +320,7 @@ static bool bdb_expire(struct store *store, int64_t before, size_t most, uint64_
         return failed(bdb, code, "cannot be tidied", error);
     code = bdb->events->cursor(bdb->events, transaction, &cursor, 0);
     if (code == 0) {
-        code = remove_expired(cursor, before, most, first);
+        code = remove_expired(cursor, before, most, rest);
         int closed = cursor->close(cursor);
         code = code != 0 ? code : closed;
     }
@@ -344,6 +347,16 @@ static void end_program(const struct store_bdb *bdb)
     log_fatal(EX_SOFTWARE,
               "the ledger %s: Berkeley DB cannot go on; the next start recovers what was written",
               bdb->directory);
+}
+
+/* At the start: Berkeley DB's own lines have said what is wrong. */
+static bool unusable(const struct store_bdb *bdb, int code, const char *what, struct error *error)
+{
+    return error_set(
+        error,
+        "the ledger %s %s: %s; it is left as it is: give it space, restore it, or move "
+        "it away to start with empty counts",
+        bdb->directory, what, db_strerror(code));
 }
 
 static bool failed(struct store_bdb *bdb, int code, const char *what, struct error *error)
@@ -514,7 +527,7 @@ static bool open_environment(struct store_bdb *bdb, bool sync, struct error *err
 {
     int code = db_env_create(&bdb->environment, 0);
     if (code != 0)
-        return failed(bdb, code, "cannot be opened", error);
+        return unusable(bdb, code, "cannot be opened", error);
     DB_ENV *environment = bdb->environment;
     environment->app_private = bdb;
     environment->set_errcall(environment, take_message);
@@ -527,7 +540,7 @@ static bool open_environment(struct store_bdb *bdb, bool sync, struct error *err
                                   DB_CREATE | DB_PRIVATE | DB_INIT_LOG | DB_INIT_MPOOL |
                                       DB_INIT_TXN | DB_RECOVER,
                                   0600)) != 0)
-        return failed(bdb, code, "cannot be opened", error);
+        return unusable(bdb, code, "cannot be opened", error);
     return store_bdb_set_sync(&bdb->store, sync, error);
 }
 
@@ -536,12 +549,12 @@ static bool open_database(struct store_bdb *bdb, DB **database, const char *name
 {
     int code = db_create(database, bdb->environment, 0);
     if (code != 0)
-        return failed(bdb, code, "cannot be opened", error);
+        return unusable(bdb, code, "cannot be opened", error);
     DB *opened = *database;
     if ((code = opened->set_pagesize(opened, PAGE_SIZE)) == 0 &&
         (code = opened->set_flags(opened, DB_CHKSUM)) == 0)
         code = opened->open(opened, NULL, name, NULL, DB_BTREE, DB_CREATE | DB_AUTO_COMMIT, 0600);
-    return code == 0 || failed(bdb, code, "cannot be opened", error);
+    return code == 0 || unusable(bdb, code, "cannot be opened", error);
 }
 
 static void bdb_close(struct store *store)
@@ -587,6 +600,5 @@ struct store *store_bdb_open(const struct settings *settings, struct error *erro
         close_all(bdb);
         return NULL;
     }
-    bdb->running = true;
     return &bdb->store;
 }

@@ -139,20 +139,22 @@ static bool write_all(struct store *store, const struct store_change *changes, s
     return true;
 }
 
-static bool expire(struct store *store, int64_t before, size_t most, uint64_t *first,
+static bool expire(struct store *store, int64_t before, size_t most, struct store_rest *rest,
                    struct error *error)
 {
     (void)error;
     struct memory *memory = memory_of(store);
     size_t expired = 0;
-    while (expired < memory->event_count && expired < most &&
-           memory->events[expired].time < before && !memory->events[expired].reserved)
+    while (expired < memory->event_count && memory->events[expired].time < before &&
+           !memory->events[expired].reserved)
         expired++;
+    rest->more = expired > most;
+    expired = rest->more ? most : expired;
     memory->event_count -= expired;
     if (memory->event_count > 0)
         memmove(memory->events, memory->events + expired,
                 memory->event_count * sizeof(struct store_event));
-    *first = memory->event_count > 0 ? memory->events[0].sequence : UINT64_MAX;
+    rest->first = memory->event_count > 0 ? memory->events[0].sequence : UINT64_MAX;
     return true;
 }
 

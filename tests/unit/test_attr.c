@@ -143,7 +143,7 @@ static void a_request_is_bounded_in_attributes_and_size(void **state)
 {
     (void)state;
     struct buffer stream = {0};
-    for (int i = 0; i < ATTR_COUNT_MAX; i++)
+    for (size_t i = 0; i < ATTR_COUNT_MAX; i++)
         buffer_append_string(&stream, "a=b\n");
     buffer_append_string(&stream, "\n");
     assert_int_equal(feed(stream.data, stream.length, 4096).requests, 1);

@@ -74,6 +74,13 @@ static void restart(struct fixture *fixture)
         fail_msg("the ledger does not open: %s", error.text);
 }
 
+static bool tidy_ledger(struct ledger *ledger)
+{
+    bool more;
+    struct error error;
+    return ledger_tidy(ledger, &more, &error);
+}
+
 static void commit(struct fixture *fixture)
 {
     struct error error = {""};
@@ -330,15 +337,14 @@ static void a_clock_that_is_set_back_loses_nothing(void **state)
 static void idle_accounts_and_expired_events_go(void **state)
 {
     struct fixture *fixture = *state;
-    struct error error;
     send_message(fixture, &small, 6);
-    assert_true(ledger_tidy(fixture->ledger, &error));
+    assert_true(tidy_ledger(fixture->ledger));
     assert_int_equal(ledger_account_count(fixture->ledger), 1);
     fixture->clock.now += DAY + 2 * SECOND;
     store_memory_fail_writes(fixture->store, 1);
-    assert_false(ledger_tidy(fixture->ledger, &error));
+    assert_false(tidy_ledger(fixture->ledger));
     assert_int_equal(ledger_account_count(fixture->ledger), 1);
-    assert_true(ledger_tidy(fixture->ledger, &error));
+    assert_true(tidy_ledger(fixture->ledger));
     assert_int_equal(ledger_account_count(fixture->ledger), 0);
     assert_int_equal(store_memory_events(fixture->store), 0);
     assert_int_equal(store_memory_accounts(fixture->store), 0);
@@ -350,12 +356,11 @@ static void idle_accounts_and_expired_events_go(void **state)
 static void a_long_period_keeps_events_over_a_restart(void **state)
 {
     struct fixture *fixture = *state;
-    struct error error;
     struct quota week = {.recipients = {10, 7 * DAY}, .messages = {3, MINUTE}};
     send_message(fixture, &week, 6);
     fixture->clock.now += 3 * DAY;
     restart(fixture);
-    assert_true(ledger_tidy(fixture->ledger, &error));
+    assert_true(tidy_ledger(fixture->ledger));
     assert_int_equal(ask(fixture, &week, 5, 1).verdict, LEDGER_LATER);
 }
 
@@ -559,13 +564,12 @@ static void check_promise(struct schedule *schedule)
 
 static void tidy(struct schedule *schedule)
 {
-    struct error error;
     if (schedule->in_batch)
         end_batch(schedule);
     /* After a jump what is left in the store depends on when it was tidied. */
     if (schedule->jumps_back)
         return;
-    assert_true(ledger_tidy(schedule->fixture.ledger, &error));
+    assert_true(tidy_ledger(schedule->fixture.ledger));
     model_tidy(&schedule->model, schedule->fixture.clock.now);
 }
 

@@ -170,20 +170,23 @@ static void events_expire_from_the_oldest_on(void **state)
     const struct fixture *fixture = *state;
     struct store *store = open_store(fixture);
     struct error error;
-    uint64_t first = 1;
-    assert_true(store->operations->expire(store, 100, 10, &first, &error));
-    assert_true(first == UINT64_MAX);
+    struct store_rest rest;
+    assert_true(store->operations->expire(store, 100, 10, &rest, &error));
+    assert_true(rest.first == UINT64_MAX && !rest.more);
     for (uint64_t i = 1; i <= 20; i++) {
         struct store_change change = event_change(i, (int64_t)i * 10);
         change.event.reserved = i == 15;
         write_changes(store, &change, 1);
     }
-    assert_true(store->operations->expire(store, 100, 4, &first, &error));
-    assert_int_equal(first, 5);
-    assert_true(store->operations->expire(store, 100, 100, &first, &error));
-    assert_int_equal(first, 10);
-    assert_true(store->operations->expire(store, 1000, 100, &first, &error));
-    assert_int_equal(first, 15);
+    assert_true(store->operations->expire(store, 100, 4, &rest, &error));
+    assert_int_equal(rest.first, 5);
+    assert_true(rest.more);
+    assert_true(store->operations->expire(store, 100, 5, &rest, &error));
+    assert_int_equal(rest.first, 10);
+    assert_false(rest.more);
+    assert_true(store->operations->expire(store, 1000, 100, &rest, &error));
+    assert_int_equal(rest.first, 15);
+    assert_false(rest.more);
     expect_contents(store, "15:7@150=3/1R 16:7@160=3/1 17:7@170=3/1 18:7@180=3/1 19:7@190=3/1 "
                            "20:7@200=3/1 ");
     store->operations->close(store);
@@ -319,6 +322,39 @@ static void a_record_of_another_version_is_not_guessed_at(void **state)
     store->operations->close(store);
 }
 
+/* Overwrites some bytes in the middle of a file. */
+static void damage(const struct fixture *fixture, const char *name, long offset)
+{
+    char path[LONGEST * 2];
+    snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_equal(fputs("damaged", file) >= 0, 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_damaged_page_is_refused_with_the_remedy(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture);
+    for (uint64_t i = 1; i < 1000; i++) {
+        const struct store_change change = event_change(i, 10);
+        write_changes(store, &change, 1);
+    }
+    store->operations->close(store);
+    damage(fixture, "events.db", 2 * 4096 + 1000);
+    struct buffer got = {0};
+    struct error error = {""};
+    const struct store_reader reader = {print_account, print_event, &got};
+    store = open_store(fixture);
+    assert_false(store->operations->read(store, &reader, &error));
+    assert_non_null(strstr(error.text, fixture->directory));
+    assert_non_null(strstr(error.text, "move it away"));
+    store->operations->close(store);
+    buffer_free(&got);
+}
+
 /* Writes and checkpoints as the daemon would on a busy day; the log must not pile up. */
 static void log_files_do_not_pile_up(void **state)
 {
@@ -327,13 +363,14 @@ static void log_files_do_not_pile_up(void **state)
     struct store *store = open_store(fixture);
     struct store_change changes[200];
     struct error error;
-    uint64_t sequence = 1, first;
+    uint64_t sequence = 1;
+    struct store_rest rest;
     for (int batch = 0; batch < 1500; batch++) {
         for (size_t i = 0; i < 200; i++)
             changes[i] = event_change(sequence++, batch);
         write_changes(store, changes, 200);
         if (batch % 50 == 0) {
-            assert_true(store->operations->expire(store, batch - 100, 100000, &first, &error));
+            assert_true(store->operations->expire(store, batch - 100, 100000, &rest, &error));
             assert_true(store->operations->maintain(store, &error));
         }
     }
@@ -353,6 +390,7 @@ static void a_ledger_finds_its_counts_again(void **state)
     static const struct quota quota = {{10, INT64_C(86400000000)}, {30, INT64_C(60000000)}, 500};
     static const struct ledger_rules rules = {CLOCK_SECOND, INT64_C(86400000000)};
     struct error error;
+    bool more;
     for (int i = 0; i <= 5; i++) {
         struct ledger *ledger = ledger_open(clock_system(), open_store(fixture), &rules, &error);
         assert_non_null(ledger);
@@ -363,7 +401,7 @@ static void a_ledger_finds_its_counts_again(void **state)
         if (i < 5)
             assert_true(ledger_settle(ledger, answer.id, 2));
         assert_true(ledger_commit(ledger, &error));
-        assert_true(ledger_tidy(ledger, &error));
+        assert_true(ledger_tidy(ledger, &more, &error));
         ledger_close(ledger);
     }
 }
@@ -383,6 +421,7 @@ int main(void)
         TEST(a_missing_directory_is_made_and_closed_to_others),
         TEST(a_file_where_the_directory_should_be_is_refused),
         TEST(a_record_of_another_version_is_not_guessed_at),
+        TEST(a_damaged_page_is_refused_with_the_remedy),
         TEST(log_files_do_not_pile_up),
         TEST(a_ledger_finds_its_counts_again),
     };
