@@ -334,6 +334,19 @@ static void damage(const struct fixture *fixture, const char *name, long offset)
     assert_int_equal(fclose(file), 0);
 }
 
+static void read_what_is_damaged(const struct fixture *fixture)
+{
+    struct buffer got = {0};
+    struct error error = {""};
+    const struct store_reader reader = {print_account, print_event, &got};
+    struct store *store = store_bdb_open(&fixture->settings, &error);
+    if (store != NULL && !store->operations->read(store, &reader, &error) &&
+        strstr(error.text, fixture->directory) != NULL &&
+        strstr(error.text, "move it away") != NULL)
+        _exit(42);
+}
+
+/* In a child: Berkeley DB does not release its memory after such a find. */
 static void a_damaged_page_is_refused_with_the_remedy(void **state)
 {
     const struct fixture *fixture = *state;
@@ -344,15 +357,7 @@ static void a_damaged_page_is_refused_with_the_remedy(void **state)
     }
     store->operations->close(store);
     damage(fixture, "events.db", 2 * 4096 + 1000);
-    struct buffer got = {0};
-    struct error error = {""};
-    const struct store_reader reader = {print_account, print_event, &got};
-    store = open_store(fixture);
-    assert_false(store->operations->read(store, &reader, &error));
-    assert_non_null(strstr(error.text, fixture->directory));
-    assert_non_null(strstr(error.text, "move it away"));
-    store->operations->close(store);
-    buffer_free(&got);
+    assert_int_equal(in_child(read_what_is_damaged, fixture), 42);
 }
 
 /* Writes and checkpoints as the daemon would on a busy day; the log must not pile up. */
