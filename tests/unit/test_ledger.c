@@ -364,6 +364,19 @@ static void a_long_period_keeps_events_over_a_restart(void **state)
     assert_int_equal(ask(fixture, &week, 5, 1).verdict, LEDGER_LATER);
 }
 
+static void a_period_that_becomes_longer_keeps_events_over_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct quota week = {.recipients = {10, 7 * DAY}, .messages = {3, MINUTE}};
+    send_message(fixture, &small, 3);
+    fixture->clock.now += SECOND;
+    send_message(fixture, &week, 3);
+    fixture->clock.now += 3 * DAY;
+    restart(fixture);
+    assert_true(tidy_ledger(fixture->ledger));
+    expect_later(ask(fixture, &week, 5, 1), LEDGER_RECIPIENTS, 6, START + 7 * DAY + SECOND);
+}
+
 static void many_accounts_do_not_disturb_each_other(void **state)
 {
     struct fixture *fixture = *state;
@@ -666,6 +679,7 @@ int main(void)
         TEST(a_clock_that_is_set_back_loses_nothing),
         TEST(idle_accounts_and_expired_events_go),
         TEST(a_long_period_keeps_events_over_a_restart),
+        TEST(a_period_that_becomes_longer_keeps_events_over_a_restart),
         TEST(many_accounts_do_not_disturb_each_other),
         cmocka_unit_test(random_schedules_agree_with_an_exact_log),
     };

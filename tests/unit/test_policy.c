@@ -182,6 +182,16 @@ static void over_quota_the_client_sees_use_limit_and_time(void **state)
     expect_action(send_message(fixture, 1), "DUNNO");
 }
 
+static void times_are_rounded_up(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->clock.now += 1;
+    for (int i = 0; i < 30; i++)
+        expect_action(send_message(fixture, 1), "DUNNO");
+    fixture->clock.now += 2;
+    assert_contains(send_message(fixture, 1), "room at 22:14:22 (in 61 s)");
+}
+
 static void a_time_that_is_not_today_comes_with_its_date(void **state)
 {
     struct fixture *fixture = *state;
@@ -537,6 +547,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(over_quota_the_client_sees_use_limit_and_time),
+        TEST(times_are_rounded_up),
         TEST(a_time_that_is_not_today_comes_with_its_date),
         TEST(a_message_counts_as_the_deliveries_that_postfix_makes_of_it),
         TEST(the_smaller_of_both_limits_splits_a_message),
