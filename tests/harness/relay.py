@@ -88,8 +88,7 @@ class Relay:
         table = self.postfix.table("sasl_passwd", passwords, "texthash", mode=0o600)
         settings = recipe(office365, table)
         if post365 is not None:
-            # Not in data_directory, where `postfix check` wants everything to be the user
-            # postfix's.
+            # Never the default, which is the system's.
             ledger = self.postfix.directory / "ledger"
             tables = {name: self.postfix.table(name.removeprefix("post365_"), value)
                       for name, value in post365.items() if isinstance(value, dict)}
