@@ -85,10 +85,10 @@ def test_the_next_run_clears_up_after_one_that_was_killed(run):
 
 def test_a_run_that_works_is_left_alone(run):
     process, directory = run()
-    before = left(directory)
+    master = min(left(directory))  # the others come and go
     with workplace.Workplace("test", unique=True):
         pass
-    assert left(directory) == before
+    assert master in left(directory)
     assert process.poll() is None
 
 
