@@ -5,9 +5,9 @@
  */
 #include "common/socket.h"
 
+#include "common/listener.h"
 #include "common/user.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -135,28 +135,6 @@ static bool check_directory(const char *directory, const struct owners *owners, 
     return true;
 }
 
-/* The name of a process as the kernel keeps it (15 bytes), or "". */
-static void process_name(pid_t pid, char *name, size_t size)
-{
-    char path[64];
-    name[0] = '\0';
-    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return;
-    if (fgets(name, (int)size, file) != NULL)
-        name[strcspn(name, "\n")] = '\0';
-    fclose(file);
-}
-
-static bool is_this_program(pid_t pid, char *name, size_t size)
-{
-    char own[32];
-    process_name(getpid(), own, sizeof(own));
-    process_name(pid, name, size);
-    return own[0] != '\0' && strcmp(own, name) == 0;
-}
-
 /* Connects to find out whether somebody listens. False with the reason if a socket is in the way.
  */
 static bool check_unix(const char *path, bool only_check, struct error *error)
@@ -180,7 +158,7 @@ static bool check_unix(const char *path, bool only_check, struct error *error)
         return only_check || unlink(path) == 0 ||
                error_set(error, "stale socket %s: %s", path, strerror(errno));
     char name[32];
-    if (connected && is_this_program(peer.pid, name, sizeof(name)) && only_check)
+    if (connected && listener_is_this_program(peer.pid, name, sizeof(name)) && only_check)
         return true;
     if (connected)
         return error_set(error,
@@ -189,22 +167,6 @@ static bool check_unix(const char *path, bool only_check, struct error *error)
     return error_set(error,
                      "socket %s is in use (%s); stop who listens there, or choose another name",
                      path, strerror(reason));
-}
-
-/* Whether this program runs already: then a port in use is no surprise to -t. */
-static bool runs_elsewhere(void)
-{
-    DIR *processes = opendir("/proc");
-    bool found = false;
-    char name[32];
-    for (struct dirent *entry;
-         !found && processes != NULL && (entry = readdir(processes)) != NULL;) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        found = pid > 0 && pid != getpid() && is_this_program(pid, name, sizeof(name));
-    }
-    if (processes != NULL)
-        closedir(processes);
-    return found;
 }
 
 static int open_inet(const struct socket_place *place, int *reason, struct error *error)
@@ -246,7 +208,9 @@ static bool prepare(const char *value, const struct settings *settings, bool onl
         int descriptor = open_inet(place, &reason, error);
         if (descriptor >= 0)
             close(descriptor);
-        return descriptor >= 0 || (only_check && reason == EADDRINUSE && runs_elsewhere());
+        return descriptor >= 0 ||
+               (only_check && reason == EADDRINUSE &&
+                listener_is_ours_on_port((unsigned)strtoul(place->port, NULL, 10)));
     }
     struct owners owners;
     char directory[sizeof(place->path)];

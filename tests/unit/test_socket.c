@@ -126,6 +126,23 @@ static void expect_refusal(const char *value, bool only_check, const char *one, 
         fail_msg("got \"%s\", want \"%s\" and \"%s\" in it", error.text, one, other);
 }
 
+/* Whether a check in another process, of this name or another, is content with the place. */
+static bool prepared_by_child(const char *value, const char *name)
+{
+    const struct settings settings = settings_for_test();
+    struct socket_place place;
+    struct error error;
+    pid_t child = fork();
+    if (child == 0) {
+        if (name != NULL)
+            prctl(PR_SET_NAME, name);
+        _exit(socket_prepare("p", value, &settings, true, &place, &error) ? 0 : 1);
+    }
+    int ended = -1;
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    return ended == 0;
+}
+
 static void a_socket_in_use_is_named_with_its_user(void **state)
 {
     (void)state;
@@ -140,18 +157,9 @@ static void a_socket_in_use_is_named_with_its_user(void **state)
     expect_refusal("unix:own/busy", false, process, "stop it or choose another name");
     struct stat status;
     assert_int_equal(stat(place.path, &status), 0);
-    /* A check from the same program is content; one from another is not. */
-    assert_true(socket_prepare("p", "unix:own/busy", &settings, true, &place, &error));
-    char name[32];
-    prctl(PR_GET_NAME, name);
-    pid_t child = fork();
-    if (child == 0) {
-        prctl(PR_SET_NAME, "somebody-else");
-        _exit(socket_prepare("p", "unix:own/busy", &settings, true, &place, &error) ? 1 : 0);
-    }
-    int ended = -1;
-    assert_int_equal(waitpid(child, &ended, 0), child);
-    assert_int_equal(ended, 0);
+    /* A check by the same program is content; one by another is not. */
+    assert_true(prepared_by_child("unix:own/busy", NULL));
+    assert_false(prepared_by_child("unix:own/busy", "somebody-else"));
     close(descriptor);
     socket_remove(&place);
 }
@@ -168,6 +176,9 @@ static void a_port_in_use_is_named(void **state)
     char value[64];
     snprintf(value, sizeof(value), "inet:127.0.0.1:%u", ntohs(address.sin_port));
     expect_refusal(value, false, "Address already in use", "choose another port");
+    if (geteuid() == 0)
+        assert_true(prepared_by_child(value, NULL));
+    assert_false(prepared_by_child(value, "somebody-else"));
     close(descriptor);
 }
 
