@@ -27,11 +27,14 @@ class Configuration:
         self.set()
 
     def set(self, *lines):
-        (self.etc / "main.cf").write_text("\n".join([
+        main_cf = self.etc / "main.cf"
+        main_cf.write_text("\n".join([
             "compatibility_level = 3.6", f"queue_directory = {self.queue}",
             f"data_directory = {self.directory}/data", "relayhost = [smtp.office365.com]:587",
             f"post365_user = {workplace.USER}", f"post365_ledger = {self.directory}/ledger",
             *(line for line in lines if line)]) + "\n")
+        # Postfix reads a file that changed within the last two seconds again until it is quiet.
+        os.utime(main_cf, (1, 1))
 
     def run(self, program, *options, user=None):
         """Runs it to its end: (exit status, stdout, stderr)."""

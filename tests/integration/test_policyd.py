@@ -46,7 +46,10 @@ class Policyd(processes.Program):
 
     def configure(self, **changes):
         self.parameters.update(changes)
-        (self.etc / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in self.parameters.items()))
+        main_cf = self.etc / "main.cf"
+        main_cf.write_text("".join(f"{name} = {value}\n" for name, value in self.parameters.items()))
+        # Postfix reads a file that changed within the last two seconds again until it is quiet.
+        os.utime(main_cf, (1, 1))
 
     def start(self):
         super().start()
