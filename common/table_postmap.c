@@ -15,6 +15,7 @@
 #include "common/table_backend.h"
 #include "common/table_cache.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +25,16 @@
 #define CACHE_CAPACITY ((size_t)4 << 20) /* bytes */
 #define CACHE_LIFETIME ((int64_t)60 * 1000000)
 #define PROCESSES_MAX  8
-#define OUTPUT_MAX     (TABLE_KEY_MAX + TABLE_VALUE_MAX + 4096)
+/* Seconds that a question waits for its turn: with TIMEOUT less than Postfix waits for a milter
+ * (milter_command_timeout, 30 s) or a policy service. */
+#define PATIENCE   10
+#define OUTPUT_MAX (TABLE_KEY_MAX + TABLE_VALUE_MAX + 4096)
 /* A question that no table answers by accident, to see whether it can be asked. */
 #define PROBE_KEY      "probe@post365.invalid"
 #define WARNING_PREFIX "postmap: warning: "
+/* A key, which a stranger may have chosen, is shown so that there is room for the rest. It is never
+ * part of a command to be tried: a sender's address may hold quotes and backquotes. */
+#define SHOWN_KEY "\"%.256s\""
 
 struct postmap_table {
     struct table table;
@@ -67,13 +74,15 @@ static enum table_answer read_value(const struct postmap_table *postmap, const c
     size_t key_length = strlen(key);
     if (output->length < key_length + 2 || memcmp(output->data, key, key_length) != 0 ||
         output->data[key_length] != '\t' || output->data[output->length - 1] != '\n') {
-        error_set(error, "postmap gives no \"key value\" for key \"%s\"; try: postmap -q '%s' '%s'",
-                  key, key, postmap->specification);
+        error_set(error,
+                  "postmap gives no \"key value\" for key " SHOWN_KEY "; try: postmap -q KEY '%s'",
+                  key, postmap->specification);
         return TABLE_FAILED;
     }
     size_t length = output->length - key_length - 2;
     if (length == 0) {
-        error_set(error, "an empty value for key \"%s\"; give it a value or take it out", key);
+        error_set(error, "an empty value for key " SHOWN_KEY "; give it a value or take it out",
+                  key);
         return TABLE_FAILED;
     }
     *value = table_keep(postmap->table.source->content, output->data + key_length + 1, length);
@@ -88,7 +97,7 @@ static enum table_answer interpret(const struct postmap_table *postmap, const ch
     const char *trouble = result->errors.data != NULL ? find_trouble(result->errors.data) : NULL;
     if (result->status == 1 && trouble == NULL)
         return TABLE_NONE;
-    error_set(error, "%s (status %d); try: postmap -q '%s' '%s'",
+    error_set(error, "%s (status %d) for key " SHOWN_KEY "; try: postmap -q KEY '%s'",
               trouble != NULL ? trouble : "postmap failed", result->status, key,
               postmap->specification);
     return TABLE_FAILED;
@@ -147,7 +156,8 @@ static enum table_answer ask_and_keep(struct postmap_table *postmap, const char 
     enum table_answer answer = ask(postmap, key, value, error);
     pthread_mutex_lock(&postmap->mutex);
     postmap->processes--;
-    pthread_cond_signal(&postmap->process_ended);
+    /* All of them: one that finds its answer in the cache would not wake the next. */
+    pthread_cond_broadcast(&postmap->process_ended);
     notice_change(postmap);
     if (answer != TABLE_FAILED && generation == postmap->generation)
         table_cache_store(postmap->cache, key, monotonic_now(), *value);
@@ -158,16 +168,25 @@ static enum table_answer find(struct table *table, const char *key, char **value
                               struct error *error)
 {
     struct postmap_table *postmap = (struct postmap_table *)table;
-    enum table_answer answer;
+    enum table_answer answer = TABLE_FAILED;
+    struct timespec deadline;
     *value = NULL;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += PATIENCE;
     pthread_mutex_lock(&postmap->mutex);
-    bool known = find_cached(postmap, key, &answer, value);
-    while (!known && postmap->processes >= PROCESSES_MAX) {
-        pthread_cond_wait(&postmap->process_ended, &postmap->mutex);
+    bool known = find_cached(postmap, key, &answer, value), in_time = true;
+    while (!known && in_time && postmap->processes >= PROCESSES_MAX) {
+        in_time = pthread_cond_timedwait(&postmap->process_ended, &postmap->mutex, &deadline) !=
+                  ETIMEDOUT;
         known = find_cached(postmap, key, &answer, value);
     }
-    if (!known)
+    if (!known && in_time)
         answer = ask_and_keep(postmap, key, value, error);
+    else if (!known)
+        error_set(error,
+                  "%d other questions were not answered within %d seconds; find out why this is "
+                  "slow: postmap -q KEY '%s'",
+                  PROCESSES_MAX, PATIENCE, postmap->specification);
     pthread_mutex_unlock(&postmap->mutex);
     return answer;
 }
@@ -214,6 +233,16 @@ static char *file_behind(const struct table_source *source)
     return memory_copy(source->name);
 }
 
+/* Its deadlines are times of CLOCK_MONOTONIC. */
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 static void close_postmap(struct table *table)
 {
     struct postmap_table *postmap = (struct postmap_table *)table;
@@ -236,7 +265,7 @@ struct table *table_open_postmap(const struct table_source *source, enum table_t
     postmap->path = file_behind(source);
     postmap->cache = table_cache_new(CACHE_CAPACITY, CACHE_LIFETIME);
     pthread_mutex_init(&postmap->mutex, NULL);
-    pthread_cond_init(&postmap->process_ended, NULL);
+    init_condition(&postmap->process_ended);
     if (check(&postmap->table, error))
         return &postmap->table;
     *trouble = TABLE_TROUBLE_WRONG;

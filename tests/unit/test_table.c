@@ -537,8 +537,9 @@ static void what_postmap_cannot_look_up_is_a_failure(void **state)
     struct tables *tables = must_open(table_of("regexp", "vanishing"));
     expect(tables, "a", "1");
     unlink(workplace_path("vanishing"));
-    expect_failure(tables, "a",
-                   "No such file or directory (status 1); try: postmap -q 'a' 'regexp:/");
+    expect_failure(
+        tables, "a",
+        "No such file or directory (status 1) for key \"a\"; try: postmap -q KEY 'regexp:/");
     workplace_write("vanishing", "/a/ 2\n");
     expect(tables, "a", "2");
     tables_close(tables);
@@ -1140,6 +1141,46 @@ static void many_threads_may_look_up_while_tables_change(void **state)
     tables_close(race.tables);
 }
 
+struct question {
+    struct tables *tables;
+    pthread_barrier_t *start;
+};
+
+static void *ask_once(void *argument)
+{
+    const struct question *question = argument;
+    char *value = NULL;
+    struct error error;
+    pthread_barrier_wait(question->start);
+    enum table_answer answer = tables_find(question->tables, "popular", &value, &error);
+    free(value);
+    return answer == TABLE_FOUND ? argument : NULL;
+}
+
+/* More questions than processes at a time: those that wait are all to be woken by the first
+ * answers. */
+static void whoever_waits_for_the_same_answer_gets_it(void **state)
+{
+    (void)state;
+    pthread_t threads[40];
+    pthread_barrier_t start;
+    struct timespec limit;
+    workplace_write("popular.re", "/^popular$/ 1\n");
+    struct question question = {must_open(table_of("regexp", "popular.re")), &start};
+    assert_int_equal(pthread_barrier_init(&start, NULL, 40), 0);
+    for (size_t i = 0; i < 40; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_once, &question), 0);
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 8; /* less than a question waits for its turn */
+    for (size_t i = 0; i < 40; i++) {
+        void *answered = NULL;
+        assert_int_equal(pthread_timedjoin_np(threads[i], &answered, &limit), 0);
+        assert_ptr_equal(answered, &question);
+    }
+    pthread_barrier_destroy(&start);
+    tables_close(question.tables);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1182,6 +1223,7 @@ int main(void)
         cmocka_unit_test(no_password_stays_in_memory),
 #endif
         cmocka_unit_test(many_threads_may_look_up_while_tables_change),
+        cmocka_unit_test(whoever_waits_for_the_same_answer_gets_it),
     };
     return cmocka_run_group_tests(tests, make, clean);
 }
