@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* The state LISTEN in /proc/net/tcp. */
-#define TCP_LISTENING 0x0A
+#define TCP_LISTENING "0A"
 /* Sockets on one port that are looked at: one per address, in practice. */
 #define INODES_MAX 64
 
@@ -41,13 +41,13 @@ static size_t find_inodes(const char *path, unsigned port, uint64_t inodes[INODE
     FILE *file = fopen(path, "re");
     char line[512];
     while (file != NULL && count < INODES_MAX && fgets(line, sizeof(line), file) != NULL) {
-        unsigned local_port = 0, state = 0;
-        unsigned long long inode = 0;
-        if (sscanf(line,
-                   " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu",
-                   &local_port, &state, &inode) == 3 &&
-            local_port == port && state == TCP_LISTENING)
-            inodes[count++] = inode;
+        char local[64], state[8], inode[32];
+        if (sscanf(line, "%*s %63s %*s %7s %*s %*s %*s %*s %*s %31s", local, state, inode) != 3)
+            continue;
+        const char *colon = strrchr(local, ':');
+        if (colon != NULL && strtoul(colon + 1, NULL, 16) == port &&
+            strcmp(state, TCP_LISTENING) == 0)
+            inodes[count++] = strtoull(inode, NULL, 10);
     }
     if (file != NULL)
         fclose(file);
@@ -66,9 +66,10 @@ static bool holds_one_of(pid_t pid, const uint64_t inodes[], size_t count)
         if (length <= 0)
             continue;
         target[length] = '\0';
-        unsigned long long inode = 0;
-        if (sscanf(target, "socket:[%llu]", &inode) != 1)
+        static const char prefix[] = "socket:[";
+        if (strncmp(target, prefix, strlen(prefix)) != 0)
             continue;
+        uint64_t inode = strtoull(target + strlen(prefix), NULL, 10);
         for (size_t i = 0; i < count && !found; i++)
             found = inodes[i] == inode;
     }

@@ -16,8 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum stream { STREAM_INPUT, STREAM_OUTPUT, STREAM_ERRORS, STREAMS };
 
 struct run {

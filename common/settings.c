@@ -19,8 +19,8 @@
 #include <string.h>
 
 #define POSTCONF_TIMEOUT 20
-#define POSTCONF_LIMIT   (1024 * 1024)
-#define MAIN_CF_LINE_MAX (64 * 1024)
+#define POSTCONF_LIMIT   ((size_t)1024 * 1024)
+#define MAIN_CF_LINE_MAX ((size_t)64 * 1024)
 /* Between two values in postconf's answer: a byte that no main.cf holds. */
 #define SEPARATOR "\x1f"
 /* Any parameter whose value Postfix takes as free text would do. */
@@ -106,7 +106,7 @@ static bool scan_main_cf(struct source *source, struct error *error)
         snprintf(where, sizeof(where), "%s, line %u", path, number);
         fine = note_name(source, name, where, error);
         if (size > MAIN_CF_LINE_MAX)
-            fine = error_set(error, "%s: longer than %d bytes; shorten the line", where,
+            fine = error_set(error, "%s: longer than %zu bytes; shorten the line", where,
                              MAIN_CF_LINE_MAX);
     }
     free(line);
