@@ -7,7 +7,7 @@ format:
 	clang-format -i $(FORMATTED)
 
 check-format:
-	clang-format --dry-run -Werror $(FORMATTED)
+	@clang-format --dry-run -Werror $(FORMATTED)
 
 # The checks that are on are in .clang-tidy.
 lint: $(BUILD)/compile_flags.txt
