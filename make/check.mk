@@ -18,5 +18,5 @@ $(BUILD)/compile_flags.txt: $(FLAGS_STAMP)
 
 # In this order: deps may have to install what the others are made with.
 test: deps
-	@$(MAKE) --no-print-directory all office365 unit-programs
+	@$(MAKE) --no-print-directory -s all office365 unit-programs
 	@$(PYTHON) tests/run.py --build $(BUILD)

@@ -32,7 +32,6 @@ $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/tested
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,$(FUZZ_CHECKS) -o $@ $^ -Wl,--as-needed -pthread $(LIBS)
 
 .PHONY: fuzz fuzz-programs
-.SECONDARY: $(FUZZ_OBJECTS) $(FUZZ:%=$(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o)
 fuzz-programs: $(FUZZ_PROGRAMS)
 fuzz: fuzz-programs
 	@mkdir -p $(FUZZ_BUILD)/crashes
