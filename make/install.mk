@@ -4,25 +4,58 @@ UNITDIR     ?= /lib/systemd/system
 SYSUSERSDIR ?= /usr/lib/sysusers.d
 TMPFILESDIR ?= /usr/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/post365
+SHAREDIR    ?= $(PREFIX)/share/post365
 
-.PHONY: install uninstall
+# What packages (DESTDIR) leave to the machine that they are for. systemd reads it in conf/.
+ACCOUNT          := post365
+SOCKET_DIRECTORY := /var/spool/postfix/post365
+LEDGER_DIRECTORY := /var/lib/post365
+UNITS            := $(PROGRAMS:%=%.service)
+
+.PHONY: install install-account uninstall
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
-	    $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(DOCDIR)
+	    $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SHAREDIR)
 	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(SBINDIR)
-	for unit in $(PROGRAMS); do \
-	    sed 's#/usr/sbin/#$(SBINDIR)/#' conf/$$unit.service >$(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; \
-	    chmod 644 $(DESTDIR)$(UNITDIR)/$$unit.service; \
+	for unit in $(UNITS); do \
+	    sed 's#/usr/sbin/#$(SBINDIR)/#' conf/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	    chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; \
 	done
 	install -m 644 conf/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/post365.conf
 	install -m 644 conf/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
-	install -m 644 README.md docs/*.md conf/office365_replies.regexp $(DESTDIR)$(DOCDIR)
-	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
+	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
+	install -m 644 conf/office365_replies.regexp $(DESTDIR)$(SHAREDIR)
+	$(if $(DESTDIR),,@$(MAKE) --no-print-directory install-account)
+
+install-account:
+	@if [ -d /run/systemd/system ]; then \
 	    systemd-sysusers post365.conf && systemd-tmpfiles --create post365.conf && \
 	    systemctl daemon-reload; \
+	else \
+	    { getent passwd $(ACCOUNT) >/dev/null || \
+	        useradd --system --user-group --no-create-home --home-dir /nonexistent \
+	            --shell /usr/sbin/nologin --comment 'post365 for Postfix' $(ACCOUNT); } && \
+	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 755 $(SOCKET_DIRECTORY) && \
+	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 700 $(LEDGER_DIRECTORY); \
 	fi
 
+# Without its milter Postfix would put off all mail: main.cf comes first.
 uninstall:
-	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(PROGRAMS:%=$(DESTDIR)$(UNITDIR)/%.service) \
+ifeq ($(DESTDIR),)
+	@if postconf -n 2>/dev/null | grep -q post365; then \
+	    echo 'make uninstall: main.cf still names post365: take these lines out, postfix reload, and again' >&2; \
+	    postconf -n 2>/dev/null | grep post365 >&2; exit 1; \
+	fi
+	@if [ -d /run/systemd/system ]; then systemctl --quiet disable --now $(UNITS); fi
+endif
+	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) \
 	    $(DESTDIR)$(SYSUSERSDIR)/post365.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SHAREDIR)
+ifeq ($(DESTDIR),)
+	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	rm -rf $(SOCKET_DIRECTORY)
+	@if [ -e $(LEDGER_DIRECTORY) ] || getent passwd $(ACCOUNT) >/dev/null; then \
+	    echo 'left, since another installation would need them: what was sent within the last day, and the account.'; \
+	    echo 'To remove these as well: rm -r $(LEDGER_DIRECTORY); userdel $(ACCOUNT)'; \
+	fi
+endif
