@@ -77,7 +77,12 @@ FLAGS_STAMP := $(BUILD)/obj/flags
 FLAGS_TEXT  := $(COMPILE) | $(LINK)
 $(FLAGS_STAMP): FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' $(call quote,$(FLAGS_TEXT)) | cmp -s - $@ || printf '%s\n' $(call quote,$(FLAGS_TEXT)) >$@
+	@printf '%s\n' $(call quote,$(FLAGS_TEXT)) | cmp -s - $@ || { $(FIND_HEADERS) && \
+	    printf '%s\n' $(call quote,$(FLAGS_TEXT)) >$@; }
+# Somebody who begins with `make` shall not have to guess what is missing.
+HEADERS := libmilter/mfapi.h db.h event2/event.h systemd/sd-daemon.h
+FIND_HEADERS = { printf '\#include <%s>\n' $(HEADERS) | $(CC) -E -x c -o /dev/null - || \
+    { echo 'make: run "make deps" (or "make deps-build") as root first' >&2; exit 1; }; }
 quote = '$(subst ','\'',$(1))'
 .PHONY: FORCE
 FORCE:
