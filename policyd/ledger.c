@@ -80,6 +80,8 @@ struct ledger {
 static int64_t batch_now(struct ledger *ledger);
 static struct account *find_account(struct ledger *ledger, const char *name);
 static struct account *add_account(struct ledger *ledger, const char *name);
+static void touch_account(struct ledger *ledger, struct account *account);
+static int64_t retained(const struct ledger *ledger, const struct account *account);
 static void need_retention(struct ledger *ledger, struct account *account, int64_t retention);
 static void judge(struct ledger *ledger, struct account *account,
                   const struct ledger_request *request, struct ledger_answer *answer);
@@ -124,6 +126,8 @@ void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
     if (account == NULL)
         account = add_account(ledger, request->account);
     need_retention(ledger, account, ledger_longest_period(request->quota));
+    if (!account->stored)
+        touch_account(ledger, account);
     answer->id = add_reservation(ledger, account, request->recipients, request->messages)->id;
 }
 
@@ -186,8 +190,10 @@ static void judge(struct ledger *ledger, struct account *account,
     int64_t now = batch_now(ledger);
     *answer = (struct ledger_answer){.verdict = LEDGER_GRANTED, .now = now, .earliest = now};
     if (account != NULL) {
+        /* Before anything is forgotten: the quota may have become longer. */
+        need_retention(ledger, account, ledger_longest_period(request->quota));
         history_clamp(&account->history, now);
-        history_prune(&account->history, account->retention + ledger->rules.guard, now);
+        history_prune(&account->history, retained(ledger, account), now);
     }
     for (size_t i = 0; i < 2; i++) {
         struct opinion opinion =
@@ -271,7 +277,6 @@ static struct account *add_account(struct ledger *ledger, const char *name)
 {
     struct account *account =
         insert_account(ledger, name, ledger->next_number++, ledger->rules.retention);
-    need_retention(ledger, account, ledger->rules.retention);
     return account;
 }
 
@@ -287,6 +292,16 @@ static void touch_account(struct ledger *ledger, struct account *account)
     batch->accounts[batch->account_count++] = account;
 }
 
+/* How far back the account's events may be asked about: rules that came with a reload hold for
+ * those, too, that have not been asked about since. */
+static int64_t retained(const struct ledger *ledger, const struct account *account)
+{
+    int64_t retention =
+        account->retention > ledger->rules.retention ? account->retention : ledger->rules.retention;
+    return retention + ledger->rules.guard;
+}
+
+/* The store learns of it when the account is next touched. */
 static void need_retention(struct ledger *ledger, struct account *account, int64_t retention)
 {
     if (retention > account->retention) {
@@ -295,8 +310,6 @@ static void need_retention(struct ledger *ledger, struct account *account, int64
     }
     if (account->retention > ledger->retention)
         ledger->retention = account->retention;
-    if (!account->stored)
-        touch_account(ledger, account);
 }
 
 /* Counts what was sent, in the account's one event of this batch. */
@@ -547,7 +560,7 @@ static void find_idle(struct ledger *ledger, size_t bucket, uint64_t first_seque
     struct account *account = ledger->accounts[bucket];
     for (; account != NULL; account = account->next) {
         history_clamp(&account->history, now);
-        history_prune(&account->history, account->retention + ledger->rules.guard, now);
+        history_prune(&account->history, retained(ledger, account), now);
         if (!is_idle(account, first_sequence))
             continue;
         touch_account(ledger, account);
@@ -612,6 +625,8 @@ struct opening {
     size_t account_count, account_room;
     struct store_event *reserved;
     size_t reserved_count, reserved_room;
+    struct store_event *future;
+    size_t future_count, future_room;
 };
 
 static bool take_account(void *context, const struct store_account *record, struct error *error)
@@ -667,10 +682,35 @@ static bool take_event(void *context, const struct store_event *event, struct er
         opening->reserved = with_room(opening->reserved, opening->reserved_count,
                                       &opening->reserved_room, sizeof(struct store_event));
         opening->reserved[opening->reserved_count++] = *event;
-    } else if (event->time > opening->now - account->retention - ledger->rules.guard) {
+    } else if (event->time > opening->now) {
+        opening->future = with_room(opening->future, opening->future_count, &opening->future_room,
+                                    sizeof(struct store_event));
+        opening->future[opening->future_count++] = *event;
+        history_add(&account->history, opening->now, event->recipients, event->messages);
+    } else if (event->time > opening->now - retained(ledger, account)) {
         history_add(&account->history, event->time, event->recipients, event->messages);
     }
     return true;
+}
+
+/* Events that were written by a clock that was ahead. Left alone they would never expire, nor would
+ * what is behind them, and every start would count them again. */
+static bool bring_back_future(struct opening *opening, struct error *error)
+{
+    struct ledger *ledger = opening->ledger;
+    if (opening->future_count > 0)
+        log_warning("%zu events in the ledger lie in the future: the clock was set back; they "
+                    "count as sent now",
+                    opening->future_count);
+    bool written = true;
+    for (size_t i = 0; i < opening->future_count && written; i++) {
+        struct store_change *change = add_change(&ledger->batch, STORE_PUT_EVENT);
+        change->event = opening->future[i];
+        change->event.time = opening->now;
+        if (ledger->batch.change_count == TIDY_EVENTS)
+            written = ledger_commit(ledger, error);
+    }
+    return written && ledger_commit(ledger, error);
 }
 
 /* Nobody can settle these any more: what is unknown is counted. */
@@ -704,9 +744,10 @@ struct ledger *ledger_open(struct clock *clock, struct store *store,
     struct opening opening = {.ledger = ledger, .now = clock_now(clock)};
     ledger->next_sequence = opening.now > 1 ? (uint64_t)opening.now : 1;
     const struct store_reader reader = {take_account, take_event, &opening};
-    bool opened =
-        store->operations->read(store, &reader, error) && settle_abandoned(&opening, error);
+    bool opened = store->operations->read(store, &reader, error) &&
+                  bring_back_future(&opening, error) && settle_abandoned(&opening, error);
     free(opening.accounts);
+    free(opening.future);
     free(opening.reserved);
     if (!opened) {
         ledger->store = NULL;

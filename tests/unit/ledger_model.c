@@ -167,6 +167,8 @@ void model_restart(struct model *model, int64_t now, int64_t truth)
 {
     for (size_t i = 0; i < model->count; i++) {
         struct model_event *event = &model->events[i];
+        if (event->written > now && !event->is_reserved)
+            event->written = now;
         event->time = event->written;
         if (!event->is_reserved)
             event->is_pruned = event->time + model->retention + model->guard <= now;

@@ -377,6 +377,61 @@ static void a_period_that_becomes_longer_keeps_events_over_a_restart(void **stat
     expect_later(ask(fixture, &week, 5, 1), LEDGER_RECIPIENTS, 6, START + 7 * DAY + SECOND);
 }
 
+static void a_period_that_a_reload_makes_longer_finds_what_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct quota minute = {.recipients = {10, MINUTE}, .messages = {30, MINUTE}};
+    const struct quota day = {.recipients = {10, DAY}, .messages = {30, MINUTE}};
+    fixture->rules.retention = MINUTE;
+    restart(fixture);
+    send_message(fixture, &minute, 6);
+    fixture->clock.now += 30 * SECOND;
+    fixture->rules.retention = DAY;
+    ledger_configure(fixture->ledger, &fixture->rules);
+    fixture->clock.now += 60 * MINUTE;
+    assert_true(tidy_ledger(fixture->ledger));
+    expect_later(reserve(fixture, &day, 5, 1), LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
+}
+
+static void a_period_that_a_table_makes_longer_is_minded_from_the_first_question(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct quota minute = {.recipients = {10, MINUTE}, .messages = {30, MINUTE}};
+    const struct quota day = {.recipients = {10, DAY}, .messages = {30, MINUTE}};
+    fixture->rules.retention = MINUTE;
+    restart(fixture);
+    send_message(fixture, &minute, 6);
+    fixture->clock.now += 30 * SECOND;
+    assert_int_equal(ask(fixture, &day, 1, 1).verdict, LEDGER_GRANTED);
+    commit(fixture);
+    fixture->clock.now += 60 * MINUTE;
+    assert_true(tidy_ledger(fixture->ledger));
+    expect_later(reserve(fixture, &day, 5, 1), LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
+    commit(fixture);
+    send_message(fixture, &day, 1);
+    restart(fixture);
+    expect_later(reserve(fixture, &day, 5, 1), LEDGER_RECIPIENTS, 7, START + DAY + SECOND);
+}
+
+static void a_clock_that_was_ahead_counts_its_events_for_one_period_only(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->clock.now += 3650 * DAY;
+    for (int i = 0; i < 3; i++)
+        send_message(fixture, &small, 1);
+    fixture->clock.now -= 3650 * DAY;
+    restart(fixture);
+    expect_later(ask(fixture, &small, 10, 0), LEDGER_RECIPIENTS, 3, START + DAY + SECOND);
+    commit(fixture);
+    fixture->clock.now += DAY / 2;
+    restart(fixture);
+    expect_later(ask(fixture, &small, 10, 0), LEDGER_RECIPIENTS, 3, START + DAY + SECOND);
+    commit(fixture);
+    fixture->clock.now = START + DAY + 2 * SECOND;
+    assert_true(tidy_ledger(fixture->ledger));
+    assert_int_equal(store_memory_events(fixture->store), 0);
+}
+
 static void many_accounts_do_not_disturb_each_other(void **state)
 {
     struct fixture *fixture = *state;
@@ -680,6 +735,9 @@ int main(void)
         TEST(idle_accounts_and_expired_events_go),
         TEST(a_long_period_keeps_events_over_a_restart),
         TEST(a_period_that_becomes_longer_keeps_events_over_a_restart),
+        TEST(a_period_that_a_reload_makes_longer_finds_what_is_there),
+        TEST(a_period_that_a_table_makes_longer_is_minded_from_the_first_question),
+        TEST(a_clock_that_was_ahead_counts_its_events_for_one_period_only),
         TEST(many_accounts_do_not_disturb_each_other),
         cmocka_unit_test(random_schedules_agree_with_an_exact_log),
     };
