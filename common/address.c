@@ -6,6 +6,7 @@
 
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 
 #include <ctype.h>
 #include <locale.h>
@@ -16,9 +17,6 @@
 #include <wctype.h>
 
 #define DOMAIN_MAX 255 /* octets, RFC 5321 section 4.5.3.1.2 */
-
-static size_t decode(const char *text, uint32_t *code);
-static bool is_valid_utf8(const char *text);
 
 static bool is_blank(char byte)
 {
@@ -188,7 +186,7 @@ static bool is_valid_domain(const char *domain)
 bool address_is_valid(const char *address)
 {
     const char *domain = address_domain(address);
-    if (domain == NULL || strlen(address) > ADDRESS_MAX || !is_valid_utf8(address))
+    if (domain == NULL || strlen(address) > ADDRESS_MAX || !utf8_is_valid(address, strlen(address)))
         return false;
     for (const char *byte = address; *byte != '\0'; byte++)
         if (is_control(*byte))
@@ -208,28 +206,6 @@ bool address_equal(const char *one, const char *other)
 /* --- letters ------------------------------------------------------------------------------------
  */
 
-/* Decodes one character of UTF-8 (RFC 3629): its length in bytes, 0 if it is malformed. */
-static size_t decode(const char *text, uint32_t *code)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char first = (unsigned char)text[0];
-    if (first < 0x80) {
-        *code = first;
-        return 1;
-    }
-    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    *code = first & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if (((unsigned char)text[i] & 0xc0) != 0x80)
-            return 0;
-        *code = *code << 6 | ((unsigned char)text[i] & 0x3f);
-    }
-    bool surrogate = *code >= 0xd800 && *code <= 0xdfff;
-    return *code >= smallest[length] && *code <= 0x10ffff && !surrogate ? length : 0;
-}
-
 static void encode(struct buffer *buffer, uint32_t code)
 {
     char bytes[4];
@@ -238,18 +214,6 @@ static void encode(struct buffer *buffer, uint32_t code)
         bytes[i] = (char)(0x80 | (code & 0x3f));
     bytes[0] = (char)(length == 1 ? code : ((0xf00U >> length) & 0xff) | code);
     buffer_append(buffer, bytes, length);
-}
-
-static bool is_valid_utf8(const char *text)
-{
-    uint32_t code;
-    while (*text != '\0') {
-        size_t length = decode(text, &code);
-        if (length == 0)
-            return false;
-        text += length;
-    }
-    return true;
 }
 
 /* Unicode's full case folding (CaseFolding.txt, status F) of letters in use today, where it is not
@@ -307,13 +271,14 @@ static char fold_byte(char byte)
 
 char *address_fold(const char *address)
 {
+    const char *end = address + strlen(address);
     locale_t locale = unicode();
-    bool letters = locale != (locale_t)0 && is_valid_utf8(address);
+    bool letters = locale != (locale_t)0 && utf8_is_valid(address, (size_t)(end - address));
     struct buffer folded = {0};
     uint32_t code;
-    for (const char *byte = address; *byte != '\0'; byte++) {
+    for (const char *byte = address; byte < end; byte++) {
         if ((unsigned char)*byte >= 0x80 && letters) {
-            byte += decode(byte, &code) - 1;
+            byte += utf8_decode(byte, (size_t)(end - byte), &code) - 1;
             fold_letter(&folded, code, locale);
         } else {
             buffer_append_char(&folded, fold_byte(*byte));

@@ -9,6 +9,7 @@
  */
 #include "milter/mailbox.h"
 
+#include "common/utf8.h"
 #include "milter/encoded_word.h"
 #include "milter/octet.h"
 #include "milter/token.h"
@@ -83,36 +84,6 @@ struct mailbox_text mailbox_trim(const char *bytes, size_t length)
         length--;
     }
     return (struct mailbox_text){bytes, length};
-}
-
-/* utf8_length - octets of the well-formed character (RFC 3629) that starts here, or 0 */
-static size_t utf8_length(const unsigned char *at, size_t left)
-{
-    if (at[0] < 0x80)
-        return 1;
-    size_t length = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-    if (at[0] < 0xc2 || at[0] > 0xf4 || left < length)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    /* overlong forms, surrogates, beyond U+10FFFF */
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-static bool is_utf8(const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length;) {
-        size_t step = utf8_length((const unsigned char *)bytes + i, length - i);
-        if (step == 0)
-            return false;
-        i += step;
-    }
-    return true;
 }
 
 /* Lists */
@@ -480,7 +451,7 @@ static bool compose_address(char address[MAILBOX_ADDRESS_MAX + 1], const struct 
     int rest = snprintf(text + length, sizeof(text) - length, literal ? "@[%.*s]" : "@%.*s",
                         (int)domain->length, domain->bytes);
     length += (size_t)rest;
-    if (length > MAILBOX_ADDRESS_MAX || !is_utf8(text, length))
+    if (length > MAILBOX_ADDRESS_MAX || !utf8_is_valid(text, length))
         return false;
     memcpy(address, text, length + 1);
     return true;
