@@ -27,8 +27,10 @@
 #include "milter/configuration.h"
 #include "milter/session.h"
 
+#include <errno.h>
 #include <libmilter/mfapi.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +39,16 @@
 
 /* libmilter's own limit on a silent MTA is two hours; Postfix's milter_content_timeout is 300 s. */
 #define IDLE_SECONDS 3600
+
+/* Bytes in one packet of the mail server's. libmilter's own limit, 64 KiB, is less than Postfix's
+ * header_size_limit (102400 by default), and breaks the connection: such a message would be deferred
+ * for ever. */
+#define PACKET_BYTES_MAX (2 * 1024 * 1024)
+
+struct daemon {
+    struct service *service;
+    struct socket_place place;
+};
 
 static void reload(struct service *service)
 {
@@ -58,57 +70,73 @@ static void reload(struct service *service)
     service_reloaded(service);
 }
 
-struct signal_thread {
-    struct service *service;
-    struct socket_place place;
-    sigset_t signals;
-};
+/* Set by the signal handler, for the main thread. */
+static volatile sig_atomic_t reload_wanted, stop_wanted;
+static sem_t signal_arrived;
+
+static void note_signal(int number)
+{
+    int reason = errno;
+    *(number == SIGUSR1 ? &reload_wanted : &stop_wanted) = 1;
+    sem_post(&signal_arrived);
+    errno = reason;
+}
 
 /* smfi_stop() waits up to five seconds for the listener and then ends the program with its sessions
  * all the same: so long a restart would leave Postfix without a milter. Messages that are under way
  * get a temporary failure. */
-static void stop(const struct signal_thread *thread)
+static void end(const struct daemon *daemon, int status)
 {
-    socket_remove(&thread->place);
-    service_stopping(thread->service);
-    exit(EX_OK);
+    /* The first thread that gets here ends the program, and others wait for that. */
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&once);
+    socket_remove(&daemon->place);
+    service_stopping(daemon->service);
+    exit(status);
 }
 
-static void *handle_signals(void *argument)
+static void *run_libmilter(void *argument)
 {
-    const struct signal_thread *thread = argument;
-    for (;;) {
-        int received = 0;
-        if (sigwait(&thread->signals, &received) != 0)
-            continue;
-        if (received == SIGUSR1)
-            reload(thread->service);
-        else
-            stop(thread);
-    }
+    bool fine = smfi_main() == MI_SUCCESS;
+    if (!fine)
+        log_error("libmilter gave up; see its own messages in the mail log, and start again");
+    end(argument, fine ? EX_OK : EX_SOFTWARE);
     return NULL;
 }
 
-/* The thread is there before libmilter's own, which makes it the one that the kernel asks first;
- * should the other get a SIGTERM, the program stops as well, a little later. All threads of
- * libmilter inherit the mask that is left behind here. */
-static bool start_signal_thread(struct service *service, const struct socket_place *place,
-                                struct error *error)
+/* libmilter has a thread that waits for signals, too. The kernel gives a signal to the main thread
+ * if that does not block it, and so the main thread never does; all other threads, which inherit
+ * their mask, always do. */
+static bool start_libmilter(struct daemon *daemon, struct error *error)
 {
-    static struct signal_thread argument;
-    argument = (struct signal_thread){.service = service, .place = *place};
-    sigemptyset(&argument.signals);
-    sigaddset(&argument.signals, SIGUSR1);
-    sigaddset(&argument.signals, SIGTERM);
-    sigaddset(&argument.signals, SIGINT);
-    sigset_t all;
+    static const int numbers[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+    sigset_t handled;
     pthread_t thread;
-    sigfillset(&all);
-    bool started = pthread_sigmask(SIG_SETMASK, &all, NULL) == 0 &&
-                   pthread_create(&thread, NULL, handle_signals, &argument) == 0 &&
-                   pthread_detach(thread) == 0;
-    pthread_sigmask(SIG_SETMASK, &argument.signals, NULL);
-    return started || error_set(error, "cannot start a thread");
+    sigemptyset(&handled);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        sigaddset(&handled, numbers[i]);
+    bool started =
+        sem_init(&signal_arrived, 0, 0) == 0 && pthread_sigmask(SIG_BLOCK, &handled, NULL) == 0 &&
+        pthread_create(&thread, NULL, run_libmilter, daemon) == 0 && pthread_detach(thread) == 0;
+    for (size_t i = 0; started && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        started = sigaction(numbers[i], &action, NULL) == 0;
+    started = started && pthread_sigmask(SIG_UNBLOCK, &handled, NULL) == 0;
+    return started || error_set(error, "cannot start a thread; see the limit on tasks (ulimit -u)");
+}
+
+__attribute__((noreturn)) static void obey_signals(const struct daemon *daemon)
+{
+    for (;;) {
+        while (sem_wait(&signal_arrived) != 0)
+            ;
+        if (stop_wanted != 0)
+            end(daemon, EX_OK);
+        if (reload_wanted != 0) {
+            reload_wanted = 0;
+            reload(daemon->service);
+        }
+    }
 }
 
 static char *connection_name(const struct socket_place *place)
@@ -159,7 +187,7 @@ int main(int argc, char *argv[])
         .summary =
             "Make the sender of mail for Microsoft 365 the authenticated mailbox (a milter).",
     };
-    struct socket_place place;
+    struct daemon daemon = {.service = &service};
     struct error error;
     service_start(&service, argc, argv);
     struct identities *identities = identities_open(service.settings, &error);
@@ -167,15 +195,14 @@ int main(int argc, char *argv[])
         service_refuse(&service, &error);
     if (service.test)
         end_test(&service, identities);
-    if (!open_socket(service.settings, &place, &error) ||
-        !service_drop_privileges(service.settings, &error) ||
-        !identities_check(identities, &error) || !start_signal_thread(&service, &place, &error))
+    if (!open_socket(service.settings, &daemon.place, &error) ||
+        !service_drop_privileges(service.settings, &error) || !identities_check(identities, &error))
         service_refuse(&service, &error);
     configuration_install(service.settings, identities);
     smfi_settimeout(IDLE_SECONDS);
+    smfi_setmaxdatasize(PACKET_BYTES_MAX);
+    if (!start_libmilter(&daemon, &error))
+        service_refuse(&service, &error);
     service_ready(&service);
-    bool fine = smfi_main() == MI_SUCCESS;
-    socket_remove(&place);
-    service_stopping(&service);
-    return fine ? EX_OK : EX_SOFTWARE;
+    obey_signals(&daemon);
 }
