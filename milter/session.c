@@ -60,6 +60,19 @@ struct outcome {
     struct rewrite_edits edits;
 };
 
+/* The session of this connection, made here for a peer that spoke without negotiating, or that goes
+ * on after QUIT_NC, which ended the first one. Such a peer gets an answer to every step. */
+static struct session *session_of(SMFICTX *context)
+{
+    struct session *session = smfi_getpriv(context);
+    if (session == NULL) {
+        session = memory_zero(1, sizeof(*session));
+        session->recipient_answer = session->header_answer = SMFIS_CONTINUE;
+        smfi_setpriv(context, session);
+    }
+    return session;
+}
+
 static bool wants_envelope_of_null_sender(const struct message *message)
 {
     return message->sender[0] == '\0' &&
@@ -121,16 +134,15 @@ static sfsistat negotiate(SMFICTX *context, unsigned long actions, unsigned long
     *wanted_steps = steps & (STEPS_NOT_NEEDED | STEPS_NOT_ANSWERED);
     *wanted_reserved2 = 0;
     *wanted_reserved3 = 0;
-    struct session *session = memory_zero(1, sizeof(*session));
+    struct session *session = session_of(context);
     session->recipient_answer = (steps & SMFIP_NR_RCPT) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
     session->header_answer = (steps & SMFIP_NR_HDR) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
-    smfi_setpriv(context, session);
     return SMFIS_CONTINUE;
 }
 
 static sfsistat mail(SMFICTX *context, char **arguments)
 {
-    struct session *session = smfi_getpriv(context);
+    struct session *session = session_of(context);
     struct error error;
     end_message(session);
     struct message *message = memory_zero(1, sizeof(*message));
@@ -157,7 +169,7 @@ static sfsistat mail(SMFICTX *context, char **arguments)
 
 static sfsistat recipient(SMFICTX *context, char **arguments)
 {
-    struct session *session = smfi_getpriv(context);
+    struct session *session = session_of(context);
     struct message *message = session->message;
     if (message != NULL && wants_envelope_of_null_sender(message)) {
         if (message->recipient_count < NULL_SENDER_RECIPIENTS_MAX)
@@ -179,7 +191,7 @@ static bool is_wanted(const char *name)
 
 static sfsistat header(SMFICTX *context, char *name, char *value)
 {
-    struct session *session = smfi_getpriv(context);
+    struct session *session = session_of(context);
     struct message *message = session->message;
     if (message == NULL || !is_wanted(name))
         return session->header_answer;
@@ -316,7 +328,7 @@ static sfsistat refuse(SMFICTX *context, struct session *session, const char *te
 
 static sfsistat end_of_message(SMFICTX *context)
 {
-    struct session *session = smfi_getpriv(context);
+    struct session *session = session_of(context);
     struct message *message = session->message;
     struct error error;
     if (message == NULL)

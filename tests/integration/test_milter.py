@@ -1,0 +1,533 @@
+"""post365-milter over its own socket, without Postfix: identity, protocol, load, hostile peers, reloads.
+
+What a real Postfix makes of the edits is tested elsewhere; here they are applied as cleanup(8) does.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import milter_client, processes, programs, workplace
+from harness.milter_client import strings
+
+DEFAULT = "relay@contoso.com"
+WANTED_ACTIONS = (milter_client.ADD_HEADERS | milter_client.CHANGE_HEADERS | milter_client.CHANGE_FROM
+                  | milter_client.ADD_RECIPIENTS_WITH_PARAMETERS | milter_client.DELETE_RECIPIENTS)
+NOT_WANTED = (milter_client.NO_CONNECT | milter_client.NO_HELO | milter_client.NO_DATA
+              | milter_client.NO_END_OF_HEADERS | milter_client.NO_BODY | milter_client.NO_UNKNOWN)
+CONNECTIONS = 2000
+
+
+class Milter(processes.Program):
+    """The program with a configuration directory of its own."""
+
+    def __init__(self, directory, **parameters):
+        self.directory = directory
+        self.etc = directory / "etc"
+        self.queue = directory / "spool"
+        self.parameters = {
+            "compatibility_level": "3.6", "queue_directory": self.queue, "data_directory": directory / "data",
+            "mydestination": "relay.example", "relayhost": "[smtp.office365.com]:587",
+            "post365_user": workplace.USER, "post365_upn": DEFAULT, **parameters}
+        for path in (directory, self.etc, self.queue):
+            path.mkdir(exist_ok=True)
+        shutil.copy("/usr/share/postfix/master.cf.dist", self.etc / "master.cf")
+        super().__init__("post365-milter", [workplace.BUILD / "post365-milter", "-c", self.etc, "-e"],
+                         directory=directory)
+        self.configure()
+
+    def configure(self, **changes):
+        self.parameters.update(changes)
+        (self.etc / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in self.parameters.items()))
+        # Postfix's programs wait for a moment where a file has just changed.
+        os.utime(self.etc / "main.cf", (time.time() - 60,) * 2)
+
+    def start(self):
+        before = len(self.log())
+        super().start()
+        self.wait_ready(lambda: "started, version" in self.new_log(before))
+        return self
+
+    def endpoint(self, timeout=10.0):
+        return programs.connect("unix:post365/milter", self.queue, timeout)
+
+    def connect(self, **options):
+        """A negotiated connection."""
+        client = milter_client.Connection(self.endpoint())
+        client.negotiate(**options)
+        return client
+
+    def ask(self, sender, headers=(), **options):
+        """The Result of one message on a connection of its own."""
+        with self.connect() as client:
+            return client.message(sender, headers=headers, **options)
+
+    def account(self, sender, **options):
+        """The account that the message is sent as."""
+        result = self.ask(sender, [("From", "somebody@elsewhere.example")], **options)
+        assert result.verdict == "continue", result
+        (value,) = result.values("From")
+        return value.partition("<")[2].rstrip(">")
+
+    def reload(self):
+        before = len(self.log())
+        self.signal(signal.SIGUSR1)
+        assert processes.wait_until(lambda: "reload" in self.log()[before:], 10)
+        return self.log()[before:]
+
+    def new_log(self, before):
+        """What it logged since its log was `before` bytes long."""
+        return self.log()[before:]
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def works(self):
+        return self.ask("<alice@example.com>", [("From", "alice@example.com")]).sender == f"<{DEFAULT}>"
+
+
+def table(kind, path, entries):
+    """Writes a lookup table and names it as main.cf does. The file appears whole, by rename."""
+    if kind in ("inline", "static"):
+        pairs = ", ".join(f"{{ {key} = {value} }}" for key, value in entries.items())
+        return f"inline:{{ {pairs} }}" if kind == "inline" else f"static:{next(iter(entries.values()))}"
+    pattern = "/^{}$/ {}\n" if kind in ("regexp", "pcre") else "{} {}\n"
+    new = path.with_name(path.name + ".new")
+    new.write_text("".join(pattern.format(key.replace(".", "\\.") if "/" in pattern else key, value)
+                           for key, value in entries.items()))
+    new.rename(path)
+    if kind in ("hash", "btree"):
+        subprocess.run(["postmap", "-c", path.parent / "etc", f"{kind}:{path}"], check=True)
+    return f"{kind}:{path}"
+
+
+@pytest.fixture(scope="module")
+def milter(module_place):
+    return module_place.add(Milter(module_place.directory / "shared")).start()
+
+
+@pytest.fixture
+def make(place):
+    """Starts a milter with parameters of its own; a value that is a pair (kind, entries) is a table."""
+    def start(**parameters):
+        milter = place.add(Milter(place.directory))
+        for name, value in parameters.items():
+            if isinstance(value, tuple):
+                parameters[name] = table(value[0], place.directory / name, value[1])
+        milter.configure(**parameters)
+        return milter.start()
+    return start
+
+
+# --- identity ---------------------------------------------------------------------------------
+
+PASSWORDS = {"[smtp.office365.com]:587": "relay@contoso.com:secret-1", "own@contoso.com": "own@contoso.com:secret-2",
+             "app@contoso.com": "app@contoso.com:secret-3", "printer": "printer@contoso.com:secret-4"}
+
+
+def test_the_five_sources_answer_in_their_order(make):
+    milter = make(post365_upn="", post365_password_maps=("texthash", PASSWORDS),
+                  post365_login_upn_maps=("inline", {"alice": "login-map@contoso.com"}),
+                  post365_sender_upn_maps=("hash", {"billing@corp.example": "sender-map@contoso.com"}))
+    for sender, login, account, source in (
+            ("<billing@corp.example>", "alice", "login-map@contoso.com", "login map"),
+            ("<billing@corp.example>", "own@contoso.com", "sender-map@contoso.com", "sender map"),
+            ("<app@contoso.com>", "own@contoso.com", "own@contoso.com", "login"),
+            ("<app@contoso.com>", "printer", "printer@contoso.com", "login"),
+            ("<app@contoso.com>", "nobody", "app@contoso.com", "sender"),
+            ("<app@contoso.com>", None, "app@contoso.com", "sender"),
+            ("<other@corp.example>", "nobody", "relay@contoso.com", "post365_upn"),
+            ("<>", "alice", "login-map@contoso.com", "login map"),
+            ("<>", None, "relay@contoso.com", "post365_upn")):
+        before = len(milter.log())
+        assert milter.account(sender, login=login) == account
+        assert f", account={account} ({source}), " in milter.new_log(before)
+    milter.configure(post365_upn="default@contoso.com")
+    assert "reloaded" in milter.reload()
+    assert milter.account("<other@corp.example>") == "default@contoso.com"
+    assert "secret" not in milter.log()
+
+
+def test_no_account_is_a_temporary_failure_that_says_what_to_set(make):
+    milter = make(post365_upn="", relayhost="")
+    before = len(milter.log())
+    result = milter.ask("<alice@example.com>", login="alice")
+    assert (result.verdict, result.stage) == ("reply", "mail")
+    assert result.reply.startswith("451 4.7.1 ") and "post365_upn" in result.reply
+    assert "/main.cf set post365_upn, or give post365_password_maps a line for relayhost" in milter.new_log(before)
+
+
+@pytest.mark.parametrize("kind", ["hash", "btree", "texthash", "inline", "static", "regexp"])
+def test_every_kind_of_table_answers(make, kind):
+    milter = make(post365_sender_upn_maps=(kind, {"app@example.com": "app@contoso.com"}))
+    assert milter.account("<app@example.com>") == "app@contoso.com"
+    assert milter.account("<APP@Example.COM>") == "app@contoso.com"
+    assert milter.account("<other@example.com>") == ("app@contoso.com" if kind == "static" else DEFAULT)
+
+
+def test_keys_are_tried_in_postfix_order(make):
+    milter = make(recipient_delimiter="+", post365_sender_upn_maps=("hash", {
+        "app+urgent@example.com": "urgent@contoso.com", "app@example.com": "app@contoso.com",
+        "root": "root@contoso.com", "@example.com": "domain@contoso.com",
+        "jörg@exämple.com": "joerg@contoso.com"}))
+    for sender, account in (
+            ("<app+urgent@example.com>", "urgent@contoso.com"), ("<App+Other@Example.com>", "app@contoso.com"),
+            ("<\"app\"@example.com>", "app@contoso.com"), ("<x+y@example.com>", "domain@contoso.com"),
+            ("<root@relay.example>", "root@contoso.com"), ("<root@elsewhere.example>", DEFAULT),
+            ("<x@sub.example.com>", DEFAULT), ("<Jörg@EXÄMPLE.com>", "joerg@contoso.com")):
+        assert milter.account(sender) == account, sender
+
+
+@pytest.mark.parametrize("kind", ["hash", "btree", "texthash", "regexp"])
+def test_a_changed_table_is_noticed_by_the_next_message(make, place, kind):
+    milter = make(post365_sender_upn_maps=(kind, {"app@example.com": "old@contoso.com"}))
+    with milter.connect() as client:
+        for account in ("old@contoso.com", "new@contoso.com", "newer@contoso.com"):
+            table(kind, place.directory / "post365_sender_upn_maps", {"app@example.com": account})
+            assert client.message("<app@example.com>").sender == f"<{account}>"
+
+
+def test_a_table_that_fails_is_a_temporary_failure_and_no_answer(make, place):
+    milter = make(post365_sender_upn_maps=("regexp", {"app@example.com": "app@contoso.com"}))
+    (place.directory / "post365_sender_upn_maps").unlink()
+    before = len(milter.log())
+    result = milter.ask("<app@example.com>")
+    assert (result.verdict, result.stage) == ("reply", "mail")
+    assert result.reply == "451 4.7.1 the sender's account cannot be looked up now"
+    assert "No such file or directory" in milter.new_log(before)
+    assert "post365_sender_upn_maps = regexp:" in milter.new_log(before)
+
+
+def test_a_table_with_something_else_than_an_address_is_a_temporary_failure(make):
+    milter = make(post365_sender_upn_maps=("inline", {"app@example.com": "app"}))
+    before = len(milter.log())
+    assert milter.ask("<app@example.com>").reply.startswith("451 4.7.1 ")
+    assert '"app" for key "app@example.com" is no address' in milter.new_log(before)
+
+
+def test_send_as_that_fails_after_the_start_is_a_temporary_failure(make, place):
+    milter = make(post365_send_as_maps=("regexp", {DEFAULT: "@example.com"}))
+    headers = [("From", "alice@example.com")]
+    assert milter.ask("<alice@example.com>", headers).edits == []
+    (place.directory / "post365_send_as_maps").unlink()
+    result = milter.ask("<alice@example.com>", headers)
+    assert (result.stage, result.reply[:9], result.edits) == ("end of message", "451 4.7.1", [])
+
+
+# --- the message ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("sender", ["<alice@example.com>", "alice@example.com", " <alice@example.com> ",
+                                    "<jörg@exämple.com>", "<\"a b\"@example.com>", "<@a.example:alice@example.com>",
+                                    "root", "<" + "a" * 1500 + "@example.com>"])
+def test_every_form_of_sender_becomes_the_account(milter, sender):
+    assert milter.ask(sender).sender == f"<{DEFAULT}>"
+
+
+@pytest.mark.parametrize("sender", [f"<{DEFAULT}>", DEFAULT, "<Relay@CONTOSO.com>", "<>", ""])
+def test_what_may_stay_stays(milter, sender):
+    headers = [("From", f"Relay <{DEFAULT}>"), ("Sender", DEFAULT), ("Subject", "x")]
+    assert milter.ask(sender, headers).edits == []
+
+
+def test_a_message_that_went_through_once_is_not_changed_again(milter):
+    headers = [("From", "=?utf-8?q?J=C3=B6rg?= <joerg@example.com>, b@example.com"), ("from", "c@example.com"),
+               ("Sender", "d@example.com"), ("Subject", "x")]
+    once = milter.ask("<joerg@example.com>", headers)
+    assert once.values("From") == [f"=?utf-8?q?J=C3=B6rg?= <{DEFAULT}>"]
+    assert once.values("Sender") == []
+    assert len(once.values("Reply-To")) == len(once.values("X-Original-From")) == 1
+    twice = milter.ask(once.sender, once.headers)
+    assert (twice.edits, twice.headers) == ([], once.headers)
+
+
+def test_settings_decide_what_is_rewritten(make):
+    milter = make(post365_reply_to="no")
+    headers = [("From", "Alice <alice@example.com>"), ("Sender", "alice@example.com")]
+    result = milter.ask("<alice@example.com>", headers)
+    assert result.headers == [("From", f"Alice <{DEFAULT}>"), ("X-Original-From", "Alice <alice@example.com>")]
+    milter.configure(post365_rewrite_from="no")
+    milter.reload()
+    result = milter.ask("<alice@example.com>", headers)
+    assert (result.sender, result.headers) == (f"<{DEFAULT}>", headers)
+
+
+def test_a_bounce_keeps_its_null_sender_unless_submissions_are_metered(make):
+    milter = make()
+    headers = [("From", "MAILER-DAEMON@relay.example (Mail Delivery System)")]
+    result = milter.ask("<>", headers, recipients=["<bob@example.net>"])
+    assert result.sender is None
+    assert result.values("From") == [f"\"Mail Delivery System\" <{DEFAULT}>"]
+    milter.configure(post365_meter="submission")
+    milter.reload()
+    result = milter.ask("<>", headers, recipients=["<bob@example.net>", "<eve@example.net>"])
+    assert result.sender == f"<{DEFAULT}>"
+    assert result.deleted_recipients == ["<bob@example.net>", "<eve@example.net>"]
+    assert result.added_recipients == [(one, "NOTIFY=NEVER") for one in result.deleted_recipients]
+
+
+def test_nothing_a_sender_writes_forges_a_log_line(milter):
+    before = len(milter.log())
+    milter.ask("<a\r\npost365/milter[1]: fatal: forged\x1b[2J\x7f\u009b2J@example.com>", login="x\ny")
+    lines = milter.new_log(before).splitlines()
+    assert len(lines) == 1
+    assert "fatal: forged?[2J?" in lines[0]
+    assert not any(ord(character) < 32 or 0x7f <= ord(character) < 0xa0 for character in lines[0])
+
+
+# --- the protocol -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("offered", [
+    milter_client.ALL_STEPS, milter_client.ALL_STEPS & ~milter_client.NO_REPLIES, milter_client.LEADING_SPACE,
+    milter_client.NO_REPLY_HEADER, milter_client.NO_REPLY_RECIPIENT | milter_client.NO_BODY])
+def test_only_what_is_used_is_asked_for_and_only_what_is_offered(milter, offered):
+    client = milter_client.Connection(milter.endpoint())
+    with client:
+        version, actions, steps = client.negotiate(steps=offered)
+        assert (version, actions) == (6, WANTED_ACTIONS)
+        assert steps == offered & (NOT_WANTED | milter_client.NO_REPLY_HEADER | milter_client.NO_REPLY_RECIPIENT)
+        for _ in range(2):  # an answer too many or too few would show in the second
+            result = client.message("<a@example.com>", ["<b@example.net>"] * 3, [("From", "a@example.com")] * 2)
+            assert (result.verdict, result.stage) == ("continue", "end of message")
+            assert len(result.values("From")) == 1
+        client.quit()
+        assert client.is_closed()
+
+
+def test_a_server_that_lets_a_milter_do_too_little_is_refused(milter):
+    before = len(milter.log())
+    with milter_client.Connection(milter.endpoint()) as client:
+        with pytest.raises((milter_client.Closed, AssertionError)):
+            client.negotiate(actions=milter_client.ALL_ACTIONS & ~milter_client.CHANGE_FROM)
+    assert "set milter_protocol = 6 in main.cf" in milter.new_log(before)
+
+
+def test_messages_of_one_connection_do_not_mix(milter):
+    one, other = [("From", "One <one@example.com>"), ("Sender", "x@example.com")], [("From", "Other <other@example.com>")]
+    with milter.connect() as client:
+        for _ in range(3):
+            assert client.message("<one@example.com>", headers=one).values("Reply-To") == ["One <one@example.com>"]
+            client.mail("<gone@example.com>")
+            client.recipient("<b@example.net>")
+            client.header("From", "gone@example.com")
+            client.header("Reply-To", "gone@example.com")
+            client.abort()
+            result = client.message("<other@example.com>", headers=other)
+            assert result.values("Reply-To") == ["Other <other@example.com>"]
+            client.mail("<gone@example.com>")  # and another MAIL without an abort
+            client.header("Reply-To", "gone@example.com")
+
+
+def test_after_a_failure_the_connection_serves_the_next_message(make):
+    milter = make(post365_sender_upn_maps=("inline", {"bad@example.com": "nonsense"}))
+    with milter.connect() as client:
+        for _ in range(3):
+            assert client.message("<bad@example.com>").reply.startswith("451 ")
+            assert client.message("<a@example.com>", headers=[("From", "a@example.com")] * 300).reply.startswith("554 ")
+            assert client.message("<a@example.com>").sender == f"<{DEFAULT}>"
+
+
+@pytest.mark.parametrize("steps", [
+    [(b"M", strings("<a@example.com>")), (b"R", strings("<b@example.net>")), (b"L", strings("From", "x")), (b"E", b"")],
+    [(b"R", strings("<b@example.net>"))], [(b"L", strings("From", "x"))], [(b"E", b"")], [(b"B", b"x")], [(b"A", b"")],
+    [(b"K", b""), (b"M", strings("<a@example.com>")), (b"E", b"")], [(b"Q", b"")]])
+def test_a_peer_that_does_not_negotiate_disturbs_nobody(milter, steps):
+    with milter_client.Connection(milter.endpoint()) as client:
+        with contextlib.suppress(OSError):
+            for command, data in steps:
+                client.send(command, data)
+    assert milter.works()
+    assert milter.alive()
+
+
+def test_a_connection_may_be_used_for_another_client(milter):
+    with milter.connect() as client:
+        for _ in range(3):
+            assert client.message("<a@example.com>").sender == f"<{DEFAULT}>"
+            client.send(b"K")
+    assert milter.works()
+
+
+def messages_cut_short():
+    """Whole dialogues in bytes, to be cut anywhere."""
+    negotiation = milter_client.packet(b"O", struct.pack(">III", 6, milter_client.ALL_ACTIONS, milter_client.ALL_STEPS))
+    return [negotiation, milter_client.packet(b"D", b"M" + strings("{auth_authen}", "alice")),
+            milter_client.packet(b"M", strings("<a@example.com>")), milter_client.packet(b"R", strings("<b@example.net>")),
+            milter_client.packet(b"L", strings("From", "a@example.com")), milter_client.packet(b"D", b"E" + strings("i", "4")),
+            milter_client.packet(b"E")]
+
+
+def test_connections_that_drop_anywhere_leave_nothing_behind(milter):
+    descriptors = milter.descriptors()
+    pieces = messages_cut_short()
+    whole = b"".join(pieces)
+    for length in range(0, len(whole) + 1, 3):
+        endpoint = milter.endpoint()
+        endpoint.sendall(whole[:length])
+        endpoint.close()
+    for count in range(len(pieces) + 1):  # with the milter's answers read, so that it is in that very state
+        with milter.endpoint() as endpoint:
+            for piece in pieces[:count]:
+                endpoint.sendall(piece)
+            time.sleep(0.01)
+    assert milter.works()
+    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 5)
+
+
+def test_garbage_disturbs_nobody(milter):
+    source = random.Random(20231122)
+    descriptors = milter.descriptors()
+    pieces = messages_cut_short()
+    endpoints = []
+    for number in range(300):
+        endpoint = milter.endpoint()
+        endpoints.append(endpoint)
+        if number % 3 == 0:
+            data = source.randbytes(source.randrange(1, 2000))
+        else:
+            data = b"".join(pieces[:source.randrange(len(pieces))])
+            data += struct.pack(">I", source.choice([0, 1, 2, 9, 0x7fffffff, 0xffffffff, 40]))
+            data += bytes([source.randrange(256)]) + source.randbytes(50)
+        with contextlib.suppress(OSError):
+            endpoint.sendall(data)
+    assert milter.works()
+    for endpoint in endpoints:
+        endpoint.close()
+    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 5)
+
+
+# --- load -------------------------------------------------------------------------------------
+
+def test_large_and_many_headers_are_bounded(milter):
+    name = "x" * 100000
+    result = milter.ask("<a@example.com>", [("From", f"{name} <a@example.com>"), ("Subject", name)])
+    assert result.verdict == "continue"
+    assert result.values("From") == [f"\"a@example.com\" <{DEFAULT}>"]
+    assert result.values("Subject") == [name]
+    for headers in ([("From", "a@example.com")] * 5000, [("Reply-To", name)] * 20):
+        before = len(milter.log())
+        result = milter.ask("<a@example.com>", headers)
+        assert (result.reply[:9], result.edits) == ("554 5.6.0", [])
+        assert "4Test: from=<a@example.com>: rejected: " in milter.new_log(before)
+    assert milter.ask("<a@example.com>", [("Received", "x")] * 20000).sender == f"<{DEFAULT}>"
+
+
+def test_two_thousand_connections_at_once_are_served(milter):
+    descriptors = milter.descriptors()
+    address = os.fspath(milter.queue / "post365" / "milter")
+    clients = []
+    for _ in range(CONNECTIONS):  # as Postfix: a full backlog would be an error at once
+        endpoint = socket.socket(socket.AF_UNIX)
+        endpoint.setblocking(False)
+        endpoint.connect(address)
+        clients.append(milter_client.Connection(endpoint, 30))
+    for client in clients:
+        client.send(b"O", struct.pack(">III", 6, milter_client.ALL_ACTIONS, milter_client.ALL_STEPS))
+    for client in clients:
+        client.read()
+    for client in clients:
+        client.send(b"M", strings("<a@example.com>"))
+    assert milter.works()
+    for client in clients:
+        assert client.read() == (b"c", b"")
+        client.close()
+    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 10)
+
+
+class Load:
+    """Clients that send messages until the block ends, and what came of them."""
+
+    def __init__(self, milter, clients=6):
+        self.milter = milter
+        self.results = []
+        self.interrupted = 0
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number):
+        try:
+            with self.milter.connect() as client:
+                while not self._stop.is_set():
+                    self.results.append(client.message("<app@example.com>", ["<b@example.net>"],
+                                                       [("From", f"App {number} <app@example.com>")]))
+        except OSError:
+            self.interrupted += 1
+
+    def wait_for(self, count):
+        """Until that many more messages went through."""
+        want = len(self.results) + count
+        assert processes.wait_until(lambda: len(self.results) >= want, 10)
+
+    def accounts(self):
+        """The accounts that messages went out as; each must be of one piece."""
+        accounts = set()
+        for result in self.results:
+            assert result.verdict == "continue", result
+            assert result.values("From")[0].endswith(result.sender)
+            accounts.add(result.sender.strip("<>"))
+        return accounts
+
+
+def test_reloads_under_load_lose_nothing(make):
+    milter = make(post365_upn="account-0@contoso.com")
+    with Load(milter) as load:
+        for number in range(1, 6):
+            milter.configure(post365_upn=f"account-{number}@contoso.com")
+            milter.reload()
+            load.wait_for(20)
+        milter.configure(post365_upn="no address")
+        assert "reload failed, the old settings stay in force: " in milter.reload()
+        load.wait_for(20)
+    assert load.interrupted == 0
+    assert load.accounts() == {f"account-{number}@contoso.com" for number in range(6)}
+
+
+def test_tables_that_change_under_load_answer_old_or_new(make, place):
+    path = place.directory / "post365_sender_upn_maps"
+    milter = make(post365_sender_upn_maps=("hash", {"app@example.com": "account-0@contoso.com"}))
+    with Load(milter) as load:
+        for number in range(1, 6):
+            table("hash", path, {"app@example.com": f"account-{number}@contoso.com"})
+            load.wait_for(20)
+    assert load.interrupted == 0
+    assert load.accounts() == {f"account-{number}@contoso.com" for number in range(6)}
+
+
+def test_sigterm_under_load_ends_at_once_and_cleanly(make):
+    milter = make()
+    with Load(milter) as load:
+        load.wait_for(50)
+        began = time.monotonic()
+        assert milter.stop() == 0
+        assert time.monotonic() - began < 2
+    assert load.interrupted == 6
+    assert load.accounts() == {DEFAULT}
+    assert not (milter.queue / "post365" / "milter").exists()
+    milter.start()
+    assert milter.works()
+
+
+def test_a_killed_milter_starts_again_over_its_stale_socket(make):
+    milter = make()
+    milter.kill()
+    assert (milter.queue / "post365" / "milter").exists()
+    milter.start()
+    assert milter.works()
