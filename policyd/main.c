@@ -67,6 +67,7 @@ struct daemon {
     struct server *server;
     struct server_protocol protocol;
     struct event *signals[SIGNALS];
+    struct event *reload;
     struct event *tidy_timer;
     bool is_untidy; /* background work failed the last time */
 };
@@ -202,9 +203,10 @@ static void tidy(evutil_socket_t descriptor, short what, void *argument)
     if (tidied && daemon->is_untidy)
         log_info("the ledger %s is fine again", daemon->service.settings->ledger);
     daemon->is_untidy = !tidied;
+    const struct timeval interval = TIDY_INTERVAL;
     const struct timeval soon = {.tv_usec = 1000}; /* requests that came meanwhile go first */
-    if (more && event_base_once(daemon->base, -1, EV_TIMEOUT, tidy, daemon, &soon) != 0)
-        log_warning("expired events are left until the next second");
+    if (event_add(daemon->tidy_timer, more ? &soon : &interval) != 0)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
 }
 
 static void stop(evutil_socket_t signal, short what, void *argument)
@@ -238,9 +240,19 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     settings_free(old);
 }
 
-static void reload(evutil_socket_t signal, short what, void *argument)
+/* libevent counts signals and calls back for each. A hundred of them are one reload, with requests
+ * served before it. */
+static void want_reload(evutil_socket_t signal, short what, void *argument)
 {
     (void)signal;
+    (void)what;
+    struct daemon *daemon = argument;
+    event_active(daemon->reload, 0, 0);
+}
+
+static void reload(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
     (void)what;
     struct daemon *daemon = argument;
     struct error error;
@@ -273,9 +285,11 @@ static void add_events(struct daemon *daemon)
     const struct timeval interval = TIDY_INTERVAL;
     daemon->signals[0] = evsignal_new(daemon->base, SIGTERM, stop, daemon);
     daemon->signals[1] = evsignal_new(daemon->base, SIGINT, stop, daemon);
-    daemon->signals[2] = evsignal_new(daemon->base, SIGUSR1, reload, daemon);
-    daemon->tidy_timer = event_new(daemon->base, -1, EV_PERSIST, tidy, daemon);
-    bool added = daemon->tidy_timer != NULL && event_add(daemon->tidy_timer, &interval) == 0;
+    daemon->signals[2] = evsignal_new(daemon->base, SIGUSR1, want_reload, daemon);
+    daemon->reload = event_new(daemon->base, -1, 0, reload, daemon);
+    daemon->tidy_timer = event_new(daemon->base, -1, 0, tidy, daemon);
+    bool added = daemon->reload != NULL && daemon->tidy_timer != NULL &&
+                 event_add(daemon->tidy_timer, &interval) == 0;
     for (size_t i = 0; i < SIGNALS && added; i++)
         added = daemon->signals[i] != NULL && event_add(daemon->signals[i], NULL) == 0;
     if (!added)
@@ -308,6 +322,7 @@ static void finish(struct daemon *daemon)
     socket_remove(&daemon->place);
     for (size_t i = 0; i < SIGNALS; i++)
         event_free(daemon->signals[i]);
+    event_free(daemon->reload);
     event_free(daemon->tidy_timer);
     server_free(daemon->server);
     event_base_free(daemon->base);

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,7 +32,8 @@
 #define CONNECTIONS_MAX   50000
 #define CONNECTIONS_MIN   16
 #define DESCRIPTORS_SPARE 64          /* for everything that is no connection */
-#define HELD_MAX          (64U << 20) /* bytes of unfinished requests and unread replies */
+#define HELD_MAX          (64U << 20) /* memory of unfinished requests and unread replies */
+#define HELD_ENOUGH       (48U << 20) /* what is left of it when it was too much */
 #define DISCARD_MAX       (1U << 20)  /* what is read from somebody who is sent away */
 #define ACCEPT_PAUSE                                                                               \
     {                                                                                              \
@@ -52,6 +54,7 @@ struct connection {
     enum connection_state state;
     bool in_turn;     /* has replies in this turn */
     bool has_backlog; /* `input` may hold whole requests */
+    size_t held;      /* the memory of both buffers, as it was last added up */
     struct attr_reader reader;
     struct buffer input;  /* what arrived of a request that is not complete */
     struct buffer output; /* what the peer has not read yet */
@@ -96,7 +99,7 @@ struct server {
     struct part *parts;
     size_t part_count, part_room;
     /* log lines that are not repeated all the time */
-    time_t commit_complaint, accept_complaint, evict_complaint, request_complaint;
+    time_t commit_complaint, accept_complaint, evict_complaint, request_complaint, held_complaint;
     char scratch[READ_SIZE];
 };
 
@@ -234,32 +237,55 @@ static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
 
 /* --- reading ----------------------------------------------------------------- */
 
-/* Keeps what a buffer holds within the bound for all connections together. */
-static bool hold(struct server *server, size_t before, size_t after)
+static void add_up(struct connection *connection)
 {
-    server->held = server->held - before + after;
+    size_t held = connection->input.capacity + connection->output.capacity;
+    connection->server->held = connection->server->held - connection->held + held;
+    connection->held = held;
+}
+
+/* Closes those who hold something and have been idle for longest, but not `connection`, which is
+ * being served. */
+static void make_room(struct server *server, const struct connection *connection)
+{
+    if (may_complain(&server->held_complaint))
+        log_warning("more than %u MB of unfinished requests and unread replies are held: closing "
+                    "connections that have been idle for longest",
+                    HELD_MAX >> 20);
+    struct connection *newer;
+    for (struct connection *one = server->oldest; one != NULL && server->held > HELD_ENOUGH;
+         one = newer) {
+        newer = one->newer;
+        if (one != connection && !one->in_turn && one->held > 0)
+            close_connection(one);
+    }
+}
+
+/* Keeps the memory of all connections' buffers together within its bound. False if that cannot be
+ * done but by closing this connection. */
+static bool hold(struct connection *connection)
+{
+    struct server *server = connection->server;
+    add_up(connection);
+    if (server->held > HELD_MAX)
+        make_room(server, connection);
     return server->held <= HELD_MAX;
 }
 
-/* Keeps what is left of the input. */
+/* Keeps what is left of the input, in no more memory than it needs: `bytes` are either new, or the
+ * end of what was kept before. */
 static void keep_input(struct connection *connection, const char *bytes, size_t length)
 {
     struct buffer *input = &connection->input;
-    size_t before = input->length;
-    if (length == 0) {
+    if (bytes != input->data || length == 0) {
+        struct buffer left = {0};
+        if (length > 0)
+            buffer_append(&left, bytes, length);
         buffer_free(input);
-    } else if (bytes >= input->data && input->data != NULL &&
-               bytes <= input->data + input->length) {
-        memmove(input->data, bytes, length);
-        input->length = length;
-    } else {
-        buffer_append(input, bytes, length);
+        *input = left;
     }
-    if (!hold(connection->server, before, input->length)) {
-        log_warning("closing a connection: more than %u MB of unfinished requests are held",
-                    HELD_MAX >> 20);
+    if (!hold(connection))
         connection->state = CONNECTION_CLOSING;
-    }
 }
 
 /* Reads once. False if the connection is no more. */
@@ -294,9 +320,7 @@ static void read_ready(evutil_socket_t descriptor, short what, void *argument)
     const char *bytes = server->scratch;
     size_t length = received;
     if (connection->input.length > 0) {
-        size_t before = connection->input.length;
         buffer_append(&connection->input, bytes, received);
-        hold(server, before, connection->input.length);
         bytes = connection->input.data;
         length = connection->input.length;
     }
@@ -452,11 +476,9 @@ static void all_sent(struct connection *connection)
 /* Keeps what the peer does not take now, and stops reading from him until he does. */
 static void keep_output(struct connection *connection, const char *bytes, size_t length)
 {
-    size_t before = connection->output.length;
     buffer_append(&connection->output, bytes, length);
     event_del(&connection->read_event);
-    if (!hold(connection->server, before, connection->output.length) ||
-        event_add(&connection->write_event, NULL) != 0)
+    if (!hold(connection) || event_add(&connection->write_event, NULL) != 0)
         close_connection(connection);
 }
 
@@ -481,8 +503,7 @@ static void write_ready(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct connection *connection = argument;
     struct buffer *output = &connection->output;
-    size_t before = output->length;
-    ssize_t sent = send(descriptor, output->data, before, MSG_NOSIGNAL);
+    ssize_t sent = send(descriptor, output->data, output->length, MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (sent < 0) {
@@ -490,14 +511,14 @@ static void write_ready(evutil_socket_t descriptor, short what, void *argument)
         return;
     }
     mark_active(connection);
-    size_t left = before - (size_t)sent;
-    hold(connection->server, before, left);
+    size_t left = output->length - (size_t)sent;
     if (left > 0) {
         memmove(output->data, output->data + sent, left);
         output->length = left;
         return;
     }
     buffer_free(output);
+    add_up(connection);
     event_del(&connection->write_event);
     event_add(&connection->read_event, NULL);
     all_sent(connection);
@@ -511,9 +532,9 @@ static void close_connection(struct connection *connection)
     close(connection->descriptor);
     unlink_connection(connection);
     server->connection_count--;
-    hold(server, connection->input.length + connection->output.length, 0);
     buffer_free(&connection->input);
     buffer_free(&connection->output);
+    add_up(connection);
     free(connection);
 }
 
@@ -560,8 +581,11 @@ void server_listen(struct server *server, int descriptor, const struct server_pr
 
 void server_run(struct server *server)
 {
-    while (!server->stopping && event_base_loop(server->base, EVLOOP_ONCE) == 0)
+    while (!server->stopping) {
+        if (event_base_loop(server->base, EVLOOP_ONCE) != 0)
+            log_fatal(EX_OSERR, "the event loop has failed");
         server_end_turn(server);
+    }
 }
 
 void server_stop(struct server *server)

@@ -378,6 +378,18 @@ def test_a_reload_changes_quotas_and_keeps_history(start):
         assert client.ask(recipient_count="10") == "DUNNO"
 
 
+def test_many_signals_at_once_are_few_reloads(start):
+    policyd = start(post365_message_quota="none")
+    with policyd.connect() as client:
+        for _ in range(200):
+            policyd.signal(signal.SIGUSR1)
+            time.sleep(0.0005)  # the kernel itself makes one of two signals that meet
+        assert client.ask() == "DUNNO"
+        assert processes.wait_until(lambda: "reload" in policyd.log(), 10)
+    assert policyd.stop() == 0
+    assert 1 <= policyd.log().count("reloaded") < 50
+
+
 def test_a_reload_with_an_error_keeps_the_old_settings(start):
     policyd = start(post365_recipient_quota="5/1h")
     with policyd.connect() as client:
@@ -502,6 +514,47 @@ def test_who_never_reads_is_not_read_from(policyd):
         assert policyd.memory() - before < 8 << 20
         client.endpoint.settimeout(10)  # and when he reads at last, all is there
         assert client.reply() == "DUNNO"
+
+
+def half_a_request(length):
+    """The beginning of one, in lines that are not too long."""
+    data = b"request=smtpd_access_policy\n"
+    while len(data) < length:
+        data += b"x=" + b"y" * 8000 + b"\n"
+    return data
+
+
+def test_half_requests_do_not_pile_up(start):
+    policyd = start(post365_message_quota="none")
+    before = policyd.memory()
+    data = half_a_request(56000)
+    with contextlib.ExitStack() as stack:
+        hoarders = [stack.enter_context(policyd.connect()) for _ in range(1500)]
+        for hoarder in hoarders:
+            hoarder.send(data)
+        with policyd.connect() as slow:
+            for byte in request():
+                slow.send(bytes([byte]))
+            assert slow.reply() == "DUNNO"
+        assert hoarders[0].closed()
+        hoarders[-1].send(b"\n")
+        assert hoarders[-1].reply() == "DUNNO"
+        assert policyd.memory() - before < 96 << 20
+    assert policyd.log().count("connections that have been idle for longest") == 1
+
+
+def test_a_large_request_leaves_no_large_memory_behind(start):
+    policyd = start(post365_message_quota="none")
+    before = policyd.memory()
+    data = half_a_request(56000) + b"\nrequest="
+    with contextlib.ExitStack() as stack, policyd.connect() as other:
+        for _ in range(500):
+            client = stack.enter_context(policyd.connect())
+            client.send(data[:40000])
+            assert other.ask(protocol_state="CONNECT") == "DUNNO"  # until then the first part was read
+            client.send(data[40000:])
+            assert client.reply() == "DUNNO"
+        assert policyd.memory() - before < 16 << 20
 
 
 def test_idle_connections_make_room_for_new_ones(place):
