@@ -26,6 +26,7 @@
 #include "common/user.h"
 
 #include <db.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -38,6 +39,11 @@
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
+
+#define ACCOUNTS   "accounts.db"
+#define EVENTS     "events.db"
+#define LOCK       "lock"
+#define LOG_PREFIX "log."
 
 #define RECORD_VERSION 1
 #define FLAG_RESERVED  1
@@ -69,10 +75,13 @@ struct store_bdb {
 };
 
 static bool check_directory(const struct settings *settings, uid_t owner, struct error *error);
+static bool check_files(const struct settings *settings, uid_t owner, struct error *error);
 static bool take_lock(struct store_bdb *bdb, const struct settings *settings, struct error *error);
 static bool open_environment(struct store_bdb *bdb, bool sync, struct error *error);
 static bool open_database(struct store_bdb *bdb, DB **database, const char *name,
                           struct error *error);
+static bool has_its_log(const struct store_bdb *bdb, struct error *error);
+static bool open_databases(struct store_bdb *bdb, struct error *error);
 static void close_all(struct store_bdb *bdb);
 static bool failed(struct store_bdb *bdb, int code, const char *what, struct error *error);
 static bool unusable(const struct store_bdb *bdb, int code, const char *what, struct error *error);
@@ -195,14 +204,24 @@ static bool unreadable(const struct store_bdb *bdb, const char *file, struct err
                      bdb->directory, file);
 }
 
+/* The reader has refused, with the reason. */
+static bool senseless(const struct store_bdb *bdb, struct error *error)
+{
+    struct error reason = *error;
+    return error_set(error,
+                     "the ledger %s: %s; it is left as it is: restore it, or move it away to start "
+                     "with empty counts",
+                     bdb->directory, reason.text);
+}
+
 static bool read_account(struct store_bdb *bdb, const struct store_reader *reader, const DBT *key,
                          const DBT *value, struct error *error)
 {
     char name[STORE_NAME_MAX + 1];
     struct store_account account;
     if (!get_account(key, value, &account, name))
-        return unreadable(bdb, "accounts.db", error);
-    return reader->account(reader->context, &account, error);
+        return unreadable(bdb, ACCOUNTS, error);
+    return reader->account(reader->context, &account, error) || senseless(bdb, error);
 }
 
 static bool read_event(struct store_bdb *bdb, const struct store_reader *reader, const DBT *key,
@@ -210,8 +229,8 @@ static bool read_event(struct store_bdb *bdb, const struct store_reader *reader,
 {
     struct store_event event;
     if (!get_event(key, value, &event))
-        return unreadable(bdb, "events.db", error);
-    return reader->event(reader->context, &event, error);
+        return unreadable(bdb, EVENTS, error);
+    return reader->event(reader->context, &event, error) || senseless(bdb, error);
 }
 
 static bool read_database(struct store_bdb *bdb, DB *database, record_function take,
@@ -443,6 +462,36 @@ bool store_bdb_prepare(const struct settings *settings, bool only_check, struct 
     return check_directory(settings, user.id, error);
 }
 
+static bool is_ours(const char *name)
+{
+    return strcmp(name, LOCK) == 0 || strcmp(name, ACCOUNTS) == 0 || strcmp(name, EVENTS) == 0 ||
+           strncmp(name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0;
+}
+
+/* Berkeley DB's own tools, run by root, leave files that the daemon cannot open. */
+static bool check_files(const struct settings *settings, uid_t owner, struct error *error)
+{
+    DIR *directory = opendir(settings->ledger);
+    if (directory == NULL)
+        return directory_error(settings, error, "cannot be read: %s", strerror(errno));
+    bool sound = true;
+    const struct dirent *entry;
+    while (sound && (entry = readdir(directory)) != NULL) {
+        struct stat status;
+        if (!is_ours(entry->d_name) ||
+            fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        sound = status.st_uid == owner ||
+                directory_error(settings, error,
+                                "its file %s belongs to user id %u, where %u must own it; "
+                                "run: chown -R %u %s",
+                                entry->d_name, (unsigned)status.st_uid, (unsigned)owner,
+                                (unsigned)owner, settings->ledger);
+    }
+    closedir(directory);
+    return sound;
+}
+
 static bool check_directory(const struct settings *settings, uid_t owner, struct error *error)
 {
     struct stat status;
@@ -459,7 +508,7 @@ static bool check_directory(const struct settings *settings, uid_t owner, struct
         return directory_error(settings, error,
                                "has mode %04o and must be closed to others; run: chmod 700 %s",
                                (unsigned)status.st_mode & 0777U, settings->ledger);
-    return true;
+    return check_files(settings, owner, error);
 }
 
 bool store_bdb_check(const struct settings *settings, struct error *error)
@@ -484,7 +533,7 @@ static void sign_lock(int descriptor)
 static bool take_lock(struct store_bdb *bdb, const struct settings *settings, struct error *error)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/lock", bdb->directory);
+    snprintf(path, sizeof(path), "%s/" LOCK, bdb->directory);
     bdb->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (bdb->lock < 0)
         return directory_error(settings, error, "lock file %s: %s", path, strerror(errno));
@@ -557,6 +606,66 @@ static bool open_database(struct store_bdb *bdb, DB **database, const char *name
     return code == 0 || unusable(bdb, code, "cannot be opened", error);
 }
 
+static bool has_file(const struct store_bdb *bdb, const char *name)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", bdb->directory, name);
+    return access(path, F_OK) == 0;
+}
+
+static bool incomplete(const struct store_bdb *bdb, const char *name, struct error *error)
+{
+    return error_set(error,
+                     "the ledger %s lacks %s; it is left as it is: restore the file, or move the "
+                     "directory away to start with empty counts",
+                     bdb->directory, name);
+}
+
+/* Without its log a database works until the first crash, and cannot be recovered then. */
+static bool has_its_log(const struct store_bdb *bdb, struct error *error)
+{
+    if (!has_file(bdb, ACCOUNTS) && !has_file(bdb, EVENTS))
+        return true;
+    DIR *directory = opendir(bdb->directory);
+    bool found = false;
+    const struct dirent *entry;
+    while (directory != NULL && !found && (entry = readdir(directory)) != NULL)
+        found = strncmp(entry->d_name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0;
+    if (directory != NULL)
+        closedir(directory);
+    return found || incomplete(bdb, "its log files (" LOG_PREFIX "*)", error);
+}
+
+static bool has_records(DB *database, bool *any, struct store_bdb *bdb, struct error *error)
+{
+    DBC *cursor;
+    DBT key = dbt(NULL, 0);
+    DBT value = dbt(NULL, 0);
+    int code = database->cursor(database, NULL, &cursor, 0);
+    if (code == 0) {
+        code = cursor->get(cursor, &key, &value, DB_FIRST);
+        cursor->close(cursor);
+    }
+    *any = code == 0;
+    return code == 0 || code == DB_NOTFOUND || unusable(bdb, code, "cannot be read", error);
+}
+
+/* After recovery. A ledger is made in the order accounts, events, first account: what is missing
+ * out of this order was lost, and making it anew would be to forget what was counted. */
+static bool open_databases(struct store_bdb *bdb, struct error *error)
+{
+    bool has_events = has_file(bdb, EVENTS);
+    if (has_events && !has_file(bdb, ACCOUNTS))
+        return incomplete(bdb, ACCOUNTS, error);
+    bool has_accounts = false;
+    if (!open_database(bdb, &bdb->accounts, ACCOUNTS, error) ||
+        !has_records(bdb->accounts, &has_accounts, bdb, error))
+        return false;
+    if (has_accounts && !has_events)
+        return incomplete(bdb, EVENTS, error);
+    return open_database(bdb, &bdb->events, EVENTS, error);
+}
+
 static void bdb_close(struct store *store)
 {
     struct store_bdb *bdb = bdb_of(store);
@@ -594,9 +703,8 @@ struct store *store_bdb_open(const struct settings *settings, struct error *erro
     bdb->directory = memory_copy(settings->ledger);
     bdb->lock = -1;
     if (!check_version(error) || !check_directory(settings, geteuid(), error) ||
-        !take_lock(bdb, settings, error) || !open_environment(bdb, settings->ledger_sync, error) ||
-        !open_database(bdb, &bdb->accounts, "accounts.db", error) ||
-        !open_database(bdb, &bdb->events, "events.db", error)) {
+        !take_lock(bdb, settings, error) || !has_its_log(bdb, error) ||
+        !open_environment(bdb, settings->ledger_sync, error) || !open_databases(bdb, error)) {
         close_all(bdb);
         return NULL;
     }

@@ -17,7 +17,7 @@
  * Makes the directory that post365_ledger names, mode 0700, owned by post365_user (if the caller is
  * root) or the caller, unless it is there. With `only_check` nothing is made. Call before
  * privileges are dropped. False with the reason and the remedy: no such parent directory, not
- * permitted, not a directory, another owner, open to others.
+ * permitted, not a directory, another owner (of the directory or a file in it), open to others.
  */
 bool store_bdb_prepare(const struct settings *settings, bool only_check, struct error *error);
 
@@ -29,7 +29,8 @@ bool store_bdb_check(const struct settings *settings, struct error *error);
  * Locks the directory, recovers what a crash left, opens the databases. With
  * post365_ledger_sync a write is on the disk when it returns; without, the operating system has it.
  * NULL with the reason and the remedy: in use by another process (which is named), not ours, not
- * readable, written by another version, no space. Nothing that is on the disk is deleted.
+ * readable, a file of it is lost, written by another version, no space. Nothing that is on the disk
+ * is deleted.
  *
  * When Berkeley DB itself finds that it cannot go on, the program is ended with a log line; the
  * next start recovers.

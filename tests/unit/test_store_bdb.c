@@ -360,6 +360,97 @@ static void a_damaged_page_is_refused_with_the_remedy(void **state)
     assert_int_equal(in_child(read_what_is_damaged, fixture), 42);
 }
 
+/* A ledger with an account and an event in it, one kind of file of which is then lost. */
+static void expect_refused_without(const struct fixture *fixture, const char *name)
+{
+    char path[LONGEST * 2];
+    struct error error = {""};
+    struct store *store = open_store(fixture);
+    const struct store_change changes[] = {account_change(7, "relay@contoso.com"),
+                                           event_change(1, 10)};
+    write_changes(store, changes, 2);
+    store->operations->close(store);
+    snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
+    assert_int_equal(remove(path), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_null(store_bdb_open(&fixture->settings, &error));
+        assert_non_null(strstr(error.text, fixture->directory));
+        assert_non_null(strstr(error.text, " lacks "));
+        assert_non_null(strstr(error.text, "restore"));
+    }
+}
+
+static void lost_events_are_not_forgotten(void **state)
+{
+    expect_refused_without(*state, "events.db");
+}
+
+static void lost_accounts_are_not_forgotten(void **state)
+{
+    expect_refused_without(*state, "accounts.db");
+}
+
+static void a_lost_log_is_noticed_before_it_is_needed(void **state)
+{
+    expect_refused_without(*state, "log.0000000001");
+}
+
+static void a_ledger_whose_making_was_interrupted_is_made(void **state)
+{
+    const struct fixture *fixture = *state;
+    char path[LONGEST * 2];
+    struct store *store = open_store(fixture);
+    store->operations->close(store);
+    snprintf(path, sizeof(path), "%s/events.db", fixture->directory);
+    assert_int_equal(remove(path), 0);
+    store = open_store(fixture);
+    expect_contents(store, "");
+    store->operations->close(store);
+}
+
+static void a_file_of_root_in_the_ledger_is_refused_with_the_remedy(void **state)
+{
+    struct fixture *fixture = *state;
+    if (geteuid() != 0)
+        skip();
+    static const char *const names[] = {"lock", "accounts.db", "events.db", "log.0000000001"};
+    char path[LONGEST * 2];
+    struct error error = {""};
+    struct store *store = open_store(fixture);
+    store->operations->close(store);
+    assert_int_equal(chown(fixture->directory, 1, 1), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_false(store_bdb_prepare(&fixture->settings, true, &error));
+        assert_non_null(strstr(error.text, "belongs to user id 0, where 1 must own it"));
+        assert_non_null(strstr(error.text, "run: chown -R 1 "));
+        snprintf(path, sizeof(path), "%s/%s", fixture->directory, names[i]);
+        assert_int_equal(chown(path, 1, 1), 0);
+    }
+    assert_true(store_bdb_prepare(&fixture->settings, true, &error));
+}
+
+static bool refuse_event(void *context, const struct store_event *event, struct error *error)
+{
+    (void)context;
+    (void)event;
+    return error_set(error, "nobody knows it");
+}
+
+static void what_the_ledger_refuses_comes_with_place_and_remedy(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct error error = {""};
+    const struct store_reader reader = {NULL, refuse_event, NULL};
+    struct store *store = open_store(fixture);
+    const struct store_change change = event_change(1, 10);
+    write_changes(store, &change, 1);
+    assert_false(store->operations->read(store, &reader, &error));
+    assert_non_null(strstr(error.text, fixture->directory));
+    assert_non_null(strstr(error.text, ": nobody knows it; "));
+    assert_non_null(strstr(error.text, "move it away"));
+    store->operations->close(store);
+}
+
 /* Writes and checkpoints as the daemon would on a busy day; the log must not pile up. */
 static void log_files_do_not_pile_up(void **state)
 {
@@ -427,6 +518,12 @@ int main(void)
         TEST(a_file_where_the_directory_should_be_is_refused),
         TEST(a_record_of_another_version_is_not_guessed_at),
         TEST(a_damaged_page_is_refused_with_the_remedy),
+        TEST(lost_events_are_not_forgotten),
+        TEST(lost_accounts_are_not_forgotten),
+        TEST(a_lost_log_is_noticed_before_it_is_needed),
+        TEST(a_ledger_whose_making_was_interrupted_is_made),
+        TEST(a_file_of_root_in_the_ledger_is_refused_with_the_remedy),
+        TEST(what_the_ledger_refuses_comes_with_place_and_remedy),
         TEST(log_files_do_not_pile_up),
         TEST(a_ledger_finds_its_counts_again),
     };
