@@ -36,13 +36,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* libmilter's own limit on a silent MTA is two hours; Postfix's milter_content_timeout is 300 s. */
 #define IDLE_SECONDS 3600
 
 /* Bytes in one packet of the mail server's. libmilter's own limit, 64 KiB, is less than Postfix's
- * header_size_limit (102400 by default), and breaks the connection: such a message would be deferred
- * for ever. */
+ * header_size_limit (102400 by default), and breaks the connection: such a message would be
+ * deferred for ever. */
 #define PACKET_BYTES_MAX (2 * 1024 * 1024)
 
 struct daemon {
@@ -84,15 +85,12 @@ static void note_signal(int number)
 
 /* smfi_stop() waits up to five seconds for the listener and then ends the program with its sessions
  * all the same: so long a restart would leave Postfix without a milter. Messages that are under way
- * get a temporary failure. */
-static void end(const struct daemon *daemon, int status)
+ * get a temporary failure. Not exit(3): at exit libmilter destroys a lock that its threads use. */
+__attribute__((noreturn)) static void end(const struct daemon *daemon, int status)
 {
-    /* The first thread that gets here ends the program, and others wait for that. */
-    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&once);
     socket_remove(&daemon->place);
     service_stopping(daemon->service);
-    exit(status);
+    _exit(status);
 }
 
 static void *run_libmilter(void *argument)
@@ -101,7 +99,6 @@ static void *run_libmilter(void *argument)
     if (!fine)
         log_error("libmilter gave up; see its own messages in the mail log, and start again");
     end(argument, fine ? EX_OK : EX_SOFTWARE);
-    return NULL;
 }
 
 /* libmilter has a thread that waits for signals, too. The kernel gives a signal to the main thread

@@ -6,6 +6,7 @@ What a real Postfix makes of the edits is tested elsewhere; here they are applie
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -57,6 +58,11 @@ class Milter(processes.Program):
         self.wait_ready(lambda: "started, version" in self.new_log(before))
         return self
 
+    def stop(self, patience=5.0):
+        status = super().stop(patience)
+        assert "Sanitizer" not in self.log(), self.log()  # if it was built with one
+        return status
+
     def endpoint(self, timeout=10.0):
         return programs.connect("unix:post365/milter", self.queue, timeout)
 
@@ -87,6 +93,11 @@ class Milter(processes.Program):
     def new_log(self, before):
         """What it logged since its log was `before` bytes long."""
         return self.log()[before:]
+
+    def memory(self):
+        """Resident bytes."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -440,6 +451,22 @@ def test_two_thousand_connections_at_once_are_served(milter):
         assert client.read() == (b"c", b"")
         client.close()
     assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 10)
+
+
+@pytest.mark.skipif("sanitize" in str(workplace.BUILD), reason="sanitizers keep what was freed")
+def test_messages_leave_no_memory_behind(make):
+    milter = make(post365_send_as_maps=("inline", {DEFAULT: "@brand.example"}))
+    sender = "<" + "a" * 1000 + "@example.com>"
+    headers = [("From", f"{'x' * 1000} <a@example.com>"), ("Reply-To", "y" * 1000), ("Sender", "b@brand.example")]
+    with milter.connect() as client:
+        for count in (500, 3000):
+            before = milter.memory()
+            for _ in range(count):
+                client.message(sender, headers=headers, login="z" * 500)
+                client.mail(sender)
+                client.header("From", "x" * 1000)
+                client.abort()
+    assert milter.memory() - before < 1000 * 1000
 
 
 class Load:
