@@ -28,6 +28,11 @@
 
 #define CONTEXT_MAX      255
 #define WARNING_INTERVAL (60 * CLOCK_SECOND)
+/* Of one kind. Under a flood the first tell the story; Postfix logs every refusal, too. */
+#define LINES_PER_MINUTE 60
+#define QUEUE_ID_SHOWN   64
+#define CLIENT_SHOWN     64
+#define SENDER_SHOWN     320
 /* An SMTP reply has 512 bytes, Postfix's own words included. */
 #define ACCOUNT_SHOWN 128
 
@@ -49,6 +54,7 @@ struct question {
     char login[ADDRESS_MAX + 1];
     char instance[INSTANCE_MAX + 1];
     char context[CONTEXT_MAX + 1];
+    struct attr queue_id, client; /* for the log; in the request itself */
 };
 
 /* Whom the message is counted for. */
@@ -58,6 +64,12 @@ struct payer {
     bool is_overridden; /* the quota comes from post365_quota_maps */
 };
 
+/* Log lines since a minute began. */
+struct ration {
+    int64_t begin;
+    unsigned lines;
+};
+
 struct policy {
     struct policy_parts parts;
     struct buffer text;          /* of the action that is not constant */
@@ -65,6 +77,7 @@ struct policy {
     struct instances *undecided; /* messages seen at RCPT, until one is seen later */
     bool seen_later;             /* DATA or END-OF-MESSAGE was seen, or we have warned */
     int64_t next_context_warning;
+    struct ration refusals, failures;
 };
 
 static void read_question(const char *request, size_t length, struct question *question);
@@ -75,8 +88,9 @@ static const char *count_message(struct policy *policy, const struct question *q
 static const char *check_size(struct policy *policy, const struct question *question);
 static const char *find_payer(struct policy *policy, const struct question *question,
                               struct payer *payer);
-static const char *refuse(struct policy *policy, const struct payer *payer,
-                          const struct ledger_request *request, const struct ledger_answer *answer);
+static const char *refuse(struct policy *policy, const struct question *question,
+                          const struct payer *payer, const struct ledger_request *request,
+                          const struct ledger_answer *answer);
 
 /* --- one request ------------------------------------------------------------- */
 
@@ -168,6 +182,10 @@ static void read_attribute(const struct attr *attr, struct question *question)
         copy_value(attr, question->instance, INSTANCE_MAX, is_too_long);
     else if (attr_is(attr, "policy_context"))
         copy_value(attr, question->context, CONTEXT_MAX, is_too_long);
+    else if (attr_is(attr, "queue_id"))
+        question->queue_id = *attr;
+    else if (attr_is(attr, "client_address"))
+        question->client = *attr;
 }
 
 static void read_question(const char *request, size_t length, struct question *question)
@@ -177,10 +195,36 @@ static void read_question(const char *request, size_t length, struct question *q
     question->recipients = 0;
     question->sender[0] = question->login[0] = '\0';
     question->instance[0] = question->context[0] = '\0';
+    question->queue_id = question->client = (struct attr){.value = ""};
     struct attr attr;
     size_t position = 0;
     while (attr_next(request, length, &position, &attr))
         read_attribute(&attr, question);
+}
+
+/* --- logging ----------------------------------------------------------------- */
+
+/* Whether one more line of this kind may be logged. */
+static bool may_log(struct policy *policy, struct ration *ration, const char *kind)
+{
+    int64_t now = clock_now(policy->parts.clock);
+    if (now >= ration->begin + 60 * CLOCK_SECOND || now < ration->begin)
+        *ration = (struct ration){.begin = now};
+    if (ration->lines < LINES_PER_MINUTE) {
+        ration->lines++;
+        return true;
+    }
+    if (ration->lines == LINES_PER_MINUTE) {
+        ration->lines++;
+        log_warning("further %s of this minute are left out here; Postfix logs each", kind);
+    }
+    return false;
+}
+
+/* How much of a value is shown, for printf. */
+static int shown(const struct attr *attr, size_t most)
+{
+    return (int)(attr->value_length < most ? attr->value_length : most);
 }
 
 /* --- deciding ---------------------------------------------------------------- */
@@ -216,7 +260,7 @@ static const char *look_ahead(struct policy *policy, const struct question *ques
     const struct ledger_request request = {payer.account, &payer.quota, 1, 1};
     struct ledger_answer answer;
     ledger_ask(policy->parts.ledger, &request, &answer);
-    action = refuse(policy, &payer, &request, &answer);
+    action = refuse(policy, question, &payer, &request, &answer);
     free(payer.account);
     return action;
 }
@@ -250,7 +294,7 @@ static const char *count_message(struct policy *policy, const struct question *q
         deliveries(policy->parts.settings, &payer.quota, question->recipients)};
     struct ledger_answer answer;
     ledger_reserve(policy->parts.ledger, &request, &answer);
-    action = refuse(policy, &payer, &request, &answer);
+    action = refuse(policy, question, &payer, &request, &answer);
     if (answer.verdict == LEDGER_GRANTED) {
         ledger_settle(policy->parts.ledger, answer.id, request.recipients);
         if (question->instance[0] != '\0')
@@ -278,7 +322,7 @@ static const char *check_size(struct policy *policy, const struct question *ques
         if (payer.quota.recipients.limit != QUOTA_UNLIMITED &&
             question->recipients > payer.quota.recipients.limit)
             answer.verdict = LEDGER_NEVER;
-        action = refuse(policy, &payer, &request, &answer);
+        action = refuse(policy, question, &payer, &request, &answer);
         free(payer.account);
     }
     return action;
@@ -354,7 +398,9 @@ static const char *find_payer(struct policy *policy, const struct question *ques
         free(payer->account);
         found = TABLE_FAILED;
     }
-    log_warning("sender=<%s> login=<%s>: %s", question->sender, question->login, error.text);
+    if (may_log(policy, &policy->failures, "failures"))
+        log_warning("sender=<%.*s> login=<%.*s>: %s", SENDER_SHOWN, question->sender, SENDER_SHOWN,
+                    question->login, error.text);
     return found == TABLE_NONE ? NO_ACCOUNT : LOOKUP_FAILED;
 }
 
@@ -410,9 +456,11 @@ static void write_too_many_messages(struct policy *policy, const struct payer *p
                   request->recipients, request->messages, ACCOUNT_SHOWN, payer->account,
                   answer->rate.limit, period,
                   payer->is_overridden ? "post365_quota_maps" : "post365_message_quota");
-    log_warning("a message to %" PRIu32 " recipients makes %" PRIu32 " deliveries and is refused "
-                "for good; Postfix makes fewer with a larger default_destination_recipient_limit",
-                request->recipients, request->messages);
+    if (may_log(policy, &policy->failures, "failures"))
+        log_warning(
+            "a message to %" PRIu32 " recipients makes %" PRIu32 " deliveries and is refused "
+            "for good; Postfix makes fewer with a larger default_destination_recipient_limit",
+            request->recipients, request->messages);
 }
 
 static void write_never(struct policy *policy, const struct payer *payer,
@@ -426,9 +474,27 @@ static void write_never(struct policy *policy, const struct payer *payer,
         write_too_many_messages(policy, payer, request, answer, period);
 }
 
+/* Sender and login are a stranger's and may be long: they come last. */
+static void log_refusal(struct policy *policy, const struct question *question)
+{
+    static const char *const stages[] = {[STAGE_OTHER] = "",
+                                         [STAGE_RCPT] = "RCPT",
+                                         [STAGE_DATA] = "DATA",
+                                         [STAGE_END_OF_MESSAGE] = "END-OF-MESSAGE"};
+    if (!may_log(policy, &policy->refusals, "refusals"))
+        return;
+    bool has_queue_id = question->queue_id.value_length > 0;
+    log_info("%.*s: %s from client %.*s: %s; sender=<%s> login=<%s>",
+             has_queue_id ? shown(&question->queue_id, QUEUE_ID_SHOWN) : QUEUE_ID_SHOWN,
+             has_queue_id ? question->queue_id.value : "NOQUEUE", stages[question->stage],
+             shown(&question->client, CLIENT_SHOWN), question->client.value, policy->text.data,
+             question->sender, question->login);
+}
+
 /* The action for the ledger's answer; DUNNO if it is granted. */
-static const char *refuse(struct policy *policy, const struct payer *payer,
-                          const struct ledger_request *request, const struct ledger_answer *answer)
+static const char *refuse(struct policy *policy, const struct question *question,
+                          const struct payer *payer, const struct ledger_request *request,
+                          const struct ledger_answer *answer)
 {
     buffer_clear(&policy->text);
     switch (answer->verdict) {
@@ -443,6 +509,7 @@ static const char *refuse(struct policy *policy, const struct payer *payer,
         write_never(policy, payer, request, answer);
         break;
     }
+    log_refusal(policy, question);
     return policy->text.data;
 }
 

@@ -417,6 +417,44 @@ static void an_unknown_policy_context_is_reported_once_and_passed_over(void **st
                     "has used 500 of 1000 recipients");
 }
 
+static void a_refusal_is_logged_with_client_and_queue_id(void **state)
+{
+    struct fixture *fixture = *state;
+    bool malformed;
+    workplace_log_start();
+    raw(fixture,
+        "request=smtpd_access_policy\nprotocol_state=END-OF-MESSAGE\nsender=a%s@example.com\n"
+        "sasl_username=app\nrecipient_count=1001\nqueue_id=4RQq0F\nclient_address=192.0.2.7\n\n",
+        &malformed);
+    raw(fixture, "request=smtpd_access_policy\nprotocol_state=DATA\nrecipient_count=1001\n\n",
+        &malformed);
+    const char *log = workplace_log_end();
+    assert_contains(log, "4RQq0F: END-OF-MESSAGE from client 192.0.2.7: REJECT 5.5.3 1001 "
+                         "recipients are more than relay@contoso.com may send to: the limit is "
+                         "1000 recipients per 1d (post365_recipient_quota); "
+                         "sender=<a%s@example.com> login=<app>");
+    assert_contains(log, "NOQUEUE: DATA from client : REJECT 5.5.3 ");
+}
+
+static void a_flood_of_refusals_is_not_a_flood_of_log_lines(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int minute = 0; minute < 2; minute++) {
+        workplace_log_start();
+        for (int i = 0; i < 1000; i++) {
+            assert_contains(send_message(fixture, 1001), "REJECT 5.5.3 1001 recipients");
+            ask(fixture, (struct question){
+                             .stage = "DATA", .sender = "broken@example.com", .recipients = 1});
+        }
+        const char *log = workplace_log_end();
+        assert_int_equal(workplace_count(log, "REJECT"), 60);
+        assert_int_equal(workplace_count(log, "messages=many"), 60);
+        assert_int_equal(workplace_count(log, "further refusals"), 1);
+        assert_int_equal(workplace_count(log, "further failures"), 1);
+        fixture->clock.now += MINUTE;
+    }
+}
+
 static void what_cannot_be_found_out_is_a_temporary_failure(void **state)
 {
     struct fixture *fixture = *state;
@@ -564,6 +602,8 @@ int main(void)
         TEST(high_volume_accounts_are_not_limited),
         TEST(a_policy_context_names_a_profile),
         TEST(an_unknown_policy_context_is_reported_once_and_passed_over),
+        TEST(a_refusal_is_logged_with_client_and_queue_id),
+        TEST(a_flood_of_refusals_is_not_a_flood_of_log_lines),
         TEST(what_cannot_be_found_out_is_a_temporary_failure),
         TEST(without_an_account_mail_waits_for_the_administrator),
         TEST(in_delivery_meter_nothing_is_counted),
