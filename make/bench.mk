@@ -1,0 +1,34 @@
+# bench.mk - how fast post365 is, and what it takes
+#
+#   make bench                      the policy service against the null server, some minutes
+#   make bench BENCH=full           the same for longer, memory, cost of history, misbehaving clients
+#   make bench BENCH=soak           ten minutes at full load (BENCH_SECONDS=600)
+#   make bench BENCH_SECONDS=2      so long for each figure
+#
+# Figures go to the terminal and to build/bench/policy.json. They are never asserted: see
+# tests/bench/policy.py for what can be measured alone (BENCH=memory, ...) and how.
+
+BENCH         ?= quick
+BENCH_SECONDS ?=
+BENCH_SOURCES  := $(wildcard tests/bench/*.c)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,load null misbehave fill)
+BENCH_COMMON   := $(call object,tests/bench/endpoint.c tests/bench/question.c tests/bench/histogram.c)
+
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_COMMON)
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^
+
+$(BUILD)/bench/fill: $(call object,tests/bench/fill.c tests/bench/question.c \
+                       $(filter-out policyd/main.c,$(POLICYD_SOURCES)) $(COMMON_SOURCES))
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
+
+.PHONY: bench bench-programs
+bench-programs: all $(BENCH_PROGRAMS)
+bench: bench-programs
+	@POST365_BUILD=$(BUILD) $(PYTHON) -B tests/bench/policy.py $(BENCH) \
+	    $(if $(BENCH_SECONDS),--seconds $(BENCH_SECONDS))
+
+-include $(patsubst %.o,%.d,$(call object,$(BENCH_SOURCES)))
