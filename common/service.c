@@ -162,16 +162,33 @@ void service_warn_restart(const struct settings *old, const struct settings *new
     warn_changed("post365_ledger", old->ledger, new->ledger);
 }
 
-void service_ready(const struct service *service)
+/* That there is no account shall not wait for the first message to be noticed. */
+static void report_account(const struct service *service, struct identities *identities)
+{
+    static const char found[] = "mail that no table claims goes out with the account ";
+    struct identity identity;
+    struct error error;
+    if (identity_find(identities, "", "", &identity, &error) != TABLE_FOUND)
+        log_warning("mail that no table claims gets a temporary failure: %s", error.text);
+    else if (service->test)
+        printf("# %s%s\n", found, identity.upn);
+    else
+        log_info("%s%s", found, identity.upn);
+    free(identity.upn);
+}
+
+void service_ready(const struct service *service, struct identities *identities)
 {
     log_info("started, version %s, configuration %s", POST365_VERSION,
              service->settings->config_directory);
+    report_account(service, identities);
     sd_notify(0, "READY=1");
 }
 
-void service_reloaded(const struct service *service)
+void service_reloaded(const struct service *service, struct identities *identities)
 {
     log_info("reloaded, configuration %s", service->settings->config_directory);
+    report_account(service, identities);
     sd_notify(0, "READY=1");
 }
 
@@ -182,8 +199,9 @@ void service_stopping(const struct service *service)
     log_info("stopped");
 }
 
-void service_end_test(const struct service *service)
+void service_end_test(const struct service *service, struct identities *identities)
 {
+    report_account(service, identities);
     settings_print(service->settings, stdout);
     exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
 }

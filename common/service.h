@@ -10,6 +10,7 @@
 #define POST365_COMMON_SERVICE_H
 
 #include "common/error.h"
+#include "common/identity.h"
 #include "common/settings.h"
 
 #include <stdbool.h>
@@ -45,13 +46,16 @@ bool service_drop_privileges(const struct settings *settings, struct error *erro
  * the ledger that differ. */
 void service_warn_restart(const struct settings *old, const struct settings *new);
 
-/* Tells systemd (if it is there) and the log that work starts, was reloaded, or ends. */
-void service_ready(const struct service *service);
-void service_reloaded(const struct service *service);
+/* Tells systemd (if it is there) and the log that work starts, was reloaded, or ends. The first two
+ * say as well which account mail goes out with that no table claims, or warn that there is none. */
+void service_ready(const struct service *service, struct identities *identities);
+void service_reloaded(const struct service *service, struct identities *identities);
 void service_stopping(const struct service *service);
 
-/* -t: prints the effective settings to stdout and ends the program with status 0. */
-__attribute__((noreturn)) void service_end_test(const struct service *service);
+/* -t: prints the effective settings and that account to stdout, or the warning to stderr, and ends
+ * the program with status 0. */
+__attribute__((noreturn)) void service_end_test(const struct service *service,
+                                                struct identities *identities);
 
 /* Logs `fatal: <reason>`, says it on stderr as well, and ends the program with EX_CONFIG. */
 __attribute__((noreturn)) void service_refuse(const struct service *service,

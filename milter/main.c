@@ -68,7 +68,7 @@ static void reload(struct service *service)
     service_warn_restart(service->settings, settings);
     service->settings = settings;
     configuration_install(settings, identities);
-    service_reloaded(service);
+    service_reloaded(service, identities);
 }
 
 /* Set by the signal handler, for the main thread. */
@@ -173,7 +173,7 @@ static void end_test(struct service *service, struct identities *identities)
         !service_drop_privileges(service->settings, &error) ||
         !identities_check(identities, &error))
         service_refuse(service, &error);
-    service_end_test(service);
+    service_end_test(service, identities);
 }
 
 int main(int argc, char *argv[])
@@ -200,6 +200,6 @@ int main(int argc, char *argv[])
     smfi_setmaxdatasize(PACKET_BYTES_MAX);
     if (!start_libmilter(&daemon, &error))
         service_refuse(&service, &error);
-    service_ready(&service);
+    service_ready(&service, identities);
     obey_signals(&daemon);
 }

@@ -126,7 +126,7 @@ static void end_test(struct daemon *daemon)
         !store_bdb_prepare(settings, true, &error) || !drop_privileges(daemon, &error) ||
         !store_bdb_check(settings, &error))
         service_refuse(&daemon->service, &error);
-    service_end_test(&daemon->service);
+    service_end_test(&daemon->service, daemon->identities);
 }
 
 static void open_socket(struct daemon *daemon)
@@ -271,7 +271,7 @@ static void reload(evutil_socket_t descriptor, short what, void *argument)
         return;
     }
     adopt(daemon, settings, identities, quota_maps);
-    service_reloaded(&daemon->service);
+    service_reloaded(&daemon->service, daemon->identities);
 }
 
 static void log_libevent(int severity, const char *message)
@@ -311,7 +311,7 @@ static void work(struct daemon *daemon)
     daemon->server = server_new(daemon->base, commit, daemon->policy);
     server_listen(daemon->server, daemon->listening, &daemon->protocol);
     add_events(daemon);
-    service_ready(&daemon->service);
+    service_ready(&daemon->service, daemon->identities);
     server_run(daemon->server);
 }
 

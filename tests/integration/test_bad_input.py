@@ -12,6 +12,7 @@ from harness import workplace
 
 PROGRAMS = {"post365-milter": "post365_milter_socket", "post365-policyd": "post365_policy_socket"}
 EX_CONFIG = 78
+PASSWORDS = "inline:{ { [smtp.office365.com]:587 = relay@example.com:geheim } }"
 
 
 class Configuration:
@@ -172,3 +173,20 @@ def test_options_are_explained_and_checked(configuration, program):
         status, _, errors = configuration.run(program, *wrong)
         assert status == 64
         assert f"{program} --help" in errors
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_check_names_the_default_account(configuration, program):
+    configuration.set(f"smtp_sasl_password_maps = {PASSWORDS}")
+    status, output, errors = configuration.run(program, "-t")
+    assert (status, errors) == (0, "")
+    assert "# mail that no table claims goes out with the account relay@example.com\n" in output
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_check_warns_that_there_is_no_default_account(configuration, program):
+    configuration.set(f"smtp_sasl_password_maps = {PASSWORDS}", "relayhost = [smtp.office365.com]:25")
+    status, output, errors = configuration.run(program, "-t")
+    assert status == 0 and "post365_upn = \n" in output
+    assert len(errors.splitlines()) == 1, errors
+    assert "post365_password_maps a line for relayhost = [smtp.office365.com]:25" in errors
