@@ -1,6 +1,10 @@
 /* process.c - run another program and read what it says
  *
  * One poll(2) loop feeds stdin and collects stdout and stderr, so that no side can block the other.
+ *
+ * Security: the program gets our environment, but none of our descriptors: those of libraries are
+ * not all close-on-exec, and a child that outlives us must not hold our sockets. What it says may
+ * be a secret and is wiped.
  */
 #include "common/process.h"
 
@@ -16,11 +20,18 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Milliseconds between two looks at whether the program has ended: while it may still say
+ * something, and while it may not. */
+#define TICK_TALKING 50
+#define TICK_SILENT  1
+
 enum stream { STREAM_INPUT, STREAM_OUTPUT, STREAM_ERRORS, STREAMS };
 
 struct run {
     const char *program;
     pid_t pid;
+    bool ended; /* and was waited for: then `status` is as waitpid(2) has it */
+    int status;
     struct pollfd streams[STREAMS]; /* our ends; fd -1 once closed */
     const char *input;
     size_t input_length;
@@ -58,23 +69,49 @@ static bool find_program(const char *name, char *path, size_t size)
     return false;
 }
 
-static int spawn(const char *path, const char *const arguments[], int theirs[STREAMS], pid_t *pid)
+/* An own process group, so that what the program starts can be ended with it. */
+static int set_attributes(posix_spawnattr_t *attributes)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    for (int i = 0; i < STREAMS; i++)
-        posix_spawn_file_actions_adddup2(&actions, theirs[i], i);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    int failure =
-        posix_spawn(pid, path, &actions, &attributes, (char *const *)(void *)arguments, environ);
-    posix_spawnattr_destroy(&attributes);
+    int failure = posix_spawnattr_setsigmask(attributes, &none);
+    if (failure == 0)
+        failure = posix_spawnattr_setsigdefault(attributes, &all);
+    if (failure == 0)
+        failure = posix_spawnattr_setpgroup(attributes, 0);
+    if (failure == 0)
+        failure = posix_spawnattr_setflags(
+            attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    return failure;
+}
+
+static int set_descriptors(posix_spawn_file_actions_t *actions, const int theirs[STREAMS])
+{
+    int failure = 0;
+    for (int i = 0; failure == 0 && i < STREAMS; i++)
+        failure = posix_spawn_file_actions_adddup2(actions, theirs[i], i);
+    return failure == 0 ? posix_spawn_file_actions_addclosefrom_np(actions, STREAMS) : failure;
+}
+
+static int spawn(const char *path, const char *const arguments[], const int theirs[STREAMS],
+                 pid_t *pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int failure = posix_spawn_file_actions_init(&actions);
+    if (failure != 0)
+        return failure;
+    failure = posix_spawnattr_init(&attributes);
+    if (failure == 0) {
+        failure = set_attributes(&attributes);
+        if (failure == 0)
+            failure = set_descriptors(&actions, theirs);
+        if (failure == 0)
+            failure = posix_spawn(pid, path, &actions, &attributes,
+                                  (char *const *)(void *)arguments, environ);
+        posix_spawnattr_destroy(&attributes);
+    }
     posix_spawn_file_actions_destroy(&actions);
     return failure;
 }
@@ -151,31 +188,77 @@ static bool collect(struct run *run, enum stream stream, struct error *error)
         close_stream(run, stream);
         return true;
     }
-    if (buffer->length + (size_t)length > run->limit)
-        return error_set(error, "%s: more than %zu bytes of output", run->program, run->limit);
-    buffer_append(buffer, bytes, (size_t)length);
+    bool fits = buffer->length + (size_t)length <= run->limit;
+    if (fits)
+        buffer_append(buffer, bytes, (size_t)length);
     explicit_bzero(bytes, sizeof(bytes));
+    return fits || error_set(error, "%s: more than %zu bytes of output", run->program, run->limit);
+}
+
+/* Does what can be done without waiting. */
+static bool serve_streams(struct run *run, struct error *error)
+{
+    if (run->streams[STREAM_INPUT].revents != 0 && run->streams[STREAM_INPUT].fd >= 0)
+        feed_input(run);
+    for (enum stream stream = STREAM_OUTPUT; stream <= STREAM_ERRORS; stream++)
+        if (run->streams[stream].revents != 0 && run->streams[stream].fd >= 0 &&
+            !collect(run, stream, error))
+            return false;
     return true;
 }
 
+static bool may_talk(const struct run *run)
+{
+    return run->streams[STREAM_OUTPUT].fd >= 0 || run->streams[STREAM_ERRORS].fd >= 0;
+}
+
+/* Looks whether the program has ended. */
+static bool look_for_end(struct run *run, struct error *error)
+{
+    if (run->ended)
+        return true;
+    pid_t pid = waitpid(run->pid, &run->status, WNOHANG);
+    if (pid < 0 && errno != EINTR) {
+        run->ended = true;
+        return error_set(error, "%s: its exit status is lost: %s", run->program, strerror(errno));
+    }
+    run->ended = pid > 0;
+    return true;
+}
+
+/* Until the program has ended and all that it said is there. What it leaves running behind may keep
+ * the streams open, and is not waited for. */
 static bool converse(struct run *run, int timeout, struct error *error)
 {
     if (run->input_length == 0)
         close_stream(run, STREAM_INPUT);
-    while (run->streams[STREAM_OUTPUT].fd >= 0 || run->streams[STREAM_ERRORS].fd >= 0) {
+    for (;;) {
+        if (!look_for_end(run, error))
+            return false;
         int64_t left = run->deadline - monotonic_milliseconds();
-        if (left <= 0)
+        int64_t tick = may_talk(run) ? TICK_TALKING : TICK_SILENT;
+        if (left <= 0 && !run->ended)
             return error_set(error, "%s: no answer within %d seconds", run->program, timeout);
-        if (poll(run->streams, STREAMS, (int)left) < 0 && errno != EINTR)
+        int wait = run->ended ? 0 : (int)(tick < left ? tick : left);
+        int ready = poll(run->streams, STREAMS, wait);
+        if (ready < 0 && errno != EINTR)
             return error_set(error, "%s: poll: %s", run->program, strerror(errno));
-        if (run->streams[STREAM_INPUT].revents != 0 && run->streams[STREAM_INPUT].fd >= 0)
-            feed_input(run);
-        for (enum stream stream = STREAM_OUTPUT; stream <= STREAM_ERRORS; stream++)
-            if (run->streams[stream].revents != 0 && run->streams[stream].fd >= 0 &&
-                !collect(run, stream, error))
-                return false;
+        if (ready > 0 && !serve_streams(run, error))
+            return false;
+        if (run->ended && (ready == 0 || !may_talk(run)))
+            return true;
     }
-    return true;
+}
+
+/* Ends a program that did not end by itself, and whatever it started. */
+static void end_program(struct run *run)
+{
+    if (run->ended)
+        return;
+    kill(-run->pid, SIGKILL);
+    while (waitpid(run->pid, &run->status, 0) < 0 && errno == EINTR)
+        ;
+    run->ended = true;
 }
 
 bool process_run(const char *const arguments[], const char *input, size_t input_length, int timeout,
@@ -193,19 +276,20 @@ bool process_run(const char *const arguments[], const char *input, size_t input_
     bool complete = converse(&run, timeout, error);
     for (enum stream stream = STREAM_INPUT; stream < STREAMS; stream++)
         close_stream(&run, stream);
-    if (!complete)
-        kill(run.pid, SIGKILL);
-    int status = 0;
-    while (waitpid(run.pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    result->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    end_program(&run);
+    result->status = WIFEXITED(run.status) ? WEXITSTATUS(run.status) : 128 + WTERMSIG(run.status);
     return complete;
+}
+
+static void wipe(struct buffer *buffer)
+{
+    if (buffer->data != NULL)
+        explicit_bzero(buffer->data, buffer->capacity);
+    buffer_free(buffer);
 }
 
 void process_result_free(struct process_result *result)
 {
-    if (result->output.data != NULL)
-        explicit_bzero(result->output.data, result->output.capacity);
-    buffer_free(&result->output);
-    buffer_free(&result->errors);
+    wipe(&result->output);
+    wipe(&result->errors);
 }

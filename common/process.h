@@ -20,11 +20,13 @@ struct process_result {
 /*
  * Runs arguments[0] (found on a fixed search path of system directories) with `input` on its stdin
  * and waits for its end, at most `timeout` seconds. Output beyond `limit` bytes on either stream
- * ends it.
+ * ends it. Processes that it leaves behind are not waited for; they are ended with it where it does
+ * not end by itself. It inherits the environment, but no descriptor, signal mask or handler.
  *
  * Returns true when the program ran and ended by itself, whatever its status; false with the reason
- * when it could not be started, took too long or wrote too much. In both cases
- * process_result_free() releases the result. Thread-safe.
+ * when it could not be started, took too long, wrote too much, or its status is lost because the
+ * caller ignores SIGCHLD. In both cases process_result_free() releases the result and wipes it.
+ * Thread-safe.
  */
 bool process_run(const char *const arguments[], const char *input, size_t input_length, int timeout,
                  size_t limit, struct process_result *result, struct error *error);

@@ -6,8 +6,11 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void output_errors_and_status_are_kept_apart(void **state)
 {
@@ -73,6 +76,82 @@ static void too_long_a_wait_ends_it(void **state)
     process_result_free(&result);
 }
 
+static void a_program_that_closes_its_output_and_stays_is_ended_in_time(void **state)
+{
+    (void)state;
+    const char *const arguments[] = {"sh", "-c", "exec >&- 2>&-; exec sleep 100", NULL};
+    struct process_result result;
+    struct error error;
+    assert_false(process_run(arguments, NULL, 0, 1, 10000, &result, &error));
+    assert_non_null(strstr(error.text, "sh: no answer within 1 seconds"));
+    process_result_free(&result);
+}
+
+static void what_a_program_leaves_running_is_not_waited_for(void **state)
+{
+    (void)state;
+    const char *const arguments[] = {"sh", "-c", "sleep 3 & echo out; exit 3", NULL};
+    struct process_result result;
+    struct error error;
+    assert_true(process_run(arguments, NULL, 0, 2, 10000, &result, &error));
+    assert_int_equal(result.status, 3);
+    assert_string_equal(result.output.data, "out\n");
+    process_result_free(&result);
+}
+
+/* Whether the process whose number stands in `text` runs, and is not just a corpse. */
+static bool runs(const char *text)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof(path), "/proc/%ld/stat", strtol(text, NULL, 10));
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    assert_non_null(fgets(line, sizeof(line), file));
+    fclose(file);
+    return strstr(line, ") Z ") == NULL;
+}
+
+static void a_program_is_ended_with_what_it_started(void **state)
+{
+    (void)state;
+    const char *const arguments[] = {"sh", "-c", "sleep 100 & echo $!; wait", NULL};
+    struct process_result result;
+    struct error error;
+    assert_false(process_run(arguments, NULL, 0, 1, 10000, &result, &error));
+    assert_non_null(result.output.data);
+    for (int i = 0; i < 100 && runs(result.output.data); i++)
+        usleep(10000);
+    assert_false(runs(result.output.data));
+    process_result_free(&result);
+}
+
+static void no_descriptor_is_inherited(void **state)
+{
+    (void)state;
+    const char *const arguments[] = {"sh", "-c", "test ! -e /proc/self/fd/57", NULL};
+    struct process_result result;
+    struct error error;
+    assert_int_equal(dup2(STDERR_FILENO, 57), 57);
+    assert_true(process_run(arguments, NULL, 0, 10, 1000, &result, &error));
+    assert_int_equal(result.status, 0);
+    process_result_free(&result);
+    close(57);
+}
+
+static void a_status_that_is_lost_is_no_success(void **state)
+{
+    (void)state;
+    const char *const arguments[] = {"false", NULL};
+    struct process_result result;
+    struct error error;
+    signal(SIGCHLD, SIG_IGN);
+    assert_false(process_run(arguments, NULL, 0, 10, 1000, &result, &error));
+    signal(SIGCHLD, SIG_DFL);
+    assert_non_null(strstr(error.text, "false: its exit status is lost"));
+    process_result_free(&result);
+}
+
 static void a_program_that_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -103,6 +182,11 @@ int main(void)
         cmocka_unit_test(a_program_that_reads_nothing_ends_as_usual),
         cmocka_unit_test(too_much_output_ends_it),
         cmocka_unit_test(too_long_a_wait_ends_it),
+        cmocka_unit_test(a_program_that_closes_its_output_and_stays_is_ended_in_time),
+        cmocka_unit_test(what_a_program_leaves_running_is_not_waited_for),
+        cmocka_unit_test(a_program_is_ended_with_what_it_started),
+        cmocka_unit_test(no_descriptor_is_inherited),
+        cmocka_unit_test(a_status_that_is_lost_is_no_success),
         cmocka_unit_test(a_program_that_is_not_there_is_named),
         cmocka_unit_test(arguments_are_not_seen_by_a_shell),
     };
