@@ -18,8 +18,8 @@
  *
  * DIAGNOSTICS
  *     Logs to syslog facility mail as post365/policyd. What cannot be decided or stored is answered
- *     with 451 4.3.0. Exit status 78 for a wrong configuration; 70 when Berkeley DB cannot go on,
- *     the next start recovers.
+ *     with 451 4.3.0. Exit status 78 for a wrong configuration or a damaged ledger; 75 when the
+ * disk is too full to open it; 70 when Berkeley DB cannot go on, the next start recovers.
  *
  * CONFIGURATION
  *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM stops.
@@ -43,6 +43,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
 
 #define SOCKET_PARAMETER "post365_policy_socket"
@@ -52,7 +53,8 @@
     {                                                                                              \
         .tv_sec = 1                                                                                \
     }
-#define SIGNALS 3
+#define SIGNALS      3
+#define SPACE_NEEDED (1U << 20) /* bytes free for the ledger, for the least of recoveries */
 
 struct daemon {
     struct service service;
@@ -145,6 +147,14 @@ static struct ledger_rules rules_of(const struct settings *settings)
                                  .retention = ledger_longest_period(&settings->quota)};
 }
 
+/* A full disk is no wrong configuration: the next try may succeed, and systemd shall make it. */
+static bool is_full(const char *directory)
+{
+    struct statvfs status;
+    return statvfs(directory, &status) == 0 &&
+           (uint64_t)status.f_bavail * status.f_frsize < SPACE_NEEDED;
+}
+
 static void open_ledger(struct daemon *daemon)
 {
     struct error error;
@@ -159,6 +169,8 @@ static void open_ledger(struct daemon *daemon)
     if (daemon->store != NULL)
         daemon->store->operations->close(daemon->store);
     socket_remove(&daemon->place);
+    if (is_full(settings->ledger))
+        log_fatal(EX_TEMPFAIL, "%s", error.text);
     service_refuse(&daemon->service, &error);
 }
 

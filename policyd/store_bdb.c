@@ -70,6 +70,7 @@ struct store_bdb {
     DB *events;
     DB *accounts;
     bool running; /* was read whole: from now on a panic ends the program */
+    int panic;    /* why Berkeley DB first panicked before that */
     time_t message_minute;
     unsigned messages;
 };
@@ -375,7 +376,8 @@ static bool unusable(const struct store_bdb *bdb, int code, const char *what, st
         error,
         "the ledger %s %s: %s; it is left as it is: give it space, restore it, or move "
         "it away to start with empty counts",
-        bdb->directory, what, db_strerror(code));
+        bdb->directory, what,
+        db_strerror(code == DB_RUNRECOVERY && bdb->panic != 0 ? bdb->panic : code));
 }
 
 static bool failed(struct store_bdb *bdb, int code, const char *what, struct error *error)
@@ -404,10 +406,13 @@ static void take_message(const DB_ENV *environment, const char *prefix, const ch
 
 static void take_event(DB_ENV *environment, u_int32_t event, void *information)
 {
-    (void)information;
-    const struct store_bdb *bdb = environment->app_private;
-    if (event == DB_EVENT_PANIC && bdb->running)
+    struct store_bdb *bdb = environment->app_private;
+    if (event != DB_EVENT_PANIC)
+        return;
+    if (bdb->running)
         end_program(bdb);
+    if (bdb->panic == 0 && information != NULL)
+        bdb->panic = *(const int *)information;
 }
 
 /* --- the directory ----------------------------------------------------------- */

@@ -483,6 +483,30 @@ def test_a_full_disk_is_a_temporary_failure_and_heals(start, place):
         subprocess.run(["umount", directory], check=False)
 
 
+def test_a_disk_that_is_full_at_the_start_is_worth_another_try(start, place):
+    directory = place.directory / "small"
+    directory.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m,mode=755", "tmpfs", directory], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        policyd = start(post365_ledger=directory / "ledger", post365_message_quota="none")
+        with policyd.connect() as client:
+            assert client.ask(recipient_count="55") == "DUNNO"
+        policyd.kill()
+        (directory / "filler").write_bytes(b"x" * directory_space(directory))
+        done = subprocess.run(policyd.arguments, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 75  # 78 would keep systemd from trying again
+        last = done.stderr.splitlines()[-1]
+        assert f"fatal: the ledger {directory}/ledger cannot be opened: No space left on device; " in last
+        (directory / "filler").unlink()
+        policyd.start()
+        assert used(policyd) == 55
+        policyd.stop()
+    finally:
+        subprocess.run(["umount", directory], check=False)
+
+
 def directory_space(directory):
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
