@@ -64,18 +64,20 @@ struct ledger_answer {
 };
 
 /*
- * Opens a ledger on what the store holds. Reservations that were open when the last one ended
- * count as sent, now. The store is used until ledger_close() and is closed by it; it stays the
+ * Opens a ledger on what the store holds. Reservations that were open when the last one ended, and
+ * events that lie in the future, count as sent, now. The store is used until ledger_close() and is closed by it; it stays the
  * caller's if NULL is returned. NULL with the reason if the store cannot be read or makes no sense:
  * the ledger does not guess.
  */
 struct ledger *ledger_open(struct clock *clock, struct store *store,
                            const struct ledger_rules *rules, struct error *error);
 
-/* Other rules from now on, as after a reload. What was counted stays counted. */
+/* Other rules from now on, as after a reload. What was counted stays counted, and what a longer
+ * period still finds it holds on to. */
 void ledger_configure(struct ledger *ledger, const struct ledger_rules *rules);
 
-/* Would it be granted now? Changes nothing. */
+/* Would it be granted now? Changes nothing, but that a quota which looks back further than any
+ * before is minded from now on. */
 void ledger_ask(struct ledger *ledger, const struct ledger_request *request,
                 struct ledger_answer *answer);
 

@@ -10,7 +10,8 @@
  * In submission meter a message counts for its recipients, and for as many messages as the
  * deliveries that Postfix will make of it. It is refused with 4.7.1 until there is room, and
  * for good (5.5.3) if it is more than the quota itself. Whatever cannot be found out is a temporary
- * failure (451 4.3.0): the reason goes to the log, not to the client.
+ * failure (451 4.3.0): the reason goes to the log, not to the client. So does every refusal, with
+ * queue id, client, sender and login; of each kind at most 60 lines a minute.
  *
  * Source: SMTPD_POLICY_README, access(5).
  */

@@ -4,7 +4,9 @@
  * that are ready in one turn of the event loop are decided, then committed together, then answered.
  *
  * What a peer can do is bounded: a request by attr.h, the replies of one connection in a turn by a
- * constant; who does not read his replies is not read from either. When there is no descriptor left
+ * constant; who does not read his replies is not read from either. The memory of unfinished
+ * requests and unread replies is bounded for all together: beyond it, who holds some and has been
+ * idle for longest is disconnected. When there is no descriptor left
  * for a new connection, the one that has been idle for longest is closed (Postfix connects again
  * when it has something to ask). Who speaks something else is told so and disconnected.
  *
