@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -85,13 +86,19 @@ struct owners {
     bool root; /* are we root, and so able to give things away? */
     struct user user;
     gid_t postfix_group;
+    char name[64]; /* of the user, for messages */
 };
 
 static bool find_owners(const struct settings *settings, struct owners *owners, struct error *error)
 {
     *owners = (struct owners){.root = geteuid() == 0, .postfix_group = getegid()};
-    if (!user_find(settings, &owners->user, error) || !owners->root)
-        return !owners->root;
+    if (!user_find(settings, &owners->user, error))
+        return false;
+    if (!owners->root) {
+        snprintf(owners->name, sizeof(owners->name), "%u", (unsigned)owners->user.id);
+        return true;
+    }
+    snprintf(owners->name, sizeof(owners->name), "%s", settings->user);
     const struct passwd *postfix = getpwnam(settings->mail_owner);
     if (postfix == NULL)
         return error_set(error, "mail_owner = %s: no such system account", settings->mail_owner);
@@ -106,38 +113,101 @@ static void parent_directory(const char *path, char *directory, size_t size)
     slash[slash == directory ? 1 : 0] = '\0';
 }
 
-static bool check_directory(const char *directory, const struct owners *owners, bool only_check,
-                            const struct settings *settings, struct error *error)
+/* Sets mode and owner through a descriptor: nothing else can be slipped in and given away. */
+static bool give_away(const char *directory, const struct owners *owners)
+{
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0)
+        return false;
+    bool given = fchmod(descriptor, DIRECTORY_MODE) == 0 &&
+                 (!owners->root || fchown(descriptor, owners->user.id, owners->user.group) == 0);
+    int reason = errno;
+    close(descriptor);
+    errno = reason;
+    return given;
+}
+
+/* Makes the directory unless it is there. It appears with its owner: another daemon that starts at
+ * the same moment must not find it without. */
+static bool make_directory(const char *directory, const struct owners *owners)
+{
+    char fresh[PATH_MAX];
+    struct stat status;
+    if (stat(directory, &status) == 0)
+        return true;
+    if (snprintf(fresh, sizeof(fresh), "%s.XXXXXX", directory) >= (int)sizeof(fresh) ||
+        mkdtemp(fresh) == NULL)
+        return false;
+    if (give_away(fresh, owners) &&
+        renameat2(AT_FDCWD, fresh, AT_FDCWD, directory, RENAME_NOREPLACE) == 0)
+        return true;
+    int reason = errno;
+    rmdir(fresh);
+    errno = reason;
+    return reason == EEXIST;
+}
+
+/* Whether root could make the directory. */
+static bool could_be_made(const char *directory, const struct owners *owners)
+{
+    char parent[PATH_MAX];
+    struct stat status;
+    parent_directory(directory, parent, sizeof(parent));
+    return owners->root && stat(parent, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool find_directory(const char *directory, const struct owners *owners, bool only_check,
+                           struct error *error)
 {
     struct stat status;
-    if (stat(directory, &status) != 0 && errno == ENOENT && only_check)
-        return owners->root ||
-               error_set(error, "directory %s is missing; run: install -d -o %s -m 755 %s",
-                         directory, settings->user, directory);
-    if (!only_check && mkdir(directory, DIRECTORY_MODE) == 0 &&
-        (chmod(directory, DIRECTORY_MODE) != 0 ||
-         (owners->root && chown(directory, owners->user.id, owners->user.group) != 0)))
-        return error_set(error, "directory %s: %s", directory, strerror(errno));
+    if ((only_check || make_directory(directory, owners)) && stat(directory, &status) == 0)
+        return true;
+    int reason = errno;
+    if (only_check && reason == ENOENT && could_be_made(directory, owners))
+        return true;
+    return error_set(error, "directory %s: %s; run: install -d -o %s -m 755 %s", directory,
+                     strerror(reason), owners->name, directory);
+}
+
+static bool check_directory(const char *directory, const struct owners *owners, bool only_check,
+                            struct error *error)
+{
+    struct stat status;
+    if (!find_directory(directory, owners, only_check, error))
+        return false;
     if (stat(directory, &status) != 0)
-        return error_set(error, "directory %s: %s; run: install -d -o %s -m 755 %s", directory,
-                         strerror(errno), settings->user, directory);
+        return true; /* to be made when it is needed */
     if (!S_ISDIR(status.st_mode))
         return error_set(error, "%s is not a directory; remove it", directory);
     if (status.st_uid != owners->user.id)
-        return error_set(
-            error,
-            "directory %s belongs to user id %u, where %s (%u) must own it; run: chown %s %s",
-            directory, (unsigned)status.st_uid, settings->user, (unsigned)owners->user.id,
-            settings->user, directory);
+        return error_set(error,
+                         "directory %s belongs to user id %u, where %s (%u) must own it; if it is "
+                         "for these sockets alone run: chown %s %s; else choose such a directory, "
+                         "as in unix:post365/name",
+                         directory, (unsigned)status.st_uid, owners->name,
+                         (unsigned)owners->user.id, owners->name, directory);
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return error_set(error, "others may write to directory %s (mode %04o); run: chmod 755 %s",
                          directory, (unsigned)status.st_mode & 07777, directory);
     return true;
 }
 
+/* As the owner of the directory, who cannot be made to remove what is not his. */
+static bool remove_stale(const char *path, const struct settings *settings, struct error *error)
+{
+    struct socket_owner saved;
+    if (!socket_owner_begin(settings, &saved, error))
+        return false;
+    bool removed = unlink(path) == 0;
+    int reason = errno;
+    socket_owner_end(&saved);
+    return removed || error_set(error, "stale socket %s: %s; remove it", path, strerror(reason));
+}
+
 /* Connects to find out whether somebody listens. False with the reason if a socket is in the way.
  */
-static bool check_unix(const char *path, bool only_check, struct error *error)
+static bool check_unix(const char *path, const struct settings *settings, bool only_check,
+                       struct error *error)
 {
     struct stat status;
     if (lstat(path, &status) != 0)
@@ -146,27 +216,22 @@ static bool check_unix(const char *path, bool only_check, struct error *error)
         return error_set(error, "%s is there and is no socket; remove it or choose another name",
                          path);
     int descriptor = connect_unix(path, SOCK_NONBLOCK);
-    int reason = errno;
-    bool connected = descriptor >= 0;
+    if (descriptor < 0 && errno == ECONNREFUSED)
+        return only_check || remove_stale(path, settings, error);
+    if (descriptor < 0)
+        return error_set(error,
+                         "socket %s is in use (%s); stop who listens there, or choose another name",
+                         path, strerror(errno));
     struct ucred peer = {.pid = 0};
     socklen_t length = sizeof(peer);
-    if (connected) {
-        getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-        close(descriptor);
-    }
-    if (!connected && reason == ECONNREFUSED)
-        return only_check || unlink(path) == 0 ||
-               error_set(error, "stale socket %s: %s", path, strerror(errno));
     char name[32];
-    if (connected && listener_is_this_program(peer.pid, name, sizeof(name)) && only_check)
+    getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+    close(descriptor);
+    if (listener_is_this_program(peer.pid, name, sizeof(name)) && only_check)
         return true;
-    if (connected)
-        return error_set(error,
-                         "socket %s is in use by process %d (%s); stop it or choose another name",
-                         path, (int)peer.pid, name);
     return error_set(error,
-                     "socket %s is in use (%s); stop who listens there, or choose another name",
-                     path, strerror(reason));
+                     "socket %s is in use by process %d (%s); stop it or choose another name", path,
+                     (int)peer.pid, name);
 }
 
 static int open_inet(const struct socket_place *place, int *reason, struct error *error)
@@ -216,8 +281,8 @@ static bool prepare(const char *value, const struct settings *settings, bool onl
     char directory[sizeof(place->path)];
     parent_directory(place->path, directory, sizeof(directory));
     return find_owners(settings, &owners, error) &&
-           check_directory(directory, &owners, only_check, settings, error) &&
-           check_unix(place->path, only_check, error);
+           check_directory(directory, &owners, only_check, error) &&
+           check_unix(place->path, settings, only_check, error);
 }
 
 bool socket_prepare(const char *parameter, const char *value, const struct settings *settings,

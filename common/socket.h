@@ -2,8 +2,8 @@
  *
  * "unix:path" (below $queue_directory unless absolute) or "inet:host:port" ("inet:port" means
  * 127.0.0.1, IPv6 addresses in brackets). UNIX sockets are mode 0660, owned by post365_user with
- * Postfix's group
- * ($mail_owner's), so that smtpd and cleanup may connect and other users of the host may not.
+ * Postfix's group ($mail_owner's), so that smtpd and cleanup may connect and other users of the
+ * host may not.
  */
 #ifndef POST365_COMMON_SOCKET_H
 #define POST365_COMMON_SOCKET_H
@@ -31,11 +31,11 @@ bool socket_parse(const char *value, const char *queue_directory, struct socket_
 
 /*
  * Makes sure that a daemon could listen there, without listening: for a UNIX socket the directory
- * is created if the caller may (root: owned by post365_user), belongs to post365_user or root, and
- * is writable for nobody else; a stale socket that nobody listens on is removed; one in use is an
- * error that names who uses it. With `only_check` nothing is created or removed, and a socket that
- * another process of this same program listens on is no error. `parameter` names the main.cf
- * parameter in messages. Call before privileges are dropped.
+ * is created if the caller may (by root: for post365_user), belongs to post365_user (for a caller
+ * who is not root: to the caller), and is writable for nobody else; a stale socket that nobody
+ * listens on is removed; one in use is an error that names who uses it. With `only_check` nothing
+ * is created or removed, and a socket that another process of this same program listens on is no
+ * error. `parameter` names the main.cf parameter in messages. Call before privileges are dropped.
  */
 bool socket_prepare(const char *parameter, const char *value, const struct settings *settings,
                     bool only_check, struct socket_place *place, struct error *error);

@@ -226,6 +226,39 @@ static void a_check_makes_nothing(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static void daemons_that_start_at_once_do_not_disturb_one_another(void **state)
+{
+    (void)state;
+    const struct settings settings = settings_for_test();
+    for (int round = 0; round < 20; round++) {
+        char value[64];
+        pid_t children[4];
+        snprintf(value, sizeof(value), "unix:together%d/x", round);
+        for (size_t i = 0; i < 4; i++) {
+            struct socket_place place;
+            struct error error;
+            children[i] = fork();
+            if (children[i] == 0)
+                _exit(socket_prepare("p", value, &settings, false, &place, &error) ? 0 : 1);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            int ended = -1;
+            assert_int_equal(waitpid(children[i], &ended, 0), children[i]);
+            assert_int_equal(ended, 0);
+        }
+    }
+    char command[128];
+    snprintf(command, sizeof(command), "! ls %s | grep -q '\\.'", directory);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_directory_that_cannot_be_made_is_found_by_a_check_too(void **state)
+{
+    (void)state;
+    expect_refusal("unix:no/such/x", false, "/no/such: No such file or directory", "install -d");
+    expect_refusal("unix:no/such/x", true, "/no/such: No such file or directory", "install -d");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +270,8 @@ int main(void)
         cmocka_unit_test(a_directory_of_somebody_else_is_refused),
         cmocka_unit_test(a_file_that_is_no_socket_is_not_removed),
         cmocka_unit_test(a_check_makes_nothing),
+        cmocka_unit_test(daemons_that_start_at_once_do_not_disturb_one_another),
+        cmocka_unit_test(a_directory_that_cannot_be_made_is_found_by_a_check_too),
     };
     return cmocka_run_group_tests_name("socket", tests, make_directory, remove_directory);
 }
