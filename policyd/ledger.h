@@ -65,9 +65,9 @@ struct ledger_answer {
 
 /*
  * Opens a ledger on what the store holds. Reservations that were open when the last one ended, and
- * events that lie in the future, count as sent, now. The store is used until ledger_close() and is closed by it; it stays the
- * caller's if NULL is returned. NULL with the reason if the store cannot be read or makes no sense:
- * the ledger does not guess.
+ * events that lie in the future, count as sent, now. The store is used until ledger_close() and is
+ * closed by it; it stays the caller's if NULL is returned. NULL with the reason if the store cannot
+ * be read or makes no sense: the ledger does not guess.
  */
 struct ledger *ledger_open(struct clock *clock, struct store *store,
                            const struct ledger_rules *rules, struct error *error);
