@@ -1,8 +1,8 @@
 /* service.c - a daemon's life: options, settings, privileges, readiness
  *
  * Security: runs before anything else in a program that root may have started. Supplementary groups
- * are left behind with root, core files are forbidden since password tables pass through the memory
- * of the daemons at start.
+ * are left behind with root. Core files are forbidden, since password tables pass through the
+ * memory of the daemons.
  */
 #include "common/service.h"
 
@@ -105,8 +105,39 @@ static void occupy_standard_descriptors(void)
     do
         descriptor = open("/dev/null", O_RDWR);
     while (descriptor >= 0 && descriptor <= STDERR_FILENO);
-    if (descriptor > STDERR_FILENO)
-        close(descriptor);
+    if (descriptor < 0)
+        exit(EX_OSFILE);
+    close(descriptor);
+}
+
+/* What a program inherits is whatever its starter had: an ignored SIGCHLD would lose the exit
+ * status of postconf and postmap. A SIGUSR1 that comes before there are settings to be read again
+ * ends nothing. */
+static void set_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+/* No core files, wherever the kernel would send them. */
+static void forbid_core_files(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+}
+
+/* A connection costs a descriptor, and the customary 1024 is less than a busy Postfix may need. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 void service_start(struct service *service, int argc, char *argv[])
@@ -118,9 +149,9 @@ void service_start(struct service *service, int argc, char *argv[])
     log_open(service->name, service->to_stderr, verbose);
     /* Log lines and messages to clients give local times. */
     tzset();
-    signal(SIGPIPE, SIG_IGN);
-    prctl(PR_SET_DUMPABLE, 0);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    set_signals();
+    forbid_core_files();
+    raise_descriptor_limit();
     struct user user;
     service->settings = service_read_settings(service, &error);
     if (service->settings == NULL || !user_find(service->settings, &user, &error))
@@ -144,6 +175,8 @@ bool service_drop_privileges(const struct settings *settings, struct error *erro
                          settings->config_directory, settings->user, strerror(errno));
     if (setuid(0) == 0)
         return error_set(error, "root privileges could not be dropped");
+    /* The kernel makes a program dumpable again that changes its ids (fs.suid_dumpable). */
+    forbid_core_files();
     return true;
 }
 

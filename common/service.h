@@ -28,9 +28,10 @@ struct service {
 
 /*
  * Reads the options (-c -o -e -v -V -t --help), opens the log, puts /dev/null on descriptors 0 to 2
- * that are closed, forbids core files, reads the settings. `service` comes with name, program and
- * summary set. Ends the program: 0 after -V and --help, 64 (EX_USAGE) for wrong options, 78 for
- * wrong settings.
+ * that are closed, forbids core files, allows as many descriptors as the host does, ignores SIGPIPE
+ * and (until the daemon handles it) SIGUSR1, reads the settings. `service` comes with name, program
+ * and summary set. Ends the program: 0 after -V and --help, 64 (EX_USAGE) for wrong options, 72
+ * (EX_OSFILE) without /dev/null, 78 (EX_CONFIG) for wrong settings.
  */
 void service_start(struct service *service, int argc, char *argv[]);
 

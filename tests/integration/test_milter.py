@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -550,6 +551,26 @@ def test_sigterm_under_load_ends_at_once_and_cleanly(make):
     assert not (milter.queue / "post365" / "milter").exists()
     milter.start()
     assert milter.works()
+
+
+def test_signals_that_the_starter_ignored_are_taken_all_the_same(place):
+    milter = place.add(Milter(place.directory, post365_sender_upn_maps=table(
+        "regexp", place.directory / "maps", {"app@example.com": "app@contoso.com"})))
+    ignore = ("import os, signal, sys\n"
+              "for name in ('SIGCHLD', 'SIGUSR1', 'SIGTERM'): signal.signal(getattr(signal, name), signal.SIG_IGN)\n"
+              "os.execv(sys.argv[1], sys.argv[1:])")
+    milter.arguments = [sys.executable, "-c", ignore, *milter.arguments]
+    milter.start()
+    assert milter.account("<app@example.com>") == "app@contoso.com"
+    assert milter.account("<other@example.com>") == DEFAULT
+    assert "reloaded" in milter.reload()
+    assert milter.stop() == 0
+
+
+def test_descriptors_are_as_many_as_the_host_allows(milter):
+    with open(f"/proc/{milter.pid}/limits", encoding="ascii") as limits:
+        soft, hard = next(line for line in limits if line.startswith("Max open files")).split()[3:5]
+    assert soft == hard
 
 
 def test_a_killed_milter_starts_again_over_its_stale_socket(make):
