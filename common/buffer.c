@@ -41,15 +41,17 @@ void buffer_append_char(struct buffer *buffer, char byte)
 
 void buffer_format(struct buffer *buffer, const char *format, ...)
 {
-    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    if (length > 0)
-        buffer_append(buffer, text, (size_t)length);
-    if (length >= 0)
-        free(text);
+    if (length <= 0)
+        return;
+    reserve(buffer, (size_t)length);
+    va_start(arguments, format);
+    vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    buffer->length += (size_t)length;
 }
 
 void buffer_clear(struct buffer *buffer)

@@ -14,6 +14,7 @@ struct buffer {
     size_t capacity;
 };
 
+/* What they append is copied and must not be part of the buffer itself. */
 void buffer_append(struct buffer *buffer, const char *bytes, size_t length);
 void buffer_append_string(struct buffer *buffer, const char *string);
 void buffer_append_char(struct buffer *buffer, char byte);

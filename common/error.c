@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of a prefix so much is shown in any case. */
+#define PREFIX_MIN ((size_t)256)
+
 bool error_set(struct error *error, const char *format, ...)
 {
     if (error != NULL) {
@@ -25,10 +28,12 @@ bool error_prefix(struct error *error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(prefix, sizeof(prefix), format, arguments);
     va_end(arguments);
-    char joined[2 * ERROR_TEXT_SIZE + 2];
-    snprintf(joined, sizeof(joined), "%s: %s", prefix, error->text);
-    /* Both parts are bounded; what does not fit is cut at the end, where the detail is. */
-    joined[ERROR_TEXT_SIZE - 1] = '\0';
-    memcpy(error->text, joined, ERROR_TEXT_SIZE);
+    size_t taken = strlen(": ") + strlen(error->text) + 1;
+    size_t room = taken + PREFIX_MIN < ERROR_TEXT_SIZE ? ERROR_TEXT_SIZE - taken : PREFIX_MIN;
+    if (strlen(prefix) > room)
+        strcpy(prefix + room - strlen("..."), "...");
+    struct error reason = *error;
+    int length = snprintf(error->text, sizeof(error->text), "%s: ", prefix);
+    snprintf(error->text + length, sizeof(error->text) - (size_t)length, "%s", reason.text);
     return false;
 }

@@ -11,6 +11,9 @@
 
 #define ERROR_TEXT_SIZE 1024
 
+/* The format of a value that may have any length: what stands behind it has room, too. */
+#define ERROR_SHOWN "%.200s"
+
 struct error {
     char text[ERROR_TEXT_SIZE];
 };
@@ -19,7 +22,8 @@ struct error {
  * caller may write `return error_set(error, ...)`. */
 __attribute__((format(printf, 2, 3))) bool error_set(struct error *error, const char *format, ...);
 
-/* Puts "<prefix>: " in front of the text that is there. Always returns false. */
+/* Puts "<prefix>: " in front of the text that is there. Where both are too long together it is the
+ * prefix that is cut, since reason and remedy stand behind it. Always returns false. */
 __attribute__((format(printf, 2, 3))) bool error_prefix(struct error *error, const char *format,
                                                         ...);
 

@@ -110,7 +110,9 @@ static enum table_answer accept_upn(const struct identities *identities, enum ma
     free(value);
     if (address_is_valid(*upn))
         return TABLE_FOUND;
-    error_set(error, "%s/main.cf: %s = %s: \"%s\" for key \"%s\" is no address; %s",
+    error_set(error,
+              "%s/main.cf: %s = " ERROR_SHOWN ": \"" ERROR_SHOWN "\" for key \"" ERROR_SHOWN
+              "\" is no address; %s",
               identities->settings->config_directory, map_parameters[map],
               map == MAP_PASSWORD ? "..." : map_value(identities->settings, map), *upn, key,
               map == MAP_PASSWORD ? "Microsoft 365 wants a UPN, user@domain, as the user name"
@@ -206,7 +208,8 @@ enum table_answer identity_find(struct identities *identities, const char *login
     }
     const struct settings *settings = identities->settings;
     error_set(error,
-              "no account for sender <%s> and login \"%s\"; in %s/main.cf set post365_upn, or give "
+              "no account for sender <" ERROR_SHOWN "> and login \"" ERROR_SHOWN
+              "\"; in %s/main.cf set post365_upn, or give "
               "post365_password_maps a line for relayhost = %s, or post365_sender_upn_maps one for "
               "the sender",
               sender, login, settings->config_directory,
@@ -240,8 +243,8 @@ static enum table_answer list_covers(const struct identities *identities, const 
             return TABLE_FOUND;
         if (covered == TABLE_FAILED) {
             error_set(error,
-                      "%s/main.cf: post365_send_as_maps = %s: \"%s\" in the list for %s is neither "
-                      "user@domain nor @domain; mend the entry",
+                      "%s/main.cf: post365_send_as_maps = " ERROR_SHOWN ": \"" ERROR_SHOWN
+                      "\" in the list for %s is neither user@domain nor @domain; mend the entry",
                       identities->settings->config_directory, identities->settings->send_as_maps,
                       entry, upn);
             answer = TABLE_FAILED;

@@ -244,7 +244,7 @@ static enum table_answer find_in(struct table *table, const char *key, char **an
     enum table_answer result = table->operations->find(table, key, answer, error);
     if (result == TABLE_FOUND && (*answer)[0] == '\0') {
         free(*answer);
-        error_set(error, "nothing usable for key \"%s\"; write %s", key,
+        error_set(error, "nothing usable for key \"" ERROR_SHOWN "\"; write %s", key,
                   table->source->content == TABLE_USER_NAMES ? "user:password" : "a value");
         result = TABLE_FAILED;
     }

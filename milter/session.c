@@ -111,7 +111,8 @@ static const char *queue_id(SMFICTX *context)
 static sfsistat fail_temporarily(SMFICTX *context, struct session *session, const char *text,
                                  const char *reason)
 {
-    log_warning("%s: from=<%s>: deferred: %s", queue_id(context), session->message->sender, reason);
+    log_warning("%s: from=<" ERROR_SHOWN ">: deferred: %s", queue_id(context),
+                session->message->sender, reason);
     smfi_setreply(context, "451", "4.7.1", (char *)text);
     end_message(session);
     return SMFIS_TEMPFAIL;
@@ -311,8 +312,9 @@ static void log_outcome(const struct message *message, const struct outcome *out
     if (from == NULL)
         from = what_happened(&outcome->edits, "From", REWRITE_ADD);
     log_info(
-        "%s: from=<%s>, account=%s (%s), sender=%s, From=%s%s%s", outcome->queue_id,
-        message->sender, message->account.upn, identity_source_name(message->account.source),
+        "%s: from=<" ERROR_SHOWN ">, account=" ERROR_SHOWN " (%s), sender=%s, From=%s%s%s",
+        outcome->queue_id, message->sender, message->account.upn,
+        identity_source_name(message->account.source),
         outcome->sender_changed ? "rewritten" : "kept", from != NULL ? from : "kept",
         what_happened(&outcome->edits, "Reply-To", REWRITE_ADD) != NULL ? ", Reply-To=added" : "",
         what_happened(&outcome->edits, "Sender", REWRITE_DELETE) != NULL ? ", Sender=removed" : "");
@@ -320,7 +322,8 @@ static void log_outcome(const struct message *message, const struct outcome *out
 
 static sfsistat refuse(SMFICTX *context, struct session *session, const char *text)
 {
-    log_warning("%s: from=<%s>: rejected: %s", queue_id(context), session->message->sender, text);
+    log_warning("%s: from=<" ERROR_SHOWN ">: rejected: %s", queue_id(context),
+                session->message->sender, text);
     smfi_setreply(context, "554", "5.6.0", (char *)text);
     end_message(session);
     return SMFIS_REJECT;

@@ -172,10 +172,14 @@ def test_the_five_sources_answer_in_their_order(make):
 def test_no_account_is_a_temporary_failure_that_says_what_to_set(make):
     milter = make(post365_upn="", relayhost="")
     before = len(milter.log())
-    result = milter.ask("<alice@example.com>", login="alice")
-    assert (result.verdict, result.stage) == ("reply", "mail")
-    assert result.reply.startswith("451 4.7.1 ") and "post365_upn" in result.reply
-    assert "/main.cf set post365_upn, or give post365_password_maps a line for relayhost" in milter.new_log(before)
+    for sender, login in (("<alice@example.com>", "alice"), ("<" + "a" * 2000 + "@example.com>", "b" * 2000)):
+        result = milter.ask(sender, login=login)
+        assert (result.verdict, result.stage) == ("reply", "mail")
+        assert result.reply.startswith("451 4.7.1 ") and "post365_upn" in result.reply
+    lines = milter.new_log(before).splitlines()
+    assert len(lines) == 2
+    for line in lines:  # however long the sender is, the remedy is there
+        assert "/main.cf set post365_upn, or give post365_password_maps a line for relayhost" in line
 
 
 @pytest.mark.parametrize("kind", ["hash", "btree", "texthash", "inline", "static", "regexp"])
