@@ -48,6 +48,7 @@
 #define READY_MAX   1024
 #define SECOND      UINT64_C(1000000000)
 #define SEED        UINT64_C(0x9e3779b97f4a7c15)
+#define PATIENCE    (10 * SECOND) /* with answers that do not come */
 
 struct options {
     const char *place;
@@ -63,7 +64,7 @@ struct options {
 
 struct client {
     int descriptor;
-    uint64_t asked; /* when */
+    uint64_t asked; /* when; 0: is not waiting for an answer */
     size_t length;  /* of what has arrived of an answer */
     char answer[ANSWER_SIZE];
 };
@@ -83,17 +84,24 @@ struct figures {
     struct histogram latency;
 };
 
-enum phase { PHASE_PRIME, PHASE_WARM_UP, PHASE_MEASURE, PHASE_END };
+enum phase {
+    PHASE_PRIME,
+    PHASE_WARM_UP,
+    PHASE_MEASURE,
+    PHASE_END, /* waits for the answers that are still to come: some servers die of a client that
+                  does not */
+};
 
 struct load {
     const struct options *options;
     int epoll;
     struct client *clients;
-    size_t open;
+    size_t waiting; /* for an answer */
     struct question question;
     uint64_t instance;
     uint64_t random;
     enum phase phase;
+    uint64_t ended; /* when the measuring ended */
     uint32_t primed_asked, primed_answered;
     uint64_t deadline; /* of the phase */
     uint64_t now;
@@ -169,7 +177,7 @@ static void print_interval(struct load *load)
 static void print_whole(const struct load *load)
 {
     printf("{");
-    print_figures(&load->whole, load->now);
+    print_figures(&load->whole, load->ended);
     printf(", \"errors\": %" PRIu64 ", \"actions\": {", load->errors);
     for (size_t i = 0; i < WORDS && load->words[i].count > 0; i++)
         printf("%s\"%s\": %" PRIu64, i > 0 ? ", " : "", load->words[i].text, load->words[i].count);
@@ -184,6 +192,8 @@ static void begin_phase(struct load *load, enum phase phase)
     double seconds = phase == PHASE_WARM_UP ? options->warm_up : options->seconds;
     load->phase = phase;
     load->deadline = UINT64_MAX;
+    if (phase == PHASE_END)
+        load->ended = load->now;
     if (phase == PHASE_WARM_UP || (phase == PHASE_MEASURE && options->requests == 0))
         load->deadline = load->now + (uint64_t)(seconds * (double)SECOND);
     if (phase != PHASE_MEASURE)
@@ -238,7 +248,8 @@ static void lose(struct load *load, struct client *client, const char *why)
         warnx("%s: %s", load->options->place, why);
     close(client->descriptor);
     client->descriptor = -1;
-    load->open--;
+    load->waiting -= client->asked != 0;
+    client->asked = 0;
 }
 
 static void ask(struct load *load, struct client *client)
@@ -247,6 +258,7 @@ static void ask(struct load *load, struct client *client)
     question_change(question, next_account(load), ++load->instance);
     client->asked = load->now;
     client->length = 0;
+    load->waiting++;
     ssize_t sent = send(client->descriptor, question->text, question->length, MSG_NOSIGNAL);
     if (sent != (ssize_t)question->length)
         lose(load, client, "does not take a request");
@@ -280,23 +292,27 @@ static bool take_answer(struct load *load, const struct client *client)
         memchr(client->answer, '\n', client->length - 2) != NULL)
         return false;
     const char *blank = memchr(word, ' ', (size_t)(end - word));
-    count_word(load, word, (size_t)((blank != NULL ? blank : end) - word));
+    if (load->phase == PHASE_MEASURE)
+        count_word(load, word, (size_t)((blank != NULL ? blank : end) - word));
     return true;
 }
 
 static void complete(struct load *load, struct client *client)
 {
     load->now = monotonic();
-    if (!take_answer(load, client)) {
-        lose(load, client, "an answer is none");
+    if (client->asked == 0 || !take_answer(load, client)) {
+        lose(load, client, "an answer is none, or to no question");
         return;
     }
+    uint64_t latency = load->now - client->asked;
+    client->asked = 0;
+    load->waiting--;
     if (load->phase == PHASE_PRIME)
         load->primed_answered++;
     if (load->phase == PHASE_MEASURE) {
-        add_answer(&load->whole, load->now, load->now - client->asked);
+        add_answer(&load->whole, load->now, latency);
         if (load->options->interval > 0)
-            add_answer(&load->interval, load->now, load->now - client->asked);
+            add_answer(&load->interval, load->now, latency);
     }
     watch_phase(load);
     if (load->phase != PHASE_END)
@@ -336,7 +352,6 @@ static void connect_all(struct load *load)
         if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->descriptor, &event) != 0)
             err(EX_OSERR, "epoll_ctl");
     }
-    load->open = count;
 }
 
 static void run(struct load *load)
@@ -346,9 +361,9 @@ static void run(struct load *load)
     begin_phase(load, load->options->prime ? PHASE_PRIME : PHASE_WARM_UP);
     for (size_t i = 0; i < load->options->connections; i++)
         ask(load, &load->clients[i]);
-    while (load->phase != PHASE_END && load->open > 0) {
+    while (load->waiting > 0 && (load->phase != PHASE_END || load->now < load->ended + PATIENCE)) {
         int count = epoll_wait(load->epoll, ready, READY_MAX, 100);
-        for (int i = 0; i < count && load->phase != PHASE_END; i++)
+        for (int i = 0; i < count; i++)
             receive(load, ready[i].data.ptr);
         load->now = monotonic();
         watch_phase(load);
@@ -407,7 +422,8 @@ int main(int argc, char *argv[])
     question_make(&load.question, options.stage);
     connect_all(&load);
     run(&load);
-    load.now = monotonic();
+    if (load.phase != PHASE_END)
+        begin_phase(&load, PHASE_END);
     print_whole(&load);
     return load.errors == 0 && load.whole.latency.total > 0 ? EX_OK : 1;
 }

@@ -58,17 +58,16 @@ static size_t count_requests(struct client *client, const char *bytes, size_t le
 {
     const char *end = bytes + length;
     const char *position = bytes;
+    const char *newline;
     size_t count = 0;
-    if (client->after_newline && *position == '\n') {
-        count++;
-        position++;
+    bool after_newline = client->after_newline;
+    while (position < end && (newline = memchr(position, '\n', (size_t)(end - position))) != NULL) {
+        bool is_empty = newline == position && after_newline;
+        count += is_empty;
+        after_newline = !is_empty;
+        position = newline + 1;
     }
-    while ((position = memmem(position, (size_t)(end - position), "\n\n", 2)) != NULL) {
-        count++;
-        position += 2;
-    }
-    bool ended = length >= 2 && end[-2] == '\n';
-    client->after_newline = end[-1] == '\n' && !ended && !(length == 1 && count == 1);
+    client->after_newline = after_newline && position == end;
     return count;
 }
 
