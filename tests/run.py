@@ -95,6 +95,7 @@ def main():
     parser.add_argument("--unit", action="store_true", help="the unit tests alone")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest instead of tests/integration")
     options = parser.parse_args()
+    os.umask(0o022)  # tests work as several users on the same files
     build, count = pathlib.Path(options.build).resolve(), Count()
     run_units(build, count)
     if not options.unit:

@@ -112,12 +112,15 @@ class Workplace:
         self._lock = None
         self._stack = contextlib.ExitStack()
         self._handlers = {}
+        self._mask = None
         self._detached = False
 
     def __enter__(self):
         reason = why_not()
         if reason:
             raise RuntimeError(reason)
+        # Several users work in here, whatever root's umask is elsewhere.
+        self._mask = os.umask(0o022)
         run = run_directory()
         with _locked(run):
             sweep(run)
@@ -163,6 +166,7 @@ class Workplace:
                 self._close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        os.umask(self._mask)
 
     def _close(self):
         if self._detached:

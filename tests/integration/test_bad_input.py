@@ -42,6 +42,7 @@ class Configuration:
         options = [self.directory / program if user else workplace.BUILD / program, "-c", self.etc, *options]
         if user:
             shutil.copy(workplace.BUILD / program, self.directory)
+            (self.directory / program).chmod(0o755)
         as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
         done = subprocess.run(options, cwd="/", capture_output=True, text=True, timeout=30, check=False, **as_user)
         return done.returncode, done.stdout, done.stderr

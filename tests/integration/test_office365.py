@@ -1015,6 +1015,16 @@ def test_comes_back_where_it_was(tmp_path):
     assert len(set(places)) == 1 and len(server.journal("ready")) == 3
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as endpoint:
+            endpoint.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 def test_listens_on_both_protocols(tmp_path):
     with running(tmp_path, listen=["127.0.0.1:0", "[::1]:0"]) as server:
         for place in server.ready["listen"]:

@@ -222,7 +222,7 @@ def test_who_closes_his_side_still_gets_his_reply(policyd):
     b"request=smtpd_access_policy\n" + b"a=b\n" * 1000,
     b"request=smtpd_access_policy\nsender=" + b"x" * 10000,
     b"request=smtpd_access_policy\n" + b"x=" + b"y" * 8000 + b"\n" + (b"z=" + b"y" * 8000 + b"\n") * 10,
-])
+], ids=lambda garbage: repr(garbage[:40]))
 def test_garbage_is_answered_and_the_connection_closed(policyd, garbage):
     with policyd.connect() as other, policyd.connect() as client:
         client.send(garbage)
