@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/quota.h"
 #include "common/socket.h"
+#include "common/table.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -177,6 +178,7 @@ bool parameter_parse(const struct parameter *parameter, const char *value,
     case PARAMETER_TEXT:
     case PARAMETER_UPN:
     case PARAMETER_TABLES:
+    case PARAMETER_PASSWORD_TABLES:
     case PARAMETER_DIRECTORY:
     case PARAMETER_SOCKET:
         break;
@@ -189,7 +191,7 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
                      FILE *stream)
 {
     const void *field = (const char *)settings + parameter->offset;
-    char text[64];
+    char text[64], *shown;
     switch (parameter->type) {
     case PARAMETER_BOOLEAN:
         fputs(*(const bool *)field ? "yes" : "no", stream);
@@ -209,6 +211,11 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
     case PARAMETER_METER:
         fputs(meter_choices[*(const enum settings_meter *)field], stream);
         break;
+    case PARAMETER_PASSWORD_TABLES:
+        shown = tables_shown(*(char *const *)field, TABLE_USER_NAMES);
+        fputs(shown, stream);
+        free(shown);
+        break;
     case PARAMETER_TEXT:
     case PARAMETER_UPN:
     case PARAMETER_TABLES:
@@ -222,7 +229,8 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
 static bool is_string(enum parameter_type type)
 {
     return type == PARAMETER_TEXT || type == PARAMETER_UPN || type == PARAMETER_TABLES ||
-           type == PARAMETER_DIRECTORY || type == PARAMETER_SOCKET;
+           type == PARAMETER_PASSWORD_TABLES || type == PARAMETER_DIRECTORY ||
+           type == PARAMETER_SOCKET;
 }
 
 void parameter_free(const struct parameter *parameter, struct settings *settings)

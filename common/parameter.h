@@ -18,6 +18,7 @@ enum parameter_type {
     PARAMETER_TEXT, /* not empty */
     PARAMETER_UPN,  /* an address, or empty */
     PARAMETER_TABLES,
+    PARAMETER_PASSWORD_TABLES,
     PARAMETER_DIRECTORY, /* an absolute path */
     PARAMETER_SOCKET,
     PARAMETER_BOOLEAN,
@@ -52,7 +53,7 @@ const struct parameter *parameter_closest(const char *name);
 bool parameter_parse(const struct parameter *parameter, const char *value,
                      struct settings *settings, struct error *error);
 
-/* Prints the value in main.cf's form, without a line end. */
+/* Prints the value in main.cf's form, without a line end and without passwords. */
 void parameter_print(const struct parameter *parameter, const struct settings *settings,
                      FILE *stream);
 

@@ -24,11 +24,11 @@ struct settings {
     char *relayhost;
     char *recipient_delimiter;
     char *local_domains; /* $myorigin, $mydestination */
-    uint32_t
-        recipients_per_delivery; /* the smtp transport's destination recipient limit, 0: none */
+    /* The destination recipient limit of the transport to $relayhost; 0: none. */
+    uint32_t recipients_per_delivery;
     /* of post365, see parameters.def */
     char *user;
-    char *upn; /* "" if neither set nor found in post365_password_maps */
+    char *upn; /* "" if not set: identity.h says what then answers */
     char *login_upn_maps;
     char *sender_upn_maps;
     char *send_as_maps;
@@ -56,7 +56,7 @@ struct settings *settings_read(const char *config_directory, const char *const o
                                struct error *error);
 void settings_free(struct settings *settings);
 
-/* The effective values in main.cf's form, one line per parameter, for -t. */
+/* The effective values in main.cf's form, one line per parameter and no passwords, for -t. */
 void settings_print(const struct settings *settings, FILE *stream);
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/table.h"
 
 #include "common/address.h"
+#include "common/buffer.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/table_backend.h"
@@ -87,21 +88,42 @@ static const char *skip_proxies(const char *specification)
     return specification;
 }
 
-static bool holds_its_contents(const char *specification)
+/* A table as it may be shown: a password that stands in main.cf, behind inline: or static: or in
+ * any braces, is not. */
+static char *shown(const char *specification, enum table_content content)
 {
+    if (content != TABLE_USER_NAMES)
+        return memory_copy(specification);
     specification = skip_proxies(specification);
-    return strncmp(specification, "inline:", 7) == 0 || strncmp(specification, "static:", 7) == 0;
+    size_t end = strcspn(specification, "{");
+    if (strncmp(specification, "inline:", 7) == 0 || strncmp(specification, "static:", 7) == 0)
+        end = 7;
+    return memory_format("%.*s%s", (int)end, specification,
+                         specification[end] != '\0' ? "..." : "");
 }
 
-/* "/etc/postfix/main.cf: name = hash:/etc/postfix/x"; a password that stands in main.cf is not
- * shown. */
+/* "/etc/postfix/main.cf: name = hash:/etc/postfix/x" */
 static char *describe(const char *parameter, const char *specification,
                       const char *config_directory, enum table_content content)
 {
-    if (content == TABLE_USER_NAMES && holds_its_contents(specification))
-        return memory_format("%s/main.cf: %s = %.7s...", config_directory, parameter,
-                             skip_proxies(specification));
-    return memory_format("%s/main.cf: %s = %s", config_directory, parameter, specification);
+    char *table = shown(specification, content);
+    char *place = memory_format("%s/main.cf: %s = %s", config_directory, parameter, table);
+    free(table);
+    return place;
+}
+
+char *tables_shown(const char *value, enum table_content content)
+{
+    struct buffer text = {0};
+    char *copy = memory_copy(value), *rest = copy, *piece;
+    while ((piece = table_next_piece(&rest)) != NULL) {
+        char *table = shown(piece, content);
+        buffer_append_string(&text, text.length > 0 ? ", " : "");
+        buffer_append_string(&text, table);
+        free(table);
+    }
+    free(copy);
+    return buffer_take(&text);
 }
 
 static void release(struct open_table *open)

@@ -28,8 +28,9 @@ enum table_answer {
 /* What is kept of the right-hand sides. */
 enum table_content {
     TABLE_VALUES,
-    TABLE_USER_NAMES, /* of `user:password` only the user name; the password never stays in memory
-                       */
+    /* Of `user:password` only the user name; the password never stays in memory, unless it stands
+     * in main.cf itself (inline:, static:). */
+    TABLE_USER_NAMES,
 };
 
 /*
@@ -51,6 +52,10 @@ struct tables *tables_reopen(struct tables *old, const char *parameter, const ch
 /* Tries what tables_open() tried and what must still work for the user that the program has become:
  * asking postmap. False with the reason. */
 bool tables_check(struct tables *tables, struct error *error);
+
+/* A list of tables as it may be shown to whoever asks: of TABLE_USER_NAMES without the contents of
+ * inline: and static:, which hold passwords. The caller frees it. */
+char *tables_shown(const char *value, enum table_content content);
 
 /* `tables` may be NULL. */
 void tables_close(struct tables *tables);

@@ -259,6 +259,30 @@ static void what_is_printed_is_read_back_the_same(void **state)
     free(second);
 }
 
+static void a_password_in_main_cf_is_not_printed(void **state)
+{
+    (void)state;
+    struct error error;
+    char *text = NULL;
+    size_t size = 0;
+    struct settings *settings = read_text(
+        "post365_password_maps = hash:/etc/postfix/sasl_passwd, inline:{ { x = a@b.example:geheim "
+        "} } proxy:static:a@b.example:geheim { a@b.example:geheim }\n"
+        "post365_sender_upn_maps = inline:{ x=a@b.example }\n",
+        NULL, &error);
+    assert_non_null(settings);
+    FILE *stream = open_memstream(&text, &size);
+    settings_print(settings, stream);
+    fclose(stream);
+    settings_free(settings);
+    assert_null(strstr(text, "geheim"));
+    assert_non_null(strstr(
+        text,
+        "post365_password_maps = hash:/etc/postfix/sasl_passwd, inline:..., static:..., ...\n"));
+    assert_non_null(strstr(text, "post365_sender_upn_maps = inline:{ x=a@b.example }\n"));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +294,7 @@ int main(void)
         cmocka_unit_test(an_override_is_checked_too),
         cmocka_unit_test(a_missing_directory_is_named),
         cmocka_unit_test(what_is_printed_is_read_back_the_same),
+        cmocka_unit_test(a_password_in_main_cf_is_not_printed),
     };
     return cmocka_run_group_tests_name("settings", tests, make_directory, remove_directory);
 }

@@ -981,8 +981,9 @@ static void a_password_in_main_cf_is_in_no_message(void **state)
 {
     (void)state;
     struct error error;
-    static const char *const values[] = {"inline:{k=user:secret", "static:{user:secret",
-                                         "inline:{k=user:secret, x}", "proxy:inline:k=secret"};
+    static const char *const values[] = {"inline:{k=user:secret",     "static:{user:secret",
+                                         "inline:{k=user:secret, x}", "proxy:inline:k=secret",
+                                         "inlin:{k=user:secret}",     "{ k=user:secret }"};
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         assert_null(open_value(values[i], TABLE_USER_NAMES, &error));
         assert_null(strstr(error.text, "secret"));
