@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define COUNT_MAX 60000
-#define TICK_MS   10
+#define TICKS     100 /* in a second */
 
 struct crowd {
     const char *place;
@@ -110,11 +110,11 @@ static void never_read(struct crowd *crowd)
 
 static void vanish(struct crowd *crowd)
 {
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
-    double due = 0;
+    const struct timespec tick = {.tv_nsec = 1000000000L / TICKS};
+    size_t due = 0;
     say_ready();
     for (;;) {
-        for (due += (double)crowd->count * TICK_MS / 1000; due >= 1; due--) {
+        for (due += crowd->count; due >= TICKS; due -= TICKS) {
             int descriptor = endpoint_connect(crowd->place);
             question_change(&crowd->question, 0, ++crowd->instance);
             (void)send(descriptor, crowd->question.text, crowd->question.length, MSG_NOSIGNAL);
