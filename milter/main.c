@@ -41,11 +41,6 @@
 /* libmilter's own limit on a silent MTA is two hours; Postfix's milter_content_timeout is 300 s. */
 #define IDLE_SECONDS 3600
 
-/* Bytes in one packet of the mail server's. libmilter's own limit, 64 KiB, is less than Postfix's
- * header_size_limit (102400 by default), and breaks the connection: such a message would be
- * deferred for ever. */
-#define PACKET_BYTES_MAX (2 * 1024 * 1024)
-
 struct daemon {
     struct service *service;
     struct socket_place place;
@@ -197,7 +192,6 @@ int main(int argc, char *argv[])
         service_refuse(&service, &error);
     configuration_install(service.settings, identities);
     smfi_settimeout(IDLE_SECONDS);
-    smfi_setmaxdatasize(PACKET_BYTES_MAX);
     if (!start_libmilter(&daemon, &error))
         service_refuse(&service, &error);
     service_ready(&service, identities);

@@ -423,12 +423,12 @@ def test_garbage_disturbs_nobody(milter):
 # --- load -------------------------------------------------------------------------------------
 
 def test_large_and_many_headers_are_bounded(milter):
-    name = "x" * 100000
+    name = "x" * 60000  # Postfix cuts what it shows a milter there, libmilter hangs up at 64 KiB
     result = milter.ask("<a@example.com>", [("From", f"{name} <a@example.com>"), ("Subject", name)])
     assert result.verdict == "continue"
     assert result.values("From") == [f"\"a@example.com\" <{DEFAULT}>"]
     assert result.values("Subject") == [name]
-    for headers in ([("From", "a@example.com")] * 5000, [("Reply-To", name)] * 20):
+    for headers in ([("From", "a@example.com")] * 5000, [("Reply-To", name)] * 30):
         before = len(milter.log())
         result = milter.ask("<a@example.com>", headers)
         assert (result.reply[:9], result.edits) == ("554 5.6.0", [])
