@@ -140,7 +140,9 @@ static bool parse_text(const struct parameter *parameter, const char *value,
                        const struct settings *settings, struct error *error)
 {
     struct socket_place place;
-    if (parameter->type == PARAMETER_SOCKET)
+    if (parameter->type == PARAMETER_LOCAL_SOCKET && strncmp(value, "unix:", 5) != 0)
+        return error_set(error, "write unix:path: only there does the kernel say who connects");
+    if (parameter->type == PARAMETER_SOCKET || parameter->type == PARAMETER_LOCAL_SOCKET)
         return socket_parse(value, settings->queue_directory, &place, error);
     if (parameter->type == PARAMETER_DIRECTORY && value[0] != '/')
         return error_set(error, "write an absolute path");
@@ -181,6 +183,7 @@ bool parameter_parse(const struct parameter *parameter, const char *value,
     case PARAMETER_PASSWORD_TABLES:
     case PARAMETER_DIRECTORY:
     case PARAMETER_SOCKET:
+    case PARAMETER_LOCAL_SOCKET:
         break;
     }
     *(char **)field = memory_copy(value);
@@ -221,6 +224,7 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
     case PARAMETER_TABLES:
     case PARAMETER_DIRECTORY:
     case PARAMETER_SOCKET:
+    case PARAMETER_LOCAL_SOCKET:
         fputs(*(char *const *)field, stream);
         break;
     }
@@ -230,7 +234,7 @@ static bool is_string(enum parameter_type type)
 {
     return type == PARAMETER_TEXT || type == PARAMETER_UPN || type == PARAMETER_TABLES ||
            type == PARAMETER_PASSWORD_TABLES || type == PARAMETER_DIRECTORY ||
-           type == PARAMETER_SOCKET;
+           type == PARAMETER_SOCKET || type == PARAMETER_LOCAL_SOCKET;
 }
 
 void parameter_free(const struct parameter *parameter, struct settings *settings)

@@ -21,6 +21,7 @@ enum parameter_type {
     PARAMETER_PASSWORD_TABLES,
     PARAMETER_DIRECTORY, /* an absolute path */
     PARAMETER_SOCKET,
+    PARAMETER_LOCAL_SOCKET, /* unix: alone */
     PARAMETER_BOOLEAN,
     PARAMETER_COUNT, /* from 1 */
     PARAMETER_RATE,

@@ -192,6 +192,7 @@ void service_warn_restart(const struct settings *old, const struct settings *new
     warn_changed("post365_user", old->user, new->user);
     warn_changed("post365_milter_socket", old->milter_socket, new->milter_socket);
     warn_changed("post365_policy_socket", old->policy_socket, new->policy_socket);
+    warn_changed("post365_control_socket", old->control_socket, new->control_socket);
     warn_changed("post365_ledger", old->ledger, new->ledger);
 }
 

@@ -43,6 +43,7 @@ struct settings {
     char *password_maps;
     char *milter_socket;
     char *policy_socket;
+    char *control_socket;
 };
 
 /*

@@ -204,8 +204,7 @@ static bool remove_stale(const char *path, const struct settings *settings, stru
     return removed || error_set(error, "stale socket %s: %s; remove it", path, strerror(reason));
 }
 
-/* Connects to find out whether somebody listens. False with the reason if a socket is in the way.
- */
+/* Connects to find out whether somebody listens. False with the reason if so. */
 static bool check_unix(const char *path, const struct settings *settings, bool only_check,
                        struct error *error)
 {
@@ -294,19 +293,29 @@ bool socket_prepare(const char *parameter, const char *value, const struct setti
 
 /* --- listening --- */
 
-bool socket_owner_begin(const struct settings *settings, struct socket_owner *saved,
-                        struct error *error)
+/* Whose group may connect. */
+enum audience { AUDIENCE_POSTFIX, AUDIENCE_OWN_GROUP };
+
+static bool become_owner(const struct settings *settings, enum audience audience,
+                         struct socket_owner *saved, struct error *error)
 {
     struct owners owners;
     if (!find_owners(settings, &owners, error))
         return false;
+    gid_t group = audience == AUDIENCE_POSTFIX ? owners.postfix_group : owners.user.group;
     *saved = (struct socket_owner){geteuid(), getegid(), umask(0777 & ~SOCKET_MODE)};
-    if (owners.root && (setegid(owners.postfix_group) != 0 || seteuid(owners.user.id) != 0)) {
+    if (owners.root && (setegid(group) != 0 || seteuid(owners.user.id) != 0)) {
         error_set(error, "cannot act as %s: %s", settings->user, strerror(errno));
         socket_owner_end(saved);
         return false;
     }
     return true;
+}
+
+bool socket_owner_begin(const struct settings *settings, struct socket_owner *saved,
+                        struct error *error)
+{
+    return become_owner(settings, AUDIENCE_POSTFIX, saved, error);
 }
 
 void socket_owner_end(const struct socket_owner *saved)
@@ -318,10 +327,10 @@ void socket_owner_end(const struct socket_owner *saved)
 }
 
 static int open_unix(const struct socket_place *place, const struct settings *settings,
-                     struct error *error)
+                     enum audience audience, struct error *error)
 {
     struct socket_owner saved;
-    if (!socket_owner_begin(settings, &saved, error))
+    if (!become_owner(settings, audience, &saved, error))
         return -1;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, place->path, sizeof(address.sun_path));
@@ -339,8 +348,9 @@ static int open_unix(const struct socket_place *place, const struct settings *se
     return -1;
 }
 
-int socket_listen(const char *parameter, const char *value, const struct settings *settings,
-                  struct socket_place *place, struct error *error)
+static int listen_for(enum audience audience, const char *parameter, const char *value,
+                      const struct settings *settings, struct socket_place *place,
+                      struct error *error)
 {
     int descriptor = -1, reason = 0;
     if (!socket_parse(value, settings->queue_directory, place, error)) {
@@ -352,10 +362,23 @@ int socket_listen(const char *parameter, const char *value, const struct setting
     else if (!socket_prepare(parameter, value, settings, false, place, error))
         return -1;
     else
-        descriptor = open_unix(place, settings, error);
+        descriptor = open_unix(place, settings, audience, error);
     if (descriptor < 0)
         error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
     return descriptor;
+}
+
+int socket_listen(const char *parameter, const char *value, const struct settings *settings,
+                  struct socket_place *place, struct error *error)
+{
+    return listen_for(AUDIENCE_POSTFIX, parameter, value, settings, place, error);
+}
+
+int socket_listen_for_group(const char *parameter, const char *value,
+                            const struct settings *settings, struct socket_place *place,
+                            struct error *error)
+{
+    return listen_for(AUDIENCE_OWN_GROUP, parameter, value, settings, place, error);
 }
 
 static int connect_unix(const char *path, int flags)

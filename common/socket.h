@@ -59,6 +59,12 @@ void socket_owner_end(const struct socket_owner *saved);
 int socket_listen(const char *parameter, const char *value, const struct settings *settings,
                   struct socket_place *place, struct error *error);
 
+/* The same for a UNIX socket that members of post365_user's own group may connect to, rather than
+ * Postfix. */
+int socket_listen_for_group(const char *parameter, const char *value,
+                            const struct settings *settings, struct socket_place *place,
+                            struct error *error);
+
 /* Removes a UNIX socket at the end of the daemon. */
 void socket_remove(const struct socket_place *place);
 

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "policyd/instances.h"
+#include "policyd/quotas.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -330,23 +331,6 @@ static const char *check_size(struct policy *policy, const struct question *ques
 
 /* --- who pays ---------------------------------------------------------------- */
 
-/* The quota that post365_quota_maps has for a key, if any. */
-static enum table_answer override_quota(struct policy *policy, const char *key, struct payer *payer,
-                                        struct error *error)
-{
-    char *text = NULL;
-    enum table_answer found = tables_find(policy->parts.quota_maps, key, &text, error);
-    if (found == TABLE_FOUND) {
-        payer->is_overridden = true;
-        if (!quota_override(&payer->quota, text, error)) {
-            error_prefix(error, "post365_quota_maps gives \"%s\" for %s", text, key);
-            found = TABLE_FAILED;
-        }
-    }
-    free(text);
-    return found;
-}
-
 static void warn_context(struct policy *policy, const char *context)
 {
     int64_t now = clock_now(policy->parts.clock);
@@ -362,20 +346,23 @@ static void warn_context(struct policy *policy, const char *context)
 static bool find_quota(struct policy *policy, const struct question *question, struct payer *payer,
                        struct error *error)
 {
-    payer->quota = policy->parts.settings->quota;
-    payer->is_overridden = false;
+    const struct policy_parts *parts = &policy->parts;
     if (strcmp(question->context, "hve") == 0) {
+        payer->quota = parts->settings->quota;
         payer->is_overridden = true;
         return quota_override(&payer->quota, "hve", error);
     }
     enum table_answer found = TABLE_NONE;
     if (question->context[0] != '\0') {
-        found = override_quota(policy, question->context, payer, error);
+        found = quotas_find(parts->settings, parts->quota_maps, question->context, &payer->quota,
+                            error);
         if (found == TABLE_NONE)
             warn_context(policy, question->context);
     }
     if (found == TABLE_NONE)
-        found = override_quota(policy, payer->account, payer, error);
+        found =
+            quotas_find(parts->settings, parts->quota_maps, payer->account, &payer->quota, error);
+    payer->is_overridden = found == TABLE_FOUND;
     return found != TABLE_FAILED;
 }
 

@@ -186,6 +186,7 @@ static const struct {
     {"post365_milter_socket = post365/milter\n",
      {"post365_milter_socket = post365/milter: ", "unix:path or inet:host:port"}},
     {"post365_policy_socket = inet:127.0.0.1:0\n", {"\"0\" is no port", "1 to 65535"}},
+    {"post365_control_socket = inet:127.0.0.1:9\n", {"post365_control_socket", "write unix:path"}},
     {"post365_user =\n", {"post365_user = : ", "must not be empty"}},
     {"post365_quota_guard = -1s\n", {"post365_quota_guard = -1s: ", "is no period"}},
 };
