@@ -23,8 +23,7 @@ static bool is_blank(char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* --- form ---------------------------------------------------------------------------------------
- */
+/* --- form --- */
 
 static const char *trim(const char *text, size_t *length)
 {
@@ -49,8 +48,7 @@ char *address_strip(const char *text)
     return memory_copy_bytes(text, length);
 }
 
-/* The end of the quoted string that begins at `quote`, on its closing quote; NULL if it has none.
- */
+/* The closing quote of the quoted string that begins at `quote`; NULL if it has none. */
 static const char *closing_quote(const char *quote)
 {
     for (const char *byte = quote + 1; *byte != '\0'; byte++) {
@@ -203,8 +201,7 @@ bool address_equal(const char *one, const char *other)
     return equal;
 }
 
-/* --- letters ------------------------------------------------------------------------------------
- */
+/* --- letters --- */
 
 static void encode(struct buffer *buffer, uint32_t code)
 {

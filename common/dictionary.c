@@ -32,8 +32,7 @@ struct dictionary {
     size_t count;
 };
 
-/* --- SipHash-2-4 --------------------------------------------------------------------------------
- */
+/* --- SipHash-2-4 --- */
 
 static uint64_t rotate(uint64_t word, unsigned bits)
 {
@@ -81,8 +80,7 @@ static uint64_t hash_key(const uint64_t secret[2], const char *key)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table --- */
 
 struct dictionary *dictionary_new(void (*release)(void *value))
 {

@@ -17,7 +17,7 @@ struct dictionary *dictionary_new(void (*release)(void *value));
 /* `dictionary` may be NULL. */
 void dictionary_free(struct dictionary *dictionary);
 
-/* The value, which stays the dictionary's and valid until the key is put again or removed, or NULL.
+/* The value, or NULL. It stays the dictionary's, and valid until the key is put again or removed.
  */
 void *dictionary_find(const struct dictionary *dictionary, const char *key);
 

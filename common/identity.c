@@ -33,8 +33,7 @@ static const char *const map_parameters[MAPS] = {
     [MAP_PASSWORD] = "post365_password_maps",
 };
 
-/* --- open and close -----------------------------------------------------------------------------
- */
+/* --- open and close --- */
 
 static const char *map_value(const struct settings *settings, enum map map)
 {
@@ -99,8 +98,7 @@ void identities_close(struct identities *identities)
     free(identities);
 }
 
-/* --- the account --------------------------------------------------------------------------------
- */
+/* --- the account --- */
 
 /* Makes an address of what a table gave for `key`, and frees it. */
 static enum table_answer accept_upn(const struct identities *identities, enum map map,
@@ -217,8 +215,7 @@ enum table_answer identity_find(struct identities *identities, const char *login
     return TABLE_NONE;
 }
 
-/* --- Send As ------------------------------------------------------------------------------------
- */
+/* --- Send As --- */
 
 /* One entry of a list: TABLE_FAILED for what can cover nothing. */
 static enum table_answer entry_covers(const char *entry, const char *address)

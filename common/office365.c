@@ -23,7 +23,7 @@
 #define UNTIL_FIXED OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED
 
 static const struct office365_row rows[] = {
-    /* --- the three gates, and what else closes AUTH ---------------------------------------- */
+    /* --- the three gates, and what else closes AUTH --- */
     {
         .name = "security-defaults",
         .meaning =
@@ -298,7 +298,7 @@ static const struct office365_row rows[] = {
                       .code = 5,
                       .example = "504 5.7.4 Unrecognized authentication type"}},
     },
-    /* --- who may send as whom -------------------------------------------------------------- */
+    /* --- who may send as whom --- */
     {
         .name = "sender-throttled",
         .meaning = "The same error came so often for this mailbox that Microsoft stopped taking "
@@ -350,7 +350,7 @@ static const struct office365_row rows[] = {
                                  "MapiExceptionSendAsDenied; Failed to process message due to a "
                                  "permanent exception"}},
     },
-    /* --- limits ---------------------------------------------------------------------------- */
+    /* --- limits --- */
     {
         .name = "submission-quota",
         .meaning =
@@ -490,7 +490,7 @@ static const struct office365_row rows[] = {
                                  "exceeded its daily limit for sending email to external "
                                  "recipients"}},
     },
-    /* --- the account's mailbox ------------------------------------------------------------- */
+    /* --- the account's mailbox --- */
     {
         .name = "mailbox-logon",
         .meaning = "The application's OAuth2 token is good, but it may not open this mailbox; it "
@@ -528,7 +528,7 @@ static const struct office365_row rows[] = {
                       .example = "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:"
                                  "QuotaExceededException.MapiExceptionShutoffQuotaExceeded"}},
     },
-    /* --- the message itself: permanent ----------------------------------------------------- */
+    /* --- the message itself: permanent --- */
     {
         .name = "unknown-recipient",
         .meaning = "There is no such recipient in the organisation that the address belongs to.",
@@ -576,7 +576,7 @@ static const struct office365_row rows[] = {
                       .enhanced = {5, 3, 4},
                       .example = "552 5.3.4 Message size exceeds fixed maximum message size"}},
     },
-    /* --- Microsoft has stopped somebody ---------------------------------------------------- */
+    /* --- Microsoft has stopped somebody --- */
     {
         .name = "sender-blocked",
         .meaning = "Microsoft has blocked the account for sending spam.",
@@ -632,7 +632,7 @@ static const struct office365_row rows[] = {
                       .enhanced = {5, 7, 708},
                       .example = "550 5.7.708 Access denied, traffic not accepted from this IP"}},
     },
-    /* --- their trouble --------------------------------------------------------------------- */
+    /* --- their trouble --- */
     {
         .name = "server-busy",
         .meaning = "Microsoft slows down this sender or this IP address.",
@@ -678,7 +678,7 @@ static const struct office365_row rows[] = {
                       .enhanced = {4, 4, 1},
                       .example = "421 4.4.1 Connection timed out"}},
     },
-    /* --- anything else, by class ----------------------------------------------------------- */
+    /* --- anything else, by class --- */
     {
         .name = "connection-refused",
         .meaning = "The server does not want to talk to this relay.",

@@ -61,7 +61,7 @@ static struct slice trimmed(struct slice text)
     return text;
 }
 
-/* --- over the wire ------------------------------------------------------------------------- */
+/* --- over the wire --- */
 
 void reply_begin(struct reply *reply)
 {
@@ -215,7 +215,7 @@ static enum reply_progress malformed(struct error *error, const char *reason, st
     return REPLY_MALFORMED;
 }
 
-/* --- in text ------------------------------------------------------------------------------- */
+/* --- in text --- */
 
 bool reply_find(struct reply *reply, const char *text, size_t length, struct error *error)
 {

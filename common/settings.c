@@ -101,11 +101,12 @@ static bool scan_main_cf(struct source *source, struct error *error)
     char *line = NULL;
     size_t size = 0;
     bool fine = true;
-    for (unsigned number = 1; fine && getline(&line, &size, file) >= 0; number++) {
+    ssize_t length;
+    for (unsigned number = 1; fine && (length = getline(&line, &size, file)) >= 0; number++) {
         copy_name(line, name, sizeof(name));
         snprintf(where, sizeof(where), "%s, line %u", path, number);
         fine = note_name(source, name, where, error);
-        if (size > MAIN_CF_LINE_MAX)
+        if ((size_t)length > MAIN_CF_LINE_MAX)
             fine = error_set(error, "%s: longer than %zu bytes; shorten the line", where,
                              MAIN_CF_LINE_MAX);
     }

@@ -52,8 +52,7 @@ static const struct {
     {"inline", table_open_literal}, {"static", table_open_literal},
 };
 
-/* --- open and close -----------------------------------------------------------------------------
- */
+/* --- open and close --- */
 
 static opener *opener_of(const char *type)
 {
@@ -252,8 +251,7 @@ void tables_close(struct tables *tables)
     free(tables);
 }
 
-/* --- look-ups -----------------------------------------------------------------------------------
- */
+/* --- look-ups --- */
 
 static bool can_be_asked(const char *key)
 {
@@ -302,8 +300,7 @@ enum table_answer tables_find(struct tables *tables, const char *key, char **ans
     return result;
 }
 
-/* --- the keys of an address ---------------------------------------------------------------------
- */
+/* --- the keys of an address --- */
 
 static void add_key(struct keys *keys, char *text, bool whole)
 {

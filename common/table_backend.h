@@ -67,8 +67,7 @@ struct table *table_open_literal(const struct table_source *source, enum table_t
 struct table *table_open_postmap(const struct table_source *source, enum table_trouble *trouble,
                                  struct error *error); /* all others */
 
-/* --- reading files ------------------------------------------------------------------------------
- */
+/* --- reading files --- */
 
 /* What tells one state of a file from another. */
 struct file_state {
@@ -109,8 +108,7 @@ __attribute__((format(printf, 2, 3))) void table_warn(struct table_warnings *war
                                                       const char *format, ...);
 void table_warn_rest(const struct table_warnings *warnings);
 
-/* --- keys and values ----------------------------------------------------------------------------
- */
+/* --- keys and values --- */
 
 /* What `content` keeps of a right-hand side: a copy, which is the caller's to free(). Of what
  * should be user:password and has no colon nothing is kept, "". */

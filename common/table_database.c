@@ -38,8 +38,7 @@ struct scan {
     char *value;
 };
 
-/* --- the copy -----------------------------------------------------------------------------------
- */
+/* --- the copy --- */
 
 static char *postmap_remedy(const struct table_source *source)
 {
@@ -118,8 +117,7 @@ static int open_copy(const struct table_source *source, const char *path,
     return copy;
 }
 
-/* --- its records --------------------------------------------------------------------------------
- */
+/* --- its records --- */
 
 /* Berkeley DB's own words go into the error; there is no reader of a log that they would reach. */
 static void note_message(const DB_ENV *environment, const char *prefix, const char *message)
@@ -247,8 +245,7 @@ static bool read_copy(struct scan *scan, int copy, off_t size, struct error *err
                      scan->source->type, scan->source->name);
 }
 
-/* --- the whole ----------------------------------------------------------------------------------
- */
+/* --- the whole --- */
 
 static void warn_if_source_is_newer(const struct table_source *source, const char *path,
                                     const struct file_state *state)

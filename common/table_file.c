@@ -45,8 +45,7 @@ struct file_table {
     struct file_state refused; /* with COMPLAINT_REFUSED: reading this state again is no use */
 };
 
-/* --- what the readers use -----------------------------------------------------------------------
- */
+/* --- what the readers use --- */
 
 struct file_state file_state_of(const struct stat *status)
 {
@@ -129,8 +128,7 @@ int table_open_descriptor(const char *path, const char *missing_remedy, struct s
     return -1;
 }
 
-/* --- noticing changes ---------------------------------------------------------------------------
- */
+/* --- noticing changes --- */
 
 /* How long until the file will have been left alone; 0 if it has. A time stamp in the future is an
  * old one of another clock. */
@@ -249,8 +247,7 @@ static bool is_current(struct table *table)
     return current;
 }
 
-/* --- open and close -----------------------------------------------------------------------------
- */
+/* --- open and close --- */
 
 static void close_file(struct table *table)
 {

@@ -55,8 +55,7 @@ static int64_t monotonic_now(void)
     return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-/* --- one question -------------------------------------------------------------------------------
- */
+/* --- one question --- */
 
 /* The first line on stderr that is more than a warning, without its end, or NULL. */
 static char *find_trouble(char *errors)
@@ -119,8 +118,7 @@ static enum table_answer ask(const struct postmap_table *postmap, const char *ke
     return answer;
 }
 
-/* --- the cache ----------------------------------------------------------------------------------
- */
+/* --- the cache --- */
 
 /* The following three are called with the mutex held. */
 
@@ -191,8 +189,7 @@ static enum table_answer find(struct table *table, const char *key, char **value
     return answer;
 }
 
-/* --- open and close -----------------------------------------------------------------------------
- */
+/* --- open and close --- */
 
 /* A server that does not answer now may answer later: that concerns single look-ups. */
 static bool may_pass(const char *reason)

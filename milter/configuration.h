@@ -3,8 +3,8 @@
  * A message keeps the configuration it began with; a reload puts another in its place. Each is
  * released with its last user.
  */
-#ifndef MILTER_CONFIGURATION_H
-#define MILTER_CONFIGURATION_H
+#ifndef POST365_MILTER_CONFIGURATION_H
+#define POST365_MILTER_CONFIGURATION_H
 
 #include "common/error.h"
 #include "common/identity.h"

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Octets of a line, the header's name included (RFC 5322, 2.1.1): never more; if possible no more.
- */
+/* Octets of a line, the header's name included (RFC 5322, 2.1.1): never more than the first, if
+ * possible no more than the second. */
 #define FOLD_LINE_MAX   998
 #define FOLD_LINE_WIDTH 78
 

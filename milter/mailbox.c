@@ -86,7 +86,7 @@ struct mailbox_text mailbox_trim(const char *bytes, size_t length)
     return (struct mailbox_text){bytes, length};
 }
 
-/* Lists */
+/* --- lists --- */
 
 void mailbox_list_init(struct mailbox_list *list)
 {
@@ -162,7 +162,7 @@ static bool parse_list(struct parser *parser)
     return !parser->in_group;
 }
 
-/* Elements of a list */
+/* --- elements of a list --- */
 
 static void part_add(struct part *part, char byte)
 {
@@ -408,7 +408,7 @@ static bool parse_literal(struct lexer *lexer, struct element *element)
     return true;
 }
 
-/* is_domain - no "?" in it: no host has one, and with one the address could read as an encoded-word
+/* is_domain - no "?" in it: no host has one, and an address with one could read as an encoded-word
  */
 static bool is_domain(const struct part *domain)
 {
@@ -493,7 +493,7 @@ bool mailbox_address_parse(const char *bytes, size_t length, char address[MAILBO
     return true;
 }
 
-/* Phrases */
+/* --- phrases --- */
 
 void mailbox_append_phrase(struct buffer *out, struct mailbox_text phrase)
 {

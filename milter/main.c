@@ -5,16 +5,16 @@
  *
  * DESCRIPTION
  *     A milter for Postfix (MILTER_README). It finds out which Microsoft 365 account a message
- * belongs to, makes the envelope sender and From: that account's UPN, and keeps the person in the
- * display name and Reply-To:. It never touches the body.
+ *     belongs to, makes the envelope sender and From: that account's UPN, and keeps the person in
+ *     the display name and Reply-To:. It never touches the body.
  *
  * SECURITY
  *     Started as root it opens lookup tables and its socket, then changes to post365_user for good.
- * Of password tables it keeps the user names only.
+ *     Of password tables it keeps the user names only.
  *
  * DIAGNOSTICS
  *     Logs to syslog facility mail as post365/milter, one line a message. What cannot be decided is
- * answered with 451 4.7.1, so that no mail is lost. Exit status 78 for a wrong configuration.
+ *     answered with 451 4.7.1, so that no mail is lost. Exit status 78 for a wrong configuration.
  *
  * CONFIGURATION
  *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM stops.

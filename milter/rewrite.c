@@ -75,7 +75,7 @@ static bool same_address(const char *one, const char *other)
     return strcasecmp(one, other) == 0;
 }
 
-/* The decision */
+/* --- the decision --- */
 
 enum rewrite_status rewrite_headers(const struct rewrite_header *headers, size_t count,
                                     const struct rewrite_rules *rules, struct rewrite_edits *edits)
@@ -198,7 +198,7 @@ static bool from_is_right(const struct survey *survey)
            survey->from_list->total == 1 && survey->keep;
 }
 
-/* The edits */
+/* --- the edits --- */
 
 static void add_edit(struct rewrite_edits *edits, enum rewrite_action action, const char *name,
                      int index, char *value)
@@ -252,7 +252,7 @@ static void make_edits(const struct survey *survey, struct rewrite_edits *edits)
         add_header(edits, "X-Original-From", make_original(survey));
 }
 
-/* The values */
+/* --- the values --- */
 
 /* envelope_address - the envelope sender as an address; false if it is null or none */
 static bool envelope_address(const struct survey *survey, char address[MAILBOX_ADDRESS_MAX + 1])
@@ -383,7 +383,7 @@ static char *make_original(const struct survey *survey)
     return out.length == 0 ? NULL : buffer_take(&out);
 }
 
-/* Mailboxes and names */
+/* --- mailboxes and names --- */
 
 /* append_mailbox - append a mailbox as it was written, or as close to it as is sound */
 static void append_mailbox(struct buffer *out, const struct mailbox *mailbox, size_t column)

@@ -2,8 +2,8 @@
  *
  * Source: libmilter's API (xxfi_* and smfi_*), MILTER_README of Postfix.
  */
-#ifndef MILTER_SESSION_H
-#define MILTER_SESSION_H
+#ifndef POST365_MILTER_SESSION_H
+#define POST365_MILTER_SESSION_H
 
 #include <stdbool.h>
 
