@@ -284,6 +284,23 @@ static void a_password_in_main_cf_is_not_printed(void **state)
     free(text);
 }
 
+static void a_long_line_is_read_and_an_endless_one_refused(void **state)
+{
+    (void)state;
+    struct error error;
+    for (int length = 60000; length <= 70000; length += 10000) {
+        char *text = NULL;
+        assert_true(asprintf(&text, "#%*s\npost365_upn = a@b.example\n", length, "") > 0);
+        struct settings *settings = read_text(text, NULL, &error);
+        if (length < 65536)
+            assert_non_null(settings);
+        else
+            assert_non_null(strstr(error.text, "main.cf, line 4: longer than 65536 bytes"));
+        settings_free(settings);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_missing_directory_is_named),
         cmocka_unit_test(what_is_printed_is_read_back_the_same),
         cmocka_unit_test(a_password_in_main_cf_is_not_printed),
+        cmocka_unit_test(a_long_line_is_read_and_an_endless_one_refused),
     };
     return cmocka_run_group_tests_name("settings", tests, make_directory, remove_directory);
 }
