@@ -159,8 +159,8 @@ static void print_figures(const struct figures *figures, uint64_t now)
     printf("\"seconds\": %.3f, \"decisions\": %" PRIu64 ", \"per_second\": %.0f, "
            "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, "
            "\"longest_gap_us\": %.1f, \"processor_s\": %.3f",
-           seconds, latency->total, (double)latency->total / seconds, microseconds(figures, 0.5),
-           microseconds(figures, 0.99), microseconds(figures, 0.999),
+           seconds, latency->total, seconds > 0 ? (double)latency->total / seconds : 0,
+           microseconds(figures, 0.5), microseconds(figures, 0.99), microseconds(figures, 0.999),
            (double)latency->largest / 1e3, (double)gap / 1e3,
            processor_time() - figures->processor);
 }

@@ -422,6 +422,8 @@ def main():
     parser.add_argument("--seconds", type=float, help="for each figure")
     parser.add_argument("--rounds", type=int, help="a median is of so many figures")
     arguments = parser.parse_args()
+    if workplace.why_not():
+        sys.exit(f"make bench: {workplace.why_not()}")
     seconds = arguments.seconds or SECONDS.get(arguments.mode, 1.0)
     rounds = arguments.rounds or (3 if arguments.mode == "quick" else 5)
     with workplace.Workplace("bench", unique=True) as place:
