@@ -144,9 +144,11 @@ static bool parse_text(const struct parameter *parameter, const char *value,
         return error_set(error, "write unix:path: only there does the kernel say who connects");
     if (parameter->type == PARAMETER_SOCKET || parameter->type == PARAMETER_LOCAL_SOCKET)
         return socket_parse(value, settings->queue_directory, &place, error);
+    if (parameter->type == PARAMETER_LISTEN && value[0] != '\0')
+        return socket_parse_address(value, &place, error);
     if (parameter->type == PARAMETER_DIRECTORY && value[0] != '/')
         return error_set(error, "write an absolute path");
-    if (parameter->type == PARAMETER_UPN && value[0] != '\0' && !address_is_valid(value))
+    if (parameter->type == PARAMETER_UPN && value[0] != '\0' && !address_is_upn(value))
         return error_set(error, "write the mailbox's user principal name, user@domain");
     if (parameter->type == PARAMETER_TEXT && value[0] == '\0')
         return error_set(error, "must not be empty");
@@ -183,6 +185,7 @@ bool parameter_parse(const struct parameter *parameter, const char *value,
     case PARAMETER_PASSWORD_TABLES:
     case PARAMETER_DIRECTORY:
     case PARAMETER_SOCKET:
+    case PARAMETER_LISTEN:
     case PARAMETER_LOCAL_SOCKET:
         break;
     }
@@ -224,6 +227,7 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
     case PARAMETER_TABLES:
     case PARAMETER_DIRECTORY:
     case PARAMETER_SOCKET:
+    case PARAMETER_LISTEN:
     case PARAMETER_LOCAL_SOCKET:
         fputs(*(char *const *)field, stream);
         break;
@@ -234,7 +238,7 @@ static bool is_string(enum parameter_type type)
 {
     return type == PARAMETER_TEXT || type == PARAMETER_UPN || type == PARAMETER_TABLES ||
            type == PARAMETER_PASSWORD_TABLES || type == PARAMETER_DIRECTORY ||
-           type == PARAMETER_SOCKET || type == PARAMETER_LOCAL_SOCKET;
+           type == PARAMETER_SOCKET || type == PARAMETER_LOCAL_SOCKET || type == PARAMETER_LISTEN;
 }
 
 void parameter_free(const struct parameter *parameter, struct settings *settings)

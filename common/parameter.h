@@ -21,6 +21,7 @@ enum parameter_type {
     PARAMETER_PASSWORD_TABLES,
     PARAMETER_DIRECTORY, /* an absolute path */
     PARAMETER_SOCKET,
+    PARAMETER_LISTEN,       /* address:port, or empty */
     PARAMETER_LOCAL_SOCKET, /* unix: alone */
     PARAMETER_BOOLEAN,
     PARAMETER_COUNT, /* from 1 */

@@ -193,6 +193,7 @@ void service_warn_restart(const struct settings *old, const struct settings *new
     warn_changed("post365_milter_socket", old->milter_socket, new->milter_socket);
     warn_changed("post365_policy_socket", old->policy_socket, new->policy_socket);
     warn_changed("post365_control_socket", old->control_socket, new->control_socket);
+    warn_changed("post365_metrics_listen", old->metrics_listen, new->metrics_listen);
     warn_changed("post365_ledger", old->ledger, new->ledger);
 }
 

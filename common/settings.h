@@ -44,6 +44,7 @@ struct settings {
     char *milter_socket;
     char *policy_socket;
     char *control_socket;
+    char *metrics_listen; /* "": off */
 };
 
 /*

@@ -80,6 +80,19 @@ bool socket_parse(const char *value, const char *queue_directory, struct socket_
     return error_set(error, "write unix:path or inet:host:port");
 }
 
+bool socket_parse_address(const char *value, struct socket_place *place, struct error *error)
+{
+    *place = (struct socket_place){0};
+    const char *colon = strrchr(value, ':');
+    bool is_bare_ipv6 = colon != NULL && value[0] != '[' && strchr(value, ':') != colon;
+    if (colon == NULL || colon == value || is_bare_ipv6 ||
+        (value[0] == '[' && (colon - value < 3 || colon[-1] != ']')) ||
+        !parse_inet(value, place, NULL))
+        return error_set(error, "write address:port, such as 127.0.0.1:9365 or [::1]:9365, with a "
+                                "port from 1 to 65535");
+    return true;
+}
+
 /* --- may we listen there? --- */
 
 struct owners {
@@ -262,20 +275,23 @@ static int open_inet(const struct socket_place *place, int *reason, struct error
     return descriptor;
 }
 
+static bool prepare_inet(const struct socket_place *place, bool only_check, struct error *error)
+{
+    int reason = 0;
+    int descriptor = open_inet(place, &reason, error);
+    if (descriptor >= 0)
+        close(descriptor);
+    return descriptor >= 0 || (only_check && reason == EADDRINUSE &&
+                               listener_is_ours_on_port((unsigned)strtoul(place->port, NULL, 10)));
+}
+
 static bool prepare(const char *value, const struct settings *settings, bool only_check,
                     struct socket_place *place, struct error *error)
 {
     if (!socket_parse(value, settings->queue_directory, place, error))
         return false;
-    if (place->family == SOCKET_INET) {
-        int reason = 0;
-        int descriptor = open_inet(place, &reason, error);
-        if (descriptor >= 0)
-            close(descriptor);
-        return descriptor >= 0 ||
-               (only_check && reason == EADDRINUSE &&
-                listener_is_ours_on_port((unsigned)strtoul(place->port, NULL, 10)));
-    }
+    if (place->family == SOCKET_INET)
+        return prepare_inet(place, only_check, error);
     struct owners owners;
     char directory[sizeof(place->path)];
     parent_directory(place->path, directory, sizeof(directory));
@@ -379,6 +395,26 @@ int socket_listen_for_group(const char *parameter, const char *value,
                             struct error *error)
 {
     return listen_for(AUDIENCE_OWN_GROUP, parameter, value, settings, place, error);
+}
+
+bool socket_check_address(const char *parameter, const char *value, const struct settings *settings,
+                          struct error *error)
+{
+    struct socket_place place;
+    return (socket_parse_address(value, &place, error) && prepare_inet(&place, true, error)) ||
+           error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+}
+
+int socket_listen_address(const char *parameter, const char *value, const struct settings *settings,
+                          struct error *error)
+{
+    struct socket_place place;
+    int reason = 0, descriptor = -1;
+    if (socket_parse_address(value, &place, error))
+        descriptor = open_inet(&place, &reason, error);
+    if (descriptor < 0)
+        error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+    return descriptor;
 }
 
 static int connect_unix(const char *path, int flags)

@@ -65,6 +65,13 @@ int socket_listen_for_group(const char *parameter, const char *value,
                             const struct settings *settings, struct socket_place *place,
                             struct error *error);
 
+/* The same three for "address:port" (IPv6 addresses in brackets), TCP alone. */
+bool socket_parse_address(const char *value, struct socket_place *place, struct error *error);
+bool socket_check_address(const char *parameter, const char *value, const struct settings *settings,
+                          struct error *error);
+int socket_listen_address(const char *parameter, const char *value, const struct settings *settings,
+                          struct error *error);
+
 /* Removes a UNIX socket at the end of the daemon. */
 void socket_remove(const struct socket_place *place);
 

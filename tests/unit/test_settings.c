@@ -187,6 +187,13 @@ static const struct {
      {"post365_milter_socket = post365/milter: ", "unix:path or inet:host:port"}},
     {"post365_policy_socket = inet:127.0.0.1:0\n", {"\"0\" is no port", "1 to 65535"}},
     {"post365_control_socket = inet:127.0.0.1:9\n", {"post365_control_socket", "write unix:path"}},
+    {"post365_metrics_listen = 9365\n",
+     {"post365_metrics_listen = 9365: ", "127.0.0.1:9365 or [::1]:9365"}},
+    {"post365_metrics_listen = ::1:9365\n", {"= ::1:9365: ", "[::1]:9365"}},
+    {"post365_metrics_listen = [::1]9365\n", {"= [::1]9365: ", "[::1]:9365"}},
+    {"post365_metrics_listen = :9365\n", {"= :9365: ", "127.0.0.1:9365"}},
+    {"post365_metrics_listen = 127.0.0.1:65536\n", {"= 127.0.0.1:65536: ", "1 to 65535"}},
+    {"post365_metrics_listen = inet:127.0.0.1:9365\n", {"write address:port"}},
     {"post365_user =\n", {"post365_user = : ", "must not be empty"}},
     {"post365_quota_guard = -1s\n", {"post365_quota_guard = -1s: ", "is no period"}},
 };
