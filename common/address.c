@@ -17,6 +17,7 @@
 #include <wctype.h>
 
 #define DOMAIN_MAX 255 /* octets, RFC 5321 section 4.5.3.1.2 */
+#define UPN_MAX    320 /* octets, those of local part and domain there; Microsoft allows 113 */
 
 static bool is_blank(char byte)
 {
@@ -190,6 +191,12 @@ bool address_is_valid(const char *address)
         if (is_control(*byte))
             return false;
     return is_valid_local_part(address, local_part_length(address)) && is_valid_domain(domain);
+}
+
+bool address_is_upn(const char *address)
+{
+    return address[0] != '"' && strlen(address) <= UPN_MAX && address_is_valid(address) &&
+           address_domain(address)[0] != '[';
 }
 
 bool address_equal(const char *one, const char *other)

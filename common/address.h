@@ -42,6 +42,10 @@ char *address_unquoted(const char *address);
  */
 bool address_is_valid(const char *address);
 
+/* Whether it could be a UPN, the address of a mailbox in Microsoft 365 that can stand in From: as
+ * it is: a valid address without quotes and with a domain's name. */
+bool address_is_upn(const char *address);
+
 /* Same address for the field's purposes: equal after folding. */
 bool address_equal(const char *one, const char *other);
 

@@ -59,9 +59,9 @@ struct identities *identities_open(const struct settings *settings, struct error
 struct identities *identities_reopen(struct identities *old, const struct settings *settings,
                                      struct error *error)
 {
-    if (settings->upn[0] != '\0' && !address_is_valid(settings->upn)) {
+    if (settings->upn[0] != '\0' && !address_is_upn(settings->upn)) {
         error_set(error,
-                  "%s/main.cf: post365_upn = %s: no address; write a UPN such as "
+                  "%s/main.cf: post365_upn = %s: no UPN; write one such as "
                   "relay@example.com",
                   settings->config_directory, settings->upn);
         return NULL;
@@ -106,11 +106,11 @@ static enum table_answer accept_upn(const struct identities *identities, enum ma
 {
     *upn = address_strip(value);
     free(value);
-    if (address_is_valid(*upn))
+    if (address_is_upn(*upn))
         return TABLE_FOUND;
     error_set(error,
               "%s/main.cf: %s = " ERROR_SHOWN ": \"" ERROR_SHOWN "\" for key \"" ERROR_SHOWN
-              "\" is no address; %s",
+              "\" is no UPN; %s",
               identities->settings->config_directory, map_parameters[map],
               map == MAP_PASSWORD ? "..." : map_value(identities->settings, map), *upn, key,
               map == MAP_PASSWORD ? "Microsoft 365 wants a UPN, user@domain, as the user name"

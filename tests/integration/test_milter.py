@@ -227,7 +227,7 @@ def test_a_table_with_something_else_than_an_address_is_a_temporary_failure(make
     milter = make(post365_sender_upn_maps=("inline", {"app@example.com": "app"}))
     before = len(milter.log())
     assert milter.ask("<app@example.com>").reply.startswith("451 4.7.1 ")
-    assert '"app" for key "app@example.com" is no address' in milter.new_log(before)
+    assert '"app" for key "app@example.com" is no UPN' in milter.new_log(before)
 
 
 def test_send_as_that_fails_after_the_start_is_a_temporary_failure(make, place):

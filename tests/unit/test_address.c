@@ -216,6 +216,25 @@ static void only_mailboxes_are_valid(void **state)
             fail_msg("\"%s\": got valid, want invalid", invalid[i]);
 }
 
+static void an_upn_is_an_address_that_needs_no_quotes(void **state)
+{
+    (void)state;
+    assert_true(address_is_upn("relay@contoso.com"));
+    assert_true(address_is_upn("o'neil#ext#@contoso.onmicrosoft.com"));
+    assert_true(address_is_upn("j\xc3\xb6rg@contoso.com"));
+    static const char *const others[] = {
+        "", "relay", "@contoso.com", "a b@c.com", "\"a b\"@c.com", "\"ab\"@c.com", "a@[1.2.3.4]"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (address_is_upn(others[i]))
+            fail_msg("\"%s\" was taken for a UPN", others[i]);
+    char address[400];
+    memset(address, 'a', sizeof(address));
+    strcpy(address + 316, "@b.c");
+    assert_true(address_is_upn(address));
+    strcpy(address + 317, "@b.c");
+    assert_false(address_is_upn(address));
+}
+
 static void what_is_too_long_is_invalid(void **state)
 {
     (void)state;
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(the_extension_goes_as_in_postfix),
         cmocka_unit_test(quotes_come_off_the_local_part),
         cmocka_unit_test(only_mailboxes_are_valid),
+        cmocka_unit_test(an_upn_is_an_address_that_needs_no_quotes),
         cmocka_unit_test(what_is_too_long_is_invalid),
         cmocka_unit_test(equal_means_equal_after_folding),
     };

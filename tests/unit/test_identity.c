@@ -282,13 +282,13 @@ static void what_is_no_address_is_a_failure_that_says_where(void **state)
          "",
          "failed: /main.cf: post365_sender_upn_maps = inline:{ a@x=nonsense }: \"nonsense\" for "
          "key "
-         "\"a@x\" is no address; write the account's UPN"},
+         "\"a@x\" is no UPN; write the account's UPN"},
         {{.sender_maps = "inline:{ {a@x = b@c, d@e} }"}, "", "failed: \"b@c, d@e\""},
         {{.login_maps = "static:nobody"}, "l", "failed: post365_login_upn_maps = static:nobody"},
         {{.login_maps = "static:nobody", .upn = "d@c.com"}, "", "post365_upn: d@c.com"},
         {{.password_maps = "inline:{a@x=user:p}"},
          "",
-         "failed: post365_password_maps = ...: \"user\" for key \"a@x\" is no address; Microsoft "
+         "failed: post365_password_maps = ...: \"user\" for key \"a@x\" is no UPN; Microsoft "
          "365 "
          "wants a UPN"},
         {{.sender_maps = "fail:x", .upn = "d@c.com"}, "", "failed: query error"},
@@ -310,7 +310,7 @@ static void a_wrong_configuration_does_not_open(void **state)
         struct setup setup;
         const char *want;
     } cases[] = {
-        {{.upn = "nobody"}, "/main.cf: post365_upn = nobody: no address; write a UPN"},
+        {{.upn = "nobody"}, "/main.cf: post365_upn = nobody: no UPN; write one"},
         {{.login_maps = "hash:/nowhere/x"},
          "/main.cf: post365_login_upn_maps = hash:/nowhere/x: /nowhere/x.db: No such file or "
          "directory; run: postmap hash:/nowhere/x"},

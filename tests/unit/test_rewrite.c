@@ -2,6 +2,7 @@
  *
  * With --dump: the table's rows and what became of them, as JSON lines for check_from_table.py.
  */
+#include "common/address.h"
 #include "milter/rewrite.h"
 
 #include "common/buffer.h"
@@ -336,6 +337,32 @@ static void a_lookup_that_fails_gives_no_edits(void **state)
     rewrite_edits_free(&edits);
 }
 
+/* What identity.c takes for a UPN must never be refused here: that would be a deferral for ever. */
+static void whatever_passes_for_an_upn_can_stand_in_from(void **state)
+{
+    static const char *const shapes[] = {"%ca@b.example", "a%c@b.example", "a%ca@b.example",
+                                         "a@b%c.example", "a@%cb.example", "a@b.example%c"};
+    static const struct from_case row = {0};
+    struct rewrite_rules rules = rules_of(&row);
+    struct rewrite_edits edits;
+    char upn[64];
+    int accepted = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        for (int byte = 1; byte < 256; byte++) {
+            snprintf(upn, sizeof(upn), shapes[i], byte);
+            rules.upn = upn;
+            bool usable = edits_for("j@x.example", NULL, &rules, &edits) == REWRITE_OK;
+            rewrite_edits_free(&edits);
+            if (address_is_upn(upn) && !usable)
+                fail_msg("\"%s\" passes for a UPN and cannot stand in From:", upn);
+            accepted += address_is_upn(upn);
+        }
+    }
+    assert_true(accepted > 6 * 62);
+}
+
 static void an_upn_that_is_no_address_is_refused(void **state)
 {
     static const char *const upns[] = {"",        "relay", "a@b, c@d",  "<a@b>",  "a@b\n",
@@ -604,6 +631,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_rows_are_about_different_things),
         cmocka_unit_test(nothing_is_touched_if_from_is_not_to_be_rewritten),
         cmocka_unit_test(a_lookup_that_fails_gives_no_edits),
+        cmocka_unit_test(whatever_passes_for_an_upn_can_stand_in_from),
         cmocka_unit_test(an_upn_that_is_no_address_is_refused),
         cmocka_unit_test(send_as_is_asked_about_the_address_alone_and_not_about_the_upn),
         cmocka_unit_test(a_thousand_senders_are_a_few_questions),
