@@ -11,8 +11,7 @@
 
 #include <stdbool.h>
 
-/* `name` is the program's short name (milter, policyd) and must stay valid. Before this call lines
- * go to stderr. */
+/* `name` is the program's short name (milter, policyd). Before this call lines go to stderr. */
 void log_open(const char *name, bool to_stderr, bool verbose);
 bool log_is_verbose(void);
 

@@ -43,8 +43,8 @@ struct parameter {
 size_t parameter_count(void);
 const struct parameter *parameter_at(size_t index);
 
-/* Whether Postfix itself defines the name for a transport called post365 (postconf(5),
- * transport_*). */
+/* Whether Postfix itself defines a name that begins with post365_, for a transport called post365
+ * (postconf(5), transport_*). */
 bool parameter_is_of_transport(const char *name);
 
 /* The parameter whose name differs least from a misspelt one, or NULL if none is close. */

@@ -15,7 +15,7 @@ struct user {
 
 /*
  * Finds post365_user; for a program that does not run as root, which stays what it is, the ids that
- * it has. False with the reason and the remedy: no such account, or root itself.
+ * it has. False with the reason and the remedy: no such account, or root itself. Not thread-safe.
  */
 bool user_find(const struct settings *settings, struct user *user, struct error *error);
 

@@ -153,7 +153,9 @@ static bool open_socket(const struct settings *settings, struct socket_place *pl
                   smfi_opensocket(false) == MI_SUCCESS;
     socket_owner_end(&saved);
     if (!opened)
-        error_set(error, "%s/main.cf: post365_milter_socket = %s: libmilter cannot listen there",
+        error_set(error,
+                  "%s/main.cf: post365_milter_socket = %s: libmilter cannot listen there; its own "
+                  "message in the mail log says why",
                   settings->config_directory, settings->milter_socket);
     free(name);
     return opened;
