@@ -19,9 +19,14 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_COMMON)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^
 
-$(BUILD)/bench/fill: $(call object,tests/bench/fill.c tests/bench/question.c \
-                       $(filter-out policyd/main.c,$(POLICYD_SOURCES)) $(COMMON_SOURCES))
+# An archive: fill takes what the ledger needs and no more.
+$(BUILD)/bench/policyd.a: $(call object,$(filter-out policyd/main.c,$(POLICYD_SOURCES)) $(COMMON_SOURCES))
 	@mkdir -p $(@D)
+	@rm -f $@
+	$(call say,archive)
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/bench/fill: $(call object,tests/bench/fill.c tests/bench/question.c) $(BUILD)/bench/policyd.a
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
 
