@@ -42,7 +42,12 @@
 #define LOOKUP_FAILED     "451 4.3.0 Temporary lookup failure"
 #define VALUE_IS_TOO_LONG "451 4.3.0 A value in the policy request is too long"
 
-enum stage { STAGE_OTHER, STAGE_RCPT, STAGE_DATA, STAGE_END_OF_MESSAGE };
+enum stage {
+    STAGE_OTHER = POLICY_STAGE_OTHER,
+    STAGE_RCPT = POLICY_STAGE_RCPT,
+    STAGE_DATA = POLICY_STAGE_DATA,
+    STAGE_END_OF_MESSAGE = POLICY_STAGE_END_OF_MESSAGE,
+};
 
 /* What we need of a request. */
 struct question {
@@ -79,6 +84,7 @@ struct policy {
     bool seen_later;             /* DATA or END-OF-MESSAGE was seen, or we have warned */
     int64_t next_context_warning;
     struct ration refusals, failures;
+    struct policy_counts counts;
 };
 
 static void read_question(const char *request, size_t length, struct question *question);
@@ -117,6 +123,19 @@ static const char *decide_delivery(struct policy *policy, const struct question 
     return is_whole && question->recipients > 0 ? check_size(policy, question) : DUNNO;
 }
 
+/* By its first letters: DUNNO, DEFER, REJECT, 451. */
+static enum policy_outcome outcome_of(const struct policy_decision *decision)
+{
+    const char *action = decision->action;
+    if (decision->malformed)
+        return POLICY_SENSELESS;
+    if (decision->counted)
+        return POLICY_COUNTED;
+    if (action[0] == 'D')
+        return action[1] == 'U' ? POLICY_PASSED : POLICY_DEFERRED;
+    return action[0] == 'R' ? POLICY_REJECTED : POLICY_FAILED;
+}
+
 void policy_decide(struct policy *policy, const char *request, size_t length,
                    struct policy_decision *decision)
 {
@@ -133,6 +152,12 @@ void policy_decide(struct policy *policy, const char *request, size_t length,
     } else {
         decision->action = decide_delivery(policy, &question);
     }
+    policy->counts.decisions[question.stage][outcome_of(decision)]++;
+}
+
+const struct policy_counts *policy_counts(const struct policy *policy)
+{
+    return &policy->counts;
 }
 
 bool policy_commit(struct policy *policy, struct error *error)

@@ -43,6 +43,27 @@ struct policy_parts {
     struct clock *clock;
 };
 
+/* What was decided, by stage and by what Postfix was told. */
+enum policy_stage {
+    POLICY_STAGE_OTHER,
+    POLICY_STAGE_RCPT,
+    POLICY_STAGE_DATA,
+    POLICY_STAGE_END_OF_MESSAGE,
+    POLICY_STAGES,
+};
+enum policy_outcome {
+    POLICY_PASSED,    /* DUNNO, nothing counted */
+    POLICY_COUNTED,   /* DUNNO behind a commit: a message was counted, now or before */
+    POLICY_DEFERRED,  /* not now: the quota is used up */
+    POLICY_REJECTED,  /* never: more than the quota itself */
+    POLICY_FAILED,    /* 451: it could not be found out */
+    POLICY_SENSELESS, /* no policy request */
+    POLICY_OUTCOMES,
+};
+struct policy_counts {
+    uint64_t decisions[POLICY_STAGES][POLICY_OUTCOMES];
+};
+
 struct policy_decision {
     const char *action; /* valid until the next policy_decide() */
     bool counted;       /* to be told only if policy_commit() succeeds, else POLICY_NOT_STORED */
@@ -59,6 +80,9 @@ void policy_configure(struct policy *policy, const struct policy_parts *parts);
 /* Decides about one request, which attr_read() found complete. */
 void policy_decide(struct policy *policy, const char *request, size_t length,
                    struct policy_decision *decision);
+
+/* Since the start; valid as long as the policy. */
+const struct policy_counts *policy_counts(const struct policy *policy);
 
 /* Ends a batch of decisions, see ledger_commit(). On false nothing of it was counted. */
 bool policy_commit(struct policy *policy, struct error *error);

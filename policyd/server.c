@@ -92,6 +92,7 @@ struct server {
     size_t connection_count, capacity;
     size_t held;
     bool stopping;
+    struct server_counts counts; /* but for its gauges */
     /* the turn */
     struct buffer text;
     struct reply *replies;
@@ -171,6 +172,7 @@ static void add_connection(struct listener *listener, int descriptor)
     connection->descriptor = descriptor;
     link_newest(connection);
     server->connection_count++;
+    server->counts.accepted++;
     event_assign(&connection->read_event, server->base, descriptor, EV_READ | EV_PERSIST,
                  read_ready, connection);
     event_assign(&connection->write_event, server->base, descriptor, EV_WRITE | EV_PERSIST,
@@ -191,6 +193,7 @@ static bool make_place(struct server *server)
         log_warning("%zu connections are open: closing those that have been idle for longest; "
                     "raise the limit of open files if these are all Postfix's",
                     server->connection_count);
+    server->counts.evicted++;
     close_connection(victim);
     return true;
 }
@@ -256,8 +259,10 @@ static void make_room(struct server *server, const struct connection *connection
     for (struct connection *one = server->oldest; one != NULL && server->held > HELD_ENOUGH;
          one = newer) {
         newer = one->newer;
-        if (one != connection && !one->in_turn && one->held > 0)
+        if (one != connection && !one->in_turn && one->held > 0) {
+            server->counts.evicted_for_memory++;
             close_connection(one);
+        }
     }
 }
 
@@ -374,6 +379,7 @@ static void reject(struct connection *connection, const struct error *error)
     struct server *server = connection->server;
     if (may_complain(&server->request_complaint))
         log_warning("closing a connection: %s", error->text);
+    server->counts.malformed++;
     struct reply *reply = begin_reply(connection);
     buffer_append_string(&server->text, connection->protocol->malformed);
     reply->end = server->text.length;
@@ -414,9 +420,10 @@ static void send_failed_part(struct server *server, const struct part *part)
     struct buffer text = {0};
     for (size_t i = part->first; i < part->end; i++) {
         const struct reply *reply = &server->replies[i];
-        if (reply->needs_commit)
+        if (reply->needs_commit) {
             buffer_append_string(&text, part->connection->protocol->not_stored);
-        else
+            part->connection->server->counts.not_stored++;
+        } else
             buffer_append(&text, server->text.data + reply->start, reply->end - reply->start);
     }
     send_bytes(part->connection, text.data, text.length);
@@ -438,6 +445,8 @@ void server_end_turn(struct server *server)
     bool committed = server->commit(server->context, &error);
     if (!committed && may_complain(&server->commit_complaint))
         log_error("%s; clients are told to try again later", error.text);
+    if (server->reply_count > 0)
+        distribution_add(&server->counts.turn_size, server->reply_count);
     for (size_t i = 0; i < server->part_count; i++) {
         const struct part *part = &server->parts[i];
         part->connection->in_turn = false;
@@ -562,6 +571,7 @@ struct server *server_new(struct event_base *base, server_commit commit, void *c
     server->commit = commit;
     server->context = context;
     server->capacity = raise_limit();
+    server->counts.turn_size.scale = &distribution_sizes;
     return server;
 }
 
@@ -591,6 +601,14 @@ void server_run(struct server *server)
 void server_stop(struct server *server)
 {
     server->stopping = true;
+}
+
+void server_count(const struct server *server, struct server_counts *counts)
+{
+    *counts = server->counts;
+    counts->connections = server->connection_count;
+    counts->capacity = server->capacity;
+    counts->held = server->held;
 }
 
 static void close_listener(struct listener *listener)

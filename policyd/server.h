@@ -18,6 +18,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "policyd/distribution.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
@@ -57,6 +58,18 @@ void server_stop(struct server *server);
 /* Ends the turn early: commits and answers what was decided so far. For work in an event of the
  * base that must not happen inside a batch. */
 void server_end_turn(struct server *server);
+
+struct server_counts {
+    size_t connections, capacity;
+    size_t held;                   /* bytes of unfinished requests and unread replies */
+    uint64_t accepted;             /* connections */
+    uint64_t evicted;              /* for want of descriptors */
+    uint64_t evicted_for_memory;   /* for want of room for what they held */
+    uint64_t malformed;            /* requests that are none */
+    uint64_t not_stored;           /* replies that became "try again later" */
+    struct distribution turn_size; /* replies in a turn */
+};
+void server_count(const struct server *server, struct server_counts *counts);
 
 /* Closes everything. */
 void server_free(struct server *server);
