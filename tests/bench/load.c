@@ -425,5 +425,5 @@ int main(int argc, char *argv[])
     if (load.phase != PHASE_END)
         begin_phase(&load, PHASE_END);
     print_whole(&load);
-    return load.errors == 0 && load.whole.latency.total > 0 ? EX_OK : 1;
+    return load.errors == 0 ? EX_OK : 1;
 }

@@ -214,8 +214,8 @@ def others(bench):
         for connections in CONNECTIONS:
             for server in daemons:
                 runs.setdefault((connections, server.name), []).append(
-                    load(server, server.granted, connections=connections, accounts=50, seconds=bench.seconds,
-                         warm_up=bench.seconds / 10))
+                    load(server, server.granted, connections=connections, accounts=50, seconds=max(bench.seconds, 1),
+                         warm_up=0.1))  # some are too slow for less
     for server in daemons:
         server.stop()
     lines = []
