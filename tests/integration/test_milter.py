@@ -5,6 +5,7 @@ What a real Postfix makes of the edits is tested elsewhere; here they are applie
 
 import contextlib
 import os
+import pwd
 import random
 import resource
 import shutil
@@ -99,6 +100,25 @@ class Milter(processes.Program):
         """Resident bytes."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()
+
+    def holds(self, needle):
+        """Whether the bytes are anywhere in its memory."""
+        with open(f"/proc/{self.pid}/maps", encoding="ascii") as maps, open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                span, mode = line.split()[:2]
+                start, end = (int(number, 16) for number in span.split("-"))
+                if not mode.startswith("rw"):
+                    continue
+                with contextlib.suppress(OSError):
+                    memory.seek(start)
+                    if needle in memory.read(end - start):
+                        return True
+        return False
+
+    def status(self):
+        """{name: fields} of /proc/<pid>/status."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as lines:
+            return {name: fields.split() for name, _, fields in (line.partition(":") for line in lines)}
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -237,6 +257,33 @@ def test_send_as_that_fails_after_the_start_is_a_temporary_failure(make, place):
     (place.directory / "post365_send_as_maps").unlink()
     result = milter.ask("<alice@example.com>", headers)
     assert (result.stage, result.reply[:9], result.edits) == ("end of message", "451 4.7.1", [])
+
+
+# --- privileges and secrets -------------------------------------------------------------------
+
+def test_it_runs_with_no_privilege_and_only_postfix_may_connect(milter):
+    user = pwd.getpwnam(workplace.USER)
+    status = milter.status()
+    assert status["Uid"] == [str(user.pw_uid)] * 4
+    assert status["Gid"] == [str(user.pw_gid)] * 4
+    assert status["Groups"] == [str(user.pw_gid)]
+    assert {status[name][0].strip("0") for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {""}
+    endpoint = os.stat(milter.queue / "post365" / "milter")
+    assert (endpoint.st_uid, endpoint.st_gid) == (user.pw_uid, pwd.getpwnam("postfix").pw_gid)
+    assert endpoint.st_mode & 0o7777 == 0o660
+
+
+@pytest.mark.skipif("sanitize" in str(workplace.BUILD), reason="sanitizers keep what was freed")
+@pytest.mark.parametrize("kind", ["hash", "btree", "texthash"])
+def test_no_password_stays_in_memory(make, place, kind):
+    milter = make(post365_password_maps=(kind, PASSWORDS))
+    path = place.directory / "post365_password_maps"
+    for names in ("secret-", "changed-"):
+        assert milter.account("<app@contoso.com>") == "app@contoso.com"
+        assert milter.holds(b"app@contoso.com")
+        assert not milter.holds(names.encode())
+        table(kind, path, {key: value.replace("secret-", "changed-") for key, value in PASSWORDS.items()})
+    assert "secret-" not in milter.log() and "changed-" not in milter.log()
 
 
 # --- the message ------------------------------------------------------------------------------
