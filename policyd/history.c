@@ -84,19 +84,24 @@ void history_prune(struct history *history, int64_t span, int64_t now)
         resize(history, history->capacity / 2);
 }
 
-/* The first event that is inside a window of the span, found from nothing. */
-static uint64_t find_begin(const struct history *history, int64_t span, int64_t now)
+uint64_t history_find(const struct history *history, int64_t time)
 {
     uint64_t low = history->first;
     uint64_t high = history->end;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (event_at(history, middle)->time > now - span)
+        if (event_at(history, middle)->time >= time)
             high = middle;
         else
             low = middle + 1;
     }
     return low;
+}
+
+uint32_t history_sum(const struct history *history, enum history_measure measure, uint64_t first,
+                     uint64_t end)
+{
+    return total_before(history, end, measure) - total_before(history, first, measure);
 }
 
 static struct history_window *find_window(struct history *history, int64_t span, int64_t now)
@@ -105,7 +110,7 @@ static struct history_window *find_window(struct history *history, int64_t span,
         if (history->windows[w].span == span)
             return &history->windows[w];
     struct history_window *window = &history->windows[history->next_window++ % HISTORY_WINDOWS];
-    *window = (struct history_window){.span = span, .begin = find_begin(history, span, now)};
+    *window = (struct history_window){.span = span, .begin = history_find(history, now - span + 1)};
     return window;
 }
 

@@ -69,6 +69,13 @@ uint32_t history_used(struct history *history, enum history_measure measure, int
 int64_t history_when_left(struct history *history, enum history_measure measure, int64_t span,
                           int64_t now, uint32_t amount);
 
+/* The first event that is not before `time`; `end` if there is none. */
+uint64_t history_find(const struct history *history, int64_t time);
+
+/* What the events from number `first` up to, not including, `end` hold together. */
+uint32_t history_sum(const struct history *history, enum history_measure measure, uint64_t first,
+                     uint64_t end);
+
 static inline bool history_is_empty(const struct history *history)
 {
     return history->first == history->end;

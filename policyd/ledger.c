@@ -32,6 +32,7 @@ struct account {
     uint32_t reserved[HISTORY_MEASURES]; /* by open reservations */
     uint64_t last_sequence;              /* of its latest event in the store */
     uint64_t batch_sequence;             /* of its event in this batch, 0: none */
+    size_t place;                        /* in the order of accounts */
     bool touched;                        /* is in the batch */
     bool stored;                         /* its record in the store is up to date */
     char name[];
@@ -46,9 +47,17 @@ struct reservation {
     struct reservation *next; /* in its bucket */
     uint64_t id;
     struct account *account;
+    struct ledger_owner *owner;                 /* or NULL */
+    struct reservation *next_owned, **owned_by; /* the link that points here */
     uint32_t amount[HISTORY_MEASURES];
     enum reservation_state state;
     bool ended; /* settled or released in this batch */
+};
+
+/* An account in the order of numbers; NULL where there was one. */
+struct place {
+    uint32_t number;
+    struct account *account;
 };
 
 struct batch {
@@ -71,6 +80,8 @@ struct ledger {
     uint32_t next_number;
     struct account **accounts;
     size_t account_buckets, account_count;
+    struct place *places;
+    size_t place_count, place_room;
     struct reservation **reservations;
     size_t reservation_buckets, reservation_count;
     size_t tidy_bucket;
@@ -79,6 +90,8 @@ struct ledger {
 
 static int64_t batch_now(struct ledger *ledger);
 static struct account *find_account(struct ledger *ledger, const char *name);
+static void bring_up_to_date(struct ledger *ledger, struct account *account,
+                             const struct quota *quota, int64_t now);
 static struct account *add_account(struct ledger *ledger, const char *name);
 static void touch_account(struct ledger *ledger, struct account *account);
 static int64_t retained(const struct ledger *ledger, const struct account *account);
@@ -87,7 +100,7 @@ static void judge(struct ledger *ledger, struct account *account,
                   const struct ledger_request *request, struct ledger_answer *answer);
 static void count_event(struct ledger *ledger, struct account *account, uint32_t recipients,
                         uint32_t messages);
-static struct reservation *find_reservation(struct ledger *ledger, uint64_t id);
+static struct reservation *find_reservation(const struct ledger *ledger, uint64_t id);
 static struct reservation *add_reservation(struct ledger *ledger, struct account *account,
                                            uint32_t recipients, uint32_t messages);
 static bool end_reservation(struct ledger *ledger, uint64_t id, struct reservation **ended);
@@ -149,6 +162,109 @@ bool ledger_release(struct ledger *ledger, uint64_t id)
     return end_reservation(ledger, id, &reservation);
 }
 
+void ledger_give(struct ledger *ledger, uint64_t id, struct ledger_owner *owner)
+{
+    struct reservation *reservation = find_reservation(ledger, id);
+    if (reservation == NULL || reservation->owner != NULL)
+        return;
+    reservation->owner = owner;
+    reservation->next_owned = owner->first;
+    reservation->owned_by = &owner->first;
+    if (owner->first != NULL)
+        owner->first->owned_by = &reservation->next_owned;
+    owner->first = reservation;
+}
+
+bool ledger_owns(const struct ledger *ledger, const struct ledger_owner *owner, uint64_t id)
+{
+    const struct reservation *reservation = find_reservation(ledger, id);
+    return reservation != NULL && reservation->owner == owner;
+}
+
+void ledger_abandon(struct ledger *ledger, struct ledger_owner *owner)
+{
+    for (struct reservation *one = owner->first; one != NULL; one = one->next_owned)
+        ledger_settle(ledger, one->id, one->amount[HISTORY_RECIPIENTS]);
+}
+
+/* --- looking ----------------------------------------------------------------- */
+
+/* The window of a rate; what is not limited is looked at for as long as it is kept. */
+static int64_t span_of(const struct ledger *ledger, const struct account *account,
+                       const struct quota_rate *rate)
+{
+    int64_t period = rate->limit == QUOTA_UNLIMITED ? account->retention : rate->period;
+    return period + ledger->rules.guard;
+}
+
+void ledger_use(struct ledger *ledger, const char *name, const struct quota *quota,
+                struct ledger_use *use)
+{
+    const struct quota_rate *rates[] = {&quota->recipients, &quota->messages};
+    struct account *account = find_account(ledger, name);
+    *use = (struct ledger_use){.now = batch_now(ledger)};
+    if (account == NULL)
+        return;
+    bring_up_to_date(ledger, account, quota, use->now);
+    for (size_t i = 0; i < HISTORY_MEASURES; i++) {
+        use->reserved[i] = account->reserved[i];
+        use->used[i] =
+            account->reserved[i] + history_used(&account->history, (enum history_measure)i,
+                                                span_of(ledger, account, rates[i]), use->now);
+    }
+}
+
+size_t ledger_list(const struct ledger *ledger, uint32_t after, struct ledger_entry *entries,
+                   size_t most)
+{
+    size_t low = 0, high = ledger->place_count, count = 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ledger->places[middle].number > after)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (; low < ledger->place_count && count < most; low++)
+        if (ledger->places[low].account != NULL)
+            entries[count++] = (struct ledger_entry){ledger->places[low].number,
+                                                     ledger->places[low].account->name};
+    return count;
+}
+
+size_t ledger_history(struct ledger *ledger, const char *name, int64_t *from, int64_t width,
+                      struct ledger_slot *slots, size_t most)
+{
+    const struct account *account = find_account(ledger, name);
+    const struct history *history = account != NULL ? &account->history : NULL;
+    uint64_t next = history != NULL ? history_find(history, *from) : 0;
+    size_t count = 0;
+    for (; history != NULL && next < history->end && count < most; count++) {
+        int64_t time = history->events[next & (history->capacity - 1)].time;
+        int64_t begin = time - time % width;
+        uint64_t end = history_find(history, begin + width);
+        slots[count] = (struct ledger_slot){begin,
+                                            {history_sum(history, HISTORY_RECIPIENTS, next, end),
+                                             history_sum(history, HISTORY_MESSAGES, next, end)}};
+        next = end;
+        *from = begin + width;
+    }
+    if (history == NULL || next == history->end)
+        *from = INT64_MAX;
+    return count;
+}
+
+/* --- judging ----------------------------------------------------------------- */
+
+/* Before anything is forgotten: the quota may have become longer. */
+static void bring_up_to_date(struct ledger *ledger, struct account *account,
+                             const struct quota *quota, int64_t now)
+{
+    need_retention(ledger, account, ledger_longest_period(quota));
+    history_clamp(&account->history, now);
+    history_prune(&account->history, retained(ledger, account), now);
+}
+
 /* One window's opinion. */
 struct opinion {
     enum ledger_verdict verdict;
@@ -160,12 +276,8 @@ static struct opinion judge_window(const struct ledger *ledger, struct account *
                                    enum history_measure measure, const struct quota_rate *rate,
                                    uint32_t wanted, int64_t now)
 {
-    bool unlimited = rate->limit == QUOTA_UNLIMITED;
     uint32_t limit = rate->limit < LEDGER_LIMIT_MAX ? rate->limit : LEDGER_LIMIT_MAX;
-    int64_t period = rate->period;
-    if (unlimited && account != NULL)
-        period = account->retention;
-    int64_t span = period + ledger->rules.guard;
+    int64_t span = account != NULL ? span_of(ledger, account, rate) : 0;
     struct opinion opinion = {.verdict = LEDGER_GRANTED, .earliest = now};
     if (account != NULL && span > 0)
         opinion.used =
@@ -189,12 +301,8 @@ static void judge(struct ledger *ledger, struct account *account,
     const uint32_t wanted[] = {request->recipients, request->messages};
     int64_t now = batch_now(ledger);
     *answer = (struct ledger_answer){.verdict = LEDGER_GRANTED, .now = now, .earliest = now};
-    if (account != NULL) {
-        /* Before anything is forgotten: the quota may have become longer. */
-        need_retention(ledger, account, ledger_longest_period(request->quota));
-        history_clamp(&account->history, now);
-        history_prune(&account->history, retained(ledger, account), now);
-    }
+    if (account != NULL)
+        bring_up_to_date(ledger, account, request->quota, now);
     for (size_t i = 0; i < 2; i++) {
         struct opinion opinion =
             judge_window(ledger, account, (enum history_measure)i, rates[i], wanted[i], now);
@@ -257,6 +365,31 @@ static void grow_accounts(struct ledger *ledger)
     ledger->account_buckets = count;
 }
 
+/* Accounts come in the order of their numbers: from the store, and then new ones. */
+static void add_place(struct ledger *ledger, struct account *account)
+{
+    ledger->places =
+        with_room(ledger->places, ledger->place_count, &ledger->place_room, sizeof(struct place));
+    account->place = ledger->place_count;
+    ledger->places[ledger->place_count++] = (struct place){account->number, account};
+}
+
+/* Gaps are closed when they are more than what is left. */
+static void remove_place(struct ledger *ledger, const struct account *account)
+{
+    ledger->places[account->place].account = NULL;
+    if (ledger->place_count <= 2 * ledger->account_count)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < ledger->place_count; i++) {
+        if (ledger->places[i].account == NULL)
+            continue;
+        ledger->places[i].account->place = kept;
+        ledger->places[kept++] = ledger->places[i];
+    }
+    ledger->place_count = kept;
+}
+
 static struct account *insert_account(struct ledger *ledger, const char *name, uint32_t number,
                                       int64_t retention)
 {
@@ -269,6 +402,7 @@ static struct account *insert_account(struct ledger *ledger, const char *name, u
     account->number = number;
     account->retention = retention;
     link_account(ledger->accounts, ledger->account_buckets, account);
+    add_place(ledger, account);
     ledger->account_count++;
     return account;
 }
@@ -327,12 +461,12 @@ static void count_event(struct ledger *ledger, struct account *account, uint32_t
 
 /* --- reservations ------------------------------------------------------------ */
 
-static struct reservation **reservation_bucket(struct ledger *ledger, uint64_t id)
+static struct reservation **reservation_bucket(const struct ledger *ledger, uint64_t id)
 {
     return &ledger->reservations[id & (ledger->reservation_buckets - 1)];
 }
 
-static struct reservation *find_reservation(struct ledger *ledger, uint64_t id)
+static struct reservation *find_reservation(const struct ledger *ledger, uint64_t id)
 {
     struct reservation *reservation = *reservation_bucket(ledger, id);
     while (reservation != NULL && reservation->id != id)
@@ -413,6 +547,11 @@ static void remove_reservation(struct ledger *ledger, struct reservation *reserv
     while (*link != reservation)
         link = &(*link)->next;
     *link = reservation->next;
+    if (reservation->owner != NULL) {
+        *reservation->owned_by = reservation->next_owned;
+        if (reservation->next_owned != NULL)
+            reservation->next_owned->owned_by = reservation->owned_by;
+    }
     ledger->reservation_count--;
     free(reservation);
 }
@@ -575,6 +714,7 @@ static void remove_account(struct ledger *ledger, struct account *account)
         link = &(*link)->next;
     *link = account->next;
     ledger->account_count--;
+    remove_place(ledger, account);
     history_free(&account->history);
     free(account);
 }
@@ -795,6 +935,7 @@ static void free_tables(struct ledger *ledger)
         }
     }
     free(ledger->accounts);
+    free(ledger->places);
     free(ledger->reservations);
 }
 

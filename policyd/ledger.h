@@ -89,6 +89,27 @@ void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
  * False if there is no such reservation (any more). */
 bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients);
 
+/*
+ * Whom reservations belong to: all zero owns none. The owner stays where it is for as long as
+ * ledger_owns_any(). A reservation that was given away in this batch goes with it if the batch is
+ * not written; one that was ended in it is the owner's again.
+ */
+struct ledger_owner {
+    struct reservation *first;
+};
+
+/* Gives a reservation that nobody owns to an owner. */
+void ledger_give(struct ledger *ledger, uint64_t id, struct ledger_owner *owner);
+
+bool ledger_owns(const struct ledger *ledger, const struct ledger_owner *owner, uint64_t id);
+static inline bool ledger_owns_any(const struct ledger_owner *owner)
+{
+    return owner->first != NULL;
+}
+
+/* The owner is no more: what he has reserved counts as sent now. */
+void ledger_abandon(struct ledger *ledger, struct ledger_owner *owner);
+
 /* It was not sent and costs nothing. False if there is no such reservation (any more). */
 bool ledger_release(struct ledger *ledger, uint64_t id);
 
@@ -103,6 +124,39 @@ bool ledger_commit(struct ledger *ledger, struct error *error);
  * the store is maintained. Bounded; meant to be called about once a second, and again soon if there
  * is `more` to do. False with the reason; nothing is lost by that. */
 bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error);
+
+/* What an account has of its quota. */
+struct ledger_use {
+    int64_t now;
+    uint32_t used[2];     /* by enum ledger_measure; open reservations included */
+    uint32_t reserved[2]; /* by open reservations */
+};
+
+/* Nothing used if the account is not known. With an unlimited rate: as long as its events are kept.
+ */
+void ledger_use(struct ledger *ledger, const char *account, const struct quota *quota,
+                struct ledger_use *use);
+
+struct ledger_entry {
+    uint32_t number;
+    const char *name; /* valid until the ledger is next changed */
+};
+
+/* The next accounts in the order of their numbers, those above `after`. Returns how many there are,
+ * at most `most`. */
+size_t ledger_list(const struct ledger *ledger, uint32_t after, struct ledger_entry *entries,
+                   size_t most);
+
+/* What an account sent within `width` microseconds from `begin`. */
+struct ledger_slot {
+    int64_t begin;
+    uint32_t sent[2]; /* by enum ledger_measure */
+};
+
+/* The slots from `*from` on in which something was sent, at most `most`; each begins at a multiple
+ * of `width`. `*from` becomes where to go on, INT64_MAX at the end. Costs O(log n) a slot. */
+size_t ledger_history(struct ledger *ledger, const char *account, int64_t *from, int64_t width,
+                      struct ledger_slot *slots, size_t most);
 
 /* How long a quota looks back: the longer of its limited periods, 0 if there is none. */
 int64_t ledger_longest_period(const struct quota *quota);

@@ -9,10 +9,11 @@
  *     windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use, limit and
  *     time) when a window is full; name it in smtpd_end_of_data_restrictions, where messages are
  *     counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
- *     delivery it only refuses what no period could hold.
+ *     delivery it only refuses what no period could hold. On post365_control_socket it reserves for
+ *     the transport, and tells what the ledger holds (common/control.h).
  *
  * SECURITY
- *     Started as root it opens lookup tables and its socket, makes the ledger's directory, then
+ *     Started as root it opens lookup tables and its sockets, makes the ledger's directory, then
  *     changes to post365_user for good. Of password tables it keeps the user names only. The ledger
  *     is readable for that user alone.
  *
@@ -30,11 +31,13 @@
  */
 #include "common/attr.h"
 #include "common/clock.h"
+#include "common/control.h"
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
+#include "policyd/control.h"
 #include "policyd/ledger.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
@@ -60,11 +63,12 @@ struct daemon {
     struct service service;
     struct identities *identities;
     struct tables *quota_maps;
-    struct socket_place place;
-    int listening;
+    struct socket_place place, control_place;
+    int listening, control_listening;
     struct store *store;
     struct ledger *ledger;
     struct policy *policy;
+    struct control *control;
     struct event_base *base;
     struct server *server;
     struct server_protocol protocol;
@@ -76,7 +80,7 @@ struct daemon {
 
 static void open_tables(struct daemon *daemon);
 static void end_test(struct daemon *daemon);
-static void open_socket(struct daemon *daemon);
+static void open_sockets(struct daemon *daemon);
 static void open_ledger(struct daemon *daemon);
 static void work(struct daemon *daemon);
 static void finish(struct daemon *daemon);
@@ -91,7 +95,7 @@ int main(int argc, char *argv[])
     open_tables(&daemon);
     if (daemon.service.test)
         end_test(&daemon);
-    open_socket(&daemon);
+    open_sockets(&daemon);
     open_ledger(&daemon);
     work(&daemon);
     finish(&daemon);
@@ -125,13 +129,15 @@ static void end_test(struct daemon *daemon)
     const struct settings *settings = daemon->service.settings;
     if (!socket_prepare(SOCKET_PARAMETER, settings->policy_socket, settings, true, &daemon->place,
                         &error) ||
+        !socket_prepare(CONTROL_PARAMETER, settings->control_socket, settings, true,
+                        &daemon->control_place, &error) ||
         !store_bdb_prepare(settings, true, &error) || !drop_privileges(daemon, &error) ||
         !store_bdb_check(settings, &error))
         service_refuse(&daemon->service, &error);
     service_end_test(&daemon->service, daemon->identities);
 }
 
-static void open_socket(struct daemon *daemon)
+static void open_sockets(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
@@ -139,6 +145,12 @@ static void open_socket(struct daemon *daemon)
         socket_listen(SOCKET_PARAMETER, settings->policy_socket, settings, &daemon->place, &error);
     if (daemon->listening < 0)
         service_refuse(&daemon->service, &error);
+    daemon->control_listening = socket_listen_for_group(CONTROL_PARAMETER, settings->control_socket,
+                                                        settings, &daemon->control_place, &error);
+    if (daemon->control_listening >= 0)
+        return;
+    socket_remove(&daemon->place);
+    service_refuse(&daemon->service, &error);
 }
 
 static struct ledger_rules rules_of(const struct settings *settings)
@@ -169,6 +181,7 @@ static void open_ledger(struct daemon *daemon)
     if (daemon->store != NULL)
         daemon->store->operations->close(daemon->store);
     socket_remove(&daemon->place);
+    socket_remove(&daemon->control_place);
     if (is_full(settings->ledger))
         log_fatal(EX_TEMPFAIL, "%s", error.text);
     service_refuse(&daemon->service, &error);
@@ -185,9 +198,17 @@ static struct policy_parts parts_of(const struct daemon *daemon)
                                  .clock = clock_system()};
 }
 
-static void decide(void *context, const char *request, size_t length, struct buffer *reply,
-                   struct server_verdict *verdict)
+static struct control_parts control_parts_of(const struct daemon *daemon)
 {
+    return (struct control_parts){.settings = daemon->service.settings,
+                                  .quota_maps = daemon->quota_maps,
+                                  .ledger = daemon->ledger};
+}
+
+static void decide(void *context, struct connection *connection, const char *request, size_t length,
+                   struct buffer *reply, struct server_verdict *verdict)
+{
+    (void)connection;
     struct policy_decision decision;
     policy_decide(context, request, length, &decision);
     attr_write(reply, "action", decision.action);
@@ -198,7 +219,11 @@ static void decide(void *context, const char *request, size_t length, struct buf
 
 static bool commit(void *context, struct error *error)
 {
-    return policy_commit(context, error);
+    struct daemon *daemon = context;
+    control_before_commit(daemon->control);
+    bool written = policy_commit(daemon->policy, error);
+    control_after_commit(daemon->control, written);
+    return written;
 }
 
 static void tidy(evutil_socket_t descriptor, short what, void *argument)
@@ -243,7 +268,9 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     daemon->identities = identities;
     daemon->quota_maps = quota_maps;
     const struct policy_parts parts = parts_of(daemon);
+    const struct control_parts control_parts = control_parts_of(daemon);
     policy_configure(daemon->policy, &parts);
+    control_configure(daemon->control, &control_parts);
     ledger_configure(daemon->ledger, &rules);
     if (!store_bdb_set_sync(daemon->store, settings->ledger_sync, &error))
         log_error("%s", error.text);
@@ -311,7 +338,9 @@ static void add_events(struct daemon *daemon)
 static void work(struct daemon *daemon)
 {
     const struct policy_parts parts = parts_of(daemon);
+    const struct control_parts control_parts = control_parts_of(daemon);
     daemon->policy = policy_new(&parts);
+    daemon->control = control_new(&control_parts);
     daemon->protocol = (struct server_protocol){.decide = decide,
                                                 .context = daemon->policy,
                                                 .malformed = ACTION(POLICY_MALFORMED),
@@ -320,8 +349,9 @@ static void work(struct daemon *daemon)
     daemon->base = event_base_new();
     if (daemon->base == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    daemon->server = server_new(daemon->base, commit, daemon->policy);
+    daemon->server = server_new(daemon->base, commit, daemon);
     server_listen(daemon->server, daemon->listening, &daemon->protocol);
+    control_listen(daemon->control, daemon->server, daemon->control_listening);
     add_events(daemon);
     service_ready(&daemon->service, daemon->identities);
     server_run(daemon->server);
@@ -332,6 +362,7 @@ static void work(struct daemon *daemon)
 static void finish(struct daemon *daemon)
 {
     socket_remove(&daemon->place);
+    socket_remove(&daemon->control_place);
     for (size_t i = 0; i < SIGNALS; i++)
         event_free(daemon->signals[i]);
     event_free(daemon->reload);
@@ -339,6 +370,7 @@ static void finish(struct daemon *daemon)
     server_free(daemon->server);
     event_base_free(daemon->base);
     policy_free(daemon->policy);
+    control_free(daemon->control);
     ledger_close(daemon->ledger);
     identities_close(daemon->identities);
     tables_close(daemon->quota_maps);

@@ -50,6 +50,7 @@ struct connection {
     struct connection *newer, *older; /* in the order of their last activity */
     struct server *server;
     const struct server_protocol *protocol;
+    void *client; /* the protocol's */
     int descriptor;
     enum connection_state state;
     bool in_turn;     /* has replies in this turn */
@@ -74,6 +75,7 @@ struct listener {
 /* A reply in the turn's buffer. */
 struct reply {
     size_t start, end;
+    size_t kept;
     bool needs_commit;
 };
 
@@ -94,6 +96,7 @@ struct server {
     bool stopping;
     struct server_counts counts; /* but for its gauges */
     /* the turn */
+    bool wants_commit;
     struct buffer text;
     struct reply *replies;
     size_t reply_count, reply_room;
@@ -181,11 +184,16 @@ static void add_connection(struct listener *listener, int descriptor)
         close_connection(connection);
 }
 
+static bool must_stay(const struct connection *connection)
+{
+    return connection->client != NULL && connection->protocol->must_stay(connection->client);
+}
+
 /* Closes the connection that has been idle for longest. */
 static bool make_place(struct server *server)
 {
     struct connection *victim = server->oldest;
-    while (victim != NULL && victim->in_turn)
+    while (victim != NULL && (victim->in_turn || must_stay(victim)))
         victim = victim->newer;
     if (victim == NULL)
         return false;
@@ -363,9 +371,10 @@ static void decide(struct connection *connection, const char *request, size_t le
     struct server *server = connection->server;
     struct server_verdict verdict = {0};
     struct reply *reply = begin_reply(connection);
-    connection->protocol->decide(connection->protocol->context, request, length, &server->text,
-                                 &verdict);
+    connection->protocol->decide(connection->protocol->context, connection, request, length,
+                                 &server->text, &verdict);
     reply->end = server->text.length;
+    reply->kept = verdict.kept;
     reply->needs_commit = verdict.needs_commit;
     if (!verdict.is_last)
         return;
@@ -420,11 +429,12 @@ static void send_failed_part(struct server *server, const struct part *part)
     struct buffer text = {0};
     for (size_t i = part->first; i < part->end; i++) {
         const struct reply *reply = &server->replies[i];
+        size_t told = reply->needs_commit ? reply->kept : reply->end - reply->start;
+        buffer_append(&text, server->text.data + reply->start, told);
         if (reply->needs_commit) {
             buffer_append_string(&text, part->connection->protocol->not_stored);
             part->connection->server->counts.not_stored++;
-        } else
-            buffer_append(&text, server->text.data + reply->start, reply->end - reply->start);
+        }
     }
     send_bytes(part->connection, text.data, text.length);
     buffer_free(&text);
@@ -440,8 +450,9 @@ static void send_part(struct server *server, const struct part *part)
 void server_end_turn(struct server *server)
 {
     struct error error;
-    if (server->part_count == 0)
+    if (server->part_count == 0 && !server->wants_commit)
         return;
+    server->wants_commit = false;
     bool committed = server->commit(server->context, &error);
     if (!committed && may_complain(&server->commit_complaint))
         log_error("%s; clients are told to try again later", error.text);
@@ -544,7 +555,37 @@ static void close_connection(struct connection *connection)
     buffer_free(&connection->input);
     buffer_free(&connection->output);
     add_up(connection);
+    if (connection->client != NULL)
+        connection->protocol->closed(connection->protocol->context, connection->client);
     free(connection);
+}
+
+/* --- for protocols ----------------------------------------------------------- */
+
+void server_set_client(struct connection *connection, void *client)
+{
+    connection->client = client;
+}
+
+void *server_client(const struct connection *connection)
+{
+    return connection->client;
+}
+
+bool server_peer(const struct connection *connection, uid_t *user)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    if (getsockopt(connection->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
+        peer.uid == (uid_t)-1)
+        return false;
+    *user = peer.uid;
+    return true;
+}
+
+void server_want_commit(struct server *server)
+{
+    server->wants_commit = true;
 }
 
 /* --- life -------------------------------------------------------------------- */

@@ -23,19 +23,26 @@
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct server;
+struct connection;
 
 struct server_verdict {
     bool needs_commit; /* to be told only if the turn's commit succeeds */
     bool is_last;      /* close the connection behind it */
+    size_t kept;       /* with needs_commit: so much of the reply's beginning is told anyhow */
 };
 
 /* What is spoken on a listener. */
 struct server_protocol {
     /* Decides about one whole request and appends the reply, its empty line included. */
-    void (*decide)(void *context, const char *request, size_t length, struct buffer *reply,
-                   struct server_verdict *verdict);
+    void (*decide)(void *context, struct connection *connection, const char *request, size_t length,
+                   struct buffer *reply, struct server_verdict *verdict);
+    /* A connection that has a client (server_set_client) is gone. */
+    void (*closed)(void *context, void *client);
+    /* Whether a client loses something if his idle connection makes room for another one. */
+    bool (*must_stay)(const void *client);
     void *context;
     const char *malformed; /* the reply to what is no request; the connection is closed behind it */
     const char *not_stored; /* instead of a reply that needed a commit which failed */
@@ -50,6 +57,17 @@ struct server *server_new(struct event_base *base, server_commit commit, void *c
 
 /* Accepts connections on a listening, non-blocking descriptor, which becomes the server's. */
 void server_listen(struct server *server, int descriptor, const struct server_protocol *protocol);
+
+/* What the protocol keeps about a connection; NULL at first. `closed` and `must_stay` are called
+ * where it is not NULL. */
+void server_set_client(struct connection *connection, void *client);
+void *server_client(const struct connection *connection);
+
+/* Who has opened the connection, by the kernel's word. False unless it is a UNIX socket. */
+bool server_peer(const struct connection *connection, uid_t *user);
+
+/* There is something to commit at the end of the turn, though perhaps nobody to be told. */
+void server_want_commit(struct server *server);
 
 /* Works until server_stop() is called from one of the base's events. */
 void server_run(struct server *server);

@@ -415,7 +415,8 @@ def test_accounts_have_their_own_quotas_from_a_table(start, place):
 
 def test_a_second_one_is_told_who_has_the_ledger(start):
     policyd = start()
-    arguments = [*policyd.arguments, "-o", "post365_policy_socket=unix:post365/other"]
+    arguments = [*policyd.arguments, "-o", "post365_policy_socket=unix:post365/other",
+                 "-o", "post365_control_socket=unix:post365/another"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 78
     assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,210 @@
+"""post365-policyd's control socket: who may do what there, and what becomes of a connection's reservations."""
+
+import contextlib
+import pwd
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from harness import processes, programs, workplace
+from test_policyd import Policyd
+
+UPN = "relay@contoso.com"
+# Connects as another user, asks once, prints the reply.
+ASK = """
+import socket, sys
+endpoint = socket.socket(socket.AF_UNIX)
+endpoint.settimeout(10)
+endpoint.connect(sys.argv[1])
+endpoint.sendall(sys.argv[2].encode() + b"\\n\\n")
+received = b""
+while not received.endswith(b"\\n\\n"):
+    received += endpoint.recv(65536)
+print(received.decode(), end="")
+"""
+
+
+class Control:
+    """One connection. Replies are lists of (name, value)."""
+
+    def __init__(self, policyd, timeout=10.0):
+        place = policyd.parameters.get("post365_control_socket", "unix:post365/control")
+        self.endpoint = programs.connect(place, policyd.queue, timeout)
+        self.received = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.endpoint.close()
+
+    def send(self, request, **attributes):
+        lines = [f"request={request}", *(f"{name}={value}" for name, value in attributes.items())]
+        self.endpoint.sendall(("\n".join(lines) + "\n\n").encode())
+
+    def reply(self):
+        while b"\n\n" not in self.received:
+            data = self.endpoint.recv(65536)
+            if not data:
+                return None
+            self.received += data
+        text, _, self.received = self.received.partition(b"\n\n")
+        return [tuple(line.split("=", 1)) for line in text.decode().split("\n")]
+
+    def pairs(self, request, **attributes):
+        self.send(request, **attributes)
+        return self.reply()
+
+    def ask(self, request, **attributes):
+        return dict(self.pairs(request, **attributes))
+
+    def reserve(self, recipients=1, account=UPN, **attributes):
+        return self.ask("reserve", account=account, recipients=recipients, **attributes)
+
+    def used(self, account=UPN):
+        status = self.ask("status", account=account)
+        return int(status["recipients_used"]), int(status["recipients_reserved"])
+
+
+@pytest.fixture
+def start(place):
+    """Starts a policyd with these parameters."""
+    def start_one(**parameters):
+        return place.add(Policyd(place.directory / "policyd", post365_meter="delivery", **parameters)).start()
+    return start_one
+
+
+def ask_as(policyd, user, group, request):
+    """The reply that another user gets, or how connecting failed."""
+    path = policyd.queue / "post365" / "control"
+    done = subprocess.run([sys.executable, "-c", ASK, path, request.replace(" ", "\n")], capture_output=True,
+                          text=True, timeout=20, check=False, user=user, group=group, extra_groups=[], cwd="/")
+    return done.stdout if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+
+
+# --- who may do what ---
+
+def test_the_socket_is_for_the_group_of_post365_user(start):
+    policyd = start()
+    status = (policyd.queue / "post365" / "control").stat()
+    user = pwd.getpwnam(workplace.USER)
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (user.pw_uid, user.pw_gid, 0o660)
+
+
+def test_members_of_the_group_read_and_others_do_not_get_in(start):
+    policyd = start()
+    user = pwd.getpwnam(workplace.USER)
+    change = f"request=reserve account={UPN} recipients=1"
+    assert "result=refused\n" in ask_as(policyd, "games", user.pw_gid, change)
+    assert "result=done\n" in ask_as(policyd, "games", user.pw_gid, f"request=status account={UPN}")
+    assert "Permission" in ask_as(policyd, "games", pwd.getpwnam("games").pw_gid, "request=list")
+    assert "Permission" in ask_as(policyd, "postfix", pwd.getpwnam("postfix").pw_gid, "request=list")
+    assert "result=granted\n" in ask_as(policyd, workplace.USER, user.pw_gid, change)
+
+
+def test_an_inet_address_is_refused(place):
+    policyd = Policyd(place.directory / "policyd", post365_control_socket="inet:127.0.0.1:9")
+    done = subprocess.run([*policyd.arguments, "-t"], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 78
+    assert "post365_control_socket = inet:127.0.0.1:9: write unix:path" in done.stderr
+
+
+# --- reservations ---
+
+def test_settled_counts_what_was_accepted_and_released_costs_nothing(start):
+    policyd = start()
+    with Control(policyd) as control:
+        first, second = control.reserve(7), control.reserve(5)
+        assert control.used() == (12, 12)
+        assert control.ask("settle", reservation=first["reservation"], recipients=3)["result"] == "done"
+        assert control.ask("release", reservation=second["reservation"])["result"] == "done"
+        assert control.used() == (3, 0)
+
+
+def test_a_closed_connection_s_reservations_count_as_sent(start):
+    policyd = start()
+    with Control(policyd) as reader:
+        with Control(policyd) as control:
+            for _ in range(10):
+                assert control.reserve(2)["result"] == "granted"
+            assert reader.used() == (20, 20)
+        assert processes.wait_until(lambda: reader.used() == (20, 0), 5)
+
+
+def test_another_connection_cannot_settle_them(start):
+    policyd = start()
+    with Control(policyd) as one, Control(policyd) as other:
+        granted = one.reserve(2)
+        assert other.ask("release", reservation=granted["reservation"])["result"] == "unknown"
+        assert one.ask("release", reservation=granted["reservation"])["result"] == "done"
+
+
+def test_what_was_granted_is_counted_after_a_crash(start):
+    policyd = start()
+    with Control(policyd) as control:
+        for _ in range(5):
+            control.reserve(2)
+        settled = control.reserve(30)
+        control.ask("settle", reservation=settled["reservation"], recipients=20)
+        policyd.kill()
+    policyd.start()
+    with Control(policyd) as control:
+        assert control.used() == (30, 0)
+
+
+def test_the_quota_of_the_table_applies(start):
+    policyd = start(post365_quota_maps="inline:{ { small@contoso.com = recipients=3/1h messages=none } }")
+    with Control(policyd) as control:
+        assert control.reserve(3, "Small@Contoso.com")["result"] == "granted"
+        later = control.reserve(1, "small@contoso.com")
+        assert (later["result"], later["measure"], later["used"], later["limit"]) == ("later", "recipients", "3", "3")
+        assert control.reserve(4, "small@contoso.com")["result"] == "never"
+        assert control.ask("status", account="small@contoso.com")["messages_limit"] == "none"
+
+
+def test_connections_that_hold_reservations_do_not_make_room(place):
+    limit = 200
+    policyd = place.add(Policyd(place.directory / "policyd"))
+    policyd.arguments = ["/usr/bin/prlimit", f"--nofile={limit}", *policyd.arguments]
+    policyd.start()
+    with Control(policyd) as control, contextlib.ExitStack() as stack:
+        granted = control.reserve(2)
+        crowd = [stack.enter_context(policyd.connect()) for _ in range(limit + 50)]
+        assert crowd[-1].ask() == "DUNNO"
+        assert control.ask("release", reservation=granted["reservation"])["result"] == "done"
+
+
+# --- reading ---
+
+def test_accounts_history_and_settings_are_told(start):
+    policyd = start()
+    with Control(policyd) as control:
+        for i in range(120):
+            control.reserve(1, f"user{i}@contoso.com")
+        names, after = [], 0
+        while after is not None:
+            page = control.pairs("list", after=after)
+            names += [value.split()[0] for name, value in page if name == "account"]
+            after = dict(page).get("after")
+        assert names == [f"user{i}@contoso.com" for i in range(120)]
+        settled = control.reserve(4)
+        control.ask("settle", reservation=settled["reservation"], recipients=4)
+        slots = [value for name, value in control.pairs("history", account=UPN, per="minute") if name == "slot"]
+        assert [slot.split()[1:] for slot in slots] == [["4", "1"]]
+        assert control.ask("settings")["post365_control_socket"] == "unix:post365/control"
+
+
+def test_garbage_is_answered_and_closed(start):
+    policyd = start()
+    with Control(policyd) as control:
+        control.endpoint.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert dict(control.reply())["result"] == "error"
+        assert control.reply() is None
+    with Control(policyd) as control:
+        assert control.ask("nonsense") == {"result": "error", "reason": "unknown request"}
+        assert control.ask("list")["result"] == "done"
