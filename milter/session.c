@@ -24,7 +24,7 @@
 
 /* More than any mail program writes; what a peer can make us keep for one message. */
 #define HEADERS_MAX      200
-#define HEADER_BYTES_MAX (1024 * 1024)
+#define HEADER_BYTES_MAX ((size_t)1024 * 1024)
 /* Recipients of a message with the null sender, which has one in all honest use. */
 #define NULL_SENDER_RECIPIENTS_MAX 1000
 
