@@ -2,7 +2,7 @@
  *
  * SYNOPSIS
  *     load [-c CONNECTIONS] [-a ACCOUNTS] [-s SECONDS | -n REQUESTS] [-p] [-w SECONDS] [-i SECONDS]
- *          [-S STATE] unix:PATH | inet:HOST:PORT
+ *          [-S STATE] [-r] unix:PATH | inet:HOST:PORT
  *
  * DESCRIPTION
  *     Each connection sends one request, waits for the answer, sends the next. Senders are chosen
@@ -15,6 +15,7 @@
  *     -w      then do not measure for so many seconds
  *     -i      also write a line for every so many seconds
  *     -S      the protocol_state (default END-OF-MESSAGE)
+ *     -r      a server may close connections: connect again, and count that as "reconnects"
  *
  *     Writes a line of JSON at the end (and every -i seconds, with "interval": true): decisions per
  *     second, latency in microseconds, the longest time in which no answer came at all, answers by
@@ -60,6 +61,7 @@ struct options {
     double warm_up;
     double interval; /* 0: none */
     bool prime;
+    bool reconnect;
 };
 
 struct client {
@@ -109,6 +111,7 @@ struct load {
     struct figures interval;
     struct word words[WORDS];
     uint64_t errors;
+    uint64_t reconnects;
 };
 
 static uint64_t monotonic(void)
@@ -178,7 +181,8 @@ static void print_whole(const struct load *load)
 {
     printf("{");
     print_figures(&load->whole, load->ended);
-    printf(", \"errors\": %" PRIu64 ", \"actions\": {", load->errors);
+    printf(", \"errors\": %" PRIu64 ", \"reconnects\": %" PRIu64 ", \"actions\": {", load->errors,
+           load->reconnects);
     for (size_t i = 0; i < WORDS && load->words[i].count > 0; i++)
         printf("%s\"%s\": %" PRIu64, i > 0 ? ", " : "", load->words[i].text, load->words[i].count);
     printf("}}\n");
@@ -242,14 +246,27 @@ static uint32_t next_account(struct load *load)
     return (uint32_t)((load->random >> 32) * accounts >> 32);
 }
 
-static void lose(struct load *load, struct client *client, const char *why)
+static void drop(struct load *load, struct client *client)
 {
-    if (load->errors++ < 5)
-        warnx("%s: %s", load->options->place, why);
     close(client->descriptor);
     client->descriptor = -1;
     load->waiting -= client->asked != 0;
     client->asked = 0;
+}
+
+static void lose(struct load *load, struct client *client, const char *why)
+{
+    if (load->errors++ < 5)
+        warnx("%s: %s", load->options->place, why);
+    drop(load, client);
+}
+
+static void connect_client(struct load *load, struct client *client)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+    client->descriptor = endpoint_connect(load->options->place);
+    if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->descriptor, &event) != 0)
+        err(EX_OSERR, "epoll_ctl");
 }
 
 static void ask(struct load *load, struct client *client)
@@ -260,7 +277,8 @@ static void ask(struct load *load, struct client *client)
     client->length = 0;
     load->waiting++;
     ssize_t sent = send(client->descriptor, question->text, question->length, MSG_NOSIGNAL);
-    if (sent != (ssize_t)question->length)
+    /* A server that may close connections has done so: there will be an event. */
+    if (sent != (ssize_t)question->length && !load->options->reconnect)
         lose(load, client, "does not take a request");
 }
 
@@ -319,6 +337,20 @@ static void complete(struct load *load, struct client *client)
         ask(load, client);
 }
 
+static void is_closed(struct load *load, struct client *client, const char *why)
+{
+    if (!load->options->reconnect) {
+        lose(load, client, why);
+        return;
+    }
+    drop(load, client);
+    load->reconnects++;
+    if (load->phase == PHASE_END)
+        return;
+    connect_client(load, client);
+    ask(load, client);
+}
+
 static void receive(struct load *load, struct client *client)
 {
     ssize_t length = recv(client->descriptor, client->answer + client->length,
@@ -326,7 +358,7 @@ static void receive(struct load *load, struct client *client)
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length <= 0) {
-        lose(load, client, length < 0 ? strerror(errno) : "has closed a connection");
+        is_closed(load, client, length < 0 ? strerror(errno) : "has closed a connection");
         return;
     }
     client->length += (size_t)length;
@@ -345,13 +377,8 @@ static void connect_all(struct load *load)
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (load->clients == NULL || load->epoll < 0)
         err(EX_OSERR, "cannot begin");
-    for (size_t i = 0; i < count; i++) {
-        struct client *client = &load->clients[i];
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
-        client->descriptor = endpoint_connect(load->options->place);
-        if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->descriptor, &event) != 0)
-            err(EX_OSERR, "epoll_ctl");
-    }
+    for (size_t i = 0; i < count; i++)
+        connect_client(load, &load->clients[i]);
 }
 
 static void run(struct load *load)
@@ -373,7 +400,7 @@ static void run(struct load *load)
 static void read_options(struct options *options, int argc, char *argv[])
 {
     int option;
-    while ((option = getopt(argc, argv, "c:a:s:n:pw:i:S:")) != -1)
+    while ((option = getopt(argc, argv, "c:a:s:n:pw:i:S:r")) != -1)
         switch (option) {
         case 'c':
             options->connections = strtoul(optarg, NULL, 10);
@@ -399,13 +426,16 @@ static void read_options(struct options *options, int argc, char *argv[])
         case 'S':
             options->stage = optarg;
             break;
+        case 'r':
+            options->reconnect = true;
+            break;
         default:
             exit(EX_USAGE);
         }
     if (argc - optind != 1 || options->connections == 0 || options->accounts == 0 ||
         options->accounts > QUESTION_ACCOUNTS)
         errx(EX_USAGE, "usage: load [-c CONNECTIONS] [-a ACCOUNTS] [-s SECONDS | -n REQUESTS] "
-                       "[-p] [-w SECONDS] [-i SECONDS] [-S STATE] unix:PATH | inet:HOST:PORT");
+                       "[-p] [-w SECONDS] [-i SECONDS] [-S STATE] [-r] unix:PATH | inet:HOST:PORT");
     options->place = argv[optind];
 }
 

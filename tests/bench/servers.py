@@ -36,6 +36,7 @@ class Server(processes.Program):
     stage = "END-OF-MESSAGE"
     granted = "DUNNO"
     refused = "DEFER"
+    may_close = False  # connections, whenever it likes
 
     def __init__(self, name, arguments, place, directory):
         super().__init__(name, pinned(PROCESSORS[-1], arguments), directory=directory)
@@ -148,6 +149,7 @@ class Postfwd(Server):
 
     granted = "DUNNO"
     refused = "450"
+    may_close = True  # a process of it ends after a thousand requests
 
     def __init__(self, directory):
         rules = Path(directory) / "postfwd.cf"
@@ -218,7 +220,7 @@ class WrongAnswers(Exception):
 def _load_command(server, *, connections, accounts, seconds, prime=False, warm_up=0.0, interval=0.0):
     return pinned(PROCESSORS[0], [
         PROGRAMS / "load", "-c", connections, "-a", accounts, "-s", seconds, *(["-p"] if prime else []),
-        "-w", warm_up, "-i", interval, "-S", server.stage, server.place])
+        "-w", warm_up, "-i", interval, "-S", server.stage, *(["-r"] if server.may_close else []), server.place])
 
 
 def load(server, expect, **options):
