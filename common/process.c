@@ -256,6 +256,7 @@ static void end_program(struct run *run)
     if (run->ended)
         return;
     kill(-run->pid, SIGKILL);
+    kill(run->pid, SIGKILL); /* it may have left its group */
     while (waitpid(run->pid, &run->status, 0) < 0 && errno == EINTR)
         ;
     run->ended = true;
