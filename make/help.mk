@@ -7,6 +7,7 @@ help:
 	@echo 'make demo         send the same mail without and with post365, on a private Postfix; KEEP=1 leaves it running'
 	@echo 'make test         all tests; the last line counts them'
 	@echo 'make unit         the unit tests alone'
+	@echo 'make bench        the policy service against the null server, as ratios; BENCH=full for all'
 	@echo 'make fuzz         every parser, for FUZZ_SECONDS each'
 	@echo 'make check-format, make lint, make check-generated (and make generate)'
 	@echo 'make install      into $$(DESTDIR)$$(PREFIX)'
