@@ -179,14 +179,7 @@ bool parameter_parse(const struct parameter *parameter, const char *value,
             return false;
         *(enum settings_meter *)field = choice == 0 ? METER_DELIVERY : METER_SUBMISSION;
         return true;
-    case PARAMETER_TEXT:
-    case PARAMETER_UPN:
-    case PARAMETER_TABLES:
-    case PARAMETER_PASSWORD_TABLES:
-    case PARAMETER_DIRECTORY:
-    case PARAMETER_SOCKET:
-    case PARAMETER_LISTEN:
-    case PARAMETER_LOCAL_SOCKET:
+    default:
         break;
     }
     *(char **)field = memory_copy(value);
@@ -222,13 +215,7 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
         fputs(shown, stream);
         free(shown);
         break;
-    case PARAMETER_TEXT:
-    case PARAMETER_UPN:
-    case PARAMETER_TABLES:
-    case PARAMETER_DIRECTORY:
-    case PARAMETER_SOCKET:
-    case PARAMETER_LISTEN:
-    case PARAMETER_LOCAL_SOCKET:
+    default:
         fputs(*(char *const *)field, stream);
         break;
     }
@@ -236,9 +223,7 @@ void parameter_print(const struct parameter *parameter, const struct settings *s
 
 static bool is_string(enum parameter_type type)
 {
-    return type == PARAMETER_TEXT || type == PARAMETER_UPN || type == PARAMETER_TABLES ||
-           type == PARAMETER_PASSWORD_TABLES || type == PARAMETER_DIRECTORY ||
-           type == PARAMETER_SOCKET || type == PARAMETER_LOCAL_SOCKET || type == PARAMETER_LISTEN;
+    return type < PARAMETER_BOOLEAN;
 }
 
 void parameter_free(const struct parameter *parameter, struct settings *settings)

@@ -15,6 +15,7 @@
 #define PARAMETER_PREFIX "post365_"
 
 enum parameter_type {
+    /* kept as strings */
     PARAMETER_TEXT, /* not empty */
     PARAMETER_UPN,  /* an address, or empty */
     PARAMETER_TABLES,
@@ -23,6 +24,7 @@ enum parameter_type {
     PARAMETER_SOCKET,
     PARAMETER_LISTEN,       /* address:port, or empty */
     PARAMETER_LOCAL_SOCKET, /* unix: alone */
+    /* kept as what they mean */
     PARAMETER_BOOLEAN,
     PARAMETER_COUNT, /* from 1 */
     PARAMETER_RATE,
