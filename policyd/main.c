@@ -5,12 +5,13 @@
  *
  * DESCRIPTION
  *     A policy service for Postfix (SMTPD_POLICY_README). It finds out which Microsoft 365 account
- * a message would be sent with and counts, per account, recipients and messages in exact rolling
+ *     a message would be sent with and counts, per account, recipients and messages in exact rolling
  *     windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use, limit and
  *     time) when a window is full; name it in smtpd_end_of_data_restrictions, where messages are
  *     counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
  *     delivery it only refuses what no period could hold. On post365_control_socket it reserves for
- *     the transport, and tells what the ledger holds (common/control.h).
+ *     the transport, and tells what the ledger holds (common/control.h). On post365_metrics_listen
+ *     it answers HTTP: Prometheus metrics and health (policyd/http.h).
  *
  * SECURITY
  *     Started as root it opens lookup tables and its sockets, makes the ledger's directory, then
@@ -20,7 +21,7 @@
  * DIAGNOSTICS
  *     Logs to syslog facility mail as post365/policyd. What cannot be decided or stored is answered
  *     with 451 4.3.0. Exit status 78 for a wrong configuration or a damaged ledger; 75 when the
- * disk is too full to open it; 70 when Berkeley DB cannot go on, the next start recovers.
+ *     disk is too full to open it; 70 when Berkeley DB cannot go on, the next start recovers.
  *
  * CONFIGURATION
  *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM stops.
@@ -39,9 +40,11 @@
 #include "common/table.h"
 #include "policyd/control.h"
 #include "policyd/ledger.h"
+#include "policyd/metrics.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
 #include "policyd/store_bdb.h"
+#include "policyd/store_meter.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -51,6 +54,7 @@
 
 #define SOCKET_PARAMETER "post365_policy_socket"
 #define QUOTA_MAPS       "post365_quota_maps"
+#define METRICS          "post365_metrics_listen"
 #define ACTION(text)     "action=" text "\n\n"
 #define TIDY_INTERVAL                                                                              \
     {                                                                                              \
@@ -65,12 +69,14 @@ struct daemon {
     struct tables *quota_maps;
     struct socket_place place, control_place;
     int listening, control_listening;
-    struct store *store;
+    int metrics_listening;
+    struct store *store, *meter; /* the meter stands before the store */
     struct ledger *ledger;
     struct policy *policy;
     struct control *control;
     struct event_base *base;
     struct server *server;
+    struct metrics *metrics; /* NULL: not wanted */
     struct server_protocol protocol;
     struct event *signals[SIGNALS];
     struct event *reload;
@@ -80,6 +86,7 @@ struct daemon {
 
 static void open_tables(struct daemon *daemon);
 static void end_test(struct daemon *daemon);
+static void open_metrics(struct daemon *daemon);
 static void open_sockets(struct daemon *daemon);
 static void open_ledger(struct daemon *daemon);
 static void work(struct daemon *daemon);
@@ -95,6 +102,7 @@ int main(int argc, char *argv[])
     open_tables(&daemon);
     if (daemon.service.test)
         end_test(&daemon);
+    open_metrics(&daemon);
     open_sockets(&daemon);
     open_ledger(&daemon);
     work(&daemon);
@@ -123,6 +131,12 @@ static bool drop_privileges(struct daemon *daemon, struct error *error)
            identities_check(daemon->identities, error) && tables_check(daemon->quota_maps, error);
 }
 
+static bool check_metrics(const struct settings *settings, struct error *error)
+{
+    return settings->metrics_listen[0] == '\0' ||
+           socket_check_address(METRICS, settings->metrics_listen, settings, error);
+}
+
 static void end_test(struct daemon *daemon)
 {
     struct error error;
@@ -131,8 +145,8 @@ static void end_test(struct daemon *daemon)
                         &error) ||
         !socket_prepare(CONTROL_PARAMETER, settings->control_socket, settings, true,
                         &daemon->control_place, &error) ||
-        !store_bdb_prepare(settings, true, &error) || !drop_privileges(daemon, &error) ||
-        !store_bdb_check(settings, &error))
+        !check_metrics(settings, &error) || !store_bdb_prepare(settings, true, &error) ||
+        !drop_privileges(daemon, &error) || !store_bdb_check(settings, &error))
         service_refuse(&daemon->service, &error);
     service_end_test(&daemon->service, daemon->identities);
 }
@@ -151,6 +165,18 @@ static void open_sockets(struct daemon *daemon)
         return;
     socket_remove(&daemon->place);
     service_refuse(&daemon->service, &error);
+}
+
+static void open_metrics(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    if (settings->metrics_listen[0] == '\0')
+        return;
+    daemon->metrics_listening =
+        socket_listen_address(METRICS, settings->metrics_listen, settings, &error);
+    if (daemon->metrics_listening < 0)
+        service_refuse(&daemon->service, &error);
 }
 
 static struct ledger_rules rules_of(const struct settings *settings)
@@ -174,12 +200,14 @@ static void open_ledger(struct daemon *daemon)
     const struct ledger_rules rules = rules_of(settings);
     if (store_bdb_prepare(settings, false, &error) && drop_privileges(daemon, &error))
         daemon->store = store_bdb_open(settings, &error);
-    if (daemon->store != NULL)
-        daemon->ledger = ledger_open(clock_system(), daemon->store, &rules, &error);
+    if (daemon->store != NULL) {
+        daemon->meter = store_meter_new(daemon->store);
+        daemon->ledger = ledger_open(clock_system(), daemon->meter, &rules, &error);
+    }
     if (daemon->ledger != NULL)
         return;
-    if (daemon->store != NULL)
-        daemon->store->operations->close(daemon->store);
+    if (daemon->meter != NULL)
+        daemon->meter->operations->close(daemon->meter);
     socket_remove(&daemon->place);
     socket_remove(&daemon->control_place);
     if (is_full(settings->ledger))
@@ -203,6 +231,17 @@ static struct control_parts control_parts_of(const struct daemon *daemon)
     return (struct control_parts){.settings = daemon->service.settings,
                                   .quota_maps = daemon->quota_maps,
                                   .ledger = daemon->ledger};
+}
+
+static struct metrics_parts metrics_parts_of(const struct daemon *daemon)
+{
+    return (struct metrics_parts){.settings = daemon->service.settings,
+                                  .quota_maps = daemon->quota_maps,
+                                  .policy = daemon->policy,
+                                  .server = daemon->server,
+                                  .ledger = daemon->ledger,
+                                  .meter = daemon->meter,
+                                  .store = daemon->store};
 }
 
 static void decide(void *context, struct connection *connection, const char *request, size_t length,
@@ -269,7 +308,9 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     daemon->quota_maps = quota_maps;
     const struct policy_parts parts = parts_of(daemon);
     const struct control_parts control_parts = control_parts_of(daemon);
+    const struct metrics_parts metrics_parts = metrics_parts_of(daemon);
     policy_configure(daemon->policy, &parts);
+    metrics_configure(daemon->metrics, &metrics_parts);
     control_configure(daemon->control, &control_parts);
     ledger_configure(daemon->ledger, &rules);
     if (!store_bdb_set_sync(daemon->store, settings->ledger_sync, &error))
@@ -306,10 +347,12 @@ static void reload(evutil_socket_t descriptor, short what, void *argument)
     if (quota_maps == NULL) {
         identities_close(identities);
         settings_free(settings);
+        metrics_count_reload(daemon->metrics, false);
         log_error("reload failed, the old settings stay in force: %s", error.text);
         return;
     }
     adopt(daemon, settings, identities, quota_maps);
+    metrics_count_reload(daemon->metrics, true);
     service_reloaded(&daemon->service, daemon->identities);
 }
 
@@ -335,6 +378,17 @@ static void add_events(struct daemon *daemon)
         log_fatal(EX_OSERR, "cannot set up the event loop");
 }
 
+static void start_metrics(struct daemon *daemon)
+{
+    struct error error;
+    const struct metrics_parts parts = metrics_parts_of(daemon);
+    if (daemon->service.settings->metrics_listen[0] == '\0')
+        return;
+    daemon->metrics = metrics_start(daemon->base, daemon->metrics_listening, &parts, &error);
+    if (daemon->metrics == NULL)
+        log_fatal(EX_OSERR, "%s", error.text);
+}
+
 static void work(struct daemon *daemon)
 {
     const struct policy_parts parts = parts_of(daemon);
@@ -353,6 +407,7 @@ static void work(struct daemon *daemon)
     server_listen(daemon->server, daemon->listening, &daemon->protocol);
     control_listen(daemon->control, daemon->server, daemon->control_listening);
     add_events(daemon);
+    start_metrics(daemon);
     service_ready(&daemon->service, daemon->identities);
     server_run(daemon->server);
 }
@@ -367,6 +422,7 @@ static void finish(struct daemon *daemon)
         event_free(daemon->signals[i]);
     event_free(daemon->reload);
     event_free(daemon->tidy_timer);
+    metrics_stop(daemon->metrics);
     server_free(daemon->server);
     event_base_free(daemon->base);
     policy_free(daemon->policy);

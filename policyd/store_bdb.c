@@ -497,6 +497,25 @@ static bool check_files(const struct settings *settings, uid_t owner, struct err
     return sound;
 }
 
+bool store_bdb_size(const struct store *store, struct store_bdb_size *size)
+{
+    *size = (struct store_bdb_size){0};
+    DIR *directory = opendir(((const struct store_bdb *)(const void *)store)->directory);
+    if (directory == NULL)
+        return false;
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        struct stat status;
+        if (!is_ours(entry->d_name) ||
+            fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        bool is_log = strncmp(entry->d_name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0;
+        *(is_log ? &size->logs : &size->data) += (uint64_t)status.st_blocks * 512;
+    }
+    closedir(directory);
+    return true;
+}
+
 static bool check_directory(const struct settings *settings, uid_t owner, struct error *error)
 {
     struct stat status;

@@ -37,6 +37,12 @@ bool store_bdb_check(const struct settings *settings, struct error *error);
  */
 struct store *store_bdb_open(const struct settings *settings, struct error *error);
 
+/* What the ledger's files take on the disk, in bytes. False if they cannot be looked at. */
+struct store_bdb_size {
+    uint64_t data, logs;
+};
+bool store_bdb_size(const struct store *store, struct store_bdb_size *size);
+
 /* Another value of post365_ledger_sync, as after a reload. */
 bool store_bdb_set_sync(struct store *store, bool sync, struct error *error);
 

@@ -99,8 +99,3 @@ const struct store_counts *store_meter_counts(const struct store *meter)
 {
     return &((const struct store_meter *)(const void *)meter)->counts;
 }
-
-void store_meter_detach(struct store *meter)
-{
-    free(meter_of(meter));
-}

@@ -22,7 +22,4 @@ struct store_counts {
 struct store *store_meter_new(struct store *inner);
 const struct store_counts *store_meter_counts(const struct store *meter);
 
-/* Releases the meter alone: the inner store stays open, the caller's. */
-void store_meter_detach(struct store *meter);
-
 #endif

@@ -1,0 +1,32 @@
+/* http.h - what post365_metrics_listen answers
+ *
+ *   /metrics   the figures, as they were last published (Prometheus' text format)
+ *   /healthz   200 "ok", or 503 and why not: what was published, or that nothing was for too long
+ *   /          a page for people that links both
+ *
+ * In a thread of its own, which shares nothing with the rest but the published page: whatever
+ * clients do there, and how slowly, no decision waits for it; and it answers while a disk that
+ * hangs holds up everything else. GET and HEAD only; requests, connections and their time are
+ * bounded.
+ */
+#ifndef POST365_POLICYD_HTTP_H
+#define POST365_POLICYD_HTTP_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+struct http;
+
+/* Starts to answer on a listening, non-blocking descriptor, which becomes its own. NULL with the
+ * reason. */
+struct http *http_start(int listening, struct error *error);
+
+/* From now on this is the answer: `figures` (its memory is taken over, it is empty afterwards), and
+ * why the service is not well, "" if it is. Never blocks for long. Call at least every few seconds:
+ * who does not has come to a halt. */
+void http_publish(struct http *http, struct buffer *figures, const char *trouble);
+
+/* Ends the thread. `http` may be NULL. */
+void http_stop(struct http *http);
+
+#endif
