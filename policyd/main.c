@@ -5,9 +5,9 @@
  *
  * DESCRIPTION
  *     A policy service for Postfix (SMTPD_POLICY_README). It finds out which Microsoft 365 account
- *     a message would be sent with and counts, per account, recipients and messages in exact rolling
- *     windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use, limit and
- *     time) when a window is full; name it in smtpd_end_of_data_restrictions, where messages are
+ *     a message would be sent with and counts, per account, recipients and messages in exact
+ * rolling windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use, limit
+ * and time) when a window is full; name it in smtpd_end_of_data_restrictions, where messages are
  *     counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
  *     delivery it only refuses what no period could hold. On post365_control_socket it reserves for
  *     the transport, and tells what the ledger holds (common/control.h). On post365_metrics_listen
