@@ -136,12 +136,12 @@ class Connection:
     def macros(self, command, **symbols):
         self.send(b"D", command + strings(*(text for pair in symbols.items() for text in pair)))
 
-    def step(self, command, data=b"", left_out=0, no_reply=0):
+    def step(self, command, data=b"", left_out=0, no_reply=0, result=None):
         """Sends one step, unless the milter does not want it. The answer, "" where there is none."""
         if self.steps & left_out:
             return ""
         self.send(command, data)
-        return "" if self.steps & no_reply else self.verdict(Result("", ""))
+        return "" if self.steps & no_reply else self.verdict(result or Result("", ""))
 
     def verdict(self, result):
         """Reads answers up to the verdict; what they change is noted in `result`."""
@@ -155,32 +155,33 @@ class Connection:
                 return VERDICTS[command]
             result.edits.append((command, data))
 
-    def mail(self, sender, *parameters, **symbols):
+    def mail(self, sender, *parameters, result=None, **symbols):
         self.macros(b"M", **symbols)
-        return self.step(b"M", strings(sender, *parameters), NO_MAIL, NO_REPLY_MAIL)
+        return self.step(b"M", strings(sender, *parameters), NO_MAIL, NO_REPLY_MAIL, result)
 
-    def recipient(self, address, *parameters):
-        return self.step(b"R", strings(address, *parameters), NO_RECIPIENT, NO_REPLY_RECIPIENT)
+    def recipient(self, address, *parameters, result=None):
+        return self.step(b"R", strings(address, *parameters), NO_RECIPIENT, NO_REPLY_RECIPIENT, result)
 
-    def header(self, name, value):
-        return self.step(b"L", strings(name, value), NO_HEADERS, NO_REPLY_HEADER)
+    def data(self, queue_id, result=None):
+        self.macros(b"T", i=queue_id)
+        return self.step(b"T", b"", NO_DATA, NO_REPLY_DATA, result)
+
+    def header(self, name, value, result=None):
+        return self.step(b"L", strings(name, value), NO_HEADERS, NO_REPLY_HEADER, result)
+
+    def end_of_message(self, queue_id, result):
+        """The verdict; the edits are applied to `result`."""
+        self.macros(b"E", i=queue_id)
+        verdict = self.step(b"E", result=result)
+        for command, data in result.edits:
+            _apply(result, command, data)
+        return verdict
 
     def message(self, sender, recipients=("<bob@example.net>",), headers=(), body=b"hello\r\n", *, login=None,
-                queue_id="4Test", parameters=()):
+                queue_id="4Test"):
         """A whole message. The Result has the headers as Postfix leaves them."""
         result = Result("continue", "mail", headers=list(headers))
-        symbols = {"{auth_authen}": login} if login is not None else {}
-        steps = [("mail", lambda: self._mail(result, sender, parameters, symbols))]
-        steps += [("rcpt", lambda one=one: self._answer(result, b"R", strings(one), NO_RECIPIENT, NO_REPLY_RECIPIENT))
-                  for one in recipients]
-        steps += [("data", lambda: self._data(result, queue_id))]
-        steps += [("header", lambda pair=pair: self._answer(result, b"L", strings(*pair), NO_HEADERS, NO_REPLY_HEADER))
-                  for pair in headers]
-        steps += [("end of headers", lambda: self._answer(result, b"N", b"", NO_END_OF_HEADERS,
-                                                          NO_REPLY_END_OF_HEADERS)),
-                  ("body", lambda: self._answer(result, b"B", body, NO_BODY, NO_REPLY_BODY)),
-                  ("end of message", lambda: self._end(result, queue_id))]
-        for stage, act in steps:
+        for stage, act in self._stages(sender, recipients, headers, body, login, queue_id, result):
             verdict = act()
             if verdict:
                 result.verdict, result.stage = verdict, stage
@@ -188,27 +189,17 @@ class Connection:
                 break
         return result
 
-    def _mail(self, result, sender, parameters, symbols):
-        self.macros(b"M", **symbols)
-        return self._answer(result, b"M", strings(sender, *parameters), NO_MAIL, NO_REPLY_MAIL)
-
-    def _data(self, result, queue_id):
-        self.macros(b"T", i=queue_id)
-        return self._answer(result, b"T", b"", NO_DATA, NO_REPLY_DATA)
-
-    def _answer(self, result, command, data, left_out, no_reply):
-        if self.steps & left_out:
-            return ""
-        self.send(command, data)
-        return "" if self.steps & no_reply else self.verdict(result)
-
-    def _end(self, result, queue_id):
-        self.macros(b"E", i=queue_id)
-        self.send(b"E")
-        verdict = self.verdict(result)
-        for command, data in result.edits:
-            _apply(result, command, data)
-        return verdict
+    def _stages(self, sender, recipients, headers, body, login, queue_id, result):
+        symbols = {"{auth_authen}": login} if login is not None else {}
+        yield "mail", lambda: self.mail(sender, result=result, **symbols)
+        for recipient in recipients:
+            yield "rcpt", lambda: self.recipient(recipient, result=result)
+        yield "data", lambda: self.data(queue_id, result)
+        for name, value in headers:
+            yield "header", lambda: self.header(name, value, result)
+        yield "end of headers", lambda: self.step(b"N", b"", NO_END_OF_HEADERS, NO_REPLY_END_OF_HEADERS, result)
+        yield "body", lambda: self.step(b"B", body, NO_BODY, NO_REPLY_BODY, result)
+        yield "end of message", lambda: self.end_of_message(queue_id, result)
 
     def abort(self):
         self.send(b"A")

@@ -374,7 +374,8 @@ def test_a_server_that_lets_a_milter_do_too_little_is_refused(milter):
 
 
 def test_messages_of_one_connection_do_not_mix(milter):
-    one, other = [("From", "One <one@example.com>"), ("Sender", "x@example.com")], [("From", "Other <other@example.com>")]
+    one = [("From", "One <one@example.com>"), ("Sender", "x@example.com")]
+    other = [("From", "Other <other@example.com>")]
     with milter.connect() as client:
         for _ in range(3):
             assert client.message("<one@example.com>", headers=one).values("Reply-To") == ["One <one@example.com>"]
@@ -419,18 +420,18 @@ def test_a_connection_may_be_used_for_another_client(milter):
     assert milter.works()
 
 
-def messages_cut_short():
-    """Whole dialogues in bytes, to be cut anywhere."""
-    negotiation = milter_client.packet(b"O", struct.pack(">III", 6, milter_client.ALL_ACTIONS, milter_client.ALL_STEPS))
-    return [negotiation, milter_client.packet(b"D", b"M" + strings("{auth_authen}", "alice")),
-            milter_client.packet(b"M", strings("<a@example.com>")), milter_client.packet(b"R", strings("<b@example.net>")),
-            milter_client.packet(b"L", strings("From", "a@example.com")), milter_client.packet(b"D", b"E" + strings("i", "4")),
-            milter_client.packet(b"E")]
+def steps_in_bytes():
+    """A whole dialogue, to be cut anywhere."""
+    return [milter_client.packet(command, data) for command, data in (
+        (b"O", struct.pack(">III", 6, milter_client.ALL_ACTIONS, milter_client.ALL_STEPS)),
+        (b"D", b"M" + strings("{auth_authen}", "alice")), (b"M", strings("<a@example.com>")),
+        (b"R", strings("<b@example.net>")), (b"L", strings("From", "a@example.com")),
+        (b"D", b"E" + strings("i", "4")), (b"E", b""))]
 
 
 def test_connections_that_drop_anywhere_leave_nothing_behind(milter):
     descriptors = milter.descriptors()
-    pieces = messages_cut_short()
+    pieces = steps_in_bytes()
     whole = b"".join(pieces)
     for length in range(0, len(whole) + 1, 3):
         endpoint = milter.endpoint()
@@ -448,7 +449,7 @@ def test_connections_that_drop_anywhere_leave_nothing_behind(milter):
 def test_garbage_disturbs_nobody(milter):
     source = random.Random(20231122)
     descriptors = milter.descriptors()
-    pieces = messages_cut_short()
+    pieces = steps_in_bytes()
     endpoints = []
     for number in range(300):
         endpoint = milter.endpoint()
