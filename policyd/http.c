@@ -20,9 +20,11 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <time.h>
@@ -34,6 +36,7 @@
 #define IDLE_SECONDS    5  /* without a byte in either direction */
 #define LIFE_SECONDS    10 /* of a connection in all */
 #define SILENCE_SECONDS 10 /* without a new page: something is stuck */
+#define NICE            10 /* of our thread: decisions go first, also on one processor */
 #define SWEEP_INTERVAL                                                                             \
     {                                                                                              \
         .tv_usec = 50000                                                                           \
@@ -41,8 +44,7 @@
 
 /* What was published; several connections may still be sending an old one. */
 struct page {
-    unsigned references; /* under the lock */
-    struct http *http;
+    atomic_uint references;
     char *text;
     size_t length;
     char *trouble;
@@ -58,7 +60,7 @@ struct connection {
 struct http {
     pthread_t thread;
     pthread_mutex_t lock;
-    struct page *page; /* under the lock, as its references */
+    struct page *page; /* under the lock */
     int stop;          /* eventfd(2) */
     struct event_base *base;
     struct evhttp *server;
@@ -81,29 +83,25 @@ static struct page *take_page(struct http *http)
 {
     pthread_mutex_lock(&http->lock);
     struct page *page = http->page;
-    page->references++;
+    atomic_fetch_add(&page->references, 1);
     pthread_mutex_unlock(&http->lock);
     return page;
 }
 
 static void drop_page(struct page *page)
 {
-    pthread_mutex_lock(&page->http->lock);
-    bool is_last = --page->references == 0;
-    pthread_mutex_unlock(&page->http->lock);
-    if (!is_last)
+    if (atomic_fetch_sub(&page->references, 1) != 1)
         return;
     free(page->text);
     free(page->trouble);
     free(page);
 }
 
-static struct page *new_page(struct http *http, struct buffer *figures, const char *trouble)
+static struct page *new_page(struct buffer *figures, const char *trouble)
 {
     struct page *page = memory_alloc(sizeof(*page));
     size_t length = figures->length;
     *page = (struct page){.references = 1,
-                          .http = http,
                           .text = buffer_take(figures),
                           .length = length,
                           .trouble = memory_copy(trouble),
@@ -111,13 +109,16 @@ static struct page *new_page(struct http *http, struct buffer *figures, const ch
     return page;
 }
 
+/* The other thread has less priority: it may hold the lock for as long as it does not run. */
 void http_publish(struct http *http, struct buffer *figures, const char *trouble)
 {
-    struct page *page = new_page(http, figures, trouble);
-    pthread_mutex_lock(&http->lock);
-    struct page *old = http->page;
-    http->page = page;
-    pthread_mutex_unlock(&http->lock);
+    struct page *old = new_page(figures, trouble);
+    if (pthread_mutex_trylock(&http->lock) == 0) {
+        struct page *page = old;
+        old = http->page;
+        http->page = page;
+        pthread_mutex_unlock(&http->lock);
+    }
     drop_page(old);
 }
 
@@ -331,6 +332,8 @@ static void stop_now(evutil_socket_t descriptor, short what, void *argument)
 static void *run(void *argument)
 {
     struct http *http = argument;
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE) != 0)
+        log_warning("cannot lower the priority of the HTTP server: %s", strerror(errno));
     event_base_dispatch(http->base);
     return NULL;
 }
@@ -402,7 +405,7 @@ struct http *http_start(int listening, struct error *error)
     struct http *http = memory_zero(1, sizeof(*http));
     struct buffer nothing = {0};
     pthread_mutex_init(&http->lock, NULL);
-    http->page = new_page(http, &nothing, "");
+    http->page = new_page(&nothing, "");
     if (!set_up(http, listening)) {
         error_set(error, "cannot set up the HTTP server");
         release(http);

@@ -22,8 +22,8 @@ struct http;
 struct http *http_start(int listening, struct error *error);
 
 /* From now on this is the answer: `figures` (its memory is taken over, it is empty afterwards), and
- * why the service is not well, "" if it is. Never blocks for long. Call at least every few seconds:
- * who does not has come to a halt. */
+ * why the service is not well, "" if it is. Never waits: what cannot be published at once is
+ * dropped. Call at least every few seconds: who does not has come to a halt. */
 void http_publish(struct http *http, struct buffer *figures, const char *trouble);
 
 /* Ends the thread. `http` may be NULL. */
