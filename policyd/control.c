@@ -240,7 +240,7 @@ static void run(struct exchange *exchange)
     const struct command *command = exchange->command;
     const struct control_parts *parts = &exchange->control->parts;
     struct error error;
-    if (command->mistake != NULL) {
+    if (command->operation == NULL || command->mistake != NULL) {
         write_reason(exchange, CONTROL_ERROR, command->mistake);
         return;
     }
