@@ -592,14 +592,12 @@ void server_want_commit(struct server *server)
 
 /* --- life -------------------------------------------------------------------- */
 
-static size_t raise_limit(void)
+/* As many connections as the limit on open files allows, which service_start() has raised. */
+static size_t find_capacity(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return CONNECTIONS_MAX;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur >= CONNECTIONS_MAX + DESCRIPTORS_SPARE)
         return CONNECTIONS_MAX;
     return limit.rlim_cur > DESCRIPTORS_SPARE + CONNECTIONS_MIN
@@ -613,7 +611,7 @@ struct server *server_new(struct event_base *base, server_commit commit, void *c
     server->base = base;
     server->commit = commit;
     server->context = context;
-    server->capacity = raise_limit();
+    server->capacity = find_capacity();
     server->counts.turn_size.scale = &distribution_sizes;
     return server;
 }
