@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/parameter.h"
 #include "policyd/control.h"
+#include "tests/unit/hand_clock.h"
 #include "tests/unit/store_memory.h"
 
 #include <inttypes.h>
@@ -20,16 +21,6 @@
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
 #define START  (INT64_C(1700000000) * SECOND)
-
-struct hand_clock {
-    struct clock clock;
-    int64_t now;
-};
-
-static int64_t read_hand_clock(struct clock *clock)
-{
-    return ((struct hand_clock *)(void *)clock)->now;
-}
 
 struct fixture {
     struct hand_clock clock;

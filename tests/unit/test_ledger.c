@@ -4,6 +4,7 @@
  */
 #include "common/memory.h"
 #include "policyd/ledger.h"
+#include "tests/unit/hand_clock.h"
 #include "tests/unit/ledger_model.h"
 #include "tests/unit/store_memory.h"
 
@@ -23,16 +24,6 @@
 #ifndef SCHEDULES
 #define SCHEDULES 400
 #endif
-
-struct hand_clock {
-    struct clock clock;
-    int64_t now;
-};
-
-static int64_t read_hand_clock(struct clock *clock)
-{
-    return ((struct hand_clock *)(void *)clock)->now;
-}
 
 struct fixture {
     struct hand_clock clock;

@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "policyd/policy.h"
+#include "tests/unit/hand_clock.h"
 #include "tests/unit/store_memory.h"
 #include "tests/unit/table_workplace.h"
 
@@ -20,16 +21,6 @@
 #define DAY    (24 * 60 * MINUTE)
 /* Tuesday, 14 November 2023, 22:13:20 UTC. */
 #define START (INT64_C(1700000000) * SECOND)
-
-struct hand_clock {
-    struct clock clock;
-    int64_t now;
-};
-
-static int64_t read_hand_clock(struct clock *clock)
-{
-    return ((struct hand_clock *)(void *)clock)->now;
-}
 
 struct fixture {
     struct hand_clock clock;
