@@ -6,33 +6,49 @@
  * versions may add some. Times and periods are microseconds (since the epoch, UTC); a limit is a
  * number, or `none`.
  *
- *   request=reserve account recipients [messages=1]
+ *   request=reserve account recipients [messages=1] [wait]
  *       result=granted reservation     in the ledger's store, and the connection's
- *       result=later earliest measure used limit period [wait]
+ *       result=later earliest measure [used limit period] [cause]
  *       result=never measure limit period       more than the quota itself
+ *     Without `wait` (microseconds) the reply comes at once. With it, a request that will have room
+ *     within that time waits its turn, first come first served by account, and the reply comes
+ *     then, behind those to later requests: give such requests a tag. `measure` is what stands in
+ *     the way: `recipients` or `messages` (with used, limit and period), `pause` (with the cause),
+ *     or `order`, somebody who came first.
  *   request=settle reservation recipients       sent now, to that many
  *   request=release reservation                 not sent, costs nothing
  *       result=done
  *       result=unknown                          not (or no longer) one of this connection's
+ *   request=pause account cause [until] [least most]
+ *       Microsoft has refused the account: nothing is granted to it before `until`, a time. With
+ *       `least` and `most` (durations) instead the pause grows: least, then twice as long each time
+ *       it fails again, up to most; when it is over one reservation is granted as a probe, and the
+ *       next only when the probe was settled with a recipient, which also ends the row. With none
+ *       of them the pause lasts until `resume`. Who waits longer than he may is answered.
+ *       result=done account until (left out: until `resume`) failures (in a row)
+ *   request=resume account                      ends the pause and the row of failures
+ *       result=done
+ *       result=unknown                          it is not paused
  *   request=status account
  *       result=done account now, and for recipients and messages: X_used (open reservations
  *       included), X_reserved, X_limit, X_period; recipients_per_message; earliest (when one more
- *       message to one recipient has room; now: at once)
+ *       message to one recipient has room; now: at once; left out: not before `resume`); waiting
+ *       (requests); where it is paused or probed: pause_since, pause_until (left out: until
+ *       `resume`), pause_failures, pause_cause
  *   request=list [after] [count=50]             accounts that the ledger knows, at most 100 a reply
- *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT (one
- *       value, words may be added), then, if there is more, after=NUMBER for the next request
- *   request=history account [per=hour] [from] [count=100]    per is `minute` or `hour`
- *       result=done account, then for each slot in which something was sent, at most 200 a reply,
- *       slot=BEGIN RECIPIENTS MESSAGES, then, if there is more, from=TIME for the next request
- *   request=settings
- *       result=done, then the effective parameters of main.cf, post365_NAME=value, no passwords
- *   to any
- *       result=refused reason                   the peer may not
+ *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT
+ *       waiting=NUMBER [paused] (one value, words may be added), then, if there is more,
+ * after=NUMBER for the next request request=history account [per=hour] [from] [count=100]    per is
+ * `minute` or `hour` result=done account, then for each slot in which something was sent, at most
+ * 200 a reply, slot=BEGIN RECIPIENTS MESSAGES, then, if there is more, from=TIME for the next
+ * request request=settings result=done, then the effective parameters of main.cf,
+ * post365_NAME=value, no passwords to any result=refused reason                   the peer may not
  *       result=error reason                     not understood, or not possible now; nothing has
  *                                               happened
  *
- * Who may connect may read; root and the user that policyd runs as may reserve, settle and release.
- * A reservation belongs to its connection: when that closes, what is still open counts as sent.
+ * Who may connect may read; root and the user that policyd runs as may change: reserve, settle,
+ * release, pause and resume. A reservation belongs to its connection: when that closes, what is
+ * still open counts as sent, and who waits on it waits no more.
  */
 #ifndef POST365_COMMON_CONTROL_H
 #define POST365_COMMON_CONTROL_H
@@ -43,6 +59,8 @@
 #define CONTROL_RESERVE  "reserve"
 #define CONTROL_SETTLE   "settle"
 #define CONTROL_RELEASE  "release"
+#define CONTROL_PAUSE    "pause"
+#define CONTROL_RESUME   "resume"
 #define CONTROL_STATUS   "status"
 #define CONTROL_LIST     "list"
 #define CONTROL_HISTORY  "history"
@@ -53,6 +71,11 @@
 #define CONTROL_RECIPIENTS  "recipients"
 #define CONTROL_MESSAGES    "messages"
 #define CONTROL_RESERVATION "reservation"
+#define CONTROL_WAIT        "wait"
+#define CONTROL_CAUSE       "cause"
+#define CONTROL_UNTIL       "until"
+#define CONTROL_LEAST       "least"
+#define CONTROL_MOST        "most"
 #define CONTROL_AFTER       "after"
 #define CONTROL_COUNT       "count"
 #define CONTROL_PER         "per"
@@ -75,8 +98,12 @@
 #define CONTROL_LIMIT    "limit"
 #define CONTROL_PERIOD   "period"
 #define CONTROL_NONE     "none"
+#define CONTROL_ORDER    "order"
+#define CONTROL_FAILURES "failures"
+#define CONTROL_WAITING  "waiting"
 
 #define CONTROL_TAG_MAX     64
+#define CONTROL_CAUSE_MAX   512
 #define CONTROL_LIST_MAX    100
 #define CONTROL_HISTORY_MAX 200
 

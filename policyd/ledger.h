@@ -45,22 +45,33 @@ struct ledger_request {
 
 enum ledger_verdict {
     LEDGER_GRANTED,
-    LEDGER_LATER, /* at `earliest` */
-    LEDGER_NEVER, /* more than the quota itself */
+    LEDGER_WAITING, /* from ledger_wait() alone: it will be answered */
+    LEDGER_LATER,   /* at `earliest` */
+    LEDGER_NEVER,   /* more than the quota itself */
 };
 
 enum ledger_measure { LEDGER_RECIPIENTS, LEDGER_MESSAGES };
+
+/* What stands in the way of a request. */
+enum ledger_obstacle {
+    LEDGER_QUOTA, /* a window, see `measure` */
+    LEDGER_PAUSE, /* the account is paused, or is being probed */
+    LEDGER_ORDER, /* there would be room, but others of the account wait for more of it */
+};
 
 struct ledger_answer {
     enum ledger_verdict verdict;
     int64_t now;      /* the time it was decided at */
     uint64_t id;      /* LEDGER_GRANTED by ledger_reserve(): the reservation */
-    int64_t earliest; /* LEDGER_LATER: when there will be room for this request, if nobody else
-                         comes first and open reservations turn out as sent now */
-    /* LEDGER_LATER, LEDGER_NEVER: the window that refuses; of two the one that refuses longer */
+    int64_t earliest; /* LEDGER_WAITING, LEDGER_LATER: when it will be granted, if nobody comes
+                         between, open reservations turn out as sent now, and who waits before it
+                         sends at once. INT64_MAX: when somebody ends the pause. */
+    enum ledger_obstacle obstacle; /* LEDGER_WAITING, LEDGER_LATER: the one that lasts longest */
+    /* LEDGER_QUOTA, LEDGER_NEVER: the window that refuses; of two the one that refuses longer */
     enum ledger_measure measure;
-    uint32_t used;
+    uint32_t used; /* in it now, by events and open reservations */
     struct quota_rate rate;
+    const char *cause; /* LEDGER_PAUSE: why; valid until the ledger is next changed */
 };
 
 /*
@@ -81,21 +92,27 @@ void ledger_configure(struct ledger *ledger, const struct ledger_rules *rules);
 void ledger_ask(struct ledger *ledger, const struct ledger_request *request,
                 struct ledger_answer *answer);
 
-/* Takes what is wanted out of the quota until ledger_settle() or ledger_release(). */
+/* Takes what is wanted out of the quota until ledger_settle() or ledger_release(). Who asks while
+ * others of the account wait comes behind them. */
 void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
                     struct ledger_answer *answer);
+
+/* ledger_reserve() and ledger_settle() in one: it is sent now. */
+void ledger_count(struct ledger *ledger, const struct ledger_request *request,
+                  struct ledger_answer *answer);
 
 /* It was sent now, to that many recipients (at most those reserved). To none is ledger_release().
  * False if there is no such reservation (any more). */
 bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients);
 
 /*
- * Whom reservations belong to: all zero owns none. The owner stays where it is for as long as
- * ledger_owns_any(). A reservation that was given away in this batch goes with it if the batch is
- * not written; one that was ended in it is the owner's again.
+ * Whom reservations, and places in a queue, belong to: all zero owns none. The owner stays where it
+ * is for as long as ledger_owns_any(). A reservation that was given away in this batch goes with it
+ * if the batch is not written; one that was ended in it is the owner's again.
  */
 struct ledger_owner {
     struct reservation *first;
+    struct waiter *waiting;
 };
 
 /* Gives a reservation that nobody owns to an owner. */
@@ -104,11 +121,77 @@ void ledger_give(struct ledger *ledger, uint64_t id, struct ledger_owner *owner)
 bool ledger_owns(const struct ledger *ledger, const struct ledger_owner *owner, uint64_t id);
 static inline bool ledger_owns_any(const struct ledger_owner *owner)
 {
-    return owner->first != NULL;
+    return owner->first != NULL || owner->waiting != NULL;
 }
 
-/* The owner is no more: what he has reserved counts as sent now. */
+/* The owner is no more: what he has reserved counts as sent now, what he waits for is forgotten. */
 void ledger_abandon(struct ledger *ledger, struct ledger_owner *owner);
+
+/* --- waiting ---
+ *
+ * The waiters of an account are served first come, first served: nobody is granted anything while
+ * somebody waits before him. */
+
+/* Answers who waited: LEDGER_GRANTED, with a reservation that was given to his owner and is part of
+ * the batch, LEDGER_LATER, when his time is up or it has become clear that it will not do, or
+ * LEDGER_NEVER. `context` is that of ledger_wait(). It must not call the ledger. */
+typedef void ledger_answered(void *context, const struct ledger_answer *answer);
+void ledger_on_answer(struct ledger *ledger, ledger_answered *answered);
+
+/*
+ * As ledger_reserve(), with the reservation given to `owner`. What has no room now but will have
+ * within `wait` microseconds gets a place in the account's queue (LEDGER_WAITING) and exactly one
+ * call of `answered` from a later ledger_serve(), unless the owner is abandoned before. A waiter
+ * keeps the quota with which he came.
+ */
+void ledger_wait(struct ledger *ledger, const struct ledger_request *request, int64_t wait,
+                 struct ledger_owner *owner, void *context, struct ledger_answer *answer);
+
+/* Grants what has room now, then answers whose time is up. To be called before each
+ * ledger_commit(), and when ledger_due() has come; costs nothing if neither a waiting account was
+ * touched nor anything is due. */
+void ledger_serve(struct ledger *ledger);
+
+/* When ledger_serve() will next have something to do; INT64_MAX if nobody waits. */
+int64_t ledger_due(const struct ledger *ledger);
+
+/* Who waits, of all accounts. */
+size_t ledger_waiter_count(const struct ledger *ledger);
+
+/* --- pausing ---
+ *
+ * Microsoft has said no: its limits are shared with others who use the mailbox, so that the
+ * ledger's own count is only a lower bound. */
+
+/* How long a pause lasts. */
+struct ledger_pause {
+    const char *cause; /* for people; cut off at STORE_CAUSE_MAX bytes */
+    int64_t until;     /* with most == 0; INT64_MAX: until ledger_resume() */
+    /* With most > 0 the pause is `least` long, and twice as long as the last one each time it
+     * follows one without success in between, but at most `most`. When it is over, one reservation
+     * is granted as a probe; the next when it was settled with a recipient (success, which ends the
+     * row) or released, or the next pause is over. */
+    int64_t least, most;
+};
+
+/* Grants nothing more until the pause is over; part of the batch. Open reservations stay. Of two
+ * growing pauses that begin before the first has ended the second one does not count as a failure
+ * of its own: several messages may have been under way. */
+void ledger_pause(struct ledger *ledger, const char *account, const struct ledger_pause *pause);
+
+/* Ends a pause and its row of failures; part of the batch. False if it is not paused. */
+bool ledger_resume(struct ledger *ledger, const char *account);
+
+/* What is known about an account's pause. */
+struct ledger_pause_state {
+    bool is_paused;  /* now */
+    bool is_probing; /* the pause is over, success is still to come */
+    int64_t since, until;
+    uint32_t failures;
+    const char *cause; /* valid until the ledger is next changed */
+};
+/* False: neither paused nor probed. */
+bool ledger_pause_of(struct ledger *ledger, const char *account, struct ledger_pause_state *state);
 
 /* It was not sent and costs nothing. False if there is no such reservation (any more). */
 bool ledger_release(struct ledger *ledger, uint64_t id);
@@ -130,6 +213,7 @@ struct ledger_use {
     int64_t now;
     uint32_t used[2];     /* by enum ledger_measure; open reservations included */
     uint32_t reserved[2]; /* by open reservations */
+    size_t waiting;       /* requests */
 };
 
 /* Nothing used if the account is not known. With an unlimited rate: as long as its events are kept.

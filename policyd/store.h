@@ -1,11 +1,10 @@
-/* store.h - where the ledger keeps its events
+/* store.h - where the ledger keeps what must not be forgotten
  *
- * A store keeps two kinds of records: accounts (number, name, how long its events are needed) and
- * events (a sequence number, the account's number, a time, what was sent). It knows nothing of
- * windows or quotas. The ledger writes in batches, each of which is on disk as a whole or not at
- * all, and reads everything once, at its start.
+ * A store keeps three kinds of records: accounts, turns (what was sent at one time, by whom) and
+ * reservations. It knows nothing of windows or quotas. The ledger writes in batches, each of which
+ * is on disk as a whole or not at all, and reads everything once, at its start.
  *
- * Sequence numbers grow with every event, so that a store is written at its end and expires at its
+ * Sequence numbers grow with every turn, so that a store is written at its end and expires at its
  * beginning. Times are microseconds since the epoch. A store is used by one thread.
  */
 #ifndef POST365_POLICYD_STORE_H
@@ -18,47 +17,85 @@
 #include <stdint.h>
 
 /* As long as the longest name of an account (ADDRESS_MAX). */
-#define STORE_NAME_MAX 1024
+#define STORE_NAME_MAX  1024
+#define STORE_CAUSE_MAX 512
+/* So that a record is no larger than what a page has room for several of. */
+#define STORE_TURN_MAX 80
+
+/* Until when an account is not used, and why. All zero: it is not paused. */
+struct store_pause {
+    int64_t since;
+    int64_t until;     /* INT64_MAX: until somebody resumes it */
+    uint32_t failures; /* in a row */
+    const char *cause; /* at most STORE_CAUSE_MAX bytes; NULL: not paused */
+};
 
 struct store_account {
     uint32_t number;
-    int64_t retention; /* how long its events are needed */
+    int64_t retention; /* how long what it sent is needed */
     const char *name;  /* the folded UPN */
+    struct store_pause pause;
 };
 
-struct store_event {
+/* What one account sent in a turn. */
+struct store_sent {
+    uint32_t account;
+    uint32_t recipients;
+    uint32_t messages;
+};
+
+/* What was sent at one time. */
+struct store_turn {
     uint64_t sequence;
+    int64_t time;
+    const struct store_sent *sent;
+    size_t count; /* at most STORE_TURN_MAX */
+};
+
+/* Granted, outcome not known yet. */
+struct store_reservation {
+    uint64_t id;
     uint32_t account;
     int64_t time;
     uint32_t recipients;
     uint32_t messages;
-    bool reserved; /* granted, outcome not known yet; counted as sent if nobody ever settles it */
 };
 
 enum store_change_kind {
-    STORE_PUT_ACCOUNT, /* new, or a changed retention */
+    STORE_PUT_ACCOUNT, /* new, or changed */
     STORE_REMOVE_ACCOUNT,
-    STORE_PUT_EVENT,
-    STORE_REMOVE_EVENT, /* only account.number, event.sequence are looked at */
+    STORE_PUT_TURN, /* new, or in place of the one with this sequence */
+    STORE_PUT_RESERVATION,
+    STORE_REMOVE_RESERVATION,
 };
 
 struct store_change {
     enum store_change_kind kind;
-    struct store_account account;
-    struct store_event event;
+    union {
+        struct store_account account; /* to remove it: its number */
+        struct store_turn turn;
+        struct store_reservation reservation; /* to remove it: its id */
+    };
 };
 
-/* Takes what a store holds: accounts in the order of their number, then events in the order of
- * their sequence. The name is valid during the call. False with the reason ends the reading. */
+/* Takes what a store holds: accounts in the order of their number, turns in the order of their
+ * sequence, reservations in the order of their id. What is pointed to is valid during the call.
+ * False with the reason ends the reading. */
 struct store_reader {
+    /* Asked when all accounts have been taken: turns that are older than this are of no use. A
+     * record that cannot be read is skipped, with a warning, if a later one is older than that, for
+     * then so is it. */
+    int64_t (*horizon)(void *context);
     bool (*account)(void *context, const struct store_account *account, struct error *error);
-    bool (*event)(void *context, const struct store_event *event, struct error *error);
+    bool (*turn)(void *context, const struct store_turn *turn, struct error *error);
+    bool (*reservation)(void *context, const struct store_reservation *reservation,
+                        struct error *error);
     void *context;
 };
 
 /* What an expiry has left. */
 struct store_rest {
-    uint64_t first; /* the lowest sequence, UINT64_MAX if there is none */
+    uint64_t first; /* the lowest sequence of a turn, UINT64_MAX if there is none */
     bool more;      /* it ended because it had removed as much as it might */
 };
 
@@ -73,9 +110,9 @@ struct store_operations {
     bool (*write)(struct store *store, const struct store_change *changes, size_t count,
                   struct error *error);
 
-    /* Removes events older than `before`, at most `most`, beginning with the lowest sequence and
-     * ending at the first that is not older or still reserved. False with the reason; what was
-     * removed may be back after a crash. */
+    /* Removes turns older than `before`, at most `most`, beginning with the lowest sequence and
+     * ending at the first that is not older. False with the reason; what was removed may be back
+     * after a crash. */
     bool (*expire)(struct store *store, int64_t before, size_t most, struct store_rest *rest,
                    struct error *error);
 
