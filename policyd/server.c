@@ -44,6 +44,7 @@
 enum connection_state {
     CONNECTION_OPEN,
     CONNECTION_CLOSING, /* closes when its last reply has been sent */
+    CONNECTION_CLOSED,  /* released when the turn no longer names it */
 };
 
 struct connection {
@@ -53,8 +54,8 @@ struct connection {
     void *client; /* the protocol's */
     int descriptor;
     enum connection_state state;
-    bool in_turn;     /* has replies in this turn */
     bool has_backlog; /* `input` may hold whole requests */
+    size_t parts;     /* of this turn: while it has some, what it asks belongs to the next */
     size_t held;      /* the memory of both buffers, as it was last added up */
     struct attr_reader reader;
     struct buffer input;  /* what arrived of a request that is not complete */
@@ -114,6 +115,7 @@ static void write_ready(evutil_socket_t descriptor, short what, void *argument);
 static size_t take_requests(struct connection *connection, const char *bytes, size_t length);
 static void send_bytes(struct connection *connection, const char *bytes, size_t length);
 static void close_connection(struct connection *connection);
+static void release_connection(struct connection *connection);
 
 /* Whether a trouble may be logged again. */
 static bool may_complain(time_t *last)
@@ -195,7 +197,7 @@ static bool make_place(struct server *server)
     struct connection *victim = server->oldest;
     /* clang's analyzer does not see that a connection leaves the list before it is released. */
     while (victim != NULL &&
-           (victim->in_turn || must_stay(victim))) // NOLINT(clang-analyzer-unix.Malloc)
+           (victim->parts > 0 || must_stay(victim))) // NOLINT(clang-analyzer-unix.Malloc)
         victim = victim->newer;
     if (victim == NULL)
         return false;
@@ -269,7 +271,7 @@ static void make_room(struct server *server, const struct connection *connection
     for (struct connection *one = server->oldest; one != NULL && server->held > HELD_ENOUGH;
          one = newer) {
         newer = one->newer;
-        if (one != connection && !one->in_turn && one->held > 0) {
+        if (one != connection && one->parts == 0 && one->held > 0) {
             server->counts.evicted_for_memory++;
             close_connection(one);
         }
@@ -322,8 +324,8 @@ static void read_ready(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct connection *connection = argument;
     struct server *server = connection->server;
-    if (connection->in_turn)
-        return; /* what he is asking now belongs to the next turn */
+    if (connection->parts > 0)
+        return;
     if (server->reply_count >= REPLIES_PER_TURN)
         server_end_turn(server);
     mark_active(connection);
@@ -341,43 +343,49 @@ static void read_ready(evutil_socket_t descriptor, short what, void *argument)
     }
     size_t taken = take_requests(connection, bytes, length);
     keep_input(connection, bytes + taken, length - taken);
-    if (connection->state == CONNECTION_CLOSING && !connection->in_turn)
+    if (connection->state == CONNECTION_CLOSING && connection->parts == 0)
         close_connection(connection);
 }
 
-/* Where a reply goes: the connection's part of the turn. */
-static struct reply *begin_reply(struct connection *connection)
+static void begin_part(struct connection *connection)
 {
     struct server *server = connection->server;
-    if (!connection->in_turn) {
-        connection->in_turn = true;
-        if (server->part_count == server->part_room) {
-            server->part_room = server->part_room > 0 ? server->part_room * 2 : 64;
-            server->parts = memory_grow(server->parts, server->part_room * sizeof(struct part));
-        }
-        server->parts[server->part_count++] =
-            (struct part){connection, server->reply_count, server->reply_count};
+    connection->parts++;
+    if (server->part_count == server->part_room) {
+        server->part_room = server->part_room > 0 ? server->part_room * 2 : 64;
+        server->parts = memory_grow(server->parts, server->part_room * sizeof(struct part));
     }
+    server->parts[server->part_count++] =
+        (struct part){connection, server->reply_count, server->reply_count};
+}
+
+/* Makes what was written from `start` on a reply of the connection's. */
+static void add_reply(struct connection *connection, size_t start,
+                      const struct server_verdict *verdict)
+{
+    struct server *server = connection->server;
+    if (server->part_count == 0 || server->parts[server->part_count - 1].connection != connection)
+        begin_part(connection);
     if (server->reply_count == server->reply_room) {
         server->reply_room = server->reply_room > 0 ? server->reply_room * 2 : 64;
         server->replies = memory_grow(server->replies, server->reply_room * sizeof(struct reply));
     }
     server->parts[server->part_count - 1].end++;
-    struct reply *reply = &server->replies[server->reply_count++];
-    *reply = (struct reply){.start = server->text.length};
-    return reply;
+    server->replies[server->reply_count++] = (struct reply){.start = start,
+                                                            .end = server->text.length,
+                                                            .kept = verdict->kept,
+                                                            .needs_commit = verdict->needs_commit};
 }
 
 static void decide(struct connection *connection, const char *request, size_t length)
 {
     struct server *server = connection->server;
     struct server_verdict verdict = {0};
-    struct reply *reply = begin_reply(connection);
+    size_t start = server->text.length;
     connection->protocol->decide(connection->protocol->context, connection, request, length,
                                  &server->text, &verdict);
-    reply->end = server->text.length;
-    reply->kept = verdict.kept;
-    reply->needs_commit = verdict.needs_commit;
+    if (!verdict.is_postponed)
+        add_reply(connection, start, &verdict);
     if (!verdict.is_last)
         return;
     if (may_complain(&server->request_complaint))
@@ -391,9 +399,9 @@ static void reject(struct connection *connection, const struct error *error)
     if (may_complain(&server->request_complaint))
         log_warning("closing a connection: %s", error->text);
     server->counts.malformed++;
-    struct reply *reply = begin_reply(connection);
+    size_t start = server->text.length;
     buffer_append_string(&server->text, connection->protocol->malformed);
-    reply->end = server->text.length;
+    add_reply(connection, start, &(struct server_verdict){0});
     connection->state = CONNECTION_CLOSING;
 }
 
@@ -423,6 +431,15 @@ static size_t take_requests(struct connection *connection, const char *bytes, si
     return connection->state == CONNECTION_CLOSING ? length : taken;
 }
 
+void server_reply(struct connection *connection, const struct buffer *reply,
+                  const struct server_verdict *verdict)
+{
+    struct server *server = connection->server;
+    size_t start = server->text.length;
+    buffer_append(&server->text, reply->data, reply->length);
+    add_reply(connection, start, verdict);
+}
+
 /* --- writing ----------------------------------------------------------------- */
 
 /* Replaces what was not stored. */
@@ -449,6 +466,18 @@ static void send_part(struct server *server, const struct part *part)
                server->replies[part->end - 1].end - start);
 }
 
+static void end_part(struct server *server, const struct part *part, bool committed)
+{
+    struct connection *connection = part->connection;
+    connection->parts--;
+    if (connection->state == CONNECTION_CLOSED)
+        release_connection(connection);
+    else if (committed)
+        send_part(server, part);
+    else
+        send_failed_part(server, part);
+}
+
 void server_end_turn(struct server *server)
 {
     struct error error;
@@ -460,14 +489,8 @@ void server_end_turn(struct server *server)
         log_error("%s; clients are told to try again later", error.text);
     if (server->reply_count > 0)
         distribution_add(&server->counts.turn_size, server->reply_count);
-    for (size_t i = 0; i < server->part_count; i++) {
-        const struct part *part = &server->parts[i];
-        part->connection->in_turn = false;
-        if (committed)
-            send_part(server, part);
-        else
-            send_failed_part(server, part);
-    }
+    for (size_t i = 0; i < server->part_count; i++)
+        end_part(server, &server->parts[i], committed);
     server->part_count = server->reply_count = 0;
     buffer_clear(&server->text);
 }
@@ -487,6 +510,8 @@ static void discard_input(struct connection *connection)
 /* Reading goes on when everything has been sent. */
 static void all_sent(struct connection *connection)
 {
+    if (connection->parts > 0)
+        return;
     if (connection->state == CONNECTION_CLOSING) {
         discard_input(connection);
         close_connection(connection);
@@ -559,7 +584,14 @@ static void close_connection(struct connection *connection)
     add_up(connection);
     if (connection->client != NULL)
         connection->protocol->closed(connection->protocol->context, connection->client);
-    free(connection);
+    connection->state = CONNECTION_CLOSED;
+    release_connection(connection);
+}
+
+static void release_connection(struct connection *connection)
+{
+    if (connection->parts == 0)
+        free(connection);
 }
 
 /* --- for protocols ----------------------------------------------------------- */

@@ -31,6 +31,7 @@ struct connection;
 struct server_verdict {
     bool needs_commit; /* to be told only if the turn's commit succeeds */
     bool is_last;      /* close the connection behind it */
+    bool is_postponed; /* there is no reply yet: server_reply() will be called */
     size_t kept;       /* with needs_commit: so much of the reply's beginning is told anyhow */
 };
 
@@ -65,6 +66,11 @@ void *server_client(const struct connection *connection);
 
 /* Who has opened the connection, by the kernel's word. False unless it is a UNIX socket. */
 bool server_peer(const struct connection *connection, uid_t *user);
+
+/* Gives a postponed reply, its empty line included, which becomes part of the turn. To be called no
+ * later than in the turn's commit. */
+void server_reply(struct connection *connection, const struct buffer *reply,
+                  const struct server_verdict *verdict);
 
 /* There is something to commit at the end of the turn, though perhaps nobody to be told. */
 void server_want_commit(struct server *server);
