@@ -52,6 +52,10 @@ enum ledger_verdict {
 
 enum ledger_measure { LEDGER_RECIPIENTS, LEDGER_MESSAGES };
 
+/* How long a probe of an account is taken to be under way, where a time must be named: Microsoft
+ * answers a failed AUTH about 5 s late. */
+#define LEDGER_PROBE (5 * CLOCK_SECOND)
+
 /* What stands in the way of a request. */
 enum ledger_obstacle {
     LEDGER_QUOTA, /* a window, see `measure` */
@@ -174,9 +178,9 @@ struct ledger_pause {
     int64_t least, most;
 };
 
-/* Grants nothing more until the pause is over; part of the batch. Open reservations stay. Of two
- * growing pauses that begin before the first has ended the second one does not count as a failure
- * of its own: several messages may have been under way. */
+/* Grants nothing more until the pause is over; part of the batch. Open reservations stay. A growing
+ * pause changes nothing while another one is in force: several messages may have been under way
+ * when the first began, and what somebody paused by hand stays paused. */
 void ledger_pause(struct ledger *ledger, const char *account, const struct ledger_pause *pause);
 
 /* Ends a pause and its row of failures; part of the batch. False if it is not paused. */
