@@ -5,7 +5,7 @@
  * since the last commit: enough to write them to the store in one go, and enough to take it all
  * back if the store refuses.
  *
- * Sequence numbers of events and numbers of reservations come from one counter. It starts at the
+ * Sequence numbers of turns and numbers of reservations come from one counter. It starts at the
  * time in microseconds, so that a number is not given twice even over restarts, and whoever still
  * holds an old one cannot settle somebody else's reservation with it.
  */
@@ -20,7 +20,7 @@
 #include <string.h>
 
 /* How much background work is done at a time, so that nobody waits for it. */
-#define TIDY_EVENTS  1000
+#define TIDY_TURNS   1000
 #define TIDY_BUCKETS 256
 
 struct account {
@@ -30,11 +30,13 @@ struct account {
     int64_t retention; /* the longest period that was ever asked for */
     struct history history;
     uint32_t reserved[HISTORY_MEASURES]; /* by open reservations */
-    uint64_t last_sequence;              /* of its latest event in the store */
-    uint64_t batch_sequence;             /* of its event in this batch, 0: none */
-    size_t place;                        /* in the order of accounts */
-    bool touched;                        /* is in the batch */
-    bool stored;                         /* its record in the store is up to date */
+    struct store_pause pause;
+    uint64_t last_sequence;  /* of its latest turn in the store */
+    uint64_t batch_sequence; /* of its turn in this batch, once that is being written */
+    bool has_sent;           /* in this batch: its history's last event */
+    size_t place;            /* in the order of accounts */
+    bool touched;            /* is in the batch */
+    bool stored;             /* its record in the store is up to date */
     char name[];
 };
 
@@ -67,6 +69,8 @@ struct batch {
     size_t account_count, account_room;
     struct reservation **reservations;
     size_t reservation_count, reservation_room;
+    struct store_sent *sent; /* of all turns */
+    size_t sent_room;
     struct store_change *changes;
     size_t change_count, change_room;
 };
@@ -129,19 +133,36 @@ int64_t ledger_longest_period(const struct quota *quota)
     return recipients > messages ? recipients : messages;
 }
 
-void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
-                    struct ledger_answer *answer)
+/* The account that pays, which is now part of the batch if it is new; NULL if the answer is no. */
+static struct account *grant(struct ledger *ledger, const struct ledger_request *request,
+                             struct ledger_answer *answer)
 {
     struct account *account = find_account(ledger, request->account);
     judge(ledger, account, request, answer);
     if (answer->verdict != LEDGER_GRANTED)
-        return;
+        return NULL;
     if (account == NULL)
         account = add_account(ledger, request->account);
     need_retention(ledger, account, ledger_longest_period(request->quota));
     if (!account->stored)
         touch_account(ledger, account);
-    answer->id = add_reservation(ledger, account, request->recipients, request->messages)->id;
+    return account;
+}
+
+void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
+                    struct ledger_answer *answer)
+{
+    struct account *account = grant(ledger, request, answer);
+    if (account != NULL)
+        answer->id = add_reservation(ledger, account, request->recipients, request->messages)->id;
+}
+
+void ledger_count(struct ledger *ledger, const struct ledger_request *request,
+                  struct ledger_answer *answer)
+{
+    struct account *account = grant(ledger, request, answer);
+    if (account != NULL)
+        count_event(ledger, account, request->recipients, request->messages);
 }
 
 bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients)
@@ -407,6 +428,13 @@ static struct account *insert_account(struct ledger *ledger, const char *name, u
     return account;
 }
 
+static void free_account(struct account *account)
+{
+    history_free(&account->history);
+    free((char *)account->pause.cause);
+    free(account);
+}
+
 static struct account *add_account(struct ledger *ledger, const char *name)
 {
     struct account *account =
@@ -450,12 +478,12 @@ static void need_retention(struct ledger *ledger, struct account *account, int64
 static void count_event(struct ledger *ledger, struct account *account, uint32_t recipients,
                         uint32_t messages)
 {
-    if (account->batch_sequence != 0) {
+    if (account->has_sent) {
         history_add_to_last(&account->history, recipients, messages);
         return;
     }
     touch_account(ledger, account);
-    account->batch_sequence = ledger->next_sequence++;
+    account->has_sent = true;
     history_add(&account->history, batch_now(ledger), recipients, messages);
 }
 
@@ -579,41 +607,60 @@ static struct store_change *add_change(struct batch *batch, enum store_change_ki
 
 static struct store_account record_of(const struct account *account)
 {
-    return (struct store_account){
-        .number = account->number, .retention = account->retention, .name = account->name};
+    return (struct store_account){.number = account->number,
+                                  .retention = account->retention,
+                                  .name = account->name,
+                                  .pause = account->pause};
 }
 
-static void change_account(struct batch *batch, const struct account *account)
+/* What the account sent in this batch. */
+static struct store_sent sent_by(const struct account *account)
 {
-    if (!account->stored)
-        add_change(batch, STORE_PUT_ACCOUNT)->account = record_of(account);
-    if (account->batch_sequence == 0)
-        return;
     const struct history *history = &account->history;
     const struct history_event *last = &history->events[(history->end - 1) % history->capacity];
     const uint32_t *before = history->dropped;
     if (history->end - history->first > 1)
         before = history->events[(history->end - 2) % history->capacity].total;
-    add_change(batch, STORE_PUT_EVENT)->event =
-        (struct store_event){.sequence = account->batch_sequence,
-                             .account = account->number,
-                             .time = last->time,
-                             .recipients = last->total[0] - before[0],
-                             .messages = last->total[1] - before[1]};
+    return (struct store_sent){.account = account->number,
+                               .recipients = last->total[0] - before[0],
+                               .messages = last->total[1] - before[1]};
+}
+
+/* All that was sent in the batch is one turn, or as many as its size makes necessary. */
+static void change_turns(struct ledger *ledger)
+{
+    struct batch *batch = &ledger->batch;
+    struct store_turn *turn = NULL;
+    if (batch->sent_room < batch->account_count) {
+        batch->sent_room = batch->account_room;
+        batch->sent = memory_grow(batch->sent, batch->sent_room * sizeof(struct store_sent));
+    }
+    struct store_sent *sent = batch->sent;
+    for (size_t i = 0; i < batch->account_count; i++) {
+        struct account *account = batch->accounts[i];
+        if (!account->has_sent)
+            continue;
+        if (turn == NULL || turn->count == STORE_TURN_MAX) {
+            turn = &add_change(batch, STORE_PUT_TURN)->turn;
+            *turn = (struct store_turn){ledger->next_sequence++, batch->now, sent, 0};
+        }
+        account->batch_sequence = turn->sequence;
+        *sent++ = sent_by(account);
+        turn->count++;
+    }
 }
 
 static void change_reservation(struct batch *batch, const struct reservation *reservation)
 {
     if (reservation->state == RESERVATION_NEW && !reservation->ended)
-        add_change(batch, STORE_PUT_EVENT)->event =
-            (struct store_event){.sequence = reservation->id,
-                                 .account = reservation->account->number,
-                                 .time = batch->now,
-                                 .recipients = reservation->amount[HISTORY_RECIPIENTS],
-                                 .messages = reservation->amount[HISTORY_MESSAGES],
-                                 .reserved = true};
+        add_change(batch, STORE_PUT_RESERVATION)->reservation =
+            (struct store_reservation){.id = reservation->id,
+                                       .account = reservation->account->number,
+                                       .time = batch->now,
+                                       .recipients = reservation->amount[HISTORY_RECIPIENTS],
+                                       .messages = reservation->amount[HISTORY_MESSAGES]};
     else if (reservation->state == RESERVATION_WRITTEN)
-        add_change(batch, STORE_REMOVE_EVENT)->event.sequence = reservation->id;
+        add_change(batch, STORE_REMOVE_RESERVATION)->reservation.id = reservation->id;
 }
 
 static void keep_batch(struct ledger *ledger)
@@ -623,9 +670,9 @@ static void keep_batch(struct ledger *ledger)
         struct account *account = batch->accounts[i];
         account->touched = false;
         account->stored = true;
-        if (account->batch_sequence != 0)
+        if (account->has_sent)
             account->last_sequence = account->batch_sequence;
-        account->batch_sequence = 0;
+        account->has_sent = false;
     }
     for (size_t i = 0; i < batch->reservation_count; i++) {
         struct reservation *reservation = batch->reservations[i];
@@ -641,9 +688,9 @@ static void undo_batch(struct ledger *ledger)
     for (size_t i = 0; i < batch->account_count; i++) {
         struct account *account = batch->accounts[i];
         account->touched = false;
-        if (account->batch_sequence != 0)
+        if (account->has_sent)
             history_drop_last(&account->history);
-        account->batch_sequence = 0;
+        account->has_sent = false;
     }
     for (size_t i = 0; i < batch->reservation_count; i++) {
         struct reservation *reservation = batch->reservations[i];
@@ -668,7 +715,9 @@ bool ledger_commit(struct ledger *ledger, struct error *error)
 {
     struct batch *batch = &ledger->batch;
     for (size_t i = 0; i < batch->account_count; i++)
-        change_account(batch, batch->accounts[i]);
+        if (!batch->accounts[i]->stored)
+            add_change(batch, STORE_PUT_ACCOUNT)->account = record_of(batch->accounts[i]);
+    change_turns(ledger);
     for (size_t i = 0; i < batch->reservation_count; i++)
         change_reservation(batch, batch->reservations[i]);
     bool written =
@@ -684,7 +733,7 @@ bool ledger_commit(struct ledger *ledger, struct error *error)
 
 /* --- background -------------------------------------------------------------- */
 
-/* Whether nothing in memory or in the store refers to the account: its events are older than the
+/* Whether nothing in memory or in the store refers to the account: its turns are older than the
  * first that the store still has. */
 static bool is_idle(const struct account *account, uint64_t first_sequence)
 {
@@ -715,8 +764,7 @@ static void remove_account(struct ledger *ledger, struct account *account)
     *link = account->next;
     ledger->account_count--;
     remove_place(ledger, account);
-    history_free(&account->history);
-    free(account);
+    free_account(account);
 }
 
 static bool remove_idle(struct ledger *ledger, uint64_t first_sequence, int64_t now,
@@ -748,7 +796,7 @@ bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error)
     int64_t now = clock_now(ledger->clock);
     struct store_rest rest = {0};
     bool tidied = operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
-                                     TIDY_EVENTS, &rest, error) &&
+                                     TIDY_TURNS, &rest, error) &&
                   remove_idle(ledger, rest.first, now, error) &&
                   operations->maintain(ledger->store, error);
     *more = tidied && rest.more;
@@ -763,9 +811,9 @@ struct opening {
     int64_t now;
     struct account **accounts; /* by number, ascending */
     size_t account_count, account_room;
-    struct store_event *reserved;
+    struct store_reservation *reserved;
     size_t reserved_count, reserved_room;
-    struct store_event *future;
+    struct store_turn *future; /* with what was sent in them */
     size_t future_count, future_room;
 };
 
@@ -780,6 +828,8 @@ static bool take_account(void *context, const struct store_account *record, stru
         record->retention > ledger->rules.retention ? record->retention : ledger->rules.retention;
     struct account *account = insert_account(ledger, record->name, record->number, retention);
     account->stored = retention == record->retention;
+    account->pause = record->pause;
+    account->pause.cause = memory_copy(record->pause.cause);
     if (account->retention > ledger->retention)
         ledger->retention = account->retention;
     if (record->number >= ledger->next_number)
@@ -806,48 +856,82 @@ static struct account *account_by_number(const struct opening *opening, uint32_t
                : NULL;
 }
 
-static bool take_event(void *context, const struct store_event *event, struct error *error)
+static int64_t horizon(void *context)
 {
-    struct opening *opening = context;
-    struct ledger *ledger = opening->ledger;
-    struct account *account = account_by_number(opening, event->account);
+    const struct opening *opening = context;
+    const struct ledger *ledger = opening->ledger;
+    return opening->now - (ledger->retention + ledger->rules.guard);
+}
+
+/* Takes note of a turn that was written by a clock that was ahead. */
+static void keep_future(struct opening *opening, const struct store_turn *turn)
+{
+    struct store_sent *sent = memory_zero(turn->count, sizeof(*sent));
+    for (size_t i = 0; i < turn->count; i++)
+        sent[i] = turn->sent[i];
+    opening->future = with_room(opening->future, opening->future_count, &opening->future_room,
+                                sizeof(struct store_turn));
+    opening->future[opening->future_count++] =
+        (struct store_turn){turn->sequence, opening->now, sent, turn->count};
+}
+
+static bool take_sent(struct opening *opening, const struct store_turn *turn,
+                      const struct store_sent *sent, struct error *error)
+{
+    int64_t time = turn->time < opening->now ? turn->time : opening->now;
+    struct account *account = account_by_number(opening, sent->account);
     if (account == NULL)
         return error_set(error,
-                         "event %" PRIu64 " belongs to account %" PRIu32 ", which is not there",
-                         event->sequence, event->account);
-    if (event->sequence >= ledger->next_sequence)
-        ledger->next_sequence = event->sequence + 1;
-    account->last_sequence = event->sequence;
-    if (event->reserved) {
-        opening->reserved = with_room(opening->reserved, opening->reserved_count,
-                                      &opening->reserved_room, sizeof(struct store_event));
-        opening->reserved[opening->reserved_count++] = *event;
-    } else if (event->time > opening->now) {
-        opening->future = with_room(opening->future, opening->future_count, &opening->future_room,
-                                    sizeof(struct store_event));
-        opening->future[opening->future_count++] = *event;
-        history_add(&account->history, opening->now, event->recipients, event->messages);
-    } else if (event->time > opening->now - retained(ledger, account)) {
-        history_add(&account->history, event->time, event->recipients, event->messages);
-    }
+                         "turn %" PRIu64 " belongs to account %" PRIu32 ", which is not there",
+                         turn->sequence, sent->account);
+    account->last_sequence = turn->sequence;
+    if (time > opening->now - retained(opening->ledger, account))
+        history_add(&account->history, time, sent->recipients, sent->messages);
     return true;
 }
 
-/* Events that were written by a clock that was ahead. Left alone they would never expire, nor would
+static bool take_turn(void *context, const struct store_turn *turn, struct error *error)
+{
+    struct opening *opening = context;
+    if (turn->sequence >= opening->ledger->next_sequence)
+        opening->ledger->next_sequence = turn->sequence + 1;
+    if (turn->time > opening->now)
+        keep_future(opening, turn);
+    bool taken = true;
+    for (size_t i = 0; i < turn->count && taken; i++)
+        taken = take_sent(opening, turn, &turn->sent[i], error);
+    return taken;
+}
+
+static bool take_reservation(void *context, const struct store_reservation *reservation,
+                             struct error *error)
+{
+    struct opening *opening = context;
+    if (account_by_number(opening, reservation->account) == NULL)
+        return error_set(
+            error, "reservation %" PRIu64 " belongs to account %" PRIu32 ", which is not there",
+            reservation->id, reservation->account);
+    if (reservation->id >= opening->ledger->next_sequence)
+        opening->ledger->next_sequence = reservation->id + 1;
+    opening->reserved = with_room(opening->reserved, opening->reserved_count,
+                                  &opening->reserved_room, sizeof(struct store_reservation));
+    opening->reserved[opening->reserved_count++] = *reservation;
+    return true;
+}
+
+/* Turns that were written by a clock that was ahead. Left alone they would never expire, nor would
  * what is behind them, and every start would count them again. */
 static bool bring_back_future(struct opening *opening, struct error *error)
 {
     struct ledger *ledger = opening->ledger;
     if (opening->future_count > 0)
-        log_warning("%zu events in the ledger lie in the future: the clock was set back; they "
-                    "count as sent now",
+        log_warning("%zu turns in the ledger lie in the future: the clock was set back; what was "
+                    "sent in them counts as sent now",
                     opening->future_count);
     bool written = true;
     for (size_t i = 0; i < opening->future_count && written; i++) {
-        struct store_change *change = add_change(&ledger->batch, STORE_PUT_EVENT);
-        change->event = opening->future[i];
-        change->event.time = opening->now;
-        if (ledger->batch.change_count == TIDY_EVENTS)
+        add_change(&ledger->batch, STORE_PUT_TURN)->turn = opening->future[i];
+        if (ledger->batch.change_count == TIDY_TURNS)
             written = ledger_commit(ledger, error);
     }
     return written && ledger_commit(ledger, error);
@@ -858,16 +942,25 @@ static bool settle_abandoned(struct opening *opening, struct error *error)
 {
     struct ledger *ledger = opening->ledger;
     for (size_t i = 0; i < opening->reserved_count; i++) {
-        const struct store_event *event = &opening->reserved[i];
-        count_event(ledger, account_by_number(opening, event->account), event->recipients,
-                    event->messages);
-        add_change(&ledger->batch, STORE_REMOVE_EVENT)->event.sequence = event->sequence;
+        const struct store_reservation *reservation = &opening->reserved[i];
+        count_event(ledger, account_by_number(opening, reservation->account),
+                    reservation->recipients, reservation->messages);
+        add_change(&ledger->batch, STORE_REMOVE_RESERVATION)->reservation.id = reservation->id;
     }
     if (opening->reserved_count > 0)
         log_warning("%zu reservations were open when the ledger was last used; their outcome is "
                     "unknown, they count as sent now",
                     opening->reserved_count);
     return ledger_commit(ledger, error);
+}
+
+static void free_opening(struct opening *opening)
+{
+    for (size_t i = 0; i < opening->future_count; i++)
+        free((struct store_sent *)opening->future[i].sent);
+    free(opening->accounts);
+    free(opening->future);
+    free(opening->reserved);
 }
 
 struct ledger *ledger_open(struct clock *clock, struct store *store,
@@ -883,12 +976,14 @@ struct ledger *ledger_open(struct clock *clock, struct store *store,
     ledger_configure(ledger, rules);
     struct opening opening = {.ledger = ledger, .now = clock_now(clock)};
     ledger->next_sequence = opening.now > 1 ? (uint64_t)opening.now : 1;
-    const struct store_reader reader = {take_account, take_event, &opening};
+    const struct store_reader reader = {.horizon = horizon,
+                                        .account = take_account,
+                                        .turn = take_turn,
+                                        .reservation = take_reservation,
+                                        .context = &opening};
     bool opened = store->operations->read(store, &reader, error) &&
                   bring_back_future(&opening, error) && settle_abandoned(&opening, error);
-    free(opening.accounts);
-    free(opening.future);
-    free(opening.reserved);
+    free_opening(&opening);
     if (!opened) {
         ledger->store = NULL;
         ledger_close(ledger);
@@ -923,8 +1018,7 @@ static void free_tables(struct ledger *ledger)
         struct account *next;
         for (struct account *account = ledger->accounts[i]; account != NULL; account = next) {
             next = account->next;
-            history_free(&account->history);
-            free(account);
+            free_account(account);
         }
     }
     for (size_t i = 0; i < ledger->reservation_buckets; i++) {
@@ -948,6 +1042,7 @@ void ledger_close(struct ledger *ledger)
     free_tables(ledger);
     free(ledger->batch.accounts);
     free(ledger->batch.reservations);
+    free(ledger->batch.sent);
     free(ledger->batch.changes);
     free(ledger);
 }
