@@ -319,10 +319,9 @@ static const char *count_message(struct policy *policy, const struct question *q
         payer.account, &payer.quota, question->recipients,
         deliveries(policy->parts.settings, &payer.quota, question->recipients)};
     struct ledger_answer answer;
-    ledger_reserve(policy->parts.ledger, &request, &answer);
+    ledger_count(policy->parts.ledger, &request, &answer);
     action = refuse(policy, question, &payer, &request, &answer);
     if (answer.verdict == LEDGER_GRANTED) {
-        ledger_settle(policy->parts.ledger, answer.id, request.recipients);
         if (question->instance[0] != '\0')
             instances_add(policy->counted, question->instance);
         *counted = true;
@@ -512,6 +511,7 @@ static const char *refuse(struct policy *policy, const struct question *question
     switch (answer->verdict) {
     case LEDGER_GRANTED:
         return DUNNO;
+    case LEDGER_WAITING:
     case LEDGER_LATER:
         write_later(policy, payer,
                     answer->measure == LEDGER_RECIPIENTS ? request->recipients : request->messages,

@@ -1,15 +1,16 @@
 /* store_bdb.c - the ledger's store in Berkeley DB
  *
- * Two B-trees in one environment. Numbers are big-endian, so that keys sort by value and the files
- * can be read on another machine.
+ * Three B-trees in one environment. Numbers are big-endian, so that keys sort by value and the
+ * files can be read on another machine.
  *
- *   events.db    key: sequence (8 bytes)
- *                value: version 1 (1), flags (1; bit 0: reserved), account (4), time (8),
- *                recipients (4), messages (4)
- *   accounts.db  key: number (4)
- *                value: version 1 (1), retention (8), name (the rest)
+ *   accounts.db      key: number (4 bytes)
+ *                    value: version 1 (1), retention (8), pause: since (8), until (8), failures
+ * (4); length of the name (2), name, cause of the pause (the rest) turns.db         key: sequence
+ * (8) value: version 1 (1), time (8); for each account (up to the end) its number (4), recipients
+ * (4), messages (4) reservations.db  key: id (8) value: version 1 (1), account (4), time (8),
+ * recipients (4), messages (4)
  *
- * Sequences grow, so that events are written at one end of their tree and expire at the other: a
+ * Sequences grow, so that turns are written at one end of their tree and expire at the other: a
  * batch touches one or two pages.
  *
  * One process has the environment, in its private memory; no other can attach, so that a killed
@@ -40,18 +41,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ACCOUNTS   "accounts.db"
-#define EVENTS     "events.db"
-#define LOCK       "lock"
-#define LOG_PREFIX "log."
+#define ACCOUNTS     "accounts.db"
+#define TURNS        "turns.db"
+#define RESERVATIONS "reservations.db"
+#define LOCK         "lock"
+#define LOG_PREFIX   "log."
 
 #define RECORD_VERSION 1
-#define FLAG_RESERVED  1
 
-#define EVENT_KEY_SIZE    8
-#define EVENT_SIZE        22
-#define ACCOUNT_KEY_SIZE  4
-#define ACCOUNT_HEAD_SIZE 9
+#define ACCOUNT_KEY_SIZE     4
+#define ACCOUNT_HEAD_SIZE    31
+#define TURN_KEY_SIZE        8
+#define TURN_HEAD_SIZE       9
+#define SENT_SIZE            12
+#define RESERVATION_KEY_SIZE 8
+#define RESERVATION_SIZE     21
 
 #define PAGE_SIZE          4096
 #define CACHE_SIZE         (16U << 20)
@@ -67,10 +71,12 @@ struct store_bdb {
     char *directory;
     int lock; /* the descriptor that holds the lock */
     DB_ENV *environment;
-    DB *events;
     DB *accounts;
-    bool running; /* was read whole: from now on a panic ends the program */
-    int panic;    /* why Berkeley DB first panicked before that */
+    DB *turns;
+    DB *reservations;
+    uint64_t useless; /* turns up to this sequence are older than anybody asks for */
+    bool running;     /* was read whole: from now on a panic ends the program */
+    int panic;        /* why Berkeley DB first panicked before that */
     time_t message_minute;
     unsigned messages;
 };
@@ -120,81 +126,181 @@ static DBT dbt(void *bytes, size_t size)
     return thing;
 }
 
-static int put_event(struct store_bdb *bdb, DB_TXN *transaction, const struct store_event *event)
+static int put(DB *database, DB_TXN *transaction, DBT key, DBT value)
 {
-    unsigned char key_bytes[EVENT_KEY_SIZE];
-    unsigned char bytes[EVENT_SIZE];
-    put_number(key_bytes, event->sequence, 8);
-    unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
-    place = put_number(place, event->reserved ? FLAG_RESERVED : 0, 1);
-    place = put_number(place, event->account, 4);
-    place = put_number(place, (uint64_t)event->time, 8);
-    place = put_number(place, event->recipients, 4);
-    put_number(place, event->messages, 4);
-    DBT key = dbt(key_bytes, sizeof(key_bytes));
-    DBT value = dbt(bytes, sizeof(bytes));
-    return bdb->events->put(bdb->events, transaction, &key, &value, 0);
-}
-
-static bool get_event(const DBT *key, const DBT *value, struct store_event *event)
-{
-    const unsigned char *place = value->data;
-    if (key->size != EVENT_KEY_SIZE || value->size != EVENT_SIZE || place[0] != RECORD_VERSION)
-        return false;
-    uint64_t account, time, recipients, messages;
-    get_number(key->data, &event->sequence, 8);
-    event->reserved = (place[1] & FLAG_RESERVED) != 0;
-    place = get_number(place + 2, &account, 4);
-    place = get_number(place, &time, 8);
-    place = get_number(place, &recipients, 4);
-    get_number(place, &messages, 4);
-    event->account = (uint32_t)account;
-    event->time = (int64_t)time;
-    event->recipients = (uint32_t)recipients;
-    event->messages = (uint32_t)messages;
-    return event->time >= 0;
+    return database->put(database, transaction, &key, &value, 0);
 }
 
 static int put_account(struct store_bdb *bdb, DB_TXN *transaction,
                        const struct store_account *account)
 {
-    unsigned char key_bytes[ACCOUNT_KEY_SIZE];
-    unsigned char bytes[ACCOUNT_HEAD_SIZE + STORE_NAME_MAX];
-    size_t length = strlen(account->name);
-    if (length > STORE_NAME_MAX)
+    unsigned char key[ACCOUNT_KEY_SIZE];
+    unsigned char bytes[ACCOUNT_HEAD_SIZE + STORE_NAME_MAX + STORE_CAUSE_MAX];
+    const struct store_pause *pause = &account->pause;
+    size_t name_length = strlen(account->name);
+    size_t cause_length = pause->cause != NULL ? strlen(pause->cause) : 0;
+    if (name_length > STORE_NAME_MAX || cause_length > STORE_CAUSE_MAX)
         return EINVAL;
-    put_number(key_bytes, account->number, 4);
+    put_number(key, account->number, 4);
     unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
     place = put_number(place, (uint64_t)account->retention, 8);
-    memcpy(place, account->name, length);
-    DBT key = dbt(key_bytes, sizeof(key_bytes));
-    DBT value = dbt(bytes, ACCOUNT_HEAD_SIZE + length);
-    return bdb->accounts->put(bdb->accounts, transaction, &key, &value, 0);
+    place = put_number(place, (uint64_t)pause->since, 8);
+    place = put_number(place, (uint64_t)pause->until, 8);
+    place = put_number(place, pause->failures, 4);
+    place = put_number(place, name_length, 2);
+    memcpy(place, account->name, name_length);
+    if (cause_length > 0)
+        memcpy(place + name_length, pause->cause, cause_length);
+    return put(bdb->accounts, transaction, dbt(key, sizeof(key)),
+               dbt(bytes, ACCOUNT_HEAD_SIZE + name_length + cause_length));
 }
 
-/* `name` has room for STORE_NAME_MAX bytes and a NUL. */
-static bool get_account(const DBT *key, const DBT *value, struct store_account *account, char *name)
+/* What an account's strings are read into. */
+struct strings {
+    char name[STORE_NAME_MAX + 1];
+    char cause[STORE_CAUSE_MAX + 1];
+};
+
+/* False if it is none: longer than it may be, or with a NUL in it. */
+static bool get_string(const unsigned char *place, size_t length, char *string, size_t size)
+{
+    if (length >= size || memchr(place, '\0', length) != NULL)
+        return false;
+    memcpy(string, place, length);
+    string[length] = '\0';
+    return true;
+}
+
+static bool get_account(const DBT *key, const DBT *value, struct store_account *account,
+                        struct strings *strings)
 {
     const unsigned char *place = value->data;
     if (key->size != ACCOUNT_KEY_SIZE || value->size <= ACCOUNT_HEAD_SIZE ||
-        value->size > ACCOUNT_HEAD_SIZE + STORE_NAME_MAX || place[0] != RECORD_VERSION)
+        place[0] != RECORD_VERSION)
         return false;
-    uint64_t number, retention;
-    size_t length = value->size - ACCOUNT_HEAD_SIZE;
+    uint64_t number, retention, since, until, failures, length;
     get_number(key->data, &number, 4);
     place = get_number(place + 1, &retention, 8);
-    memcpy(name, place, length);
-    name[length] = '\0';
-    *account = (struct store_account){
-        .number = (uint32_t)number, .retention = (int64_t)retention, .name = name};
-    return account->retention >= 0 && strlen(name) == length;
+    place = get_number(place, &since, 8);
+    place = get_number(place, &until, 8);
+    place = get_number(place, &failures, 4);
+    place = get_number(place, &length, 2);
+    size_t rest = value->size - ACCOUNT_HEAD_SIZE;
+    if (length == 0 || length > rest ||
+        !get_string(place, length, strings->name, sizeof(strings->name)) ||
+        !get_string(place + length, rest - length, strings->cause, sizeof(strings->cause)))
+        return false;
+    bool is_paused = since != 0 || until != 0 || failures != 0 || rest > length;
+    *account = (struct store_account){.number = (uint32_t)number,
+                                      .retention = (int64_t)retention,
+                                      .name = strings->name,
+                                      .pause = {(int64_t)since, (int64_t)until, (uint32_t)failures,
+                                                is_paused ? strings->cause : NULL}};
+    return account->retention >= 0 && account->pause.since >= 0 && account->pause.until >= 0;
+}
+
+static int put_turn(struct store_bdb *bdb, DB_TXN *transaction, const struct store_turn *turn)
+{
+    unsigned char key[TURN_KEY_SIZE];
+    unsigned char bytes[TURN_HEAD_SIZE + STORE_TURN_MAX * SENT_SIZE];
+    if (turn->count > STORE_TURN_MAX)
+        return EINVAL;
+    put_number(key, turn->sequence, 8);
+    unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
+    place = put_number(place, (uint64_t)turn->time, 8);
+    for (size_t i = 0; i < turn->count; i++) {
+        place = put_number(place, turn->sent[i].account, 4);
+        place = put_number(place, turn->sent[i].recipients, 4);
+        place = put_number(place, turn->sent[i].messages, 4);
+    }
+    return put(bdb->turns, transaction, dbt(key, sizeof(key)), dbt(bytes, (size_t)(place - bytes)));
+}
+
+/* All but what was sent. */
+static bool get_turn_head(const DBT *key, const DBT *value, struct store_turn *turn)
+{
+    const unsigned char *place = value->data;
+    uint64_t time;
+    if (key->size != TURN_KEY_SIZE || value->size < TURN_HEAD_SIZE || place[0] != RECORD_VERSION ||
+        (value->size - TURN_HEAD_SIZE) % SENT_SIZE != 0 ||
+        (value->size - TURN_HEAD_SIZE) / SENT_SIZE > STORE_TURN_MAX)
+        return false;
+    *turn = (struct store_turn){.count = (value->size - TURN_HEAD_SIZE) / SENT_SIZE};
+    get_number(key->data, &turn->sequence, 8);
+    get_number(place + 1, &time, 8);
+    turn->time = (int64_t)time;
+    return turn->time >= 0;
+}
+
+/* `sent` has room for STORE_TURN_MAX. */
+static bool get_turn(const DBT *key, const DBT *value, struct store_turn *turn,
+                     struct store_sent *sent)
+{
+    if (!get_turn_head(key, value, turn))
+        return false;
+    const unsigned char *place = (const unsigned char *)value->data + TURN_HEAD_SIZE;
+    for (size_t i = 0; i < turn->count; i++) {
+        uint64_t account, recipients, messages;
+        place = get_number(place, &account, 4);
+        place = get_number(place, &recipients, 4);
+        place = get_number(place, &messages, 4);
+        sent[i] = (struct store_sent){(uint32_t)account, (uint32_t)recipients, (uint32_t)messages};
+    }
+    turn->sent = sent;
+    return true;
+}
+
+static int put_reservation(struct store_bdb *bdb, DB_TXN *transaction,
+                           const struct store_reservation *reservation)
+{
+    unsigned char key[RESERVATION_KEY_SIZE];
+    unsigned char bytes[RESERVATION_SIZE];
+    put_number(key, reservation->id, 8);
+    unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
+    place = put_number(place, reservation->account, 4);
+    place = put_number(place, (uint64_t)reservation->time, 8);
+    place = put_number(place, reservation->recipients, 4);
+    put_number(place, reservation->messages, 4);
+    return put(bdb->reservations, transaction, dbt(key, sizeof(key)), dbt(bytes, sizeof(bytes)));
+}
+
+static bool get_reservation(const DBT *key, const DBT *value, struct store_reservation *reservation)
+{
+    const unsigned char *place = value->data;
+    if (key->size != RESERVATION_KEY_SIZE || value->size != RESERVATION_SIZE ||
+        place[0] != RECORD_VERSION)
+        return false;
+    uint64_t account, time, recipients, messages;
+    get_number(key->data, &reservation->id, 8);
+    place = get_number(place + 1, &account, 4);
+    place = get_number(place, &time, 8);
+    place = get_number(place, &recipients, 4);
+    get_number(place, &messages, 4);
+    reservation->account = (uint32_t)account;
+    reservation->time = (int64_t)time;
+    reservation->recipients = (uint32_t)recipients;
+    reservation->messages = (uint32_t)messages;
+    return reservation->time >= 0;
 }
 
 /* --- reading ----------------------------------------------------------------- */
 
+/* The turns that could not be read. */
+struct skipped {
+    size_t count;
+    uint64_t first, last; /* sequences */
+};
+
+struct reading {
+    struct store_bdb *bdb;
+    const struct store_reader *reader;
+    int64_t horizon;
+    struct skipped skipped;
+};
+
 /* Hands one record to the ledger. */
-typedef bool (*record_function)(struct store_bdb *bdb, const struct store_reader *reader,
-                                const DBT *key, const DBT *value, struct error *error);
+typedef bool (*record_function)(struct reading *reading, const DBT *key, const DBT *value,
+                                struct error *error);
 
 static bool unreadable(const struct store_bdb *bdb, const char *file, struct error *error)
 {
@@ -215,48 +321,95 @@ static bool senseless(const struct store_bdb *bdb, struct error *error)
                      bdb->directory, reason.text);
 }
 
-static bool read_account(struct store_bdb *bdb, const struct store_reader *reader, const DBT *key,
-                         const DBT *value, struct error *error)
+static bool read_account(struct reading *reading, const DBT *key, const DBT *value,
+                         struct error *error)
 {
-    char name[STORE_NAME_MAX + 1];
+    const struct store_reader *reader = reading->reader;
+    struct strings strings;
     struct store_account account;
-    if (!get_account(key, value, &account, name))
-        return unreadable(bdb, ACCOUNTS, error);
-    return reader->account(reader->context, &account, error) || senseless(bdb, error);
+    if (!get_account(key, value, &account, &strings))
+        return unreadable(reading->bdb, ACCOUNTS, error);
+    return reader->account(reader->context, &account, error) || senseless(reading->bdb, error);
 }
 
-static bool read_event(struct store_bdb *bdb, const struct store_reader *reader, const DBT *key,
-                       const DBT *value, struct error *error)
+static void skip_turn(struct skipped *skipped, const DBT *key)
 {
-    struct store_event event;
-    if (!get_event(key, value, &event))
-        return unreadable(bdb, EVENTS, error);
-    return reader->event(reader->context, &event, error) || senseless(bdb, error);
+    get_number(key->data, &skipped->last, TURN_KEY_SIZE);
+    if (skipped->count++ == 0)
+        skipped->first = skipped->last;
 }
 
-static bool read_database(struct store_bdb *bdb, DB *database, record_function take,
-                          const struct store_reader *reader, struct error *error)
+/* Whether an unreadable turn mattered shows when later ones are read. */
+static bool read_turn(struct reading *reading, const DBT *key, const DBT *value,
+                      struct error *error)
+{
+    const struct store_reader *reader = reading->reader;
+    struct store_sent sent[STORE_TURN_MAX];
+    struct store_turn turn;
+    if (key->size != TURN_KEY_SIZE)
+        return unreadable(reading->bdb, TURNS, error);
+    if (!get_turn(key, value, &turn, sent)) {
+        skip_turn(&reading->skipped, key);
+        return true;
+    }
+    if (turn.time < reading->horizon)
+        reading->bdb->useless = turn.sequence;
+    return reader->turn(reader->context, &turn, error) || senseless(reading->bdb, error);
+}
+
+static bool read_reservation(struct reading *reading, const DBT *key, const DBT *value,
+                             struct error *error)
+{
+    const struct store_reader *reader = reading->reader;
+    struct store_reservation reservation;
+    if (!get_reservation(key, value, &reservation))
+        return unreadable(reading->bdb, RESERVATIONS, error);
+    return reader->reservation(reader->context, &reservation, error) ||
+           senseless(reading->bdb, error);
+}
+
+static bool read_database(struct reading *reading, DB *database, record_function take,
+                          struct error *error)
 {
     DBC *cursor;
     int code = database->cursor(database, NULL, &cursor, 0);
     if (code != 0)
-        return unusable(bdb, code, "cannot be read", error);
+        return unusable(reading->bdb, code, "cannot be read", error);
     DBT key = dbt(NULL, 0);
     DBT value = dbt(NULL, 0);
     bool taken = true;
     while (taken && (code = cursor->get(cursor, &key, &value, DB_NEXT)) == 0)
-        taken = take(bdb, reader, &key, &value, error);
+        taken = take(reading, &key, &value, error);
     cursor->close(cursor);
     if (taken && code != DB_NOTFOUND)
-        return unusable(bdb, code, "cannot be read", error);
+        return unusable(reading->bdb, code, "cannot be read", error);
     return taken;
+}
+
+static bool read_turns(struct reading *reading, struct error *error)
+{
+    struct store_bdb *bdb = reading->bdb;
+    const struct skipped *skipped = &reading->skipped;
+    reading->horizon = reading->reader->horizon(reading->reader->context);
+    bdb->useless = 0;
+    if (!read_database(reading, bdb->turns, read_turn, error))
+        return false;
+    if (skipped->count > 0 && skipped->last > bdb->useless)
+        return unreadable(bdb, TURNS, error);
+    if (skipped->count > 0)
+        log_warning("the ledger %s: %zu records in " TURNS ", from %" PRIu64
+                    " on, cannot be read; they are older than any period and left out",
+                    bdb->directory, skipped->count, skipped->first);
+    return true;
 }
 
 static bool bdb_read(struct store *store, const struct store_reader *reader, struct error *error)
 {
     struct store_bdb *bdb = bdb_of(store);
-    bdb->running = read_database(bdb, bdb->accounts, read_account, reader, error) &&
-                   read_database(bdb, bdb->events, read_event, reader, error);
+    struct reading reading = {.bdb = bdb, .reader = reader};
+    bdb->running = read_database(&reading, bdb->accounts, read_account, error) &&
+                   read_turns(&reading, error) &&
+                   read_database(&reading, bdb->reservations, read_reservation, error);
     return bdb->running;
 }
 
@@ -279,10 +432,13 @@ static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
         return put_account(bdb, transaction, &change->account);
     case STORE_REMOVE_ACCOUNT:
         return remove_key(bdb->accounts, transaction, change->account.number, ACCOUNT_KEY_SIZE);
-    case STORE_PUT_EVENT:
-        return put_event(bdb, transaction, &change->event);
-    case STORE_REMOVE_EVENT:
-        return remove_key(bdb->events, transaction, change->event.sequence, EVENT_KEY_SIZE);
+    case STORE_PUT_TURN:
+        return put_turn(bdb, transaction, &change->turn);
+    case STORE_PUT_RESERVATION:
+        return put_reservation(bdb, transaction, &change->reservation);
+    case STORE_REMOVE_RESERVATION:
+        return remove_key(bdb->reservations, transaction, change->reservation.id,
+                          RESERVATION_KEY_SIZE);
     }
     return EINVAL;
 }
@@ -304,31 +460,40 @@ static bool bdb_write(struct store *store, const struct store_change *changes, s
     return code == 0 || failed(bdb, code, "cannot be written", error);
 }
 
+/* One that cannot be read goes if it was of no use at the start already. */
+static bool is_expired(const struct store_bdb *bdb, const DBT *key, const DBT *value,
+                       int64_t before, uint64_t *sequence)
+{
+    struct store_turn turn;
+    get_number(key->data, sequence, TURN_KEY_SIZE);
+    return get_turn_head(key, value, &turn) ? turn.time < before : *sequence <= bdb->useless;
+}
+
 /* Removes from the cursor's position on what may go. */
-static int remove_expired(DBC *cursor, int64_t before, size_t most, struct store_rest *rest)
+static int remove_expired(const struct store_bdb *bdb, DBC *cursor, int64_t before, size_t most,
+                          struct store_rest *rest)
 {
     DBT key = dbt(NULL, 0);
     DBT value = dbt(NULL, 0);
-    struct store_event event = {0};
-    int code = 0;
+    int code;
+    size_t removed = 0;
     *rest = (struct store_rest){.first = UINT64_MAX};
-    for (size_t removed = 0; code == 0; removed++) {
-        code = cursor->get(cursor, &key, &value, DB_NEXT);
-        if (code != 0)
-            break;
-        bool sound = get_event(&key, &value, &event);
-        bool is_expired = sound && !event.reserved && event.time < before;
-        rest->first = sound ? event.sequence : 0;
-        rest->more = is_expired && removed == most;
-        if (!is_expired || rest->more)
+    while ((code = cursor->get(cursor, &key, &value, DB_NEXT)) == 0) {
+        uint64_t sequence;
+        bool goes = is_expired(bdb, &key, &value, before, &sequence);
+        rest->more = goes && removed == most;
+        if (!goes || rest->more) {
+            rest->first = sequence;
             return 0;
-        code = cursor->del(cursor, 0);
+        }
+        if ((code = cursor->del(cursor, 0)) != 0)
+            return code;
+        removed++;
     }
-    rest->first = UINT64_MAX;
     return code == DB_NOTFOUND ? 0 : code;
 }
 
-/* Not flushed to the disk: an event that comes back after a crash expires again. */
+/* Not flushed to the disk: a turn that comes back after a crash expires again. */
 static bool bdb_expire(struct store *store, int64_t before, size_t most, struct store_rest *rest,
                        struct error *error)
 {
@@ -338,9 +503,9 @@ static bool bdb_expire(struct store *store, int64_t before, size_t most, struct 
     int code = bdb->environment->txn_begin(bdb->environment, NULL, &transaction, 0);
     if (code != 0)
         return failed(bdb, code, "cannot be tidied", error);
-    code = bdb->events->cursor(bdb->events, transaction, &cursor, 0);
+    code = bdb->turns->cursor(bdb->turns, transaction, &cursor, 0);
     if (code == 0) {
-        code = remove_expired(cursor, before, most, rest);
+        code = remove_expired(bdb, cursor, before, most, rest);
         int closed = cursor->close(cursor);
         code = code != 0 ? code : closed;
     }
@@ -469,8 +634,8 @@ bool store_bdb_prepare(const struct settings *settings, bool only_check, struct 
 
 static bool is_ours(const char *name)
 {
-    return strcmp(name, LOCK) == 0 || strcmp(name, ACCOUNTS) == 0 || strcmp(name, EVENTS) == 0 ||
-           strncmp(name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0;
+    return strcmp(name, LOCK) == 0 || strcmp(name, ACCOUNTS) == 0 || strcmp(name, TURNS) == 0 ||
+           strcmp(name, RESERVATIONS) == 0 || strncmp(name, LOG_PREFIX, strlen(LOG_PREFIX)) == 0;
 }
 
 /* Berkeley DB's own tools, run by root, leave files that the daemon cannot open. */
@@ -648,7 +813,7 @@ static bool incomplete(const struct store_bdb *bdb, const char *name, struct err
 /* Without its log a database works until the first crash, and cannot be recovered then. */
 static bool has_its_log(const struct store_bdb *bdb, struct error *error)
 {
-    if (!has_file(bdb, ACCOUNTS) && !has_file(bdb, EVENTS))
+    if (!has_file(bdb, ACCOUNTS) && !has_file(bdb, TURNS) && !has_file(bdb, RESERVATIONS))
         return true;
     DIR *directory = opendir(bdb->directory);
     bool found = false;
@@ -674,20 +839,24 @@ static bool has_records(DB *database, bool *any, struct store_bdb *bdb, struct e
     return code == 0 || code == DB_NOTFOUND || unusable(bdb, code, "cannot be read", error);
 }
 
-/* After recovery. A ledger is made in the order accounts, events, first account: what is missing
- * out of this order was lost, and making it anew would be to forget what was counted. */
+/* After recovery. A ledger is made in the order accounts, turns, reservations, first account: what
+ * is missing out of this order was lost, and making it anew would be to forget what was counted. */
 static bool open_databases(struct store_bdb *bdb, struct error *error)
 {
-    bool has_events = has_file(bdb, EVENTS);
-    if (has_events && !has_file(bdb, ACCOUNTS))
+    bool has_turns = has_file(bdb, TURNS);
+    bool has_reservations = has_file(bdb, RESERVATIONS);
+    if ((has_turns || has_reservations) && !has_file(bdb, ACCOUNTS))
         return incomplete(bdb, ACCOUNTS, error);
     bool has_accounts = false;
     if (!open_database(bdb, &bdb->accounts, ACCOUNTS, error) ||
         !has_records(bdb->accounts, &has_accounts, bdb, error))
         return false;
-    if (has_accounts && !has_events)
-        return incomplete(bdb, EVENTS, error);
-    return open_database(bdb, &bdb->events, EVENTS, error);
+    if ((has_accounts || has_reservations) && !has_turns)
+        return incomplete(bdb, TURNS, error);
+    if (has_accounts && !has_reservations)
+        return incomplete(bdb, RESERVATIONS, error);
+    return open_database(bdb, &bdb->turns, TURNS, error) &&
+           open_database(bdb, &bdb->reservations, RESERVATIONS, error);
 }
 
 static void bdb_close(struct store *store)
@@ -703,8 +872,10 @@ static void bdb_close(struct store *store)
 /* Whatever is open. */
 static void close_all(struct store_bdb *bdb)
 {
-    if (bdb->events != NULL)
-        bdb->events->close(bdb->events, 0);
+    if (bdb->reservations != NULL)
+        bdb->reservations->close(bdb->reservations, 0);
+    if (bdb->turns != NULL)
+        bdb->turns->close(bdb->turns, 0);
     if (bdb->accounts != NULL)
         bdb->accounts->close(bdb->accounts, 0);
     if (bdb->environment != NULL)

@@ -30,6 +30,15 @@ static bool meter_read(struct store *store, const struct store_reader *reader, s
     return inner->operations->read(inner, reader, error);
 }
 
+/* Records, each entry of a turn as one. */
+static uint64_t size_of(const struct store_change *changes, size_t count)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += changes[i].kind == STORE_PUT_TURN ? changes[i].turn.count : 1;
+    return size;
+}
+
 static bool meter_write(struct store *store, const struct store_change *changes, size_t count,
                         struct error *error)
 {
@@ -42,7 +51,7 @@ static bool meter_write(struct store *store, const struct store_change *changes,
         return false;
     }
     distribution_add(&counts->write_times, microseconds() - begin);
-    distribution_add(&counts->write_sizes, count);
+    distribution_add(&counts->write_sizes, size_of(changes, count));
     counts->write_error.text[0] = '\0';
     return true;
 }

@@ -11,7 +11,7 @@
 
 struct store_counts {
     struct distribution write_times; /* microseconds, of writes that worked */
-    struct distribution write_sizes; /* records */
+    struct distribution write_sizes; /* records, each entry of a turn as one */
     uint64_t failed_writes;
     uint64_t failed_upkeep;    /* expiry, checkpoint */
     struct error write_error;  /* why the last write failed, "" if it worked */

@@ -49,8 +49,8 @@ static void send_one(struct ledger *ledger, const struct settings *settings, uin
                                            .quota = &settings->quota,
                                            .recipients = 1,
                                            .messages = 1};
-    ledger_reserve(ledger, &request, &answer);
-    if (answer.verdict != LEDGER_GRANTED || !ledger_settle(ledger, answer.id, 1))
+    ledger_count(ledger, &request, &answer);
+    if (answer.verdict != LEDGER_GRANTED)
         errx(EX_SOFTWARE, "%s may not send; raise the quotas", name);
 }
 

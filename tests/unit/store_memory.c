@@ -7,17 +7,24 @@
 #include <string.h>
 
 struct account {
-    uint32_t number;
-    int64_t retention;
+    struct store_account record;
     char *name;
+    char *cause;
+};
+
+struct turn {
+    struct store_turn record;
+    struct store_sent *sent;
 };
 
 struct memory {
     struct store store;
-    struct account *accounts;
+    struct account *accounts; /* in the order of their number */
     size_t account_count;
-    struct store_event *events; /* in the order of their sequence */
-    size_t event_count;
+    struct turn *turns; /* in the order of their sequence */
+    size_t turn_count;
+    struct store_reservation *reservations; /* in the order of their id */
+    size_t reservation_count;
     int failures;
     size_t writes;
 };
@@ -30,84 +37,139 @@ static struct memory *memory_of(struct store *store)
 static bool read_all(struct store *store, const struct store_reader *reader, struct error *error)
 {
     const struct memory *memory = memory_of(store);
-    for (size_t i = 0; i < memory->account_count; i++) {
-        const struct account *account = &memory->accounts[i];
-        const struct store_account record = {account->number, account->retention, account->name};
-        if (!reader->account(reader->context, &record, error))
+    for (size_t i = 0; i < memory->account_count; i++)
+        if (!reader->account(reader->context, &memory->accounts[i].record, error))
             return false;
-    }
-    for (size_t i = 0; i < memory->event_count; i++)
-        if (!reader->event(reader->context, &memory->events[i], error))
+    reader->horizon(reader->context);
+    for (size_t i = 0; i < memory->turn_count; i++)
+        if (!reader->turn(reader->context, &memory->turns[i].record, error))
+            return false;
+    for (size_t i = 0; i < memory->reservation_count; i++)
+        if (!reader->reservation(reader->context, &memory->reservations[i], error))
             return false;
     return true;
 }
 
-/* Where the account is, or would be. */
-static size_t find_account(const struct memory *memory, uint32_t number)
+/* An array with room for one more element of `size` bytes, at index `i`, all zero. */
+static void *insert_at(void *array, size_t *count, size_t i, size_t size)
 {
-    size_t i = 0;
-    while (i < memory->account_count && memory->accounts[i].number < number)
-        i++;
-    return i;
+    char *grown = memory_grow(array, (*count + 1) * size);
+    memmove(grown + (i + 1) * size, grown + i * size, (*count - i) * size);
+    memset(grown + i * size, 0, size);
+    ++*count;
+    return grown;
 }
 
-static bool has_account(const struct memory *memory, size_t i, uint32_t number)
+static void remove_at(void *array, size_t *count, size_t i, size_t size)
 {
-    return i < memory->account_count && memory->accounts[i].number == number;
+    --*count;
+    memmove((char *)array + i * size, (char *)array + (i + 1) * size, (*count - i) * size);
+}
+
+/* Where the account is, or would be; likewise for the others. */
+static bool find_account(const struct memory *memory, uint32_t number, size_t *i)
+{
+    *i = 0;
+    while (*i < memory->account_count && memory->accounts[*i].record.number < number)
+        ++*i;
+    return *i < memory->account_count && memory->accounts[*i].record.number == number;
+}
+
+static void free_strings(struct account *account)
+{
+    free(account->name);
+    free(account->cause);
 }
 
 static void put_account(struct memory *memory, const struct store_account *record)
 {
-    size_t i = find_account(memory, record->number);
-    if (!has_account(memory, i, record->number)) {
+    size_t i;
+    if (!find_account(memory, record->number, &i))
         memory->accounts =
-            memory_grow(memory->accounts, (memory->account_count + 1) * sizeof(struct account));
-        memmove(&memory->accounts[i + 1], &memory->accounts[i],
-                (memory->account_count++ - i) * sizeof(struct account));
-        memory->accounts[i] = (struct account){.number = record->number};
-    }
-    free(memory->accounts[i].name);
-    memory->accounts[i].name = memory_copy(record->name);
-    memory->accounts[i].retention = record->retention;
+            insert_at(memory->accounts, &memory->account_count, i, sizeof(struct account));
+    struct account *account = &memory->accounts[i];
+    free_strings(account);
+    account->record = *record;
+    account->record.name = account->name = memory_copy(record->name);
+    account->record.pause.cause = account->cause = memory_copy(record->pause.cause);
 }
 
 static void remove_account(struct memory *memory, uint32_t number)
 {
-    size_t i = find_account(memory, number);
-    if (!has_account(memory, i, number))
+    size_t i;
+    if (!find_account(memory, number, &i))
         return;
-    free(memory->accounts[i].name);
-    memmove(&memory->accounts[i], &memory->accounts[i + 1],
-            (--memory->account_count - i) * sizeof(struct account));
+    free_strings(&memory->accounts[i]);
+    remove_at(memory->accounts, &memory->account_count, i, sizeof(struct account));
 }
 
-/* Where the sequence is, or would be. */
-static size_t find_event(const struct memory *memory, uint64_t sequence)
+/* From the end: that is where most are put. */
+static bool find_turn(const struct memory *memory, uint64_t sequence, size_t *i)
 {
-    size_t i = memory->event_count;
-    while (i > 0 && memory->events[i - 1].sequence >= sequence)
-        i--;
-    return i;
+    *i = memory->turn_count;
+    while (*i > 0 && memory->turns[*i - 1].record.sequence >= sequence)
+        --*i;
+    return *i < memory->turn_count && memory->turns[*i].record.sequence == sequence;
 }
 
-static void put_event(struct memory *memory, const struct store_event *event)
+static void put_turn(struct memory *memory, const struct store_turn *record)
 {
-    size_t i = find_event(memory, event->sequence);
-    if (i == memory->event_count || memory->events[i].sequence != event->sequence) {
-        memory->events =
-            memory_grow(memory->events, (memory->event_count + 1) * sizeof(struct store_event));
-        memmove(&memory->events[i + 1], &memory->events[i],
-                (memory->event_count++ - i) * sizeof(struct store_event));
+    size_t i;
+    if (!find_turn(memory, record->sequence, &i))
+        memory->turns = insert_at(memory->turns, &memory->turn_count, i, sizeof(struct turn));
+    struct turn *turn = &memory->turns[i];
+    free(turn->sent);
+    turn->sent = memory_zero(record->count, sizeof(struct store_sent));
+    for (size_t j = 0; j < record->count; j++)
+        turn->sent[j] = record->sent[j];
+    turn->record = *record;
+    turn->record.sent = turn->sent;
+}
+
+static bool find_reservation(const struct memory *memory, uint64_t id, size_t *i)
+{
+    *i = memory->reservation_count;
+    while (*i > 0 && memory->reservations[*i - 1].id >= id)
+        --*i;
+    return *i < memory->reservation_count && memory->reservations[*i].id == id;
+}
+
+static void put_reservation(struct memory *memory, const struct store_reservation *record)
+{
+    size_t i;
+    if (!find_reservation(memory, record->id, &i))
+        memory->reservations = insert_at(memory->reservations, &memory->reservation_count, i,
+                                         sizeof(struct store_reservation));
+    memory->reservations[i] = *record;
+}
+
+static void remove_reservation(struct memory *memory, uint64_t id)
+{
+    size_t i;
+    if (find_reservation(memory, id, &i))
+        remove_at(memory->reservations, &memory->reservation_count, i,
+                  sizeof(struct store_reservation));
+}
+
+static void make_change(struct memory *memory, const struct store_change *change)
+{
+    switch (change->kind) {
+    case STORE_PUT_ACCOUNT:
+        put_account(memory, &change->account);
+        break;
+    case STORE_REMOVE_ACCOUNT:
+        remove_account(memory, change->account.number);
+        break;
+    case STORE_PUT_TURN:
+        put_turn(memory, &change->turn);
+        break;
+    case STORE_PUT_RESERVATION:
+        put_reservation(memory, &change->reservation);
+        break;
+    case STORE_REMOVE_RESERVATION:
+        remove_reservation(memory, change->reservation.id);
+        break;
     }
-    memory->events[i] = *event;
-}
-
-static void remove_event(struct memory *memory, uint64_t sequence)
-{
-    size_t i = find_event(memory, sequence);
-    if (i < memory->event_count && memory->events[i].sequence == sequence)
-        memmove(&memory->events[i], &memory->events[i + 1],
-                (--memory->event_count - i) * sizeof(struct store_event));
 }
 
 static bool write_all(struct store *store, const struct store_change *changes, size_t count,
@@ -120,22 +182,8 @@ static bool write_all(struct store *store, const struct store_change *changes, s
         return error_set(error, "the store was told to fail");
     }
     memory->writes++;
-    for (size_t i = 0; i < count; i++) {
-        switch (changes[i].kind) {
-        case STORE_PUT_ACCOUNT:
-            put_account(memory, &changes[i].account);
-            break;
-        case STORE_REMOVE_ACCOUNT:
-            remove_account(memory, changes[i].account.number);
-            break;
-        case STORE_PUT_EVENT:
-            put_event(memory, &changes[i].event);
-            break;
-        case STORE_REMOVE_EVENT:
-            remove_event(memory, changes[i].event.sequence);
-            break;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        make_change(memory, &changes[i]);
     return true;
 }
 
@@ -145,16 +193,16 @@ static bool expire(struct store *store, int64_t before, size_t most, struct stor
     (void)error;
     struct memory *memory = memory_of(store);
     size_t expired = 0;
-    while (expired < memory->event_count && memory->events[expired].time < before &&
-           !memory->events[expired].reserved)
+    while (expired < memory->turn_count && memory->turns[expired].record.time < before)
         expired++;
     rest->more = expired > most;
     expired = rest->more ? most : expired;
-    memory->event_count -= expired;
-    if (memory->event_count > 0)
-        memmove(memory->events, memory->events + expired,
-                memory->event_count * sizeof(struct store_event));
-    rest->first = memory->event_count > 0 ? memory->events[0].sequence : UINT64_MAX;
+    for (size_t i = 0; i < expired; i++)
+        free(memory->turns[i].sent);
+    memory->turn_count -= expired;
+    if (memory->turn_count > 0)
+        memmove(memory->turns, memory->turns + expired, memory->turn_count * sizeof(struct turn));
+    rest->first = memory->turn_count > 0 ? memory->turns[0].record.sequence : UINT64_MAX;
     return true;
 }
 
@@ -186,9 +234,12 @@ void store_memory_free(struct store *store)
 {
     struct memory *memory = memory_of(store);
     for (size_t i = 0; i < memory->account_count; i++)
-        free(memory->accounts[i].name);
+        free_strings(&memory->accounts[i]);
+    for (size_t i = 0; i < memory->turn_count; i++)
+        free(memory->turns[i].sent);
     free(memory->accounts);
-    free(memory->events);
+    free(memory->turns);
+    free(memory->reservations);
     free(memory);
 }
 
@@ -197,9 +248,14 @@ void store_memory_fail_writes(struct store *store, int count)
     memory_of(store)->failures = count;
 }
 
-size_t store_memory_events(const struct store *store)
+size_t store_memory_turns(const struct store *store)
 {
-    return ((const struct memory *)(const void *)store)->event_count;
+    return ((const struct memory *)(const void *)store)->turn_count;
+}
+
+size_t store_memory_reservations(const struct store *store)
+{
+    return ((const struct memory *)(const void *)store)->reservation_count;
 }
 
 size_t store_memory_accounts(const struct store *store)

@@ -16,7 +16,8 @@ void store_memory_free(struct store *store);
 void store_memory_fail_writes(struct store *store, int count);
 
 /* What it holds, and how many writes succeeded. */
-size_t store_memory_events(const struct store *store);
+size_t store_memory_turns(const struct store *store);
+size_t store_memory_reservations(const struct store *store);
 size_t store_memory_accounts(const struct store *store);
 size_t store_memory_writes(const struct store *store);
 

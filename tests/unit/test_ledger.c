@@ -184,7 +184,7 @@ static void a_reservation_counts_until_it_is_released(void **state)
     assert_int_equal(reserve(fixture, &small, 10, 1).verdict, LEDGER_GRANTED);
     commit(fixture);
     assert_int_equal(ledger_reservation_count(fixture->ledger), 1);
-    assert_int_equal(store_memory_events(fixture->store), 1);
+    assert_int_equal(store_memory_reservations(fixture->store), 1);
 }
 
 static void a_settled_reservation_counts_what_was_accepted_from_then_on(void **state)
@@ -208,7 +208,7 @@ static void settling_with_nobody_accepted_is_a_release(void **state)
     assert_true(ledger_settle(fixture->ledger, id, 0));
     commit(fixture);
     assert_int_equal(ask(fixture, &small, 10, 3).verdict, LEDGER_GRANTED);
-    assert_int_equal(store_memory_events(fixture->store), 0);
+    assert_int_equal(store_memory_turns(fixture->store), 0);
 }
 
 static void nothing_of_a_batch_that_was_not_written_has_happened(void **state)
@@ -233,14 +233,14 @@ static void nothing_of_a_batch_that_was_not_written_has_happened(void **state)
     assert_int_equal(ask(fixture, &small, 6, 2).verdict, LEDGER_LATER);
 }
 
-static void a_batch_writes_one_event_per_account(void **state)
+static void what_an_account_sends_in_a_batch_is_counted_in_one_turn(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < 3; i++)
         assert_true(ledger_settle(fixture->ledger, reserve(fixture, &small, 2, 1).id, 2));
     commit(fixture);
     assert_int_equal(store_memory_writes(fixture->store), 1);
-    assert_int_equal(store_memory_events(fixture->store), 1);
+    assert_int_equal(store_memory_turns(fixture->store), 1);
     restart(fixture);
     expect_later(ask(fixture, &small, 5, 0), LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
 }
@@ -337,7 +337,7 @@ static void idle_accounts_and_expired_events_go(void **state)
     assert_int_equal(ledger_account_count(fixture->ledger), 1);
     assert_true(tidy_ledger(fixture->ledger));
     assert_int_equal(ledger_account_count(fixture->ledger), 0);
-    assert_int_equal(store_memory_events(fixture->store), 0);
+    assert_int_equal(store_memory_turns(fixture->store), 0);
     assert_int_equal(store_memory_accounts(fixture->store), 0);
     send_message(fixture, &small, 6);
     restart(fixture);
@@ -420,7 +420,7 @@ static void a_clock_that_was_ahead_counts_its_events_for_one_period_only(void **
     commit(fixture);
     fixture->clock.now = START + DAY + 2 * SECOND;
     assert_true(tidy_ledger(fixture->ledger));
-    assert_int_equal(store_memory_events(fixture->store), 0);
+    assert_int_equal(store_memory_turns(fixture->store), 0);
 }
 
 static void many_accounts_do_not_disturb_each_other(void **state)
@@ -716,7 +716,7 @@ int main(void)
         TEST(a_settled_reservation_counts_what_was_accepted_from_then_on),
         TEST(settling_with_nobody_accepted_is_a_release),
         TEST(nothing_of_a_batch_that_was_not_written_has_happened),
-        TEST(a_batch_writes_one_event_per_account),
+        TEST(what_an_account_sends_in_a_batch_is_counted_in_one_turn),
         TEST(a_restart_keeps_the_counts),
         TEST(reservations_open_at_a_restart_count_as_sent_then),
         TEST(numbers_of_reservations_are_not_given_twice),

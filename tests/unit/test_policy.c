@@ -280,7 +280,7 @@ static void a_message_counts_once_however_often_we_are_asked(void **state)
     expect_action(ask(fixture, question), "DUNNO");
     question.instance = "123.456.8";
     assert_contains(ask(fixture, question), "DEFER 4.7.1");
-    assert_int_equal(store_memory_events(fixture->store), 1);
+    assert_int_equal(store_memory_turns(fixture->store), 1);
 }
 
 static void asked_twice_in_one_batch_counts_once(void **state)

@@ -5,6 +5,7 @@
 #include "policyd/ledger.h"
 #include "policyd/store_bdb.h"
 
+#include <db.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -71,30 +72,70 @@ static struct store *open_store(const struct fixture *fixture)
 static bool print_account(void *context, const struct store_account *account, struct error *error)
 {
     (void)error;
+    const struct store_pause *pause = &account->pause;
     buffer_format(context, "%" PRIu32 ":%s:%" PRId64 " ", account->number, account->name,
                   account->retention);
+    if (pause->cause != NULL)
+        buffer_format(context, "P%" PRId64 "-%" PRId64 "/%" PRIu32 "(%s) ", pause->since,
+                      pause->until, pause->failures, pause->cause);
     return true;
 }
 
-static bool print_event(void *context, const struct store_event *event, struct error *error)
+static bool print_turn(void *context, const struct store_turn *turn, struct error *error)
 {
     (void)error;
-    buffer_format(context, "%" PRIu64 ":%" PRIu32 "@%" PRId64 "=%" PRIu32 "/%" PRIu32 "%s ",
-                  event->sequence, event->account, event->time, event->recipients, event->messages,
-                  event->reserved ? "R" : "");
+    buffer_format(context, "%" PRIu64 "@%" PRId64, turn->sequence, turn->time);
+    for (size_t i = 0; i < turn->count; i++)
+        buffer_format(context, "%c%" PRIu32 "=%" PRIu32 "/%" PRIu32, i == 0 ? ':' : ',',
+                      turn->sent[i].account, turn->sent[i].recipients, turn->sent[i].messages);
+    buffer_append_string(context, " ");
     return true;
+}
+
+static bool print_reservation(void *context, const struct store_reservation *reservation,
+                              struct error *error)
+{
+    (void)error;
+    buffer_format(context, "R%" PRIu64 "@%" PRId64 ":%" PRIu32 "=%" PRIu32 "/%" PRIu32 " ",
+                  reservation->id, reservation->time, reservation->account, reservation->recipients,
+                  reservation->messages);
+    return true;
+}
+
+#define HORIZON 1000
+
+static int64_t horizon(void *context)
+{
+    (void)context;
+    return HORIZON;
+}
+
+static struct store_reader printer(struct buffer *buffer)
+{
+    return (struct store_reader){horizon, print_account, print_turn, print_reservation, buffer};
 }
 
 static void expect_contents(struct store *store, const char *want)
 {
     struct buffer got = {0};
     struct error error = {""};
-    const struct store_reader reader = {print_account, print_event, &got};
+    const struct store_reader reader = printer(&got);
     if (!store->operations->read(store, &reader, &error))
         fail_msg("reading: %s", error.text);
     buffer_append_string(&got, "");
     assert_string_equal(got.data != NULL ? got.data : "", want);
     buffer_free(&got);
+}
+
+/* The reason why it cannot be read. */
+static struct error expect_unreadable(struct store *store)
+{
+    struct buffer got = {0};
+    struct error error = {""};
+    const struct store_reader reader = printer(&got);
+    assert_false(store->operations->read(store, &reader, &error));
+    buffer_free(&got);
+    return error;
 }
 
 static void write_changes(struct store *store, const struct store_change *changes, size_t count)
@@ -107,13 +148,18 @@ static void write_changes(struct store *store, const struct store_change *change
 static struct store_change account_change(uint32_t number, const char *name)
 {
     return (struct store_change){.kind = STORE_PUT_ACCOUNT,
-                                 .account = {number, INT64_C(86400000000), name}};
+                                 .account = {number, INT64_C(86400000000), name, {0}}};
 }
 
-static struct store_change event_change(uint64_t sequence, int64_t time)
+static struct store_change turn_change(uint64_t sequence, int64_t time)
 {
-    return (struct store_change){.kind = STORE_PUT_EVENT,
-                                 .event = {sequence, 7, time, 3, 1, false}};
+    static const struct store_sent sent = {7, 3, 1};
+    return (struct store_change){.kind = STORE_PUT_TURN, .turn = {sequence, time, &sent, 1}};
+}
+
+static struct store_change reservation_change(uint64_t id)
+{
+    return (struct store_change){.kind = STORE_PUT_RESERVATION, .reservation = {id, 7, 4, 3, 1}};
 }
 
 static void what_was_written_is_read_in_order(void **state)
@@ -121,51 +167,127 @@ static void what_was_written_is_read_in_order(void **state)
     const struct fixture *fixture = *state;
     struct store *store = open_store(fixture);
     expect_contents(store, "");
-    struct store_change changes[] = {
+    const struct store_change changes[] = {
         account_change(300, "b@contoso.com"),
         account_change(7, "a@contoso.com"),
-        event_change(UINT64_C(1) << 40, 5),
-        event_change(255, 3),
-        event_change(256, 4),
-        event_change(257, 4),
+        turn_change(UINT64_C(1) << 40, 5),
+        turn_change(255, 3),
+        reservation_change(258),
+        turn_change(256, 4),
+        reservation_change(257),
     };
-    changes[5].event.reserved = true;
-    write_changes(store, changes, 6);
+    write_changes(store, changes, 7);
     static const char want[] = "7:a@contoso.com:86400000000 300:b@contoso.com:86400000000 "
-                               "255:7@3=3/1 256:7@4=3/1 257:7@4=3/1R 1099511627776:7@5=3/1 ";
+                               "255@3:7=3/1 256@4:7=3/1 1099511627776@5:7=3/1 "
+                               "R257@4:7=3/1 R258@4:7=3/1 ";
     expect_contents(store, want);
     store->operations->close(store);
     store = open_store(fixture);
     expect_contents(store, want);
+    static const struct store_sent sent[] = {{7, 9, 2}, {8, 1, 1}};
     const struct store_change removals[] = {
         {.kind = STORE_REMOVE_ACCOUNT, .account.number = 300},
-        {.kind = STORE_REMOVE_EVENT, .event.sequence = 257},
-        {.kind = STORE_REMOVE_EVENT, .event.sequence = 9999},
-        {.kind = STORE_PUT_EVENT, .event = {255, 7, 3, 9, 2, false}},
+        {.kind = STORE_REMOVE_RESERVATION, .reservation.id = 257},
+        {.kind = STORE_REMOVE_RESERVATION, .reservation.id = 9999},
+        {.kind = STORE_PUT_TURN, .turn = {255, 2, sent, 2}},
     };
     write_changes(store, removals, 4);
-    expect_contents(store, "7:a@contoso.com:86400000000 255:7@3=9/2 256:7@4=3/1 "
-                           "1099511627776:7@5=3/1 ");
+    expect_contents(store, "7:a@contoso.com:86400000000 255@2:7=9/2,8=1/1 256@4:7=3/1 "
+                           "1099511627776@5:7=3/1 R258@4:7=3/1 ");
     store->operations->close(store);
 }
 
-static void extreme_numbers_survive(void **state)
+static void extreme_values_survive(void **state)
 {
     const struct fixture *fixture = *state;
     struct store *store = open_store(fixture);
-    struct store_change changes[] = {
-        {.kind = STORE_PUT_ACCOUNT, .account = {UINT32_MAX, INT64_MAX, "x"}},
-        {.kind = STORE_PUT_EVENT,
-         .event = {UINT64_MAX - 1, UINT32_MAX, INT64_MAX, UINT32_MAX, UINT32_MAX, true}},
+    const struct store_sent sent = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    const struct store_change changes[] = {
+        {.kind = STORE_PUT_ACCOUNT, .account = {UINT32_MAX, INT64_MAX, "x", {0}}},
+        {.kind = STORE_PUT_TURN, .turn = {UINT64_MAX - 1, INT64_MAX, &sent, 1}},
+        {.kind = STORE_PUT_RESERVATION,
+         .reservation = {UINT64_MAX, UINT32_MAX, INT64_MAX, UINT32_MAX, UINT32_MAX}},
     };
-    write_changes(store, changes, 2);
+    write_changes(store, changes, 3);
     expect_contents(store, "4294967295:x:9223372036854775807 "
-                           "18446744073709551614:4294967295@9223372036854775807="
-                           "4294967295/4294967295R ");
+                           "18446744073709551614@9223372036854775807:"
+                           "4294967295=4294967295/4294967295 "
+                           "R18446744073709551615@9223372036854775807:"
+                           "4294967295=4294967295/4294967295 ");
     store->operations->close(store);
 }
 
-static void events_expire_from_the_oldest_on(void **state)
+static void a_pause_survives_with_its_cause(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture);
+    struct store_change changes[] = {account_change(1, "a"), account_change(2, "b"),
+                                     account_change(3, "c")};
+    changes[0].account.pause = (struct store_pause){5, INT64_MAX, 0, "by hand"};
+    changes[1].account.pause = (struct store_pause){5, 6, UINT32_MAX, ""};
+    write_changes(store, changes, 3);
+    store->operations->close(store);
+    store = open_store(fixture);
+    expect_contents(store, "1:a:86400000000 P5-9223372036854775807/0(by hand) "
+                           "2:b:86400000000 P5-6/4294967295() 3:c:86400000000 ");
+    changes[0].account.pause = (struct store_pause){0};
+    write_changes(store, changes, 2);
+    expect_contents(store, "1:a:86400000000 2:b:86400000000 P5-6/4294967295() 3:c:86400000000 ");
+    store->operations->close(store);
+}
+
+static void the_longest_strings_survive_and_longer_ones_are_refused(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture);
+    char name[STORE_NAME_MAX + 2] = "", cause[STORE_CAUSE_MAX + 2] = "", want[2000];
+    struct error error;
+    memset(name, 'n', STORE_NAME_MAX);
+    memset(cause, 'c', STORE_CAUSE_MAX);
+    struct store_change change = account_change(1, name);
+    change.account.pause = (struct store_pause){1, 2, 3, cause};
+    write_changes(store, &change, 1);
+    snprintf(want, sizeof(want), "1:%s:86400000000 P1-2/3(%s) ", name, cause);
+    expect_contents(store, want);
+    cause[STORE_CAUSE_MAX] = 'c';
+    assert_false(store->operations->write(store, &change, 1, &error));
+    cause[STORE_CAUSE_MAX] = '\0';
+    name[STORE_NAME_MAX] = 'n';
+    assert_false(store->operations->write(store, &change, 1, &error));
+    expect_contents(store, want);
+    store->operations->close(store);
+}
+
+static void a_run_of_whole_turns_is_read_as_it_was_written(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct store *store = open_store(fixture);
+    struct store_sent sent[STORE_TURN_MAX + 1];
+    struct buffer want = {0};
+    struct error error;
+    for (uint32_t i = 0; i <= STORE_TURN_MAX; i++)
+        sent[i] = (struct store_sent){i + 1, i * 2, i * 3};
+    for (uint64_t turn = 1; turn <= 400; turn++) {
+        size_t count = turn * 7 % (STORE_TURN_MAX + 1);
+        const struct store_change change = {.kind = STORE_PUT_TURN,
+                                            .turn = {turn, (int64_t)turn * 10, sent, count}};
+        write_changes(store, &change, 1);
+        print_turn(&want, &change.turn, &error);
+    }
+    buffer_append_string(&want, "");
+    expect_contents(store, want.data);
+    const struct store_change larger = {.kind = STORE_PUT_TURN,
+                                        .turn = {500, 5000, sent, STORE_TURN_MAX + 1}};
+    assert_false(store->operations->write(store, &larger, 1, &error));
+    expect_contents(store, want.data);
+    store->operations->close(store);
+    store = open_store(fixture);
+    expect_contents(store, want.data);
+    store->operations->close(store);
+    buffer_free(&want);
+}
+
+static void turns_expire_from_the_oldest_on(void **state)
 {
     const struct fixture *fixture = *state;
     struct store *store = open_store(fixture);
@@ -174,10 +296,11 @@ static void events_expire_from_the_oldest_on(void **state)
     assert_true(store->operations->expire(store, 100, 10, &rest, &error));
     assert_true(rest.first == UINT64_MAX && !rest.more);
     for (uint64_t i = 1; i <= 20; i++) {
-        struct store_change change = event_change(i, (int64_t)i * 10);
-        change.event.reserved = i == 15;
+        const struct store_change change = turn_change(i, i == 15 ? 5000 : (int64_t)i * 10);
         write_changes(store, &change, 1);
     }
+    const struct store_change reservation = reservation_change(2);
+    write_changes(store, &reservation, 1);
     assert_true(store->operations->expire(store, 100, 4, &rest, &error));
     assert_int_equal(rest.first, 5);
     assert_true(rest.more);
@@ -187,8 +310,11 @@ static void events_expire_from_the_oldest_on(void **state)
     assert_true(store->operations->expire(store, 1000, 100, &rest, &error));
     assert_int_equal(rest.first, 15);
     assert_false(rest.more);
-    expect_contents(store, "15:7@150=3/1R 16:7@160=3/1 17:7@170=3/1 18:7@180=3/1 19:7@190=3/1 "
-                           "20:7@200=3/1 ");
+    expect_contents(store, "15@5000:7=3/1 16@160:7=3/1 17@170:7=3/1 18@180:7=3/1 19@190:7=3/1 "
+                           "20@200:7=3/1 R2@4:7=3/1 ");
+    assert_true(store->operations->expire(store, 10000, 100, &rest, &error));
+    assert_true(rest.first == UINT64_MAX && !rest.more);
+    expect_contents(store, "R2@4:7=3/1 ");
     store->operations->close(store);
 }
 
@@ -209,7 +335,7 @@ static void write_and_die(const struct fixture *fixture)
 {
     struct error error;
     struct store *store = store_bdb_open(&fixture->settings, &error);
-    const struct store_change change = event_change(1, 10);
+    const struct store_change change = turn_change(1, 10);
     if (store != NULL && store->operations->write(store, &change, 1, &error))
         raise(SIGKILL);
 }
@@ -220,7 +346,7 @@ static void a_killed_owner_leaves_what_it_wrote(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(in_child(write_and_die, fixture), -SIGKILL);
         struct store *store = open_store(fixture);
-        expect_contents(store, "1:7@10=3/1 ");
+        expect_contents(store, "1@10:7=3/1 ");
         store->operations->close(store);
     }
 }
@@ -241,7 +367,7 @@ static void a_second_owner_is_told_who_the_first_is(void **state)
     assert_int_equal(in_child(open_a_second_time, fixture), 42);
     struct error error;
     assert_true(store_bdb_check(&fixture->settings, &error));
-    const struct store_change change = event_change(1, 10);
+    const struct store_change change = turn_change(1, 10);
     write_changes(store, &change, 1);
     store->operations->close(store);
 }
@@ -306,19 +432,96 @@ static void a_file_where_the_directory_should_be_is_refused(void **state)
     assert_non_null(strstr(error.text, "is not a directory"));
 }
 
-static void a_record_of_another_version_is_not_guessed_at(void **state)
+/* Puts a record as another version might write it, while nobody has the ledger. */
+static void put_raw(const struct fixture *fixture, const char *name, uint64_t number, size_t size)
 {
-    const struct fixture *fixture = *state;
+    DB_ENV *environment;
+    DB *database;
+    unsigned char key_bytes[8], value_bytes[] = {2, 0, 0, 0, 0, 0, 0, 0, 1};
+    for (size_t i = 0; i < size; i++)
+        key_bytes[i] = (unsigned char)(number >> (8 * (size - 1 - i)));
+    DBT key = {.data = key_bytes, .size = (u_int32_t)size};
+    DBT value = {.data = value_bytes, .size = sizeof(value_bytes)};
+    assert_int_equal(db_env_create(&environment, 0), 0);
+    assert_int_equal(environment->open(environment, fixture->directory,
+                                       DB_CREATE | DB_PRIVATE | DB_INIT_LOG | DB_INIT_MPOOL |
+                                           DB_INIT_TXN | DB_RECOVER,
+                                       0600),
+                     0);
+    assert_int_equal(db_create(&database, environment, 0), 0);
+    assert_int_equal(database->open(database, NULL, name, NULL, DB_UNKNOWN, DB_AUTO_COMMIT, 0600),
+                     0);
+    assert_int_equal(database->put(database, NULL, &key, &value, 0), 0);
+    assert_int_equal(database->close(database, 0), 0);
+    assert_int_equal(environment->close(environment, 0), 0);
+}
+
+static void expect_refused_with_raw(const struct fixture *fixture, const char *name, size_t size)
+{
     struct store *store = open_store(fixture);
-    /* A name that is too short to be one is what another version might write. */
-    struct store_change change = account_change(1, "");
-    write_changes(store, &change, 1);
-    struct buffer got = {0};
-    struct error error = {""};
-    const struct store_reader reader = {print_account, print_event, &got};
-    assert_false(store->operations->read(store, &reader, &error));
+    const struct store_change changes[] = {account_change(7, "a"), turn_change(9, 10),
+                                           turn_change(10, 11)};
+    write_changes(store, changes, 3);
+    store->operations->close(store);
+    put_raw(fixture, name, 3, size);
+    store = open_store(fixture);
+    struct error error = expect_unreadable(store);
+    store->operations->close(store);
     assert_non_null(strstr(error.text, fixture->directory));
-    assert_non_null(strstr(error.text, "accounts.db"));
+    assert_non_null(strstr(error.text, name));
+    assert_non_null(strstr(error.text, "run the version that wrote it"));
+}
+
+static void an_account_of_another_version_is_not_guessed_at(void **state)
+{
+    expect_refused_with_raw(*state, "accounts.db", 4);
+}
+
+static void a_reservation_of_another_version_is_not_guessed_at(void **state)
+{
+    expect_refused_with_raw(*state, "reservations.db", 8);
+}
+
+static void a_turn_without_a_sequence_is_not_guessed_at(void **state)
+{
+    expect_refused_with_raw(*state, "turns.db", 4);
+}
+
+/* Turns 10, 20, 30, 40 at `times`, and between them 15 and 16, which nobody can read. */
+static struct store *with_unreadable_turns(const struct fixture *fixture, const int64_t *times)
+{
+    struct store *store = open_store(fixture);
+    for (uint64_t i = 0; i < 4; i++) {
+        const struct store_change change = turn_change((i + 1) * 10, times[i]);
+        write_changes(store, &change, 1);
+    }
+    store->operations->close(store);
+    put_raw(fixture, "turns.db", 15, 8);
+    put_raw(fixture, "turns.db", 16, 8);
+    return open_store(fixture);
+}
+
+static void an_unreadable_turn_that_may_still_count_is_not_guessed_at(void **state)
+{
+    static const int64_t times[] = {HORIZON - 2, HORIZON, HORIZON + 1, HORIZON + 2};
+    struct store *store = with_unreadable_turns(*state, times);
+    struct error error = expect_unreadable(store);
+    assert_non_null(strstr(error.text, "turns.db"));
+    store->operations->close(store);
+}
+
+static void an_unreadable_turn_that_is_too_old_is_left_out(void **state)
+{
+    static const int64_t times[] = {HORIZON - 2, HORIZON - 1, HORIZON, HORIZON + 1};
+    struct store *store = with_unreadable_turns(*state, times);
+    struct store_rest rest;
+    struct error error;
+    expect_contents(store, "10@998:7=3/1 20@999:7=3/1 30@1000:7=3/1 40@1001:7=3/1 ");
+    assert_true(store->operations->expire(store, HORIZON - 1, 100, &rest, &error));
+    assert_int_equal(rest.first, 20);
+    assert_true(store->operations->expire(store, HORIZON, 100, &rest, &error));
+    assert_int_equal(rest.first, 30);
+    expect_contents(store, "30@1000:7=3/1 40@1001:7=3/1 ");
     store->operations->close(store);
 }
 
@@ -338,7 +541,7 @@ static void read_what_is_damaged(const struct fixture *fixture)
 {
     struct buffer got = {0};
     struct error error = {""};
-    const struct store_reader reader = {print_account, print_event, &got};
+    const struct store_reader reader = printer(&got);
     struct store *store = store_bdb_open(&fixture->settings, &error);
     if (store != NULL && !store->operations->read(store, &reader, &error) &&
         strstr(error.text, fixture->directory) != NULL &&
@@ -352,11 +555,11 @@ static void a_damaged_page_is_refused_with_the_remedy(void **state)
     const struct fixture *fixture = *state;
     struct store *store = open_store(fixture);
     for (uint64_t i = 1; i < 1000; i++) {
-        const struct store_change change = event_change(i, 10);
+        const struct store_change change = turn_change(i, 10);
         write_changes(store, &change, 1);
     }
     store->operations->close(store);
-    damage(fixture, "events.db", 2 * 4096 + 1000);
+    damage(fixture, "turns.db", 2 * 4096 + 1000);
     assert_int_equal(in_child(read_what_is_damaged, fixture), 42);
 }
 
@@ -367,7 +570,7 @@ static void expect_refused_without(const struct fixture *fixture, const char *na
     struct error error = {""};
     struct store *store = open_store(fixture);
     const struct store_change changes[] = {account_change(7, "relay@contoso.com"),
-                                           event_change(1, 10)};
+                                           turn_change(1, 10)};
     write_changes(store, changes, 2);
     store->operations->close(store);
     snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
@@ -380,9 +583,14 @@ static void expect_refused_without(const struct fixture *fixture, const char *na
     }
 }
 
-static void lost_events_are_not_forgotten(void **state)
+static void lost_turns_are_not_forgotten(void **state)
 {
-    expect_refused_without(*state, "events.db");
+    expect_refused_without(*state, "turns.db");
+}
+
+static void lost_reservations_are_not_forgotten(void **state)
+{
+    expect_refused_without(*state, "reservations.db");
 }
 
 static void lost_accounts_are_not_forgotten(void **state)
@@ -398,14 +606,19 @@ static void a_lost_log_is_noticed_before_it_is_needed(void **state)
 static void a_ledger_whose_making_was_interrupted_is_made(void **state)
 {
     const struct fixture *fixture = *state;
+    static const char *const names[] = {"reservations.db", "turns.db"};
     char path[LONGEST * 2];
-    struct store *store = open_store(fixture);
-    store->operations->close(store);
-    snprintf(path, sizeof(path), "%s/events.db", fixture->directory);
-    assert_int_equal(remove(path), 0);
-    store = open_store(fixture);
-    expect_contents(store, "");
-    store->operations->close(store);
+    for (size_t made = 0; made < 3; made++) {
+        struct store *store = open_store(fixture);
+        store->operations->close(store);
+        for (size_t i = 0; i < made; i++) {
+            snprintf(path, sizeof(path), "%s/%s", fixture->directory, names[i]);
+            assert_int_equal(remove(path), 0);
+        }
+        store = open_store(fixture);
+        expect_contents(store, "");
+        store->operations->close(store);
+    }
 }
 
 static void a_file_of_root_in_the_ledger_is_refused_with_the_remedy(void **state)
@@ -413,7 +626,8 @@ static void a_file_of_root_in_the_ledger_is_refused_with_the_remedy(void **state
     struct fixture *fixture = *state;
     if (geteuid() != 0)
         skip();
-    static const char *const names[] = {"lock", "accounts.db", "events.db", "log.0000000001"};
+    static const char *const names[] = {"lock", "accounts.db", "turns.db", "reservations.db",
+                                        "log.0000000001"};
     char path[LONGEST * 2];
     struct error error = {""};
     struct store *store = open_store(fixture);
@@ -429,10 +643,10 @@ static void a_file_of_root_in_the_ledger_is_refused_with_the_remedy(void **state
     assert_true(store_bdb_prepare(&fixture->settings, true, &error));
 }
 
-static bool refuse_event(void *context, const struct store_event *event, struct error *error)
+static bool refuse_turn(void *context, const struct store_turn *turn, struct error *error)
 {
     (void)context;
-    (void)event;
+    (void)turn;
     return error_set(error, "nobody knows it");
 }
 
@@ -440,9 +654,9 @@ static void what_the_ledger_refuses_comes_with_place_and_remedy(void **state)
 {
     const struct fixture *fixture = *state;
     struct error error = {""};
-    const struct store_reader reader = {NULL, refuse_event, NULL};
+    const struct store_reader reader = {.horizon = horizon, .turn = refuse_turn};
     struct store *store = open_store(fixture);
-    const struct store_change change = event_change(1, 10);
+    const struct store_change change = turn_change(1, 10);
     write_changes(store, &change, 1);
     assert_false(store->operations->read(store, &reader, &error));
     assert_non_null(strstr(error.text, fixture->directory));
@@ -463,7 +677,7 @@ static void log_files_do_not_pile_up(void **state)
     struct store_rest rest;
     for (int batch = 0; batch < 1500; batch++) {
         for (size_t i = 0; i < 200; i++)
-            changes[i] = event_change(sequence++, batch);
+            changes[i] = turn_change(sequence++, batch);
         write_changes(store, changes, 200);
         if (batch % 50 == 0) {
             assert_true(store->operations->expire(store, batch - 100, 100000, &rest, &error));
@@ -508,17 +722,25 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_was_written_is_read_in_order),
-        TEST(extreme_numbers_survive),
-        TEST(events_expire_from_the_oldest_on),
+        TEST(extreme_values_survive),
+        TEST(a_pause_survives_with_its_cause),
+        TEST(the_longest_strings_survive_and_longer_ones_are_refused),
+        TEST(a_run_of_whole_turns_is_read_as_it_was_written),
+        TEST(turns_expire_from_the_oldest_on),
         TEST(a_killed_owner_leaves_what_it_wrote),
         TEST(a_second_owner_is_told_who_the_first_is),
         TEST(a_directory_that_others_can_enter_is_refused),
         TEST(a_directory_of_somebody_else_is_refused),
         TEST(a_missing_directory_is_made_and_closed_to_others),
         TEST(a_file_where_the_directory_should_be_is_refused),
-        TEST(a_record_of_another_version_is_not_guessed_at),
+        TEST(an_account_of_another_version_is_not_guessed_at),
+        TEST(a_reservation_of_another_version_is_not_guessed_at),
+        TEST(a_turn_without_a_sequence_is_not_guessed_at),
+        TEST(an_unreadable_turn_that_may_still_count_is_not_guessed_at),
+        TEST(an_unreadable_turn_that_is_too_old_is_left_out),
         TEST(a_damaged_page_is_refused_with_the_remedy),
-        TEST(lost_events_are_not_forgotten),
+        TEST(lost_turns_are_not_forgotten),
+        TEST(lost_reservations_are_not_forgotten),
         TEST(lost_accounts_are_not_forgotten),
         TEST(a_lost_log_is_noticed_before_it_is_needed),
         TEST(a_ledger_whose_making_was_interrupted_is_made),

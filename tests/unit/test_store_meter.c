@@ -9,9 +9,10 @@
 
 #include <cmocka.h>
 
+static const struct store_sent sent[] = {{1, 1, 1}, {2, 1, 1}};
 static const struct store_change changes[] = {
     {.kind = STORE_PUT_ACCOUNT, .account = {.number = 1, .retention = 9, .name = "a@b.example"}},
-    {.kind = STORE_PUT_EVENT, .event = {.sequence = 5, .account = 1, .time = 1, .recipients = 1}},
+    {.kind = STORE_PUT_TURN, .turn = {.sequence = 5, .time = 1, .sent = sent, .count = 2}},
 };
 
 static uint64_t total(const struct distribution *distribution)
@@ -33,7 +34,7 @@ static void writes_are_passed_on_and_counted(void **state)
     assert_int_equal(store_memory_writes(inner), 2);
     assert_int_equal(store_memory_accounts(inner), 1);
     assert_int_equal(total(&counts->write_times), 2);
-    assert_int_equal(counts->write_sizes.sum, 3);
+    assert_int_equal(counts->write_sizes.sum, 5);
     assert_int_equal(counts->failed_writes, 0);
     meter->operations->close(meter);
     store_memory_free(inner);
