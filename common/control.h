@@ -101,6 +101,12 @@
 #define CONTROL_ORDER    "order"
 #define CONTROL_FAILURES "failures"
 #define CONTROL_WAITING  "waiting"
+#define CONTROL_PAUSED   "paused"
+
+#define CONTROL_PAUSE_SINCE    "pause_since"
+#define CONTROL_PAUSE_UNTIL    "pause_until"
+#define CONTROL_PAUSE_FAILURES "pause_failures"
+#define CONTROL_PAUSE_CAUSE    "pause_cause"
 
 #define CONTROL_TAG_MAX     64
 #define CONTROL_CAUSE_MAX   512

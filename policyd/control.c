@@ -9,6 +9,7 @@
 #include "common/attr.h"
 #include "common/control.h"
 #include "common/memory.h"
+#include "policyd/command.h"
 #include "policyd/quotas.h"
 
 #include <inttypes.h>
@@ -19,16 +20,28 @@
 
 #define LIST_COUNT    50
 #define HISTORY_COUNT 100
-#define MINUTE        (60 * CLOCK_SECOND)
-#define HOUR          (60 * MINUTE)
 #define NOT_STORED                                                                                 \
     CONTROL_RESULT "=" CONTROL_ERROR "\n" CONTROL_REASON                                           \
                    "=the ledger cannot be written now; try again later\n\n"
 #define MALFORMED CONTROL_RESULT "=" CONTROL_ERROR "\n" CONTROL_REASON "=malformed request\n\n"
 
+/* Who may wait at one time; beyond that nobody is made to wait, but told when there will be room.
+ */
+#define WAITERS_MAX 65536
+
+/* A request that waits. */
+struct postponed {
+    struct postponed *next, **linked_by;
+    struct control *control;
+    struct control_client *client;
+    char tag[CONTROL_TAG_MAX + 1];
+};
+
 struct control_client {
     struct control_client *next; /* of those that are gone */
     struct ledger_owner owner;
+    void *peer;
+    struct postponed *postponed;
     bool may_change;
 };
 
@@ -36,40 +49,9 @@ struct control {
     struct control_parts parts;
     struct server *server;
     struct server_protocol protocol;
-    struct control_client *departed; /* closed, with reservations still open */
-};
-
-enum number {
-    NUMBER_RECIPIENTS,
-    NUMBER_MESSAGES,
-    NUMBER_RESERVATION,
-    NUMBER_AFTER,
-    NUMBER_COUNT,
-    NUMBER_FROM,
-    NUMBERS,
-};
-
-/* What is asked. Numbers that are not named are 0. */
-struct command {
-    const struct operation *operation;
-    const char *mistake; /* or NULL */
-    char tag[CONTROL_TAG_MAX + 1];
-    char account[ADDRESS_MAX + 1];
-    uint64_t number[NUMBERS]; /* by enum number */
-    bool has[NUMBERS];
-    int64_t width; /* of a slot */
-};
-
-static const struct {
-    const char *name;
-    uint64_t most;
-} numbers[NUMBERS] = {
-    [NUMBER_RECIPIENTS] = {CONTROL_RECIPIENTS, LEDGER_LIMIT_MAX},
-    [NUMBER_MESSAGES] = {CONTROL_MESSAGES, LEDGER_LIMIT_MAX},
-    [NUMBER_RESERVATION] = {CONTROL_RESERVATION, UINT64_MAX},
-    [NUMBER_AFTER] = {CONTROL_AFTER, UINT32_MAX},
-    [NUMBER_COUNT] = {CONTROL_COUNT, UINT32_MAX},
-    [NUMBER_FROM] = {CONTROL_FROM, INT64_MAX},
+    control_deliver *deliver;
+    struct buffer text;              /* a postponed reply */
+    struct control_client *departed; /* closed, with something that the ledger has to forget */
 };
 
 /* A request under way. */
@@ -83,129 +65,23 @@ struct exchange {
     struct quota quota;
 };
 
-struct operation {
-    const char *name;
-    bool changes;
-    bool needs_account;
-    bool needs[NUMBERS];
-    void (*run)(struct exchange *exchange);
-};
-
 static void reserve(struct exchange *exchange);
 static void settle(struct exchange *exchange);
 static void release(struct exchange *exchange);
+static void begin_pause(struct exchange *exchange);
+static void resume(struct exchange *exchange);
 static void tell_status(struct exchange *exchange);
 static void tell_list(struct exchange *exchange);
 static void tell_history(struct exchange *exchange);
 static void tell_settings(struct exchange *exchange);
 
-static const struct operation operations[] = {
-    {CONTROL_RESERVE, true, true, {[NUMBER_RECIPIENTS] = true}, reserve},
-    {CONTROL_SETTLE,
-     true,
-     false,
-     {[NUMBER_RESERVATION] = true, [NUMBER_RECIPIENTS] = true},
-     settle},
-    {CONTROL_RELEASE, true, false, {[NUMBER_RESERVATION] = true}, release},
-    {CONTROL_STATUS, false, true, {false}, tell_status},
-    {CONTROL_LIST, false, false, {false}, tell_list},
-    {CONTROL_HISTORY, false, true, {false}, tell_history},
-    {CONTROL_SETTINGS, false, false, {false}, tell_settings},
+static void (*const operations[COMMANDS])(struct exchange *exchange) = {
+    [COMMAND_RESERVE] = reserve,        [COMMAND_SETTLE] = settle,
+    [COMMAND_RELEASE] = release,        [COMMAND_PAUSE] = begin_pause,
+    [COMMAND_RESUME] = resume,          [COMMAND_STATUS] = tell_status,
+    [COMMAND_LIST] = tell_list,         [COMMAND_HISTORY] = tell_history,
+    [COMMAND_SETTINGS] = tell_settings,
 };
-
-/* --- reading ----------------------------------------------------------------- */
-
-static const struct operation *find_operation(const struct attr *name)
-{
-    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-        if (attr_has_value(name, operations[i].name))
-            return &operations[i];
-    return NULL;
-}
-
-static bool read_text(const struct attr *attr, char *text, size_t most)
-{
-    if (attr->value_length > most)
-        return false;
-    memcpy(text, attr->value, attr->value_length);
-    text[attr->value_length] = '\0';
-    return true;
-}
-
-static bool read_number(const struct attr *attr, uint64_t most, uint64_t *number)
-{
-    *number = 0;
-    for (size_t i = 0; i < attr->value_length; i++) {
-        unsigned digit = (unsigned)(unsigned char)attr->value[i] - '0';
-        if (digit > 9 || *number > (most - digit) / 10)
-            return false;
-        *number = *number * 10 + digit;
-    }
-    return attr->value_length > 0;
-}
-
-static void read_attribute(const struct attr *attr, struct command *command)
-{
-    for (size_t i = 0; i < NUMBERS; i++)
-        if (attr_is(attr, numbers[i].name)) {
-            command->has[i] = true;
-            if (!read_number(attr, numbers[i].most, &command->number[i]))
-                command->mistake = "a number is none, or is too large";
-            return;
-        }
-    if (attr_is(attr, CONTROL_REQUEST)) {
-        command->operation = find_operation(attr);
-    } else if (attr_is(attr, CONTROL_TAG)) {
-        if (!read_text(attr, command->tag, CONTROL_TAG_MAX))
-            command->mistake = "the tag is too long";
-    } else if (attr_is(attr, CONTROL_ACCOUNT)) {
-        if (!read_text(attr, command->account, ADDRESS_MAX) || !address_is_upn(command->account))
-            command->mistake = "the account is no address";
-    } else if (attr_is(attr, CONTROL_PER)) {
-        command->width = attr_has_value(attr, "minute") ? MINUTE : HOUR;
-        if (!attr_has_value(attr, "minute") && !attr_has_value(attr, "hour"))
-            command->mistake = "per is neither minute nor hour";
-    }
-}
-
-/* What is wrong with a request that was read to its end, or NULL. */
-static const char *find_mistake(const struct command *command)
-{
-    const struct operation *operation = command->operation;
-    if (operation == NULL)
-        return "unknown request";
-    if (command->mistake != NULL)
-        return command->mistake;
-    if (operation->needs_account && command->account[0] == '\0')
-        return "no account is named";
-    for (size_t i = 0; i < NUMBERS; i++)
-        if (operation->needs[i] && !command->has[i])
-            return "an attribute is missing";
-    return NULL;
-}
-
-static void read_command(const char *request, size_t length, struct command *command)
-{
-    *command = (struct command){.width = HOUR};
-    struct attr attr;
-    size_t position = 0;
-    while (attr_next(request, length, &position, &attr))
-        read_attribute(&attr, command);
-    command->mistake = find_mistake(command);
-}
-
-/* A number, or what it is when it is not named. */
-static uint64_t number_or(const struct command *command, enum number which, uint64_t otherwise)
-{
-    return command->has[which] ? command->number[which] : otherwise;
-}
-
-/* How much to tell at once. */
-static size_t count_or(const struct command *command, size_t otherwise, size_t most)
-{
-    uint64_t count = number_or(command, NUMBER_COUNT, otherwise);
-    return count < 1 ? 1 : count < most ? (size_t)count : most;
-}
 
 /* --- writing ----------------------------------------------------------------- */
 
@@ -240,15 +116,15 @@ static void run(struct exchange *exchange)
     const struct command *command = exchange->command;
     const struct control_parts *parts = &exchange->control->parts;
     struct error error;
-    if (command->operation == NULL || command->mistake != NULL) {
+    if (command->mistake != NULL) {
         write_reason(exchange, CONTROL_ERROR, command->mistake);
         return;
     }
-    if (command->operation->changes && !exchange->client->may_change) {
+    if (command_changes(command) && !exchange->client->may_change) {
         write_reason(exchange, CONTROL_REFUSED, "only root and post365_user may change the ledger");
         return;
     }
-    if (command->operation->needs_account) {
+    if (command_needs_account(command)) {
         exchange->account = address_fold(command->account);
         if (quotas_find(parts->settings, parts->quota_maps, exchange->account, &exchange->quota,
                         &error) == TABLE_FAILED) {
@@ -256,7 +132,7 @@ static void run(struct exchange *exchange)
             return;
         }
     }
-    command->operation->run(exchange);
+    operations[command->kind](exchange);
 }
 
 void control_answer(struct control *control, struct control_client *client, const char *request,
@@ -269,29 +145,95 @@ void control_answer(struct control *control, struct control_client *client, cons
                                 .reply = reply,
                                 .verdict = verdict};
     size_t start = reply->length;
-    read_command(request, length, &command);
+    command_read(request, length, &command);
     if (command.tag[0] != '\0')
         attr_write(reply, CONTROL_TAG, command.tag);
     verdict->kept = reply->length - start;
     run(&exchange);
-    attr_write_end(reply);
+    if (verdict->is_postponed)
+        reply->length = start;
+    else
+        attr_write_end(reply);
     free(exchange.account);
 }
 
 /* --- changing ---------------------------------------------------------------- */
 
-static void write_refusal(struct exchange *exchange, const struct ledger_answer *answer)
+static const char *measure_of(const struct ledger_answer *answer)
+{
+    if (answer->verdict == LEDGER_LATER && answer->obstacle == LEDGER_PAUSE)
+        return CONTROL_PAUSE;
+    if (answer->verdict == LEDGER_LATER && answer->obstacle == LEDGER_ORDER)
+        return CONTROL_ORDER;
+    return answer->measure == LEDGER_RECIPIENTS ? CONTROL_RECIPIENTS : CONTROL_MESSAGES;
+}
+
+static void write_refusal(struct buffer *reply, const struct ledger_answer *answer)
 {
     bool is_later = answer->verdict == LEDGER_LATER;
-    write_result(exchange, is_later ? CONTROL_LATER : CONTROL_NEVER);
-    if (is_later) {
-        write_number(exchange, CONTROL_EARLIEST, answer->earliest);
-        write_number(exchange, CONTROL_USED, answer->used);
+    attr_write(reply, CONTROL_RESULT, is_later ? CONTROL_LATER : CONTROL_NEVER);
+    if (is_later && answer->earliest != INT64_MAX)
+        buffer_format(reply, CONTROL_EARLIEST "=%" PRId64 "\n", answer->earliest);
+    attr_write(reply, CONTROL_MEASURE, measure_of(answer));
+    if (is_later && answer->obstacle == LEDGER_PAUSE)
+        attr_write(reply, CONTROL_CAUSE, answer->cause);
+    if (is_later && answer->obstacle != LEDGER_QUOTA)
+        return;
+    if (is_later)
+        buffer_format(reply, CONTROL_USED "=%" PRIu32 "\n", answer->used);
+    buffer_format(reply, CONTROL_LIMIT "=%" PRIu32 "\n" CONTROL_PERIOD "=%" PRId64 "\n",
+                  answer->rate.limit, answer->rate.period);
+}
+
+static void write_answer(struct buffer *reply, const struct ledger_answer *answer,
+                         struct server_verdict *verdict)
+{
+    if (answer->verdict != LEDGER_GRANTED) {
+        write_refusal(reply, answer);
+        return;
     }
-    attr_write(exchange->reply, CONTROL_MEASURE,
-               answer->measure == LEDGER_RECIPIENTS ? CONTROL_RECIPIENTS : CONTROL_MESSAGES);
-    write_number(exchange, CONTROL_LIMIT, answer->rate.limit);
-    write_number(exchange, CONTROL_PERIOD, answer->rate.period);
+    verdict->needs_commit = true;
+    attr_write(reply, CONTROL_RESULT, CONTROL_GRANTED);
+    buffer_format(reply, CONTROL_RESERVATION "=%" PRIu64 "\n", answer->id);
+}
+
+static struct postponed *postpone(struct exchange *exchange)
+{
+    struct control_client *client = exchange->client;
+    struct postponed *postponed = memory_zero(1, sizeof(*postponed));
+    postponed->control = exchange->control;
+    postponed->client = client;
+    strcpy(postponed->tag, exchange->command->tag);
+    postponed->linked_by = &client->postponed;
+    postponed->next = client->postponed;
+    if (postponed->next != NULL)
+        postponed->next->linked_by = &postponed->next;
+    client->postponed = postponed;
+    return postponed;
+}
+
+static void forget_postponed(struct postponed *postponed)
+{
+    *postponed->linked_by = postponed->next;
+    if (postponed->next != NULL)
+        postponed->next->linked_by = postponed->linked_by;
+    free(postponed);
+}
+
+/* The ledger's answer to somebody who waited. */
+static void answer_postponed(void *context, const struct ledger_answer *answer)
+{
+    struct postponed *postponed = context;
+    struct control *control = postponed->control;
+    struct server_verdict verdict = {0};
+    buffer_clear(&control->text);
+    if (postponed->tag[0] != '\0')
+        attr_write(&control->text, CONTROL_TAG, postponed->tag);
+    verdict.kept = control->text.length;
+    write_answer(&control->text, answer, &verdict);
+    attr_write_end(&control->text);
+    control->deliver(postponed->client->peer, &control->text, &verdict);
+    forget_postponed(postponed);
 }
 
 static void reserve(struct exchange *exchange)
@@ -300,25 +242,25 @@ static void reserve(struct exchange *exchange)
     const struct ledger_request request = {
         .account = exchange->account,
         .quota = &exchange->quota,
-        .recipients = (uint32_t)command->number[NUMBER_RECIPIENTS],
-        .messages = (uint32_t)number_or(command, NUMBER_MESSAGES, 1)};
+        .recipients = (uint32_t)command->number[COMMAND_RECIPIENTS],
+        .messages = (uint32_t)command_number_or(command, COMMAND_MESSAGES, 1)};
     struct ledger *ledger = exchange->control->parts.ledger;
+    struct postponed *postponed = postpone(exchange);
     struct ledger_answer answer;
-    ledger_reserve(ledger, &request, &answer);
-    if (answer.verdict != LEDGER_GRANTED) {
-        write_refusal(exchange, &answer);
+    bool is_full = ledger_waiter_count(ledger) >= WAITERS_MAX;
+    ledger_wait(ledger, &request, is_full ? 0 : (int64_t)command->number[COMMAND_WAIT],
+                &exchange->client->owner, postponed, &answer);
+    exchange->verdict->is_postponed = answer.verdict == LEDGER_WAITING;
+    if (answer.verdict == LEDGER_WAITING)
         return;
-    }
-    ledger_give(ledger, answer.id, &exchange->client->owner);
-    exchange->verdict->needs_commit = true;
-    write_result(exchange, CONTROL_GRANTED);
-    buffer_format(exchange->reply, CONTROL_RESERVATION "=%" PRIu64 "\n", answer.id);
+    forget_postponed(postponed);
+    write_answer(exchange->reply, &answer, exchange->verdict);
 }
 
 static bool is_own(const struct exchange *exchange)
 {
     return ledger_owns(exchange->control->parts.ledger, &exchange->client->owner,
-                       exchange->command->number[NUMBER_RESERVATION]);
+                       exchange->command->number[COMMAND_RESERVATION]);
 }
 
 static void end_reservation(struct exchange *exchange, bool ended)
@@ -332,15 +274,44 @@ static void settle(struct exchange *exchange)
     const uint64_t *number = exchange->command->number;
     end_reservation(exchange,
                     is_own(exchange) &&
-                        ledger_settle(exchange->control->parts.ledger, number[NUMBER_RESERVATION],
-                                      (uint32_t)number[NUMBER_RECIPIENTS]));
+                        ledger_settle(exchange->control->parts.ledger, number[COMMAND_RESERVATION],
+                                      (uint32_t)number[COMMAND_RECIPIENTS]));
 }
 
 static void release(struct exchange *exchange)
 {
     end_reservation(exchange, is_own(exchange) &&
                                   ledger_release(exchange->control->parts.ledger,
-                                                 exchange->command->number[NUMBER_RESERVATION]));
+                                                 exchange->command->number[COMMAND_RESERVATION]));
+}
+
+/* --- pausing ----------------------------------------------------------------- */
+
+static void begin_pause(struct exchange *exchange)
+{
+    const struct command *command = exchange->command;
+    struct ledger *ledger = exchange->control->parts.ledger;
+    const struct ledger_pause pause = {
+        .cause = command->cause,
+        .until = (int64_t)command_number_or(command, COMMAND_UNTIL, INT64_MAX),
+        .least = (int64_t)command->number[COMMAND_LEAST],
+        .most = (int64_t)command->number[COMMAND_MOST]};
+    struct ledger_pause_state state;
+    ledger_pause(ledger, exchange->account, &pause);
+    ledger_pause_of(ledger, exchange->account, &state);
+    exchange->verdict->needs_commit = true;
+    write_result(exchange, CONTROL_DONE);
+    attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
+    if (state.until != INT64_MAX)
+        write_number(exchange, CONTROL_UNTIL, state.until);
+    write_number(exchange, CONTROL_FAILURES, state.failures);
+}
+
+static void resume(struct exchange *exchange)
+{
+    bool was_paused = ledger_resume(exchange->control->parts.ledger, exchange->account);
+    exchange->verdict->needs_commit = was_paused;
+    write_result(exchange, was_paused ? CONTROL_DONE : CONTROL_UNKNOWN);
 }
 
 /* --- telling ----------------------------------------------------------------- */
@@ -362,6 +333,18 @@ static void write_window(struct exchange *exchange, const struct ledger_use *use
                       rate->limit, name, rate->period);
 }
 
+static void write_pause(struct exchange *exchange)
+{
+    struct ledger_pause_state state;
+    if (!ledger_pause_of(exchange->control->parts.ledger, exchange->account, &state))
+        return;
+    write_number(exchange, CONTROL_PAUSE_SINCE, state.since);
+    if (state.until != INT64_MAX)
+        write_number(exchange, CONTROL_PAUSE_UNTIL, state.until);
+    write_number(exchange, CONTROL_PAUSE_FAILURES, state.failures);
+    attr_write(exchange->reply, CONTROL_PAUSE_CAUSE, state.cause);
+}
+
 static void tell_status(struct exchange *exchange)
 {
     struct ledger *ledger = exchange->control->parts.ledger;
@@ -376,8 +359,10 @@ static void tell_status(struct exchange *exchange)
     write_window(exchange, &use, LEDGER_RECIPIENTS);
     write_window(exchange, &use, LEDGER_MESSAGES);
     write_limit(exchange, "recipients_per_message", exchange->quota.recipients_per_message);
-    if (answer.verdict != LEDGER_NEVER)
+    if (answer.verdict != LEDGER_NEVER && answer.earliest != INT64_MAX)
         write_number(exchange, CONTROL_EARLIEST, answer.earliest);
+    write_number(exchange, CONTROL_WAITING, (int64_t)use.waiting);
+    write_pause(exchange);
 }
 
 static void write_share(struct buffer *text, const char *name, uint32_t used, uint32_t limit)
@@ -394,6 +379,7 @@ static bool write_entry(struct exchange *exchange, const char *account, struct e
     const struct control_parts *parts = &exchange->control->parts;
     struct quota quota;
     struct ledger_use use;
+    struct ledger_pause_state state;
     if (quotas_find(parts->settings, parts->quota_maps, account, &quota, error) == TABLE_FAILED)
         return false;
     ledger_use(parts->ledger, account, &quota, &use);
@@ -401,6 +387,9 @@ static bool write_entry(struct exchange *exchange, const char *account, struct e
     write_share(exchange->reply, CONTROL_RECIPIENTS, use.used[LEDGER_RECIPIENTS],
                 quota.recipients.limit);
     write_share(exchange->reply, CONTROL_MESSAGES, use.used[LEDGER_MESSAGES], quota.messages.limit);
+    buffer_format(exchange->reply, " " CONTROL_WAITING "=%zu", use.waiting);
+    if (ledger_pause_of(parts->ledger, account, &state) && state.is_paused)
+        buffer_append_string(exchange->reply, " " CONTROL_PAUSED);
     buffer_append_char(exchange->reply, '\n');
     return true;
 }
@@ -408,12 +397,12 @@ static bool write_entry(struct exchange *exchange, const char *account, struct e
 static void tell_list(struct exchange *exchange)
 {
     struct ledger_entry entries[CONTROL_LIST_MAX + 1];
-    size_t most = count_or(exchange->command, LIST_COUNT, CONTROL_LIST_MAX);
+    size_t most = command_count_or(exchange->command, LIST_COUNT, CONTROL_LIST_MAX);
     size_t start = exchange->reply->length;
     struct error error;
-    size_t count =
-        ledger_list(exchange->control->parts.ledger,
-                    (uint32_t)number_or(exchange->command, NUMBER_AFTER, 0), entries, most + 1);
+    size_t count = ledger_list(exchange->control->parts.ledger,
+                               (uint32_t)command_number_or(exchange->command, COMMAND_AFTER, 0),
+                               entries, most + 1);
     write_result(exchange, CONTROL_DONE);
     for (size_t i = 0; i < count && i < most; i++)
         if (!write_entry(exchange, entries[i].name, &error)) {
@@ -428,8 +417,8 @@ static void tell_list(struct exchange *exchange)
 static void tell_history(struct exchange *exchange)
 {
     struct ledger_slot slots[CONTROL_HISTORY_MAX];
-    size_t most = count_or(exchange->command, HISTORY_COUNT, CONTROL_HISTORY_MAX);
-    int64_t from = (int64_t)number_or(exchange->command, NUMBER_FROM, 0);
+    size_t most = command_count_or(exchange->command, HISTORY_COUNT, CONTROL_HISTORY_MAX);
+    int64_t from = (int64_t)command_number_or(exchange->command, COMMAND_FROM, 0);
     size_t count = ledger_history(exchange->control->parts.ledger, exchange->account, &from,
                                   exchange->command->width, slots, most);
     write_result(exchange, CONTROL_DONE);
@@ -470,16 +459,19 @@ static void tell_settings(struct exchange *exchange)
 
 /* --- connections ------------------------------------------------------------- */
 
-struct control_client *control_open_client(struct control *control, bool may_change)
+struct control_client *control_open_client(struct control *control, void *peer, bool may_change)
 {
     (void)control;
     struct control_client *client = memory_zero(1, sizeof(*client));
+    client->peer = peer;
     client->may_change = may_change;
     return client;
 }
 
 void control_close_client(struct control *control, struct control_client *client)
 {
+    while (client->postponed != NULL)
+        forget_postponed(client->postponed);
     if (!ledger_owns_any(&client->owner)) {
         free(client);
         return;
@@ -494,6 +486,7 @@ void control_before_commit(struct control *control)
 {
     for (struct control_client *client = control->departed; client != NULL; client = client->next)
         ledger_abandon(control->parts.ledger, &client->owner);
+    ledger_serve(control->parts.ledger);
 }
 
 bool control_after_commit(struct control *control, bool written)
@@ -522,7 +515,7 @@ static void decide(void *context, struct connection *connection, const char *req
 {
     struct control_client *client = server_client(connection);
     if (client == NULL) {
-        client = control_open_client(context, peer_may_change(connection));
+        client = control_open_client(context, connection, peer_may_change(connection));
         server_set_client(connection, client);
     }
     control_answer(context, client, request, length, reply, verdict);
@@ -538,9 +531,15 @@ static bool must_stay(const void *client)
     return ledger_owns_any(&((const struct control_client *)client)->owner);
 }
 
+static void deliver(void *peer, const struct buffer *reply, const struct server_verdict *verdict)
+{
+    server_reply(peer, reply, verdict);
+}
+
 void control_listen(struct control *control, struct server *server, int descriptor)
 {
     control->server = server;
+    control_on_delivery(control, deliver);
     control->protocol = (struct server_protocol){.decide = decide,
                                                  .closed = closed,
                                                  .must_stay = must_stay,
@@ -562,6 +561,12 @@ struct control *control_new(const struct control_parts *parts)
 void control_configure(struct control *control, const struct control_parts *parts)
 {
     control->parts = *parts;
+    ledger_on_answer(parts->ledger, answer_postponed);
+}
+
+void control_on_delivery(struct control *control, control_deliver *deliver_reply)
+{
+    control->deliver = deliver_reply;
 }
 
 void control_free(struct control *control)
@@ -573,5 +578,6 @@ void control_free(struct control *control)
         free(control->departed);
         control->departed = next;
     }
+    buffer_free(&control->text);
     free(control);
 }

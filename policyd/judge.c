@@ -111,10 +111,10 @@ void judge(struct ledger *ledger, struct account *account, const struct ledger_r
                                               wanted[i], ahead->amount[i], now);
         take_opinion(&opinion, (enum ledger_measure)i, rates[i], answer);
     }
-    if (ahead->is_somebody)
-        put_off(answer, ahead->floor, LEDGER_ORDER);
     if (account != NULL)
         judge_pause(account, ahead, answer);
+    if (ahead->is_somebody)
+        put_off(answer, ahead->floor, LEDGER_ORDER);
 }
 
 /* --- the queue ---------------------------------------------------------------- */

@@ -65,7 +65,7 @@ void ledger_forget_waiters(struct ledger *ledger, struct ledger_owner *owner);
 /* The clock was set back. */
 void ledger_rewind_queues(struct ledger *ledger, int64_t now);
 
-/* Everybody is forgotten. */
+/* Everybody is forgotten, at the end. */
 void ledger_drop_queues(struct ledger *ledger);
 
 #endif

@@ -61,12 +61,8 @@ void ledger_rewind_queues(struct ledger *ledger, int64_t now)
 
 void ledger_drop_queues(struct ledger *ledger)
 {
-    while (ledger->queues != NULL) {
-        struct queue *queue = ledger->queues;
-        while (queue->first != NULL)
-            queue_remove(queue->first);
-        queue_free(queue);
-    }
+    while (ledger->queues != NULL)
+        queue_free(ledger->queues);
     agenda_free(&ledger->heads);
     agenda_free(&ledger->deadlines);
 }

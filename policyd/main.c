@@ -81,7 +81,9 @@ struct daemon {
     struct event *signals[SIGNALS];
     struct event *reload;
     struct event *tidy_timer;
-    bool is_untidy; /* background work failed the last time */
+    struct event *due_timer; /* when somebody who waits is to be served */
+    int64_t due;             /* what it is set to */
+    bool is_untidy;          /* background work failed the last time */
 };
 
 static void open_tables(struct daemon *daemon);
@@ -256,12 +258,39 @@ static void decide(void *context, struct connection *connection, const char *req
     verdict->is_last = decision.malformed;
 }
 
+/* Sees to it that who waits is served in time. The tidy timer looks, too: the clock may be set. */
+static void set_due_timer(struct daemon *daemon)
+{
+    int64_t due = ledger_due(daemon->ledger);
+    if (due == daemon->due)
+        return;
+    daemon->due = due;
+    int64_t left = due != INT64_MAX ? due - clock_now(clock_system()) : INT64_MAX;
+    if (left >= CLOCK_SECOND) {
+        event_del(daemon->due_timer);
+        return;
+    }
+    const struct timeval wait = {.tv_usec = (suseconds_t)(left > 0 ? left : 0)};
+    if (event_add(daemon->due_timer, &wait) != 0)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+}
+
+static void serve_waiters(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct daemon *daemon = argument;
+    daemon->due = INT64_MAX;
+    server_want_commit(daemon->server);
+}
+
 static bool commit(void *context, struct error *error)
 {
     struct daemon *daemon = context;
     control_before_commit(daemon->control);
     bool written = policy_commit(daemon->policy, error);
     control_after_commit(daemon->control, written);
+    set_due_timer(daemon);
     return written;
 }
 
@@ -279,6 +308,8 @@ static void tidy(evutil_socket_t descriptor, short what, void *argument)
     if (tidied && daemon->is_untidy)
         log_info("the ledger %s is fine again", daemon->service.settings->ledger);
     daemon->is_untidy = !tidied;
+    daemon->due = INT64_MAX;
+    server_want_commit(daemon->server);
     const struct timeval interval = TIDY_INTERVAL;
     const struct timeval soon = {.tv_usec = 1000}; /* requests that came meanwhile go first */
     if (event_add(daemon->tidy_timer, more ? &soon : &interval) != 0)
@@ -370,8 +401,10 @@ static void add_events(struct daemon *daemon)
     daemon->signals[2] = evsignal_new(daemon->base, SIGUSR1, want_reload, daemon);
     daemon->reload = event_new(daemon->base, -1, 0, reload, daemon);
     daemon->tidy_timer = event_new(daemon->base, -1, 0, tidy, daemon);
+    daemon->due_timer = event_new(daemon->base, -1, 0, serve_waiters, daemon);
+    daemon->due = INT64_MAX;
     bool added = daemon->reload != NULL && daemon->tidy_timer != NULL &&
-                 event_add(daemon->tidy_timer, &interval) == 0;
+                 daemon->due_timer != NULL && event_add(daemon->tidy_timer, &interval) == 0;
     for (size_t i = 0; i < SIGNALS && added; i++)
         added = daemon->signals[i] != NULL && event_add(daemon->signals[i], NULL) == 0;
     if (!added)
@@ -422,6 +455,7 @@ static void finish(struct daemon *daemon)
         event_free(daemon->signals[i]);
     event_free(daemon->reload);
     event_free(daemon->tidy_timer);
+    event_free(daemon->due_timer);
     metrics_stop(daemon->metrics);
     server_free(daemon->server);
     event_base_free(daemon->base);

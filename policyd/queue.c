@@ -73,5 +73,10 @@ void queue_free(struct queue *queue)
     *queue->linked_by = queue->next;
     if (queue->next != NULL)
         queue->next->linked_by = queue->linked_by;
+    struct waiter *next;
+    for (struct waiter *waiter = queue->first; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        free(waiter);
+    }
     free(queue);
 }

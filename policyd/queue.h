@@ -60,7 +60,8 @@ struct waiter *queue_add(struct queue *queue, struct ledger_owner *owner, const 
 /* Takes somebody out and releases him; not what is in an agenda. */
 void queue_remove(struct waiter *waiter);
 
-/* Takes an empty queue out of the list of all and releases it. */
+/* Takes a queue out of the list of all and releases it, with whoever is left in it; their owners,
+ * who may be gone, are not told. */
 void queue_free(struct queue *queue);
 
 #endif

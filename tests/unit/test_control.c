@@ -22,6 +22,9 @@
 #define DAY    (24 * HOUR)
 #define START  (INT64_C(1700000000) * SECOND)
 
+/* The postponed replies that were delivered, one behind the other, with blanks for line ends. */
+static char delivered[4096];
+
 struct fixture {
     struct hand_clock clock;
     struct settings settings;
@@ -55,8 +58,18 @@ static void fill_settings(struct settings *settings)
     }
 }
 
+static void deliver(void *peer, const struct buffer *reply, const struct server_verdict *verdict)
+{
+    size_t length = strlen(delivered);
+    snprintf(delivered + length, sizeof(delivered) - length, "%s%s: %s", (const char *)peer,
+             verdict->needs_commit ? " if stored" : "", reply->data);
+    for (char *end = delivered; (end = strchr(end, '\n')) != NULL;)
+        *end = ' ';
+}
+
 static int set_up(void **state)
 {
+    static char owner[] = "owner";
     struct fixture *fixture = memory_zero(1, sizeof(*fixture));
     fixture->clock = (struct hand_clock){{read_hand_clock}, START};
     fill_settings(&fixture->settings);
@@ -70,8 +83,10 @@ static int set_up(void **state)
     if (fixture->parts.quota_maps == NULL)
         fail_msg("%s", error.text);
     fixture->control = control_new(&fixture->parts);
-    fixture->owner = control_open_client(fixture->control, true);
-    fixture->reader = control_open_client(fixture->control, false);
+    control_on_delivery(fixture->control, deliver);
+    delivered[0] = '\0';
+    fixture->owner = control_open_client(fixture->control, owner, true);
+    fixture->reader = control_open_client(fixture->control, NULL, false);
     *state = fixture;
     return 0;
 }
@@ -153,7 +168,7 @@ static void what_is_reserved_is_settled_or_released_once(void **state)
     expect(fixture, fixture->reader, "request=status account=relay@contoso.com",
            "recipients_used=10 recipients_reserved=6 recipients_limit=10");
     expect(fixture, fixture->owner, "request=reserve account=relay@contoso.com recipients=1",
-           "result=later earliest=1700086401000000 used=10 measure=recipients limit=10 "
+           "result=later earliest=1700086401000000 measure=recipients used=10 limit=10 "
            "period=86400000000");
     snprintf(text, sizeof(text), "request=release reservation=%" PRIu64, id);
     expect(fixture, fixture->owner, text, "result=done");
@@ -166,7 +181,7 @@ static void what_is_reserved_is_settled_or_released_once(void **state)
 static void nobody_settles_what_another_connection_reserved(void **state)
 {
     struct fixture *fixture = *state;
-    struct control_client *other = control_open_client(fixture->control, true);
+    struct control_client *other = control_open_client(fixture->control, NULL, true);
     char text[128];
     uint64_t id = reserve(fixture, "relay@contoso.com", 6);
     snprintf(text, sizeof(text), "request=release reservation=%" PRIu64, id);
@@ -180,7 +195,9 @@ static void who_may_only_read_changes_nothing(void **state)
     struct fixture *fixture = *state;
     static const char *const requests[] = {"request=reserve account=relay@contoso.com recipients=1",
                                            "request=settle reservation=1 recipients=1",
-                                           "request=release reservation=1"};
+                                           "request=release reservation=1",
+                                           "request=pause account=relay@contoso.com cause=x",
+                                           "request=resume account=relay@contoso.com"};
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
         expect(fixture, fixture->reader, requests[i], "result=refused reason=only root");
     assert_int_equal(store_memory_writes(fixture->store), 0);
@@ -208,6 +225,120 @@ static void what_a_vanished_owner_reserved_counts_as_sent(void **state)
     fixture->clock.now++;
     expect(fixture, fixture->reader, "request=status account=small@contoso.com",
            "recipients_used=0");
+}
+
+/* Says what comes when somebody who waits is served. */
+static void expect_delivered(struct fixture *fixture, const char *want)
+{
+    delivered[0] = '\0';
+    assert_true(end_batch(fixture));
+    if (want[0] == '\0' ? delivered[0] != '\0' : strstr(delivered, want) == NULL)
+        fail_msg("delivered \"%s\", want \"%s\"", delivered, want);
+}
+
+static void who_waits_is_answered_when_there_is_room(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[128];
+    uint64_t id = reserve(fixture, "small@contoso.com", 1);
+    snprintf(text, sizeof(text), "request=settle reservation=%" PRIu64 " recipients=1", id);
+    expect(fixture, fixture->owner, text, "result=done");
+    reserve(fixture, "small@contoso.com", 1);
+    put(fixture, fixture->owner,
+        "request=reserve account=small@contoso.com recipients=1 wait=11000000 tag=a");
+    assert_int_equal(fixture->reply.length, 0);
+    expect_delivered(fixture, "");
+    assert_true(ledger_due(fixture->parts.ledger) == START + 11 * SECOND);
+    expect(fixture, fixture->owner, "request=reserve account=small@contoso.com recipients=1",
+           "result=later earliest=1700000011000000 measure=messages used=2 limit=2");
+    expect(fixture, fixture->reader, "request=status account=small@contoso.com", "waiting=1");
+    fixture->clock.now = START + 11 * SECOND - 1;
+    expect_delivered(fixture, "");
+    fixture->clock.now++;
+    expect_delivered(fixture, "owner if stored: tag=a result=granted reservation=");
+    assert_true(ledger_due(fixture->parts.ledger) == INT64_MAX);
+}
+
+static void who_waits_too_long_is_told_when(void **state)
+{
+    struct fixture *fixture = *state;
+    expect(fixture, fixture->owner,
+           "request=pause account=small@contoso.com cause=Test until=1700000005000000",
+           "result=done account=small@contoso.com until=1700000005000000 failures=0");
+    put(fixture, fixture->owner,
+        "request=reserve account=small@contoso.com recipients=1 wait=6000000");
+    expect_delivered(fixture, "");
+    expect(fixture, fixture->owner,
+           "request=reserve account=small@contoso.com recipients=1 wait=4999999",
+           "result=later earliest=1700000005000000 measure=pause cause=Test ");
+    put(fixture, fixture->owner,
+        "request=pause account=small@contoso.com cause=Longer until=1700000009000000");
+    expect_delivered(fixture,
+                     "owner: result=later earliest=1700000009000000 measure=pause cause=Longer");
+}
+
+static void a_vanished_owner_waits_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    reserve(fixture, "small@contoso.com", 1);
+    reserve(fixture, "small@contoso.com", 1);
+    put(fixture, fixture->owner,
+        "request=reserve account=small@contoso.com recipients=1 wait=60000000");
+    put(fixture, fixture->owner,
+        "request=reserve account=small@contoso.com recipients=1 wait=60000000");
+    assert_int_equal(ledger_waiter_count(fixture->parts.ledger), 2);
+    control_close_client(fixture->control, fixture->owner);
+    fixture->owner = NULL;
+    expect_delivered(fixture, "");
+    assert_int_equal(ledger_waiter_count(fixture->parts.ledger), 0);
+    fixture->clock.now += 30 * SECOND;
+    expect_delivered(fixture, "");
+}
+
+static void a_pause_lasts_until_it_is_resumed(void **state)
+{
+    struct fixture *fixture = *state;
+    expect(fixture, fixture->owner, "request=resume account=relay@contoso.com", "result=unknown");
+    expect(fixture, fixture->owner, "request=pause account=Relay@contoso.com cause=By=hand",
+           "result=done account=relay@contoso.com failures=0");
+    fixture->clock.now += 10 * DAY;
+    expect(fixture, fixture->reader, "request=status account=relay@contoso.com",
+           "waiting=0 pause_since=1700000000000000 pause_failures=0 pause_cause=By=hand");
+    assert_null(strstr(fixture->reply.data, "earliest"));
+    assert_null(strstr(fixture->reply.data, "pause_until"));
+    expect(fixture, fixture->reader, "request=list",
+           "account=relay@contoso.com recipients=0/10 messages=0/30 waiting=0 paused");
+    expect(fixture, fixture->owner, "request=reserve account=relay@contoso.com recipients=1",
+           "result=later measure=pause cause=By=hand");
+    expect(fixture, fixture->owner, "request=resume account=relay@contoso.com", "result=done");
+    reserve(fixture, "relay@contoso.com", 1);
+}
+
+static void a_growing_pause_is_twice_as_long_each_time(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char pause[] =
+        "request=pause account=relay@contoso.com cause=5.7.139 least=60000000 most=200000000";
+    expect(fixture, fixture->owner, pause, "until=1700000060000000 failures=1");
+    fixture->clock.now = START + 59 * SECOND;
+    expect(fixture, fixture->owner, pause, "until=1700000060000000 failures=1");
+    fixture->clock.now = START + 60 * SECOND;
+    uint64_t probe = reserve(fixture, "relay@contoso.com", 1);
+    expect(fixture, fixture->owner, "request=reserve account=relay@contoso.com recipients=1",
+           "result=later earliest=1700000065000000 measure=pause cause=5.7.139");
+    char text[128];
+    snprintf(text, sizeof(text), "request=release reservation=%" PRIu64, probe);
+    expect(fixture, fixture->owner, pause, "until=1700000180000000 failures=2");
+    expect(fixture, fixture->owner, text, "result=done");
+    fixture->clock.now = START + 180 * SECOND;
+    expect(fixture, fixture->owner, pause, "until=1700000380000000 failures=3");
+    fixture->clock.now = START + 380 * SECOND;
+    probe = reserve(fixture, "relay@contoso.com", 1);
+    snprintf(text, sizeof(text), "request=settle reservation=%" PRIu64 " recipients=1", probe);
+    expect(fixture, fixture->owner, text, "result=done");
+    reserve(fixture, "relay@contoso.com", 1);
+    reserve(fixture, "relay@contoso.com", 1);
+    expect(fixture, fixture->owner, pause, "failures=1");
 }
 
 static void what_could_not_be_written_was_not_reserved(void **state)
@@ -261,7 +392,7 @@ static void what_makes_no_sense_is_an_error(void **state)
 static void accounts_are_listed_in_pages(void **state)
 {
     struct fixture *fixture = *state;
-    char name[64];
+    char name[80];
     unsigned listed = 0;
     for (unsigned i = 0; i < 250; i++) {
         snprintf(name, sizeof(name), "user%u@contoso.com", i);
@@ -272,7 +403,8 @@ static void accounts_are_listed_in_pages(void **state)
         const char *got = put(fixture, fixture->reader, request);
         for (const char *one = got; (one = strstr(one, " account=")) != NULL; one++, listed++) {
             snprintf(name, sizeof(name),
-                     " account=user%u@contoso.com recipients=1/10 messages=1/30 ", listed);
+                     " account=user%u@contoso.com recipients=1/10 messages=1/30 waiting=0 ",
+                     listed);
             assert_true(strncmp(one, name, strlen(name)) == 0);
         }
         more = strstr(got, " after=");
@@ -300,11 +432,12 @@ static void the_list_closes_up_behind_accounts_that_are_gone(void **state)
     fixture->clock.now += 2 * DAY;
     assert_true(ledger_tidy(fixture->parts.ledger, &more, &error));
     expect(fixture, fixture->reader, "request=list count=4 after=4",
-           "result=done account=user7@contoso.com recipients=1/10 messages=1/30 "
+           "result=done account=user7@contoso.com recipients=1/10 messages=1/30 waiting=0 "
            "account=user11@contoso.com");
     reserve(fixture, "new@contoso.com", 1);
     expect(fixture, fixture->reader, "request=list count=4 after=16",
-           "account=user19@contoso.com recipients=1/10 messages=1/30 account=new@contoso.com");
+           "account=user19@contoso.com recipients=1/10 messages=1/30 waiting=0 "
+           "account=new@contoso.com");
 }
 
 static void history_is_told_by_minute_or_hour(void **state)
@@ -348,6 +481,11 @@ int main(void)
         TEST(nobody_settles_what_another_connection_reserved),
         TEST(who_may_only_read_changes_nothing),
         TEST(what_a_vanished_owner_reserved_counts_as_sent),
+        TEST(who_waits_is_answered_when_there_is_room),
+        TEST(who_waits_too_long_is_told_when),
+        TEST(a_vanished_owner_waits_no_more),
+        TEST(a_pause_lasts_until_it_is_resumed),
+        TEST(a_growing_pause_is_twice_as_long_each_time),
         TEST(what_could_not_be_written_was_not_reserved),
         TEST(a_tag_comes_back_first),
         TEST(what_makes_no_sense_is_an_error),
