@@ -5,6 +5,7 @@ import pwd
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -177,6 +178,109 @@ def test_connections_that_hold_reservations_do_not_make_room(place):
         crowd = [stack.enter_context(policyd.connect()) for _ in range(limit + 50)]
         assert crowd[-1].ask() == "DUNNO"
         assert control.ask("release", reservation=granted["reservation"])["result"] == "done"
+
+
+# --- waiting ---
+
+def test_waiters_are_served_first_come_first_served(start):
+    policyd = start(post365_message_quota="2/400ms", post365_quota_guard="0s")
+    waiting = [Control(policyd) for _ in range(6)]
+    try:
+        with Control(policyd) as first:
+            for _ in range(2):
+                granted = first.reserve()
+                assert first.ask("settle", reservation=granted["reservation"], recipients=1)["result"] == "done"
+            for i, control in enumerate(waiting):
+                control.send("reserve", account=UPN, recipients=1, wait=10_000_000, tag=i)
+                assert processes.wait_until(lambda: first.ask("status", account=UPN)["waiting"] == str(i + 1), 5)
+            assert first.reserve()["result"] == "later"
+            granted = []
+            for i, control in enumerate(waiting):
+                reply = dict(control.reply())
+                assert (reply["tag"], reply["result"]) == (str(i), "granted")
+                granted.append(int(reply["reservation"]))
+                assert control.ask("settle", reservation=reply["reservation"], recipients=1)["result"] == "done"
+            assert granted == sorted(granted)
+            assert first.ask("status", account=UPN)["waiting"] == "0"
+    finally:
+        for control in waiting:
+            control.close()
+
+
+def test_replies_to_who_waits_come_behind_later_ones(start):
+    policyd = start(post365_message_quota="1/10m")
+    with Control(policyd) as control:
+        granted = control.reserve(tag="held")
+        control.send("reserve", account=UPN, recipients=1, wait=3_600_000_000, tag="late")
+        assert control.ask("status", account=UPN, tag="soon")["tag"] == "soon"
+        assert control.ask("reserve", account=UPN, recipients=1, wait=1000, tag="no")["result"] == "later"
+        control.send("release", reservation=granted["reservation"], tag="end")
+        replies = {dict(control.reply())["tag"]: None for _ in range(2)}
+        assert set(replies) == {"end", "late"}
+
+
+def test_who_waits_too_long_is_told_when(start):
+    policyd = start(post365_message_quota="1/500ms", post365_quota_guard="0s")
+    with Control(policyd) as control:
+        held = control.reserve()
+        control.send("reserve", account=UPN, recipients=1, wait=600_000)
+        reply = dict(control.reply())
+        assert (reply["result"], reply["measure"], reply["used"], reply["limit"]) == ("later", "messages", "1", "1")
+        assert control.ask("release", reservation=held["reservation"])["result"] == "done"
+        assert control.reserve()["result"] == "granted"
+
+
+def test_who_vanishes_waits_no_more_and_the_next_is_served(start):
+    policyd = start(post365_message_quota="1/10m")
+    with Control(policyd) as owner, Control(policyd) as other:
+        def waiting():
+            return int(owner.ask("status", account=UPN)["waiting"])
+        held = owner.reserve()
+        with Control(policyd) as gone:
+            for i in range(3):
+                gone.send("reserve", account=UPN, recipients=1, wait=3_600_000_000)
+                assert processes.wait_until(lambda: waiting() == i + 1, 5)
+            other.send("reserve", account=UPN, recipients=1, wait=3_600_000_000)
+            assert processes.wait_until(lambda: waiting() == 4, 5)
+        assert processes.wait_until(lambda: waiting() == 1, 5)
+        owner.ask("release", reservation=held["reservation"])
+        assert dict(other.reply())["result"] == "granted"
+        assert waiting() == 0
+
+
+# --- pausing ---
+
+def test_a_pause_outlives_a_crash(start):
+    policyd = start()
+    cause = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox."
+    with Control(policyd) as control:
+        first = control.ask("pause", account=UPN, cause=cause, least=60_000_000, most=3_600_000_000)
+        assert (first["result"], first["failures"]) == ("done", "1")
+        policyd.kill()
+    policyd.start()
+    with Control(policyd) as control:
+        status = control.ask("status", account=UPN)
+        assert (status["pause_until"], status["pause_failures"], status["pause_cause"]) == (first["until"], "1", cause)
+        later = control.reserve()
+        assert (later["result"], later["measure"], later["cause"]) == ("later", "pause", cause)
+        assert control.ask("resume", account=UPN)["result"] == "done"
+        assert control.reserve()["result"] == "granted"
+        assert "pause_cause" not in control.ask("status", account=UPN)
+
+
+def test_who_waits_is_turned_away_when_the_account_is_paused(start):
+    policyd = start(post365_message_quota="1/1h")
+    with Control(policyd) as control, Control(policyd) as admin:
+        control.reserve()
+        control.send("reserve", account=UPN, recipients=1, wait=3_600_000_000)
+        assert dict(control.reply())["result"] == "later"  # never within the hour, with the guard
+        admin.ask("pause", account="other@contoso.com", cause="x", until=int(time.time() + 2) * 1_000_000)
+        control.send("reserve", account="other@contoso.com", recipients=1, wait=60_000_000)
+        assert processes.wait_until(lambda: admin.ask("status", account="other@contoso.com")["waiting"] == "1", 5)
+        admin.ask("pause", account="other@contoso.com", cause="by hand")
+        reply = dict(control.reply())
+        assert (reply["result"], reply["measure"], reply["cause"]) == ("later", "pause", "by hand")
+        assert "earliest" not in reply
 
 
 # --- reading ---
