@@ -32,6 +32,7 @@ struct shown {
     int64_t looked_up; /* when its quota was; 0: never */
     struct quota quota;
     struct ledger_use use;
+    struct ledger_pause_state pause;
 };
 
 struct metrics {
@@ -214,9 +215,12 @@ static void read_use(struct metrics *metrics, const struct ledger_entry *entries
 {
     struct error error;
     struct ledger *ledger = metrics->parts.ledger;
-    for (size_t i = 0; i < metrics->shown_count; i++)
-        if (metrics->shown[i].has_quota)
-            ledger_use(ledger, entries[i].name, &metrics->shown[i].quota, &metrics->shown[i].use);
+    for (size_t i = 0; i < metrics->shown_count; i++) {
+        struct shown *shown = &metrics->shown[i];
+        ledger_pause_of(ledger, entries[i].name, &shown->pause);
+        if (shown->has_quota)
+            ledger_use(ledger, entries[i].name, &shown->quota, &shown->use);
+    }
     if (!ledger_commit(ledger, &error))
         log_error("%s", error.text);
 }
@@ -253,6 +257,30 @@ static void write_column(const struct metrics *metrics, struct buffer *text, con
             write_account(text, family, column, entries[i].name, &metrics->shown[i]);
 }
 
+/* Who waits, and who is paused. */
+static void write_state(const struct metrics *metrics, struct buffer *text,
+                        const struct ledger_entry *entries)
+{
+    exposition_family(text, "account_waiting", EXPOSITION_GAUGE, "Requests that wait for room.");
+    for (size_t i = 0; i < metrics->shown_count; i++)
+        if (metrics->shown[i].has_quota)
+            exposition_integer(text, "account_waiting",
+                               &(struct exposition_label){"account", entries[i].name}, 1,
+                               metrics->shown[i].use.waiting);
+    exposition_family(text, "account_paused", EXPOSITION_GAUGE,
+                      "Whether an account is paused now.");
+    for (size_t i = 0; i < metrics->shown_count; i++)
+        exposition_integer(text, "account_paused",
+                           &(struct exposition_label){"account", entries[i].name}, 1,
+                           metrics->shown[i].pause.is_paused);
+    exposition_family(text, "account_failures", EXPOSITION_GAUGE,
+                      "Failures in a row that each made an account's pause longer.");
+    for (size_t i = 0; i < metrics->shown_count; i++)
+        exposition_integer(text, "account_failures",
+                           &(struct exposition_label){"account", entries[i].name}, 1,
+                           metrics->shown[i].pause.failures);
+}
+
 static void write_accounts(struct metrics *metrics, struct buffer *text)
 {
     struct ledger_entry *entries = memory_zero(METRICS_ACCOUNTS_MAX, sizeof(*entries));
@@ -270,6 +298,8 @@ static void write_accounts(struct metrics *metrics, struct buffer *text)
                  ledger_account_count(ledger) - written);
     write_number(text, "reservations", EXPOSITION_GAUGE, "Open reservations.",
                  ledger_reservation_count(ledger));
+    write_number(text, "waiters", EXPOSITION_GAUGE, "Requests that wait for room.",
+                 ledger_waiter_count(ledger));
     write_column(metrics, text, "account_used",
                  "What an account has used of its rolling window, open reservations included.",
                  COLUMN_USED, entries);
@@ -278,6 +308,7 @@ static void write_accounts(struct metrics *metrics, struct buffer *text)
     write_column(metrics, text, "account_limit",
                  "What an account may use of its rolling window; absent if there is no limit.",
                  COLUMN_LIMIT, entries);
+    write_state(metrics, text, entries);
     free(entries);
 }
 

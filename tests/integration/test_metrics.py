@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from test_control import Control
 from test_policyd import Policyd
 
 from harness import processes, workplace
@@ -193,6 +194,21 @@ def test_use_and_limit_of_each_account_and_window(start, place):
     measured.reload()
     assert measured.settles(71, "account_limit", account="big@contoso.com", measure="recipients", window="2h")
     assert measured.value("reloads_total", result="ok") == 1
+
+
+def test_who_waits_and_who_is_paused_is_shown(start):
+    measured = start(post365_message_quota="1/10m", post365_meter="delivery")
+    with Control(measured) as control:
+        control.reserve()
+        control.send("reserve", account="relay@contoso.com", recipients=1, wait=3_600_000_000)
+        control.ask("pause", account="other@contoso.com", cause="535 5.7.3", least=60_000_000, most=60_000_000)
+        assert measured.settles(1, "waiters")
+        assert measured.settles(1, "account_paused", account="other@contoso.com")
+        assert measured.value("account_waiting", account="relay@contoso.com") == 1
+        assert measured.value("account_paused", account="relay@contoso.com") == 0
+        assert measured.value("account_failures", account="other@contoso.com") == 1
+        assert measured.value("reservations") == 1
+    assert measured.settles(0, "waiters")
 
 
 def test_more_accounts_than_are_shown_are_counted(start, place):
