@@ -25,7 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_SIZE         65536U
+#define READ_SIZE 65536U
+/* What the kernel keeps for a peer that does not read: some replies. By default it would take
+ * hundreds of decisions before it turns out that nobody reads them. */
+#define UNREAD_SIZE       4096
 #define REPLIES_PER_READ  64   /* then the others have their turn */
 #define REPLIES_PER_TURN  4096 /* then they are committed, whoever else is waiting */
 #define ACCEPTS_PER_TURN  64
@@ -169,9 +172,10 @@ static void add_connection(struct listener *listener, int descriptor)
 {
     struct server *server = listener->server;
     struct connection *connection = memory_zero(1, sizeof(*connection));
-    int one = 1;
+    int one = 1, unread = UNREAD_SIZE;
     /* Fails on a UNIX socket, which has no need of it. */
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &unread, sizeof(unread));
     connection->server = server;
     connection->protocol = listener->protocol;
     connection->descriptor = descriptor;
