@@ -9,6 +9,8 @@
  *     never-read  COUNT connections that send requests for as long as they are taken, and read no
  *                 answer
  *     vanish      COUNT times in a second somebody connects, asks, and is gone before the answer
+ *     vanish-wait the same on the control socket, where a reservation is asked for that has to
+ * wait: the account is paused
  *
  *     Writes "ready" when all are there, then goes on until it is ended.
  */
@@ -108,7 +110,8 @@ static void never_read(struct crowd *crowd)
     }
 }
 
-static void vanish(struct crowd *crowd)
+/* COUNT times in a second somebody says this and is gone. */
+static void say_and_vanish(struct crowd *crowd, void (*next)(struct crowd *crowd))
 {
     const struct timespec tick = {.tv_nsec = 1000000000L / TICKS};
     size_t due = 0;
@@ -116,7 +119,7 @@ static void vanish(struct crowd *crowd)
     for (;;) {
         for (due += crowd->count; due >= TICKS; due -= TICKS) {
             int descriptor = endpoint_connect(crowd->place);
-            question_change(&crowd->question, 0, ++crowd->instance);
+            next(crowd);
             (void)send(descriptor, crowd->question.text, crowd->question.length, MSG_NOSIGNAL);
             close(descriptor);
         }
@@ -124,11 +127,51 @@ static void vanish(struct crowd *crowd)
     }
 }
 
+static void ask_policy(struct crowd *crowd)
+{
+    question_change(&crowd->question, 0, ++crowd->instance);
+}
+
+static void vanish(struct crowd *crowd)
+{
+    say_and_vanish(crowd, ask_policy);
+}
+
+static void set_text(struct crowd *crowd, const char *text)
+{
+    crowd->question.length = strlen(text);
+    memcpy(crowd->question.text, text, crowd->question.length);
+}
+
+/* Pauses the account again and again, so that who waits for it always has a moment to wait for. */
+static void ask_control(struct crowd *crowd)
+{
+    char text[256];
+    if (crowd->instance++ % crowd->count == 0) {
+        snprintf(text, sizeof(text),
+                 "request=pause\naccount=waiting@contoso.com\ncause=x\nuntil=%lld\n\n",
+                 (long long)(time(NULL) + 30) * 1000000);
+        set_text(crowd, text);
+        return;
+    }
+    set_text(crowd,
+             "request=reserve\naccount=waiting@contoso.com\nrecipients=1\nwait=60000000\n\n");
+}
+
+static void vanish_waiting(struct crowd *crowd)
+{
+    crowd->instance = 0;
+    say_and_vanish(crowd, ask_control);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct crowd *crowd);
-} kinds[] = {
-    {"idle", be_idle}, {"half", send_half}, {"never-read", never_read}, {"vanish", vanish}};
+} kinds[] = {{"idle", be_idle},
+             {"half", send_half},
+             {"never-read", never_read},
+             {"vanish", vanish},
+             {"vanish-wait", vanish_waiting}};
 
 int main(int argc, char *argv[])
 {
@@ -145,5 +188,5 @@ int main(int argc, char *argv[])
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(argv[1], kinds[i].name) == 0)
             kinds[i].run(&crowd);
-    errx(EX_USAGE, "%s: is none of idle, half, never-read, vanish", argv[1]);
+    errx(EX_USAGE, "%s: is none of idle, half, never-read, vanish, vanish-wait", argv[1]);
 }

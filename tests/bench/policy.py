@@ -39,7 +39,7 @@ MEGABYTE = 1 << 20
 SOAK_PERIOD = "10s"
 # What full load of a day is spread over: nothing of it expires while it is measured.
 PAST = 80000
-CROWDS = (("idle", 5000), ("half", 5000), ("never-read", 100), ("vanish", 500))
+CROWDS = (("idle", 5000), ("half", 5000), ("never-read", 100), ("vanish", 500), ("vanish-wait", 500))
 
 
 class Bench:

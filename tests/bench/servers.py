@@ -113,6 +113,7 @@ class Policyd(Server):
             "post365_upn": "relay@contoso.com", "post365_meter": "submission", "post365_ledger_sync": sync,
             "post365_policy_socket": "unix:post365/policy", "post365_recipient_quota": recipients,
             "post365_message_quota": messages, **parameters}
+        self.control = f"unix:{spool}/post365/control"
         if accounts:
             table = self.etc / "accounts"
             table.write_text("".join(f"user{i:06}@example.com user{i:06}@example.com\n" for i in range(accounts)))
@@ -245,7 +246,8 @@ class Crowd:
     """Clients that misbehave, see misbehave.c: there inside the block."""
 
     def __init__(self, server, kind, count):
-        self.arguments = pinned(PROCESSORS[0], [PROGRAMS / "misbehave", kind, count, server.place])
+        place = server.control if kind == "vanish-wait" else server.place
+        self.arguments = pinned(PROCESSORS[0], [PROGRAMS / "misbehave", kind, count, place])
         self.process = None
 
     def __enter__(self):
