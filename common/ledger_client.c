@@ -21,6 +21,8 @@
 #define MILLISECOND INT64_C(1000)
 #define BUSY_PAUSE  10 /* milliseconds, before connecting is tried again */
 #define READ_SIZE   16384
+/* So many of the longest accounts there are fit into a reply of ATTR_REQUEST_MAX bytes. */
+#define LIST_PAGE 50
 
 struct ledger_client {
     int descriptor;  /* -1: it was lost */
@@ -148,8 +150,10 @@ static bool exchange(struct ledger_client *client, const struct ledger_command *
 bool ledger_client_ask(struct ledger_client *client, const struct ledger_command *command,
                        struct ledger_reply *reply, struct error *error)
 {
-    if (client->descriptor < 0)
-        return error_set(error, "the connection to post365-policyd was lost before");
+    if (client->descriptor < 0) {
+        error_set(error, "the connection to post365-policyd was lost before");
+        return false;
+    }
     buffer_clear(&client->request);
     if (!ledger_command_write(&client->request, 0, command, error))
         return false;
@@ -181,7 +185,7 @@ static bool stuck(struct ledger_client *client, struct error *error)
 bool ledger_client_list(struct ledger_client *client, ledger_client_account *tell, void *context,
                         struct error *error)
 {
-    struct ledger_command command = {.kind = LEDGER_COMMAND_LIST, .count = CONTROL_LIST_MAX};
+    struct ledger_command command = {.kind = LEDGER_COMMAND_LIST, .count = LIST_PAGE};
     for (;;) {
         struct ledger_reply reply;
         struct ledger_reply_account account;

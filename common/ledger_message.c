@@ -35,8 +35,10 @@ static void copy_text(char *copy, size_t size, const char *bytes, size_t length)
         while (length > 0 && ((unsigned char)bytes[length] & 0xc0) == 0x80)
             length--;
     }
+    memcpy(copy, bytes, length);
     for (size_t i = 0; i < length; i++)
-        copy[i] = (unsigned char)bytes[i] < ' ' || bytes[i] == 0x7f ? ' ' : bytes[i];
+        if ((unsigned char)copy[i] < ' ' || copy[i] == 0x7f)
+            copy[i] = ' ';
     copy[length] = '\0';
 }
 

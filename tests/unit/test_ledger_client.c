@@ -190,10 +190,10 @@ static void all_pages_of_a_list_are_told(void **state)
 {
     struct fixture *fixture = *state;
     static const struct step steps[] = {
-        {"request=list count=100", "result=done\n" ENTRY("a@b") ENTRY("c@d") "after=7\n\n"},
-        {"request=list after=7 count=100", "result=done\nafter=9\n\n"},
-        {"request=list after=9 count=100", "result=done\n" ENTRY("e@f") "\n"},
-        {"request=list count=100", "result=done\n" ENTRY("g@h") ENTRY("i@j") "after=7\n\n"},
+        {"request=list count=50", "result=done\n" ENTRY("a@b") ENTRY("c@d") "after=7\n\n"},
+        {"request=list after=7 count=50", "result=done\nafter=9\n\n"},
+        {"request=list after=9 count=50", "result=done\n" ENTRY("e@f") "\n"},
+        {"request=list count=50", "result=done\n" ENTRY("g@h") ENTRY("i@j") "after=7\n\n"},
     };
     struct told told = {.most = 8}, first = {.most = 1};
     struct error error = {""};
@@ -231,7 +231,7 @@ static void a_page_that_is_refused_is_an_error(void **state)
 {
     struct fixture *fixture = *state;
     static const struct step steps[] = {
-        {"request=list count=100", "result=error\nreason=the table is broken\n\n"}};
+        {"request=list count=50", "result=error\nreason=the table is broken\n\n"}};
     struct told told = {.most = 8};
     struct error error = {""};
     struct ledger_client *client = open_client(fixture, TIMEOUT, steps, COUNT(steps));
@@ -244,8 +244,8 @@ static void pages_that_go_round_in_circles_end(void **state)
 {
     struct fixture *fixture = *state;
     static const struct step steps[] = {
-        {"request=list count=100", "result=done\nafter=7\n\n"},
-        {"request=list after=7 count=100", "result=done\nafter=7\n\n"},
+        {"request=list count=50", "result=done\nafter=7\n\n"},
+        {"request=list after=7 count=50", "result=done\nafter=7\n\n"},
     };
     struct told told = {.most = 8};
     struct error error = {""};
