@@ -2,12 +2,15 @@
 
 FORMATTED := $(wildcard common/*.[ch] milter/*.[ch] policyd/*.[ch] tools/*.[ch] tests/*/*.[ch])
 
-.PHONY: format check-format lint test
+.PHONY: format check-format check-manuals lint test
 format:
 	clang-format -i $(FORMATTED)
 
 check-format:
 	@clang-format --dry-run -Werror $(FORMATTED)
+
+check-manuals:
+	@mandoc -Tlint -W warning docs/*.[1-8]
 
 # The checks that are on are in .clang-tidy.
 lint: $(BUILD)/compile_flags.txt

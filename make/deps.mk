@@ -7,7 +7,7 @@
 DEPS_BUILD := gcc make pkg-config libmilter-dev libdb-dev libevent-dev libsystemd-dev
 DEPS_TEST  := postfix libsasl2-modules sasl2-bin libssl-dev libjansson-dev libcmocka-dev \
               python3 python3-pytest procps
-DEPS_CHECK := clang clang-format clang-tidy libclang-rt-dev
+DEPS_CHECK := clang clang-format clang-tidy libclang-rt-dev mandoc
 
 .PHONY: deps deps-build deps-check
 deps:

@@ -9,7 +9,7 @@ help:
 	@echo 'make unit         the unit tests alone'
 	@echo 'make bench        the policy service against the null server, as ratios; BENCH=full for all'
 	@echo 'make fuzz         every parser, for FUZZ_SECONDS each'
-	@echo 'make check-format, make lint, make check-generated (and make generate)'
+	@echo 'make check-format, make check-manuals, make lint, make check-generated (and make generate)'
 	@echo 'make install      into $$(DESTDIR)$$(PREFIX)'
 	@echo 'make clean'
 	@echo 'with SANITIZE=address,undefined or SANITIZE=thread, and CC=clang, for any of these'

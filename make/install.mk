@@ -5,12 +5,15 @@ SYSUSERSDIR ?= /usr/lib/sysusers.d
 TMPFILESDIR ?= /usr/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/post365
 SHAREDIR    ?= $(PREFIX)/share/post365
+MANDIR      ?= $(PREFIX)/share/man
 
 # What packages (DESTDIR) leave to the machine that they are for. systemd reads it in conf/.
 ACCOUNT          := post365
 SOCKET_DIRECTORY := /var/spool/postfix/post365
 LEDGER_DIRECTORY := /var/lib/post365
 UNITS            := $(PROGRAMS:%=%.service)
+MANUALS          := $(wildcard docs/*.[1-8])
+manual_place      = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 
 .PHONY: install install-account uninstall
 install: all
@@ -25,6 +28,7 @@ install: all
 	install -m 644 conf/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
 	install -m 644 conf/office365_replies.regexp $(DESTDIR)$(SHAREDIR)
+	$(foreach page,$(MANUALS),install -D -m 644 $(page) $(call manual_place,$(page)) &&) true
 	$(if $(DESTDIR),,@$(MAKE) --no-print-directory install-account)
 
 install-account:
@@ -49,7 +53,8 @@ ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl --quiet disable --now $(UNITS); fi
 endif
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) \
-	    $(DESTDIR)$(SYSUSERSDIR)/post365.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
+	    $(DESTDIR)$(SYSUSERSDIR)/post365.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf \
+	    $(foreach page,$(MANUALS),$(call manual_place,$(page)))
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SHAREDIR)
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
