@@ -47,8 +47,9 @@ typedef void ledger_channel_done(void *context, const struct ledger_reply *reply
  * the requests under way. May do anything with the channel, release it as well. */
 typedef void ledger_channel_changed(void *context, bool is_up, const struct error *error);
 
-/* Tries to connect at once; `changed`, which may be NULL, is told what comes later. Base and
- * context belong to the caller and outlive the channel. Release with ledger_channel_free(). */
+/* Tries to connect at once to the place, which ledger_socket_find() finds; `changed`, which may be
+ * NULL, is told what comes later. Base and context belong to the caller and outlive the channel.
+ * Release with ledger_channel_free(). */
 struct ledger_channel *ledger_channel_new(struct event_base *base, const struct socket_place *place,
                                           ledger_channel_changed *changed, void *context);
 
