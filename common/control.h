@@ -14,7 +14,8 @@
  *     within that time waits its turn, first come first served by account, and the reply comes
  *     then, behind those to later requests: give such requests a tag. `measure` is what stands in
  *     the way: `recipients` or `messages` (with used, limit and period), `pause` (with the cause),
- *     or `order`, somebody who came first.
+ *     or `order`, somebody who came first. Without `earliest` nobody knows when: the pause lasts
+ *     until `resume`.
  *   request=settle reservation recipients       sent now, to that many
  *   request=release reservation                 not sent, costs nothing
  *       result=done
@@ -38,11 +39,14 @@
  *   request=list [after] [count=50]             accounts that the ledger knows, at most 100 a reply
  *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT
  *       waiting=NUMBER [paused] (one value, words may be added), then, if there is more,
- * after=NUMBER for the next request request=history account [per=hour] [from] [count=100]    per is
- * `minute` or `hour` result=done account, then for each slot in which something was sent, at most
- * 200 a reply, slot=BEGIN RECIPIENTS MESSAGES, then, if there is more, from=TIME for the next
- * request request=settings result=done, then the effective parameters of main.cf,
- * post365_NAME=value, no passwords to any result=refused reason                   the peer may not
+ *       after=NUMBER for the next request
+ *   request=history account [per=hour] [from] [count=100]    per is `minute` or `hour`
+ *       result=done account, then for each slot in which something was sent, at most 200 a reply,
+ *       slot=BEGIN RECIPIENTS MESSAGES, then, if there is more, from=TIME for the next request
+ *   request=settings
+ *       result=done, then the effective parameters of main.cf, post365_NAME=value, no passwords
+ *   to any
+ *       result=refused reason                   the peer may not
  *       result=error reason                     not understood, or not possible now; nothing has
  *                                               happened
  *

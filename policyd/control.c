@@ -20,6 +20,7 @@
 
 #define LIST_COUNT    50
 #define HISTORY_COUNT 100
+#define PAGE_SIZE     (ATTR_REQUEST_MAX - 2 * ATTR_LINE_MAX)
 #define NOT_STORED                                                                                 \
     CONTROL_RESULT "=" CONTROL_ERROR "\n" CONTROL_REASON                                           \
                    "=the ledger cannot be written now; try again later\n\n"
@@ -403,15 +404,17 @@ static void tell_list(struct exchange *exchange)
     size_t count = ledger_list(exchange->control->parts.ledger,
                                (uint32_t)command_number_or(exchange->command, COMMAND_AFTER, 0),
                                entries, most + 1);
+    size_t told = 0;
     write_result(exchange, CONTROL_DONE);
-    for (size_t i = 0; i < count && i < most; i++)
-        if (!write_entry(exchange, entries[i].name, &error)) {
+    /* A page ends by size, too: names may be long. */
+    for (; told < count && told < most && exchange->reply->length - start < PAGE_SIZE; told++)
+        if (!write_entry(exchange, entries[told].name, &error)) {
             exchange->reply->length = start;
             write_reason(exchange, CONTROL_ERROR, error.text);
             return;
         }
-    if (count > most)
-        write_number(exchange, CONTROL_AFTER, entries[most - 1].number);
+    if (told < count)
+        write_number(exchange, CONTROL_AFTER, entries[told - 1].number);
 }
 
 static void tell_history(struct exchange *exchange)

@@ -1,6 +1,7 @@
 /* test_control.c - what the control socket answers, without a socket */
 #include "common/attr.h"
 #include "common/buffer.h"
+#include "common/ledger_message.h"
 #include "common/memory.h"
 #include "common/parameter.h"
 #include "policyd/control.h"
@@ -58,9 +59,27 @@ static void fill_settings(struct settings *settings)
     }
 }
 
+/* What policyd writes is what its clients read. */
+static void expect_readable(const char *request, const struct buffer *reply)
+{
+    static const char *const names[LEDGER_COMMANDS] = {
+        [LEDGER_COMMAND_RESERVE] = "request=reserve",  [LEDGER_COMMAND_SETTLE] = "request=settle",
+        [LEDGER_COMMAND_RELEASE] = "request=release",  [LEDGER_COMMAND_PAUSE] = "request=pause",
+        [LEDGER_COMMAND_RESUME] = "request=resume",    [LEDGER_COMMAND_STATUS] = "request=status",
+        [LEDGER_COMMAND_LIST] = "request=list",        [LEDGER_COMMAND_HISTORY] = "request=history",
+        [LEDGER_COMMAND_SETTINGS] = "request=settings"};
+    struct ledger_reply read;
+    struct error error;
+    for (enum ledger_command_kind kind = 0; kind < LEDGER_COMMANDS && reply->length > 0; kind++)
+        if (strncmp(request, names[kind], strlen(names[kind])) == 0 &&
+            !ledger_reply_read(&read, kind, reply->data, reply->length, &error))
+            fail_msg("%s: %s: \"%s\"", request, error.text, reply->data);
+}
+
 static void deliver(void *peer, const struct buffer *reply, const struct server_verdict *verdict)
 {
     size_t length = strlen(delivered);
+    expect_readable("request=reserve", reply);
     snprintf(delivered + length, sizeof(delivered) - length, "%s%s: %s", (const char *)peer,
              verdict->needs_commit ? " if stored" : "", reply->data);
     for (char *end = delivered; (end = strchr(end, '\n')) != NULL;)
@@ -120,6 +139,7 @@ static const char *put(struct fixture *fixture, struct control_client *client, c
     buffer_clear(&fixture->reply);
     control_answer(fixture->control, client, request, strlen(request), &fixture->reply, &verdict);
     fixture->needs_commit = verdict.needs_commit;
+    expect_readable(text, &fixture->reply);
     for (char *end = fixture->reply.data; (end = strchr(end, '\n')) != NULL;)
         *end = ' ';
     return fixture->reply.data;
