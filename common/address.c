@@ -266,27 +266,40 @@ static void fold_letter(struct buffer *folded, uint32_t code, locale_t locale)
 /* tolower(3) of the C locale, whatever the process's is. */
 static char fold_byte(char byte)
 {
-    static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    const char *capital = strchr(capitals, byte);
-    if (capital == NULL)
+    if (byte < 'A' || byte > 'Z')
         return byte;
-    return "abcdefghijklmnopqrstuvwxyz"[capital - capitals];
+    return (char)(byte - 'A' + 'a');
 }
 
-char *address_fold(const char *address)
+static char *fold_letters(const char *address, size_t length)
 {
-    const char *end = address + strlen(address);
     locale_t locale = unicode();
-    bool letters = locale != (locale_t)0 && utf8_is_valid(address, (size_t)(end - address));
+    bool letters = locale != (locale_t)0 && utf8_is_valid(address, length);
     struct buffer folded = {0};
     uint32_t code;
-    for (const char *byte = address; byte < end; byte++) {
+    for (const char *byte = address; byte < address + length; byte++) {
         if ((unsigned char)*byte >= 0x80 && letters) {
-            byte += utf8_decode(byte, (size_t)(end - byte), &code) - 1;
+            byte += utf8_decode(byte, (size_t)(address + length - byte), &code) - 1;
             fold_letter(&folded, code, locale);
         } else {
             buffer_append_char(&folded, fold_byte(*byte));
         }
     }
     return buffer_take(&folded);
+}
+
+/* Nearly all addresses are ASCII. */
+char *address_fold(const char *address)
+{
+    size_t length = strlen(address);
+    char *folded = memory_copy_bytes(address, length);
+    unsigned char seen = 0;
+    for (size_t i = 0; i < length; i++) {
+        seen |= (unsigned char)folded[i];
+        folded[i] = fold_byte(folded[i]);
+    }
+    if (seen < 0x80)
+        return folded;
+    free(folded);
+    return fold_letters(address, length);
 }
