@@ -1,19 +1,15 @@
 /* dictionary.c - keys and values in memory
  *
- * Chained buckets, doubled when there are as many keys as buckets. The hash is SipHash-2-4
- * (Aumasson and Bernstein, 2012): whoever chooses the keys cannot make them collide.
+ * Chained buckets, doubled when there are as many keys as buckets.
  */
 #include "common/dictionary.h"
 
-#include "common/log.h"
 #include "common/memory.h"
+#include "common/siphash.h"
 
-#include <endian.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sysexits.h>
 
 #define BUCKETS_AT_START 16
 
@@ -26,68 +22,16 @@ struct entry {
 
 struct dictionary {
     void (*release)(void *value);
-    uint64_t secret[2];
+    struct siphash_secret secret;
     struct entry **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
 };
 
-/* --- SipHash-2-4 --- */
-
-static uint64_t rotate(uint64_t word, unsigned bits)
-{
-    return word << bits | word >> (64 - bits);
-}
-
-static void mix(uint64_t v[4], unsigned rounds)
-{
-    while (rounds-- > 0) {
-        v[0] += v[1];
-        v[2] += v[3];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[1];
-        v[0] += v[3];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] = rotate(v[2], 32);
-    }
-}
-
-static void absorb(uint64_t v[4], uint64_t word)
-{
-    v[3] ^= word;
-    mix(v, 2);
-    v[0] ^= word;
-}
-
-static uint64_t hash_key(const uint64_t secret[2], const char *key)
-{
-    uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d,
-                     secret[0] ^ 0x6c7967656e657261, secret[1] ^ 0x7465646279746573};
-    size_t length = strlen(key);
-    uint64_t word;
-    for (size_t left = length; left >= sizeof(word); left -= sizeof(word), key += sizeof(word)) {
-        memcpy(&word, key, sizeof(word));
-        absorb(v, le64toh(word));
-    }
-    word = 0;
-    memcpy(&word, key, length % sizeof(word));
-    absorb(v, le64toh(word) | (uint64_t)length << 56);
-    v[2] ^= 0xff;
-    mix(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
-/* --- the table --- */
-
 struct dictionary *dictionary_new(void (*release)(void *value))
 {
     struct dictionary *dictionary = memory_zero(1, sizeof(*dictionary));
-    if (getrandom(dictionary->secret, sizeof(dictionary->secret), 0) !=
-        (ssize_t)sizeof(dictionary->secret))
-        log_fatal(EX_OSERR, "getrandom: no random bytes; start again");
+    dictionary->secret = siphash_make_secret();
     dictionary->release = release;
     dictionary->bucket_count = BUCKETS_AT_START;
     dictionary->buckets = memory_zero(BUCKETS_AT_START, sizeof(struct entry *));
@@ -115,6 +59,11 @@ void dictionary_free(struct dictionary *dictionary)
     free(dictionary);
 }
 
+static uint64_t hash_key(const struct dictionary *dictionary, const char *key)
+{
+    return siphash(&dictionary->secret, key, strlen(key));
+}
+
 static struct entry **bucket_of(const struct dictionary *dictionary, uint64_t hash)
 {
     return &dictionary->buckets[hash & (dictionary->bucket_count - 1)];
@@ -131,7 +80,7 @@ static struct entry **find_link(const struct dictionary *dictionary, const char 
 
 void *dictionary_find(const struct dictionary *dictionary, const char *key)
 {
-    struct entry *entry = *find_link(dictionary, key, hash_key(dictionary->secret, key));
+    struct entry *entry = *find_link(dictionary, key, hash_key(dictionary, key));
     return entry != NULL ? entry->value : NULL;
 }
 
@@ -154,7 +103,7 @@ static void grow(struct dictionary *dictionary)
 
 void dictionary_put(struct dictionary *dictionary, const char *key, void *value)
 {
-    uint64_t hash = hash_key(dictionary->secret, key);
+    uint64_t hash = hash_key(dictionary, key);
     struct entry **link = find_link(dictionary, key, hash);
     if (*link != NULL) {
         if (dictionary->release != NULL)
@@ -173,7 +122,7 @@ void dictionary_put(struct dictionary *dictionary, const char *key, void *value)
 
 bool dictionary_remove(struct dictionary *dictionary, const char *key)
 {
-    struct entry **link = find_link(dictionary, key, hash_key(dictionary->secret, key));
+    struct entry **link = find_link(dictionary, key, hash_key(dictionary, key));
     struct entry *entry = *link;
     if (entry == NULL)
         return false;
