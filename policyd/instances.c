@@ -1,35 +1,40 @@
 /* instances.c - which messages were seen already
  *
  * A ring in the order of arrival, with chains through it by hash. The ring's positions are counted
- * without end; position i is in entries[i % capacity].
+ * without end; position i is in slot i % capacity.
+ *
+ * Of an instance only a hash of 128 bits is kept, with a secret of this process: twenty bytes for
+ * each, so that the whole set stays in the processor's cache. That two of 2^15 instances have the
+ * same hash, and a message is not counted, has a chance of 2^-99; nobody can better it without the
+ * secret.
  */
 #include "policyd/instances.h"
 
 #include "common/memory.h"
+#include "common/siphash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct entry {
-    uint32_t next; /* in its chain: position modulo capacity, plus 1; 0 is the end */
-    uint32_t hash;
-    char instance[INSTANCE_MAX + 1];
-};
-
+/* Links are slots plus 1; 0 is the end of a chain. */
 struct instances {
     size_t capacity;
     uint64_t first, end;
     uint64_t kept; /* positions from here on can be taken back */
-    struct entry *entries;
-    uint32_t *chains;
+    struct siphash_secret secret;
+    struct siphash_wide *hashes; /* of the slots */
+    uint16_t *next;              /* of the slots, in their chains */
+    uint16_t *chains;
 };
 
 struct instances *instances_new(size_t capacity)
 {
     struct instances *instances = memory_zero(1, sizeof(*instances));
     instances->capacity = capacity;
-    instances->entries = memory_zero(capacity, sizeof(struct entry));
-    instances->chains = memory_zero(capacity, sizeof(uint32_t));
+    instances->secret = siphash_make_secret();
+    instances->hashes = memory_zero(capacity, sizeof(instances->hashes[0]));
+    instances->next = memory_zero(capacity, sizeof(instances->next[0]));
+    instances->chains = memory_zero(capacity, sizeof(instances->chains[0]));
     return instances;
 }
 
@@ -37,17 +42,10 @@ void instances_free(struct instances *instances)
 {
     if (instances == NULL)
         return;
-    free(instances->entries);
+    free(instances->hashes);
+    free(instances->next);
     free(instances->chains);
     free(instances);
-}
-
-static uint32_t hash_of(const char *text)
-{
-    uint32_t hash = 2166136261U;
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 16777619U;
-    return hash ^ (hash >> 15);
 }
 
 static size_t slot_of(const struct instances *instances, uint64_t position)
@@ -55,42 +53,52 @@ static size_t slot_of(const struct instances *instances, uint64_t position)
     return position & (instances->capacity - 1);
 }
 
-static uint32_t *chain_of(const struct instances *instances, uint32_t hash)
+static uint16_t *chain_of(const struct instances *instances, const struct siphash_wide *hash)
 {
-    return &instances->chains[hash & (instances->capacity - 1)];
+    return &instances->chains[hash->words[0] & (instances->capacity - 1)];
+}
+
+static struct siphash_wide hash_of(const struct instances *instances, const char *instance)
+{
+    return siphash_wide(&instances->secret, instance, strlen(instance));
+}
+
+static bool has_hash(const struct instances *instances, const struct siphash_wide *hash)
+{
+    for (size_t at = *chain_of(instances, hash); at != 0; at = instances->next[at - 1]) {
+        const struct siphash_wide *there = &instances->hashes[at - 1];
+        if (there->words[0] == hash->words[0] && there->words[1] == hash->words[1])
+            return true;
+    }
+    return false;
 }
 
 bool instances_has(const struct instances *instances, const char *instance)
 {
-    uint32_t hash = hash_of(instance);
-    for (uint32_t at = *chain_of(instances, hash); at != 0; at = instances->entries[at - 1].next)
-        if (instances->entries[at - 1].hash == hash &&
-            strcmp(instances->entries[at - 1].instance, instance) == 0)
-            return true;
-    return false;
+    const struct siphash_wide hash = hash_of(instances, instance);
+    return has_hash(instances, &hash);
 }
 
-static void unlink_entry(struct instances *instances, size_t slot)
+static void unlink_slot(struct instances *instances, size_t slot)
 {
-    uint32_t *link = chain_of(instances, instances->entries[slot].hash);
+    uint16_t *link = chain_of(instances, &instances->hashes[slot]);
     while (*link != slot + 1)
-        link = &instances->entries[*link - 1].next;
-    *link = instances->entries[slot].next;
+        link = &instances->next[*link - 1];
+    *link = instances->next[slot];
 }
 
 void instances_add(struct instances *instances, const char *instance)
 {
-    if (instances_has(instances, instance) || strlen(instance) > INSTANCE_MAX)
+    const struct siphash_wide hash = hash_of(instances, instance);
+    if (has_hash(instances, &hash))
         return;
     if (instances->end - instances->first == instances->capacity)
-        unlink_entry(instances, slot_of(instances, instances->first++));
+        unlink_slot(instances, slot_of(instances, instances->first++));
     size_t slot = slot_of(instances, instances->end++);
-    struct entry *entry = &instances->entries[slot];
-    strcpy(entry->instance, instance);
-    entry->hash = hash_of(instance);
-    uint32_t *chain = chain_of(instances, entry->hash);
-    entry->next = *chain;
-    *chain = (uint32_t)slot + 1;
+    uint16_t *chain = chain_of(instances, &hash);
+    instances->hashes[slot] = hash;
+    instances->next[slot] = *chain;
+    *chain = (uint16_t)(slot + 1);
 }
 
 void instances_keep(struct instances *instances)
@@ -101,7 +109,7 @@ void instances_keep(struct instances *instances)
 void instances_undo(struct instances *instances)
 {
     while (instances->end > instances->kept && instances->end > instances->first)
-        unlink_entry(instances, slot_of(instances, --instances->end));
+        unlink_slot(instances, slot_of(instances, --instances->end));
 }
 
 size_t instances_count(const struct instances *instances)

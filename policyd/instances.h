@@ -11,18 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Postfix's are process id, time and a counter in hexadecimal: some thirty bytes. */
+/* Postfix's are process id, time and a counter in hexadecimal: some thirty bytes. For the callers'
+ * buffers; the set takes any length. */
 #define INSTANCE_MAX 63
+
+/* The largest set. */
+#define INSTANCES_MAX 32768
 
 struct instances;
 
-/* `capacity` is a power of two. Release with instances_free(). */
+/* `capacity` is a power of two, at most INSTANCES_MAX. Release with instances_free(). */
 struct instances *instances_new(size_t capacity);
 void instances_free(struct instances *instances);
 
 bool instances_has(const struct instances *instances, const char *instance);
 
-/* Adds what is not in the set yet; at most INSTANCE_MAX bytes. */
+/* Adds what is not in the set yet. */
 void instances_add(struct instances *instances, const char *instance);
 
 /* What was added so far stays. */

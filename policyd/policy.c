@@ -21,7 +21,7 @@
 
 /* Messages between DATA and the end of END-OF-MESSAGE; thousands of smtpd processes have one each.
  */
-#define COUNTED_INSTANCES 32768
+#define COUNTED_INSTANCES INSTANCES_MAX
 /* RCPT requests about that many messages, and none about a later stage: the service counts nothing.
  */
 #define SUSPICIOUS_INSTANCES 128

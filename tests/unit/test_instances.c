@@ -82,18 +82,33 @@ static void taking_back_more_than_the_set_holds_leaves_it_empty(void **state)
     instances_free(instances);
 }
 
-static void what_is_too_long_is_not_kept(void **state)
+static void instances_that_look_alike_are_told_apart(void **state)
 {
     (void)state;
     struct instances *instances = instances_new(CAPACITY);
-    char longest[INSTANCE_MAX + 2];
-    memset(longest, 'x', sizeof(longest) - 1);
-    longest[INSTANCE_MAX + 1] = '\0';
-    instances_add(instances, longest);
-    assert_int_equal(instances_count(instances), 0);
+    char longest[INSTANCE_MAX + 1];
+    memset(longest, 'x', INSTANCE_MAX);
     longest[INSTANCE_MAX] = '\0';
     instances_add(instances, longest);
     assert_true(instances_has(instances, longest));
+    longest[INSTANCE_MAX - 1] = '\0';
+    assert_false(instances_has(instances, longest));
+    longest[INSTANCE_MAX - 2] = 'y';
+    assert_false(instances_has(instances, longest));
+    assert_false(instances_has(instances, ""));
+    instances_free(instances);
+}
+
+static void the_largest_set_works_as_any_other(void **state)
+{
+    (void)state;
+    struct instances *instances = instances_new(INSTANCES_MAX);
+    for (unsigned i = 0; i < 3 * INSTANCES_MAX; i++) {
+        instances_add(instances, name_of(i));
+        assert_true(instances_has(instances, name_of(i)));
+        assert_true(i < INSTANCES_MAX || !instances_has(instances, name_of(i - INSTANCES_MAX)));
+    }
+    expect_range(instances, 2 * INSTANCES_MAX, 3 * INSTANCES_MAX, 3 * INSTANCES_MAX);
     instances_free(instances);
 }
 
@@ -104,7 +119,8 @@ int main(void)
         cmocka_unit_test(what_is_there_is_not_added_again),
         cmocka_unit_test(additions_are_taken_back_until_they_are_kept),
         cmocka_unit_test(taking_back_more_than_the_set_holds_leaves_it_empty),
-        cmocka_unit_test(what_is_too_long_is_not_kept),
+        cmocka_unit_test(instances_that_look_alike_are_told_apart),
+        cmocka_unit_test(the_largest_set_works_as_any_other),
     };
     return cmocka_run_group_tests_name("instances", tests, NULL, NULL);
 }
