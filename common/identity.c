@@ -215,6 +215,19 @@ enum table_answer identity_find(struct identities *identities, const char *login
     return TABLE_NONE;
 }
 
+bool identities_refresh(struct identities *identities, uint64_t *version)
+{
+    static const enum map asked[] = {MAP_LOGIN, MAP_SENDER, MAP_PASSWORD};
+    bool can_tell = true;
+    *version = 0;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        uint64_t readings;
+        can_tell = tables_refresh(identities->maps[asked[i]], &readings) && can_tell;
+        *version += readings;
+    }
+    return can_tell;
+}
+
 /* --- Send As --- */
 
 /* One entry of a list: TABLE_FAILED for what can cover nothing. */

@@ -59,6 +59,10 @@ void identities_close(struct identities *identities);
 enum table_answer identity_find(struct identities *identities, const char *login,
                                 const char *sender, struct identity *identity, struct error *error);
 
+/* tables_refresh() for all the tables that identity_find() asks: true if as long as `*version` is
+ * the same its answers are the same, too. Thread-safe. */
+bool identities_refresh(struct identities *identities, uint64_t *version);
+
 /*
  * Whether the account holds Send As for an address: post365_send_as_maps[upn] lists it or its
  * @domain (comma or white space between), upper or lower case, no subdomains, no extensions: an

@@ -253,6 +253,20 @@ void tables_close(struct tables *tables)
 
 /* --- look-ups --- */
 
+bool tables_refresh(struct tables *tables, uint64_t *version)
+{
+    bool can_tell = true;
+    *version = 0;
+    for (size_t i = 0; i < tables->count; i++) {
+        struct table *table = tables->list[i]->table;
+        if (table->operations->refresh != NULL)
+            *version += table->operations->refresh(table);
+        else
+            can_tell = false;
+    }
+    return can_tell;
+}
+
 static bool can_be_asked(const char *key)
 {
     return key[0] != '\0' && strlen(key) <= TABLE_KEY_MAX && strpbrk(key, "\r\n") == NULL;
@@ -294,6 +308,10 @@ static enum table_answer find_folded(struct tables *tables, const struct key *ke
 enum table_answer tables_find(struct tables *tables, const char *key, char **answer,
                               struct error *error)
 {
+    if (tables->count == 0)
+        return TABLE_NONE;
+    uint64_t version;
+    tables_refresh(tables, &version);
     struct key folded = {.text = address_fold(key), .whole = true};
     enum table_answer result = find_folded(tables, &folded, answer, error);
     free(folded.text);
@@ -382,6 +400,8 @@ enum table_answer tables_find_address(struct tables *tables, const char *address
 {
     if (tables->count == 0 || address[0] == '\0' || strlen(address) > TABLE_KEY_MAX)
         return TABLE_NONE;
+    uint64_t version;
+    tables_refresh(tables, &version);
     struct keys keys = {.count = 0};
     enum table_answer result = TABLE_NONE;
     char *folded = address_fold(address);

@@ -16,6 +16,7 @@
 #include "common/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct tables;
 
@@ -59,6 +60,14 @@ char *tables_shown(const char *value, enum table_content content);
 
 /* `tables` may be NULL. */
 void tables_close(struct tables *tables);
+
+/*
+ * Reads again what changed of the tables' files, as every look-up begins: with one stat(2) for each
+ * file, and with the same waiting and complaints. True: as long as `*version`, which may go up but
+ * never down, is the same after such a call, each look-up between gave what it would give now.
+ * False: some table is asked through postmap(1), whose answers change without a trace. Thread-safe.
+ */
+bool tables_refresh(struct tables *tables, uint64_t *version);
 
 /*
  * Looks up one key exactly as given, folded to lower case. On TABLE_FOUND `*answer` is the caller's

@@ -34,7 +34,11 @@ struct table_source {
 struct table;
 
 struct table_operations {
-    /* As tables_find(); the value is a whole right-hand side, or what `content` leaves of it. */
+    /* Reads again what changed, as every look-up begins, and returns how often the table was read.
+     * As long as that stays the same, so do the answers. NULL: answers change without a trace. */
+    uint64_t (*refresh)(struct table *table);
+    /* As tables_find(), after refresh(); the value is a whole right-hand side, or what `content`
+     * leaves of it. */
     enum table_answer (*find)(struct table *table, const char *key, char **value,
                               struct error *error);
     /* Tries again, as the user that the program now is, what opening tried; NULL if there is

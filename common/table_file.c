@@ -1,10 +1,10 @@
 /* table_file.c - a table whose file is read into memory, and read again when it changes
  *
- * Every look-up begins with one stat(2). A changed file is read when it has been left alone for a
- * moment, so that half of it is not taken for the whole, and a second change cannot hide behind the
- * same time stamp; a look-up waits that moment. The old contents answer until new ones are read: a
- * file that is missing, locked by postmap(1), or no longer readable since root was dropped is
- * reported once and tried again when there is reason to hope.
+ * Every look-up begins with one stat(2), for all its keys. A changed file is read when it has been
+ * left alone for a moment, so that half of it is not taken for the whole, and a second change
+ * cannot hide behind the same time stamp; a look-up waits that moment. The old contents answer
+ * until new ones are read: a file that is missing, locked by postmap(1), or no longer readable
+ * since root was dropped is reported once and tried again when there is reason to hope.
  */
 #include "common/log.h"
 #include "common/memory.h"
@@ -41,6 +41,7 @@ struct file_table {
     table_reader *reader;
     pthread_mutex_t mutex; /* protects what follows */
     struct table_contents contents;
+    uint64_t readings; /* how often the contents were replaced */
     enum complaint complaint;
     struct file_state refused; /* with COMPLAINT_REFUSED: reading this state again is no use */
 };
@@ -192,6 +193,7 @@ static void read_again(struct file_table *file, const struct file_state *state)
                  dictionary_count(contents.entries));
         dictionary_free(file->contents.entries);
         file->contents = contents;
+        file->readings++;
         file->complaint = COMPLAINT_NONE;
         return;
     case TABLE_TROUBLE_LATER:
@@ -206,7 +208,7 @@ static void read_again(struct file_table *file, const struct file_state *state)
     file->refused = *state;
 }
 
-static void refresh(struct file_table *file)
+static void notice_change(struct file_table *file)
 {
     struct stat status;
     if (stat(file->path, &status) != 0) {
@@ -222,13 +224,22 @@ static void refresh(struct file_table *file)
         read_again(file, &state);
 }
 
+static uint64_t refresh(struct table *table)
+{
+    struct file_table *file = (struct file_table *)table;
+    pthread_mutex_lock(&file->mutex);
+    notice_change(file);
+    uint64_t readings = file->readings;
+    pthread_mutex_unlock(&file->mutex);
+    return readings;
+}
+
 static enum table_answer find(struct table *table, const char *key, char **value,
                               struct error *error)
 {
     (void)error;
     struct file_table *file = (struct file_table *)table;
     pthread_mutex_lock(&file->mutex);
-    refresh(file);
     *value = memory_copy(dictionary_find(file->contents.entries, key));
     pthread_mutex_unlock(&file->mutex);
     return *value != NULL ? TABLE_FOUND : TABLE_NONE;
@@ -274,7 +285,7 @@ struct table *table_open_file(const struct table_source *source, enum table_trou
                               struct error *error)
 {
     static const struct table_operations operations = {
-        .find = find, .is_current = is_current, .close = close_file};
+        .refresh = refresh, .find = find, .is_current = is_current, .close = close_file};
     if (source->name[0] != '/') {
         error_set(error, "write an absolute path");
         *trouble = TABLE_TROUBLE_WRONG;

@@ -18,6 +18,12 @@ struct literal {
     char *value;                /* static: */
 };
 
+static uint64_t refresh(struct table *table)
+{
+    (void)table;
+    return 0;
+}
+
 static enum table_answer find(struct table *table, const char *key, char **value,
                               struct error *error)
 {
@@ -110,7 +116,8 @@ static bool read_static(struct literal *literal, char *text, struct error *error
 struct table *table_open_literal(const struct table_source *source, enum table_trouble *trouble,
                                  struct error *error)
 {
-    static const struct table_operations operations = {.find = find, .close = close_literal};
+    static const struct table_operations operations = {
+        .refresh = refresh, .find = find, .close = close_literal};
     struct literal *literal = memory_zero(1, sizeof(*literal));
     literal->table = (struct table){.operations = &operations, .source = source};
     char *text = memory_copy(source->name);

@@ -635,6 +635,41 @@ static void a_file_is_read_when_it_has_been_left_alone(void **state)
     tables_close(tables);
 }
 
+static void a_version_tells_whether_anything_changed(void **state)
+{
+    (void)state;
+    workplace_write("one", "a@x 1\n");
+    workplace_write("two", "b@x 1\n");
+    char *value = memory_format("static:s, texthash:%s, inline:{ a=b }, texthash:%s",
+                                workplace_path("one"), workplace_path("two"));
+    struct tables *tables = must_open(value);
+    struct tables *none = must_open(""), *postmap = must_open("static:s, regexp:/dev/null");
+    uint64_t version, next;
+    workplace_log_start();
+    assert_true(tables_refresh(none, &version));
+    assert_false(tables_refresh(postmap, &version));
+    assert_true(tables_refresh(tables, &version));
+    assert_true(tables_refresh(tables, &next) && next == version);
+    static const char *const names[] = {"two", "one", "one"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        workplace_replace(names[i], "a@x 2\n");
+        assert_true(tables_refresh(tables, &next) && next > version);
+        assert_true(tables_refresh(tables, &version) && version == next);
+    }
+    /* A look-up that was first makes no difference. */
+    workplace_replace("one", "a@x 3\n");
+    expect(tables, "a@x", "s");
+    assert_true(tables_refresh(tables, &next) && next > version);
+    /* A file that is gone leaves the contents, and what they are called. */
+    unlink(workplace_path("one"));
+    assert_true(tables_refresh(tables, &version) && version == next);
+    assert_int_equal(workplace_count(workplace_log_end(), "put the file back"), 1);
+    tables_close(tables);
+    tables_close(none);
+    tables_close(postmap);
+    free(value);
+}
+
 static void a_changed_database_is_noticed(void **state)
 {
     (void)state;
@@ -1207,6 +1242,7 @@ int main(void)
         cmocka_unit_test(a_changed_text_is_noticed),
         cmocka_unit_test(changes_that_follow_at_once_are_noticed),
         cmocka_unit_test(a_file_is_read_when_it_has_been_left_alone),
+        cmocka_unit_test(a_version_tells_whether_anything_changed),
         cmocka_unit_test(a_changed_database_is_noticed),
         cmocka_unit_test(a_changed_file_makes_cached_answers_void),
         cmocka_unit_test(a_missing_file_is_reported_once_and_the_old_contents_stay),
