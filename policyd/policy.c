@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "policyd/instances.h"
-#include "policyd/quotas.h"
+#include "policyd/payers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,8 +27,7 @@
 #define SUSPICIOUS_INSTANCES 128
 #define SUSPICIOUS_MESSAGES  100
 
-#define CONTEXT_MAX      255
-#define WARNING_INTERVAL (60 * CLOCK_SECOND)
+#define CONTEXT_MAX 255
 /* Of one kind. Under a flood the first tell the story; Postfix logs every refusal, too. */
 #define LINES_PER_MINUTE 60
 #define QUEUE_ID_SHOWN   64
@@ -63,13 +62,6 @@ struct question {
     struct attr queue_id, client; /* for the log; in the request itself */
 };
 
-/* Whom the message is counted for. */
-struct payer {
-    char *account; /* the folded UPN */
-    struct quota quota;
-    bool is_overridden; /* the quota comes from post365_quota_maps */
-};
-
 /* Log lines since a minute began. */
 struct ration {
     int64_t begin;
@@ -78,11 +70,11 @@ struct ration {
 
 struct policy {
     struct policy_parts parts;
+    struct payers *payers;
     struct buffer text;          /* of the action that is not constant */
     struct instances *counted;   /* messages that were counted */
     struct instances *undecided; /* messages seen at RCPT, until one is seen later */
     bool seen_later;             /* DATA or END-OF-MESSAGE was seen, or we have warned */
-    int64_t next_context_warning;
     struct ration refusals, failures;
     struct policy_counts counts;
 };
@@ -162,6 +154,7 @@ const struct policy_counts *policy_counts(const struct policy *policy)
 
 bool policy_commit(struct policy *policy, struct error *error)
 {
+    payers_end_batch(policy->payers);
     bool written = ledger_commit(policy->parts.ledger, error);
     if (written)
         instances_keep(policy->counted);
@@ -286,9 +279,7 @@ static const char *look_ahead(struct policy *policy, const struct question *ques
     const struct ledger_request request = {payer.account, &payer.quota, 1, 1};
     struct ledger_answer answer;
     ledger_ask(policy->parts.ledger, &request, &answer);
-    action = refuse(policy, question, &payer, &request, &answer);
-    free(payer.account);
-    return action;
+    return refuse(policy, question, &payer, &request, &answer);
 }
 
 /* How many messages Microsoft will see: Postfix splits at its own limit for the transport, and
@@ -328,7 +319,6 @@ static const char *count_message(struct policy *policy, const struct question *q
     }
     log_debug("%s: %" PRIu32 " recipients, %" PRIu32 " messages: %s", payer.account,
               request.recipients, request.messages, action);
-    free(payer.account);
     return action;
 }
 
@@ -348,67 +338,23 @@ static const char *check_size(struct policy *policy, const struct question *ques
             question->recipients > payer.quota.recipients.limit)
             answer.verdict = LEDGER_NEVER;
         action = refuse(policy, question, &payer, &request, &answer);
-        free(payer.account);
     }
     return action;
 }
 
 /* --- who pays ---------------------------------------------------------------- */
 
-static void warn_context(struct policy *policy, const char *context)
-{
-    int64_t now = clock_now(policy->parts.clock);
-    if (now < policy->next_context_warning)
-        return;
-    policy->next_context_warning = now + WARNING_INTERVAL;
-    log_warning("policy_context \"%s\" is neither hve nor in post365_quota_maps: the account's own "
-                "quota applies",
-                context);
-}
-
-/* The account's quota, or that of the profile that policy_context names. */
-static bool find_quota(struct policy *policy, const struct question *question, struct payer *payer,
-                       struct error *error)
-{
-    const struct policy_parts *parts = &policy->parts;
-    if (strcmp(question->context, "hve") == 0) {
-        payer->quota = parts->settings->quota;
-        payer->is_overridden = true;
-        return quota_override(&payer->quota, "hve", error);
-    }
-    enum table_answer found = TABLE_NONE;
-    if (question->context[0] != '\0') {
-        found = quotas_find(parts->settings, parts->quota_maps, question->context, &payer->quota,
-                            error);
-        if (found == TABLE_NONE)
-            warn_context(policy, question->context);
-    }
-    if (found == TABLE_NONE)
-        found =
-            quotas_find(parts->settings, parts->quota_maps, payer->account, &payer->quota, error);
-    payer->is_overridden = found == TABLE_FOUND;
-    return found != TABLE_FAILED;
-}
-
-/* NULL, with `payer` filled in (its account is the caller's to free), or the action that says why
- * not. */
+/* NULL, with `payer` filled in, or the action that says why not. */
 static const char *find_payer(struct policy *policy, const struct question *question,
                               struct payer *payer)
 {
-    struct identity identity = {.upn = NULL};
     struct error error;
-    enum table_answer found = identity_find(policy->parts.identities, question->login,
-                                            question->sender, &identity, &error);
+    const struct payers_question known = {question->login, question->sender, question->context};
+    enum table_answer found = payers_find(policy->payers, &known, payer, &error);
+    if (found == TABLE_FOUND)
+        return NULL;
     if (found == TABLE_NONE && policy->parts.settings->meter == METER_DELIVERY)
         return DUNNO; /* it may be mail that never goes to Microsoft */
-    if (found == TABLE_FOUND) {
-        payer->account = address_fold(identity.upn);
-        free(identity.upn);
-        if (find_quota(policy, question, payer, &error))
-            return NULL;
-        free(payer->account);
-        found = TABLE_FAILED;
-    }
     if (may_log(policy, &policy->failures, "failures"))
         log_warning("sender=<%.*s> login=<%.*s>: %s", SENDER_SHOWN, question->sender, SENDER_SHOWN,
                     question->login, error.text);
@@ -527,24 +473,37 @@ static const char *refuse(struct policy *policy, const struct question *question
 
 /* --- life -------------------------------------------------------------------- */
 
+static struct payers_parts payers_parts_of(const struct policy_parts *parts)
+{
+    return (struct payers_parts){.settings = parts->settings,
+                                 .identities = parts->identities,
+                                 .quota_maps = parts->quota_maps,
+                                 .clock = parts->clock};
+}
+
 struct policy *policy_new(const struct policy_parts *parts)
 {
+    const struct payers_parts payers_parts = payers_parts_of(parts);
     struct policy *policy = memory_zero(1, sizeof(*policy));
     policy->counted = instances_new(COUNTED_INSTANCES);
     policy->undecided = instances_new(SUSPICIOUS_INSTANCES);
-    policy_configure(policy, parts);
+    policy->parts = *parts;
+    policy->payers = payers_new(&payers_parts);
     return policy;
 }
 
 void policy_configure(struct policy *policy, const struct policy_parts *parts)
 {
+    const struct payers_parts payers_parts = payers_parts_of(parts);
     policy->parts = *parts;
+    payers_configure(policy->payers, &payers_parts);
 }
 
 void policy_free(struct policy *policy)
 {
     if (policy == NULL)
         return;
+    payers_free(policy->payers);
     buffer_free(&policy->text);
     instances_free(policy->counted);
     instances_free(policy->undecided);

@@ -1,7 +1,7 @@
 /* policy.h - what Postfix's smtpd is told about a message
  *
  * One request of Postfix's policy delegation protocol in, one action of access(5) out. Nothing here
- * touches a socket; the account comes from identity.h, the answer from the ledger.
+ * touches a socket; account and quota come from payers.h, the answer from the ledger.
  *
  *   meter       RCPT                 DATA, END-OF-MESSAGE                    other stages
  *   submission  would one more fit?  counts the message, once                DUNNO

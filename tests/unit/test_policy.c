@@ -46,6 +46,12 @@ static void configure(struct fixture *fixture)
     policy_configure(fixture->policy, &fixture->parts);
 }
 
+/* Puts the settings, as they are now, in force. */
+static void adopt_settings(struct fixture *fixture)
+{
+    policy_configure(fixture->policy, &fixture->parts);
+}
+
 static int set_up(void **state)
 {
     struct fixture *fixture = memory_zero(1, sizeof(*fixture));
@@ -199,6 +205,7 @@ static void a_message_counts_as_the_deliveries_that_postfix_makes_of_it(void **s
     expect_action(send_message(fixture, 600), "DUNNO"); /* 12 times 50 */
     expect_action(send_message(fixture, 400), "DUNNO"); /* 8 times 50 */
     fixture->settings.quota.recipients.limit = 100000;
+    adopt_settings(fixture);
     expect_action(send_message(fixture, 501),
                   "DEFER 4.7.1 relay@contoso.com has used 20 of 30 messages per 1m, this one needs "
                   "11; room at 22:14:21 (in 61 s)");
@@ -230,9 +237,11 @@ static void the_smaller_of_both_limits_splits_a_message(void **state)
         fixture->settings.recipients_per_delivery = cases[i].per_delivery;
         fixture->settings.quota.recipients_per_message = cases[i].per_message;
         fixture->settings.quota.messages.limit = 30;
+        adopt_settings(fixture);
         fixture->clock.now += 2 * MINUTE;
         expect_action(send_message(fixture, cases[i].recipients), "DUNNO");
         fixture->settings.quota.messages.limit = cases[i].messages;
+        adopt_settings(fixture);
         snprintf(want, sizeof(want), "has used %u of %u messages", cases[i].messages,
                  cases[i].messages);
         assert_contains(send_message(fixture, 1), want);
