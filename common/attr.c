@@ -14,37 +14,64 @@ static enum attr_progress malformed(struct error *error, const char *reason)
     return ATTR_MALFORMED;
 }
 
-enum attr_progress attr_read(struct attr_reader *reader, const char *bytes, size_t available,
-                             size_t *length, struct error *error)
+/* The line that ends at `end`, which is a request's last one if it is empty. `has_equals` is what
+ * was seen of it in this call; it may have begun in an earlier one. */
+static enum attr_progress take_line(struct attr_reader *reader, const char *bytes, size_t end,
+                                    bool has_equals, struct error *error)
 {
-    size_t readable = available < ATTR_REQUEST_MAX ? available : ATTR_REQUEST_MAX;
-    for (;;) {
-        const char *line = bytes + reader->line;
-        const char *end = memchr(bytes + reader->scanned, '\n', readable - (size_t)reader->scanned);
-        size_t line_length = (size_t)((end != NULL ? end : bytes + readable) - line);
-        if (line_length > ATTR_LINE_MAX)
-            return malformed(error, "a line is too long");
-        if (end == NULL) {
-            if (readable == ATTR_REQUEST_MAX)
-                return malformed(error, "it is too long");
-            reader->scanned = (uint32_t)readable;
-            return ATTR_MORE;
-        }
-        if (line_length == 0)
-            break;
-        const char *equals = memchr(line, '=', line_length);
-        if (equals == NULL || equals == line)
-            return malformed(error, "a line is not name=value");
-        if (++reader->count > ATTR_COUNT_MAX)
-            return malformed(error, "too many attributes");
-        reader->line += (uint32_t)line_length + 1;
-        reader->scanned = reader->line;
-    }
+    const char *line = bytes + reader->line;
+    size_t length = end - reader->line;
+    if (length == 0)
+        return ATTR_REQUEST;
+    if (length > ATTR_LINE_MAX)
+        return malformed(error, "a line is too long");
+    if (line[0] == '=' || (!has_equals && memchr(line, '=', length) == NULL))
+        return malformed(error, "a line is not name=value");
+    if (++reader->count > ATTR_COUNT_MAX)
+        return malformed(error, "too many attributes");
+    reader->line = (uint32_t)end + 1;
+    return ATTR_MORE;
+}
+
+static enum attr_progress take_request(struct attr_reader *reader, const char *bytes,
+                                       size_t *length, struct error *error)
+{
     *length = (size_t)reader->line + 1;
     if (memchr(bytes, '\0', *length) != NULL)
         return malformed(error, "a NUL byte");
     *reader = (struct attr_reader){0};
     return ATTR_REQUEST;
+}
+
+enum attr_progress attr_read(struct attr_reader *reader, const char *bytes, size_t available,
+                             size_t *length, struct error *error)
+{
+    size_t readable = available < ATTR_REQUEST_MAX ? available : ATTR_REQUEST_MAX;
+    bool has_equals = false;
+    for (size_t at = reader->scanned; at < readable; at += BLOCK_SIZE) {
+        char copy[BLOCK_SIZE];
+        const char *block = block_at(bytes + at, readable - at, copy);
+        uint64_t equals = block_find(block, '=');
+        for (uint64_t ends = block_find(block, '\n'); ends != 0; ends &= ends - 1) {
+            uint64_t before = (ends & -ends) - 1;
+            has_equals |= (equals & before) != 0;
+            enum attr_progress progress =
+                take_line(reader, bytes, at + block_first(ends), has_equals, error);
+            if (progress == ATTR_REQUEST)
+                return take_request(reader, bytes, length, error);
+            if (progress == ATTR_MALFORMED)
+                return progress;
+            equals &= ~before;
+            has_equals = false;
+        }
+        has_equals |= equals != 0;
+    }
+    if (readable - reader->line > ATTR_LINE_MAX)
+        return malformed(error, "a line is too long");
+    if (readable == ATTR_REQUEST_MAX)
+        return malformed(error, "it is too long");
+    reader->scanned = (uint32_t)readable;
+    return ATTR_MORE;
 }
 
 bool attr_next(const char *request, size_t length, size_t *position, struct attr *attr)

@@ -12,6 +12,7 @@
 #ifndef POST365_COMMON_ATTR_H
 #define POST365_COMMON_ATTR_H
 
+#include "common/block.h"
 #include "common/buffer.h"
 #include "common/error.h"
 
@@ -58,13 +59,64 @@ struct attr {
     size_t value_length;
 };
 
+/* A line with an attribute, without its end. */
+struct attr_line {
+    const char *text;
+    size_t length;
+};
+
+/*
+ * A walk over the lines of a request that attr_read() found complete, for whoever is in a hurry and
+ * wants a few attributes of many. It begins with {.request = ..., .length = ...}, the rest zero.
+ *
+ *     while (attr_next_line(&walk, &line))
+ *         if (attr_named(&line, "sender", &attr))
+ */
+struct attr_walk {
+    const char *request;
+    size_t length;
+    size_t line;   /* where the next one begins */
+    size_t block;  /* where the next block begins */
+    uint64_t ends; /* the line ends in the block before that were not reached yet */
+};
+
+/* Gives the next line. False at the end. Inline, so that the walk stays in registers. */
+static inline bool attr_next_line(struct attr_walk *walk, struct attr_line *line)
+{
+    while (walk->ends == 0) {
+        char copy[BLOCK_SIZE];
+        if (walk->block >= walk->length)
+            return false;
+        walk->ends = block_find(
+            block_at(walk->request + walk->block, walk->length - walk->block, copy), '\n');
+        walk->block += BLOCK_SIZE;
+    }
+    size_t end = walk->block - BLOCK_SIZE + block_first(walk->ends);
+    *line = (struct attr_line){walk->request + walk->line, end - walk->line};
+    walk->ends &= walk->ends - 1;
+    walk->line = end + 1;
+    return line->length > 0;
+}
+
+/* Whether the line's attribute has this name; then `attr` is filled in. Inline: the length of a
+ * constant is free. */
+static inline bool attr_named(const struct attr_line *line, const char *name, struct attr *attr)
+{
+    size_t length = strlen(name);
+    if (line->length <= length || line->text[length] != '=' ||
+        memcmp(line->text, name, length) != 0)
+        return false;
+    *attr = (struct attr){line->text, length, line->text + length + 1, line->length - length - 1};
+    return true;
+}
+
 /*
  * Gives the attribute at `*position` (0 for the first) of a request that attr_read() found
  * complete, and moves on. False at the end.
  */
 bool attr_next(const char *request, size_t length, size_t *position, struct attr *attr);
 
-/* Whether the attribute has this name, or this value. Inline: the length of a constant is free. */
+/* Whether the attribute has this name, or this value. Inline, as above. */
 static inline bool attr_is(const struct attr *attr, const char *name)
 {
     return strlen(name) == attr->name_length && memcmp(attr->name, name, attr->name_length) == 0;

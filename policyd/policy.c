@@ -184,27 +184,43 @@ static enum stage read_stage(const struct attr *attr)
     return attr_has_value(attr, "END-OF-MESSAGE") ? STAGE_END_OF_MESSAGE : STAGE_OTHER;
 }
 
-static void read_attribute(const struct attr *attr, struct question *question)
+/* smtpd sends some thirty attributes: the first letter tells most of them from the nine here. */
+static void read_attribute(const struct attr_line *line, struct question *question)
 {
     bool *is_too_long = &question->is_too_long;
-    if (attr_is(attr, "request"))
-        question->is_policy_request = attr_has_value(attr, "smtpd_access_policy");
-    else if (attr_is(attr, "protocol_state"))
-        question->stage = read_stage(attr);
-    else if (attr_is(attr, "recipient_count"))
-        question->is_malformed |= !attr_number(attr, &question->recipients);
-    else if (attr_is(attr, "sender"))
-        copy_value(attr, question->sender, ADDRESS_MAX, is_too_long);
-    else if (attr_is(attr, "sasl_username"))
-        copy_value(attr, question->login, ADDRESS_MAX, is_too_long);
-    else if (attr_is(attr, "instance"))
-        copy_value(attr, question->instance, INSTANCE_MAX, is_too_long);
-    else if (attr_is(attr, "policy_context"))
-        copy_value(attr, question->context, CONTEXT_MAX, is_too_long);
-    else if (attr_is(attr, "queue_id"))
-        question->queue_id = *attr;
-    else if (attr_is(attr, "client_address"))
-        question->client = *attr;
+    struct attr attr;
+    switch (line->text[0]) {
+    case 'c':
+        if (attr_named(line, "client_address", &attr))
+            question->client = attr;
+        break;
+    case 'i':
+        if (attr_named(line, "instance", &attr))
+            copy_value(&attr, question->instance, INSTANCE_MAX, is_too_long);
+        break;
+    case 'p':
+        if (attr_named(line, "protocol_state", &attr))
+            question->stage = read_stage(&attr);
+        else if (attr_named(line, "policy_context", &attr))
+            copy_value(&attr, question->context, CONTEXT_MAX, is_too_long);
+        break;
+    case 'q':
+        if (attr_named(line, "queue_id", &attr))
+            question->queue_id = attr;
+        break;
+    case 'r':
+        if (attr_named(line, "request", &attr))
+            question->is_policy_request = attr_has_value(&attr, "smtpd_access_policy");
+        else if (attr_named(line, "recipient_count", &attr))
+            question->is_malformed |= !attr_number(&attr, &question->recipients);
+        break;
+    case 's':
+        if (attr_named(line, "sender", &attr))
+            copy_value(&attr, question->sender, ADDRESS_MAX, is_too_long);
+        else if (attr_named(line, "sasl_username", &attr))
+            copy_value(&attr, question->login, ADDRESS_MAX, is_too_long);
+        break;
+    }
 }
 
 static void read_question(const char *request, size_t length, struct question *question)
@@ -215,10 +231,10 @@ static void read_question(const char *request, size_t length, struct question *q
     question->sender[0] = question->login[0] = '\0';
     question->instance[0] = question->context[0] = '\0';
     question->queue_id = question->client = (struct attr){.value = ""};
-    struct attr attr;
-    size_t position = 0;
-    while (attr_next(request, length, &position, &attr))
-        read_attribute(&attr, question);
+    struct attr_walk walk = {.request = request, .length = length};
+    struct attr_line line;
+    while (attr_next_line(&walk, &line))
+        read_attribute(&line, question);
 }
 
 /* --- logging ----------------------------------------------------------------- */

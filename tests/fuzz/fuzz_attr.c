@@ -17,15 +17,20 @@ static size_t walk(const char *request, size_t length)
     size_t position = 0;
     size_t sum = 0;
     struct attr attr;
+    struct attr_walk lines = {.request = request, .length = length};
+    struct attr_line line;
     while (attr_next(request, length, &position, &attr)) {
         uint32_t number = 0;
         attr_number(&attr, &number);
         if (attr.name_length == 0 || memchr(attr.name, '=', attr.name_length) != NULL ||
             memchr(attr.value, '\n', attr.value_length) != NULL)
             abort();
+        if (!attr_next_line(&lines, &line) || line.text != attr.name ||
+            line.length != attr.name_length + attr.value_length + 1)
+            abort();
         sum += attr.name_length + attr.value_length + 2;
     }
-    if (sum + 1 != length)
+    if (sum + 1 != length || attr_next_line(&lines, &line))
         abort(); /* a line was left out */
     return sum;
 }

@@ -87,6 +87,25 @@ static void requests_are_found_however_they_are_cut(void **state)
         }
 }
 
+/* Everywhere in a block and across two: where a name, a value and the request end. */
+static void lines_of_any_length_are_told_apart(void **state)
+{
+    (void)state;
+    for (size_t name = 1; name < 140; name++)
+        for (size_t value = 0; value < 140; value += 1 + value / 8) {
+            char *stream = malloc(name + value + 8);
+            memset(stream, 'n', name);
+            memset(stream + name, 'v', value + 1);
+            strcpy(stream + name + 1 + value, "\na=b\n\n");
+            assert_true(feed(stream, name + value + 7, SIZE_MAX / 2).is_malformed);
+            assert_true(feed(stream, name + value + 7, 50).is_malformed);
+            stream[name] = '=';
+            assert_int_equal(feed(stream, name + value + 7, SIZE_MAX / 2).requests, 1);
+            assert_int_equal(feed(stream, name + value + 7, 50).requests, 1);
+            free(stream);
+        }
+}
+
 static void ten_requests_in_one_write_are_ten(void **state)
 {
     (void)state;
@@ -187,6 +206,35 @@ static void attributes_are_split_at_the_first_equals_sign(void **state)
     assert_false(attr_next(request, strlen(request), &position, &attr));
 }
 
+/* The walk over lines gives the same as attr_next(), whatever lies behind the request. */
+static void a_walk_gives_every_line(void **state)
+{
+    (void)state;
+    for (size_t value = 0; value < 200; value++) {
+        char request[512] = "sender=";
+        memset(request + 7, '=', value);
+        strcpy(request + 7 + value, "\nrecipient=\nsize=12\n\n");
+        size_t length = strlen(request), position = 0;
+        char *copy = memcpy(malloc(length + 3), request, length);
+        memcpy(copy + length, "x=y", 3);
+        struct attr_walk walk = {.request = copy, .length = length};
+        struct attr_line line;
+        struct attr want, got;
+        while (attr_next(copy, length, &position, &want)) {
+            char name[64] = "";
+            memcpy(name, want.name, want.name_length);
+            assert_true(attr_next_line(&walk, &line));
+            assert_true(attr_named(&line, name, &got));
+            assert_memory_equal(&got, &want, sizeof(got));
+            assert_false(attr_named(&line, "siz", &got));
+            assert_false(attr_named(&line, "sizes", &got));
+            assert_false(attr_named(&line, "", &got));
+        }
+        assert_false(attr_next_line(&walk, &line));
+        free(copy);
+    }
+}
+
 static void numbers_are_digits_only(void **state)
 {
     (void)state;
@@ -230,12 +278,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_found_however_they_are_cut),
+        cmocka_unit_test(lines_of_any_length_are_told_apart),
         cmocka_unit_test(ten_requests_in_one_write_are_ten),
         cmocka_unit_test(a_nul_byte_is_malformed),
         cmocka_unit_test(a_line_may_be_as_long_as_the_maximum_and_no_longer),
         cmocka_unit_test(an_endless_line_is_refused_before_its_end),
         cmocka_unit_test(a_request_is_bounded_in_attributes_and_size),
         cmocka_unit_test(attributes_are_split_at_the_first_equals_sign),
+        cmocka_unit_test(a_walk_gives_every_line),
         cmocka_unit_test(numbers_are_digits_only),
         cmocka_unit_test(a_value_cannot_add_a_line_to_a_reply),
     };
