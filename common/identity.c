@@ -23,6 +23,7 @@ enum map {
 
 struct identities {
     const struct settings *settings;
+    struct domains *local_domains;
     struct tables *maps[MAPS];
 };
 
@@ -68,6 +69,7 @@ struct identities *identities_reopen(struct identities *old, const struct settin
     }
     struct identities *identities = memory_zero(1, sizeof(*identities));
     identities->settings = settings;
+    identities->local_domains = domains_new(settings->local_domains);
     for (enum map map = 0; map < MAPS; map++) {
         identities->maps[map] =
             tables_reopen(old != NULL ? old->maps[map] : NULL, map_parameters[map],
@@ -95,6 +97,7 @@ void identities_close(struct identities *identities)
         return;
     for (enum map map = 0; map < MAPS; map++)
         tables_close(identities->maps[map]);
+    domains_free(identities->local_domains);
     free(identities);
 }
 
@@ -127,7 +130,7 @@ static enum table_answer find_by_address(struct identities *identities, enum map
     char *value = NULL;
     enum table_answer answer =
         tables_find_address(identities->maps[map], address, settings->recipient_delimiter,
-                            settings->local_domains, &value, error);
+                            identities->local_domains, &value, error);
     return answer == TABLE_FOUND ? accept_upn(identities, map, address, value, upn, error) : answer;
 }
 
@@ -274,7 +277,7 @@ enum table_answer identity_covers(struct identities *identities, const char *upn
     char *list = NULL;
     enum table_answer answer =
         tables_find_address(identities->maps[MAP_SEND_AS], upn, settings->recipient_delimiter,
-                            settings->local_domains, &list, error);
+                            identities->local_domains, &list, error);
     if (answer != TABLE_FOUND)
         return answer;
     answer = list_covers(identities, upn, list, address, error);

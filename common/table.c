@@ -346,38 +346,8 @@ static void add_local_parts(struct keys *keys, size_t domain_length)
     }
 }
 
-static bool is_same_domain(const char *name, const char *domain)
-{
-    char *folded = address_fold(name);
-    size_t length = strlen(folded);
-    if (length > 1 && folded[length - 1] == '.')
-        folded[length - 1] = '\0';
-    bool same = strcmp(folded, domain) == 0;
-    free(folded);
-    return same;
-}
-
-/* A literal may have colons, [IPv6:::1]. */
-static bool is_table_or_file(const char *piece)
-{
-    return piece[0] == '/' || (piece[0] != '[' && strchr(piece, ':') != NULL);
-}
-
-static bool is_local(const char *domain, const char *local_domains)
-{
-    char *copy = memory_copy(local_domains), *rest = copy, *piece;
-    bool found = false, local = false;
-    while (!found && (piece = table_next_piece(&rest)) != NULL) {
-        local = piece[0] != '!';
-        piece += local ? 0 : 1;
-        found = !is_table_or_file(piece) && is_same_domain(piece, domain);
-    }
-    free(copy);
-    return found && local;
-}
-
 static void make_keys(struct keys *keys, const char *address, const char *delimiters,
-                      const char *local_domains)
+                      const struct domains *local_domains)
 {
     const char *domain = address_domain(address);
     if (domain == NULL) {
@@ -389,13 +359,13 @@ static void make_keys(struct keys *keys, const char *address, const char *delimi
     if (bare != NULL)
         add_address(keys, bare, false);
     free(bare);
-    if (is_local(domain, local_domains))
+    if (domains_have(local_domains, domain))
         add_local_parts(keys, strlen(domain));
     add_key(keys, memory_copy(domain - 1), false);
 }
 
 enum table_answer tables_find_address(struct tables *tables, const char *address,
-                                      const char *delimiters, const char *local_domains,
+                                      const char *delimiters, const struct domains *local_domains,
                                       char **answer, struct error *error)
 {
     if (tables->count == 0 || address[0] == '\0' || strlen(address) > TABLE_KEY_MAX)

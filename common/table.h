@@ -13,6 +13,7 @@
 #ifndef POST365_COMMON_TABLE_H
 #define POST365_COMMON_TABLE_H
 
+#include "common/domains.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -83,12 +84,11 @@ enum table_answer tables_find(struct tables *tables, const char *key, char **ans
  * user@domain, then user+extension and user if the domain is one of `local_domains`, @domain; all
  * tables are asked for one key before the next. A quoted local part is tried as it is and then
  * without its quotes. Tables that match patterns (regexp:, pcre:, cidr:, tcp:, socketmap:) see the
- * whole address only. `delimiters` is $recipient_delimiter. `local_domains` is a list as in
- * mydestination: names count, `!name` is not local, /file and type:table are passed over. An
- * address without a domain is looked up as it is.
+ * whole address only. `delimiters` is $recipient_delimiter. An address without a domain is looked
+ * up as it is.
  */
 enum table_answer tables_find_address(struct tables *tables, const char *address,
-                                      const char *delimiters, const char *local_domains,
+                                      const char *delimiters, const struct domains *local_domains,
                                       char **answer, struct error *error);
 
 #endif

@@ -92,9 +92,10 @@ static void expect_address(struct tables *tables, const char *address, const cha
 {
     struct error error = {.text = ""};
     char *got = NULL;
-    enum table_answer answer = tables_find_address(
-        tables, address, "+-", "relay.example, localhost hash:/x, !not.local /etc/y [192.0.2.1]",
-        &got, &error);
+    struct domains *local =
+        domains_new("relay.example, localhost hash:/x, !not.local /etc/y [192.0.2.1]");
+    enum table_answer answer = tables_find_address(tables, address, "+-", local, &got, &error);
+    domains_free(local);
     if (answer != (want != NULL ? TABLE_FOUND : TABLE_NONE) ||
         (want != NULL && strcmp(got, want) != 0))
         fail_msg("<%s>: got \"%s\" %s, want \"%s\"", address, got != NULL ? got : "(none)",
@@ -1121,6 +1122,7 @@ static void no_password_stays_in_memory(void **state)
 
 struct race {
     struct tables *tables;
+    struct domains *local;
     atomic_bool stop;
     atomic_int wrong;
 };
@@ -1131,8 +1133,8 @@ static void *look_up_until_stopped(void *argument)
     while (!atomic_load(&race->stop)) {
         char *value = NULL;
         struct error error;
-        enum table_answer answer =
-            tables_find_address(race->tables, "User+ext@Example.com", "+", "", &value, &error);
+        enum table_answer answer = tables_find_address(race->tables, "User+ext@Example.com", "+",
+                                                       race->local, &value, &error);
         if (answer != TABLE_FOUND || strncmp(value, "account", 7) != 0)
             atomic_fetch_add(&race->wrong, 1);
         free(value);
@@ -1153,7 +1155,7 @@ static void many_threads_may_look_up_while_tables_change(void **state)
     workplace_write("shared.re", "/^pattern$/ 1\n");
     char *value = memory_format("%s %s %s", table_of("texthash", "shared.text"),
                                 table_of("hash", "shared"), table_of("regexp", "shared.re"));
-    struct race race = {.tables = must_open(value)};
+    struct race race = {.tables = must_open(value), .local = domains_new("")};
     free(value);
     pthread_t threads[12];
     workplace_log_start();
@@ -1175,6 +1177,7 @@ static void many_threads_may_look_up_while_tables_change(void **state)
     assert_int_equal(atomic_load(&race.wrong), 0);
     expect(race.tables, "user@example.com", "account39");
     tables_close(race.tables);
+    domains_free(race.local);
 }
 
 struct question {
