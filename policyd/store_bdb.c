@@ -59,10 +59,13 @@
 
 #define PAGE_SIZE          4096
 #define CACHE_SIZE         (16U << 20)
-#define LOG_BUFFER_SIZE    (1U << 20)
-#define LOG_FILE_SIZE      (8U << 20)
-#define CHECKPOINT_KBYTES  4096
+#define LOG_BUFFER_SIZE    (256U << 10)
+#define LOG_FILE_SIZE      (2U << 20)
+#define CHECKPOINT_KBYTES  2048
 #define CHECKPOINT_MINUTES 1
+
+/* What a record takes in the log besides itself, about. */
+#define LOG_OVERHEAD 256
 
 #define MESSAGES_PER_MINUTE 10
 
@@ -74,6 +77,7 @@ struct store_bdb {
     DB *accounts;
     DB *turns;
     DB *reservations;
+    size_t volume;    /* written since the last checkpoint, about */
     uint64_t useless; /* turns up to this sequence are older than anybody asks for */
     bool running;     /* was read whole: from now on a panic ends the program */
     int panic;        /* why Berkeley DB first panicked before that */
@@ -126,8 +130,10 @@ static DBT dbt(void *bytes, size_t size)
     return thing;
 }
 
-static int put(DB *database, DB_TXN *transaction, DBT key, DBT value)
+/* Twice: sooner or later the page that becomes full goes into the log, too. */
+static int put(struct store_bdb *bdb, DB *database, DB_TXN *transaction, DBT key, DBT value)
 {
+    bdb->volume += 2 * (size_t)value.size + LOG_OVERHEAD;
     return database->put(database, transaction, &key, &value, 0);
 }
 
@@ -151,7 +157,7 @@ static int put_account(struct store_bdb *bdb, DB_TXN *transaction,
     memcpy(place, account->name, name_length);
     if (cause_length > 0)
         memcpy(place + name_length, pause->cause, cause_length);
-    return put(bdb->accounts, transaction, dbt(key, sizeof(key)),
+    return put(bdb, bdb->accounts, transaction, dbt(key, sizeof(key)),
                dbt(bytes, ACCOUNT_HEAD_SIZE + name_length + cause_length));
 }
 
@@ -213,7 +219,8 @@ static int put_turn(struct store_bdb *bdb, DB_TXN *transaction, const struct sto
         place = put_number(place, turn->sent[i].recipients, 4);
         place = put_number(place, turn->sent[i].messages, 4);
     }
-    return put(bdb->turns, transaction, dbt(key, sizeof(key)), dbt(bytes, (size_t)(place - bytes)));
+    return put(bdb, bdb->turns, transaction, dbt(key, sizeof(key)),
+               dbt(bytes, (size_t)(place - bytes)));
 }
 
 /* All but what was sent. */
@@ -261,7 +268,8 @@ static int put_reservation(struct store_bdb *bdb, DB_TXN *transaction,
     place = put_number(place, (uint64_t)reservation->time, 8);
     place = put_number(place, reservation->recipients, 4);
     put_number(place, reservation->messages, 4);
-    return put(bdb->reservations, transaction, dbt(key, sizeof(key)), dbt(bytes, sizeof(bytes)));
+    return put(bdb, bdb->reservations, transaction, dbt(key, sizeof(key)),
+               dbt(bytes, sizeof(bytes)));
 }
 
 static bool get_reservation(const DBT *key, const DBT *value, struct store_reservation *reservation)
@@ -443,6 +451,17 @@ static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
     return EINVAL;
 }
 
+/* The cost of a checkpoint grows with what was written since the last one, and everybody waits for
+ * it. A busy minute gets many small ones, each a few milliseconds. Whether it worked is of no
+ * interest to whoever writes; bdb_maintain() will try again, and tell. */
+static void checkpoint_volume(struct store_bdb *bdb)
+{
+    if (bdb->volume < CHECKPOINT_KBYTES * 1024)
+        return;
+    bdb->volume = 0;
+    bdb->environment->txn_checkpoint(bdb->environment, 0, 0, 0);
+}
+
 static bool bdb_write(struct store *store, const struct store_change *changes, size_t count,
                       struct error *error)
 {
@@ -457,6 +476,8 @@ static bool bdb_write(struct store *store, const struct store_change *changes, s
         transaction->abort(transaction);
     else
         code = transaction->commit(transaction, 0);
+    if (code == 0)
+        checkpoint_volume(bdb);
     return code == 0 || failed(bdb, code, "cannot be written", error);
 }
 
@@ -754,10 +775,15 @@ static bool check_version(struct error *error)
                      DB_VERSION_MINOR, version);
 }
 
+/* A log file that is full of zeros from the beginning does not grow, so that fdatasync(2) has data
+ * to write and no metadata. */
 bool store_bdb_set_sync(struct store *store, bool sync, struct error *error)
 {
     struct store_bdb *bdb = bdb_of(store);
-    int code = bdb->environment->set_flags(bdb->environment, DB_TXN_WRITE_NOSYNC, sync ? 0 : 1);
+    DB_ENV *environment = bdb->environment;
+    int code = environment->set_flags(environment, DB_TXN_WRITE_NOSYNC, sync ? 0 : 1);
+    if (code == 0)
+        code = environment->log_set_config(environment, DB_LOG_ZERO, sync ? 1 : 0);
     return code == 0 || failed(bdb, code, "does not take post365_ledger_sync", error);
 }
 
