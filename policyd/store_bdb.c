@@ -4,11 +4,14 @@
  * files can be read on another machine.
  *
  *   accounts.db      key: number (4 bytes)
- *                    value: version 1 (1), retention (8), pause: since (8), until (8), failures
- * (4); length of the name (2), name, cause of the pause (the rest) turns.db         key: sequence
- * (8) value: version 1 (1), time (8); for each account (up to the end) its number (4), recipients
- * (4), messages (4) reservations.db  key: id (8) value: version 1 (1), account (4), time (8),
- * recipients (4), messages (4)
+ *                    value: version 1 (1), retention (8), pause: since (8), until (8),
+ *                    failures (4), length of the name (2), name, cause of the pause (the rest)
+ *   turns.db         key: sequence (8)
+ *                    value: version 1 (1), time (8), for each account (up to the end) its
+ *                    number, recipients, messages; compact: seven bits a byte, the highest bit
+ *                    is set in all but the last
+ *   reservations.db  key: id (8)
+ *                    value: version 1 (1), account (4), time (8), recipients (4), messages (4)
  *
  * Sequences grow, so that turns are written at one end of their tree and expire at the other: a
  * batch touches one or two pages.
@@ -53,7 +56,7 @@
 #define ACCOUNT_HEAD_SIZE    31
 #define TURN_KEY_SIZE        8
 #define TURN_HEAD_SIZE       9
-#define SENT_SIZE            12
+#define SENT_SIZE_MAX        15
 #define RESERVATION_KEY_SIZE 8
 #define RESERVATION_SIZE     21
 
@@ -119,6 +122,31 @@ static const unsigned char *get_number(const unsigned char *place, uint64_t *num
     for (int i = 0; i < size; i++)
         *number = *number << 8 | place[i];
     return place + size;
+}
+
+static unsigned char *put_compact(unsigned char *place, uint32_t number)
+{
+    int shift = 28;
+    while (shift > 0 && number >> shift == 0)
+        shift -= 7;
+    for (; shift > 0; shift -= 7)
+        *place++ = (unsigned char)(0x80 | (number >> shift & 0x7f));
+    *place++ = number & 0x7f;
+    return place;
+}
+
+/* NULL if it does not end before `end`, or is larger than a number can be, or `place` is NULL. */
+static const unsigned char *get_compact(const unsigned char *place, const unsigned char *end,
+                                        uint32_t *number)
+{
+    uint64_t value = 0;
+    unsigned char byte = 0x80;
+    while (place != NULL && place < end && (byte & 0x80) != 0 && value <= UINT32_MAX >> 7) {
+        byte = *place++;
+        value = value << 7 | (byte & 0x7f);
+    }
+    *number = (uint32_t)value;
+    return (byte & 0x80) == 0 ? place : NULL;
 }
 
 static DBT dbt(void *bytes, size_t size)
@@ -208,16 +236,16 @@ static bool get_account(const DBT *key, const DBT *value, struct store_account *
 static int put_turn(struct store_bdb *bdb, DB_TXN *transaction, const struct store_turn *turn)
 {
     unsigned char key[TURN_KEY_SIZE];
-    unsigned char bytes[TURN_HEAD_SIZE + STORE_TURN_MAX * SENT_SIZE];
+    unsigned char bytes[TURN_HEAD_SIZE + STORE_TURN_MAX * SENT_SIZE_MAX];
     if (turn->count > STORE_TURN_MAX)
         return EINVAL;
     put_number(key, turn->sequence, 8);
     unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
     place = put_number(place, (uint64_t)turn->time, 8);
     for (size_t i = 0; i < turn->count; i++) {
-        place = put_number(place, turn->sent[i].account, 4);
-        place = put_number(place, turn->sent[i].recipients, 4);
-        place = put_number(place, turn->sent[i].messages, 4);
+        place = put_compact(place, turn->sent[i].account);
+        place = put_compact(place, turn->sent[i].recipients);
+        place = put_compact(place, turn->sent[i].messages);
     }
     return put(bdb, bdb->turns, transaction, dbt(key, sizeof(key)),
                dbt(bytes, (size_t)(place - bytes)));
@@ -228,11 +256,9 @@ static bool get_turn_head(const DBT *key, const DBT *value, struct store_turn *t
 {
     const unsigned char *place = value->data;
     uint64_t time;
-    if (key->size != TURN_KEY_SIZE || value->size < TURN_HEAD_SIZE || place[0] != RECORD_VERSION ||
-        (value->size - TURN_HEAD_SIZE) % SENT_SIZE != 0 ||
-        (value->size - TURN_HEAD_SIZE) / SENT_SIZE > STORE_TURN_MAX)
+    if (key->size != TURN_KEY_SIZE || value->size < TURN_HEAD_SIZE || place[0] != RECORD_VERSION)
         return false;
-    *turn = (struct store_turn){.count = (value->size - TURN_HEAD_SIZE) / SENT_SIZE};
+    *turn = (struct store_turn){0};
     get_number(key->data, &turn->sequence, 8);
     get_number(place + 1, &time, 8);
     turn->time = (int64_t)time;
@@ -246,15 +272,17 @@ static bool get_turn(const DBT *key, const DBT *value, struct store_turn *turn,
     if (!get_turn_head(key, value, turn))
         return false;
     const unsigned char *place = (const unsigned char *)value->data + TURN_HEAD_SIZE;
-    for (size_t i = 0; i < turn->count; i++) {
-        uint64_t account, recipients, messages;
-        place = get_number(place, &account, 4);
-        place = get_number(place, &recipients, 4);
-        place = get_number(place, &messages, 4);
-        sent[i] = (struct store_sent){(uint32_t)account, (uint32_t)recipients, (uint32_t)messages};
+    const unsigned char *end = (const unsigned char *)value->data + value->size;
+    for (; place < end && turn->count < STORE_TURN_MAX; turn->count++) {
+        struct store_sent *one = &sent[turn->count];
+        place = get_compact(place, end, &one->account);
+        place = get_compact(place, end, &one->recipients);
+        place = get_compact(place, end, &one->messages);
+        if (place == NULL)
+            return false;
     }
     turn->sent = sent;
-    return true;
+    return place == end;
 }
 
 static int put_reservation(struct store_bdb *bdb, DB_TXN *transaction,
