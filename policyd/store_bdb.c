@@ -484,7 +484,7 @@ static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
  * interest to whoever writes; bdb_maintain() will try again, and tell. */
 static void checkpoint_volume(struct store_bdb *bdb)
 {
-    if (bdb->volume < CHECKPOINT_KBYTES * 1024)
+    if (bdb->volume < (size_t)CHECKPOINT_KBYTES * 1024)
         return;
     bdb->volume = 0;
     bdb->environment->txn_checkpoint(bdb->environment, 0, 0, 0);
