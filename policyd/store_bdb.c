@@ -4,11 +4,14 @@
  * files can be read on another machine.
  *
  *   accounts.db      key: number (4 bytes)
- *                    value: version 1 (1), retention (8), pause: since (8), until (8), failures
- * (4); length of the name (2), name, cause of the pause (the rest) turns.db         key: sequence
- * (8) value: version 1 (1), time (8); for each account (up to the end) its number (4), recipients
- * (4), messages (4) reservations.db  key: id (8) value: version 1 (1), account (4), time (8),
- * recipients (4), messages (4)
+ *                    value: version 1 (1), retention (8), pause: since (8), until (8),
+ *                    failures (4), length of the name (2), name, cause of the pause (the rest)
+ *   turns.db         key: sequence (8)
+ *                    value: version 1 (1), time (8), for each account (up to the end) its
+ *                    number, recipients, messages; compact: seven bits a byte, the highest bit
+ *                    is set in all but the last
+ *   reservations.db  key: id (8)
+ *                    value: version 1 (1), account (4), time (8), recipients (4), messages (4)
  *
  * Sequences grow, so that turns are written at one end of their tree and expire at the other: a
  * batch touches one or two pages.
@@ -53,16 +56,19 @@
 #define ACCOUNT_HEAD_SIZE    31
 #define TURN_KEY_SIZE        8
 #define TURN_HEAD_SIZE       9
-#define SENT_SIZE            12
+#define SENT_SIZE_MAX        15
 #define RESERVATION_KEY_SIZE 8
 #define RESERVATION_SIZE     21
 
 #define PAGE_SIZE          4096
 #define CACHE_SIZE         (16U << 20)
-#define LOG_BUFFER_SIZE    (1U << 20)
-#define LOG_FILE_SIZE      (8U << 20)
-#define CHECKPOINT_KBYTES  4096
+#define LOG_BUFFER_SIZE    (256U << 10)
+#define LOG_FILE_SIZE      (2U << 20)
+#define CHECKPOINT_KBYTES  2048
 #define CHECKPOINT_MINUTES 1
+
+/* What a record takes in the log besides itself, about. */
+#define LOG_OVERHEAD 256
 
 #define MESSAGES_PER_MINUTE 10
 
@@ -74,6 +80,7 @@ struct store_bdb {
     DB *accounts;
     DB *turns;
     DB *reservations;
+    size_t volume;    /* written since the last checkpoint, about */
     uint64_t useless; /* turns up to this sequence are older than anybody asks for */
     bool running;     /* was read whole: from now on a panic ends the program */
     int panic;        /* why Berkeley DB first panicked before that */
@@ -117,6 +124,31 @@ static const unsigned char *get_number(const unsigned char *place, uint64_t *num
     return place + size;
 }
 
+static unsigned char *put_compact(unsigned char *place, uint32_t number)
+{
+    int shift = 28;
+    while (shift > 0 && number >> shift == 0)
+        shift -= 7;
+    for (; shift > 0; shift -= 7)
+        *place++ = (unsigned char)(0x80 | (number >> shift & 0x7f));
+    *place++ = number & 0x7f;
+    return place;
+}
+
+/* NULL if it does not end before `end`, or is larger than a number can be, or `place` is NULL. */
+static const unsigned char *get_compact(const unsigned char *place, const unsigned char *end,
+                                        uint32_t *number)
+{
+    uint64_t value = 0;
+    unsigned char byte = 0x80;
+    while (place != NULL && place < end && (byte & 0x80) != 0 && value <= UINT32_MAX >> 7) {
+        byte = *place++;
+        value = value << 7 | (byte & 0x7f);
+    }
+    *number = (uint32_t)value;
+    return (byte & 0x80) == 0 ? place : NULL;
+}
+
 static DBT dbt(void *bytes, size_t size)
 {
     DBT thing;
@@ -126,8 +158,10 @@ static DBT dbt(void *bytes, size_t size)
     return thing;
 }
 
-static int put(DB *database, DB_TXN *transaction, DBT key, DBT value)
+/* Twice: sooner or later the page that becomes full goes into the log, too. */
+static int put(struct store_bdb *bdb, DB *database, DB_TXN *transaction, DBT key, DBT value)
 {
+    bdb->volume += 2 * (size_t)value.size + LOG_OVERHEAD;
     return database->put(database, transaction, &key, &value, 0);
 }
 
@@ -151,7 +185,7 @@ static int put_account(struct store_bdb *bdb, DB_TXN *transaction,
     memcpy(place, account->name, name_length);
     if (cause_length > 0)
         memcpy(place + name_length, pause->cause, cause_length);
-    return put(bdb->accounts, transaction, dbt(key, sizeof(key)),
+    return put(bdb, bdb->accounts, transaction, dbt(key, sizeof(key)),
                dbt(bytes, ACCOUNT_HEAD_SIZE + name_length + cause_length));
 }
 
@@ -202,18 +236,19 @@ static bool get_account(const DBT *key, const DBT *value, struct store_account *
 static int put_turn(struct store_bdb *bdb, DB_TXN *transaction, const struct store_turn *turn)
 {
     unsigned char key[TURN_KEY_SIZE];
-    unsigned char bytes[TURN_HEAD_SIZE + STORE_TURN_MAX * SENT_SIZE];
+    unsigned char bytes[TURN_HEAD_SIZE + STORE_TURN_MAX * SENT_SIZE_MAX];
     if (turn->count > STORE_TURN_MAX)
         return EINVAL;
     put_number(key, turn->sequence, 8);
     unsigned char *place = put_number(bytes, RECORD_VERSION, 1);
     place = put_number(place, (uint64_t)turn->time, 8);
     for (size_t i = 0; i < turn->count; i++) {
-        place = put_number(place, turn->sent[i].account, 4);
-        place = put_number(place, turn->sent[i].recipients, 4);
-        place = put_number(place, turn->sent[i].messages, 4);
+        place = put_compact(place, turn->sent[i].account);
+        place = put_compact(place, turn->sent[i].recipients);
+        place = put_compact(place, turn->sent[i].messages);
     }
-    return put(bdb->turns, transaction, dbt(key, sizeof(key)), dbt(bytes, (size_t)(place - bytes)));
+    return put(bdb, bdb->turns, transaction, dbt(key, sizeof(key)),
+               dbt(bytes, (size_t)(place - bytes)));
 }
 
 /* All but what was sent. */
@@ -221,11 +256,9 @@ static bool get_turn_head(const DBT *key, const DBT *value, struct store_turn *t
 {
     const unsigned char *place = value->data;
     uint64_t time;
-    if (key->size != TURN_KEY_SIZE || value->size < TURN_HEAD_SIZE || place[0] != RECORD_VERSION ||
-        (value->size - TURN_HEAD_SIZE) % SENT_SIZE != 0 ||
-        (value->size - TURN_HEAD_SIZE) / SENT_SIZE > STORE_TURN_MAX)
+    if (key->size != TURN_KEY_SIZE || value->size < TURN_HEAD_SIZE || place[0] != RECORD_VERSION)
         return false;
-    *turn = (struct store_turn){.count = (value->size - TURN_HEAD_SIZE) / SENT_SIZE};
+    *turn = (struct store_turn){0};
     get_number(key->data, &turn->sequence, 8);
     get_number(place + 1, &time, 8);
     turn->time = (int64_t)time;
@@ -239,15 +272,17 @@ static bool get_turn(const DBT *key, const DBT *value, struct store_turn *turn,
     if (!get_turn_head(key, value, turn))
         return false;
     const unsigned char *place = (const unsigned char *)value->data + TURN_HEAD_SIZE;
-    for (size_t i = 0; i < turn->count; i++) {
-        uint64_t account, recipients, messages;
-        place = get_number(place, &account, 4);
-        place = get_number(place, &recipients, 4);
-        place = get_number(place, &messages, 4);
-        sent[i] = (struct store_sent){(uint32_t)account, (uint32_t)recipients, (uint32_t)messages};
+    const unsigned char *end = (const unsigned char *)value->data + value->size;
+    for (; place < end && turn->count < STORE_TURN_MAX; turn->count++) {
+        struct store_sent *one = &sent[turn->count];
+        place = get_compact(place, end, &one->account);
+        place = get_compact(place, end, &one->recipients);
+        place = get_compact(place, end, &one->messages);
+        if (place == NULL)
+            return false;
     }
     turn->sent = sent;
-    return true;
+    return place == end;
 }
 
 static int put_reservation(struct store_bdb *bdb, DB_TXN *transaction,
@@ -261,7 +296,8 @@ static int put_reservation(struct store_bdb *bdb, DB_TXN *transaction,
     place = put_number(place, (uint64_t)reservation->time, 8);
     place = put_number(place, reservation->recipients, 4);
     put_number(place, reservation->messages, 4);
-    return put(bdb->reservations, transaction, dbt(key, sizeof(key)), dbt(bytes, sizeof(bytes)));
+    return put(bdb, bdb->reservations, transaction, dbt(key, sizeof(key)),
+               dbt(bytes, sizeof(bytes)));
 }
 
 static bool get_reservation(const DBT *key, const DBT *value, struct store_reservation *reservation)
@@ -443,6 +479,17 @@ static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
     return EINVAL;
 }
 
+/* The cost of a checkpoint grows with what was written since the last one, and everybody waits for
+ * it. A busy minute gets many small ones, each a few milliseconds. Whether it worked is of no
+ * interest to whoever writes; bdb_maintain() will try again, and tell. */
+static void checkpoint_volume(struct store_bdb *bdb)
+{
+    if (bdb->volume < (size_t)CHECKPOINT_KBYTES * 1024)
+        return;
+    bdb->volume = 0;
+    bdb->environment->txn_checkpoint(bdb->environment, 0, 0, 0);
+}
+
 static bool bdb_write(struct store *store, const struct store_change *changes, size_t count,
                       struct error *error)
 {
@@ -457,6 +504,8 @@ static bool bdb_write(struct store *store, const struct store_change *changes, s
         transaction->abort(transaction);
     else
         code = transaction->commit(transaction, 0);
+    if (code == 0)
+        checkpoint_volume(bdb);
     return code == 0 || failed(bdb, code, "cannot be written", error);
 }
 
@@ -754,10 +803,15 @@ static bool check_version(struct error *error)
                      DB_VERSION_MINOR, version);
 }
 
+/* A log file that is full of zeros from the beginning does not grow, so that fdatasync(2) has data
+ * to write and no metadata. */
 bool store_bdb_set_sync(struct store *store, bool sync, struct error *error)
 {
     struct store_bdb *bdb = bdb_of(store);
-    int code = bdb->environment->set_flags(bdb->environment, DB_TXN_WRITE_NOSYNC, sync ? 0 : 1);
+    DB_ENV *environment = bdb->environment;
+    int code = environment->set_flags(environment, DB_TXN_WRITE_NOSYNC, sync ? 0 : 1);
+    if (code == 0)
+        code = environment->log_set_config(environment, DB_LOG_ZERO, sync ? 1 : 0);
     return code == 0 || failed(bdb, code, "does not take post365_ledger_sync", error);
 }
 

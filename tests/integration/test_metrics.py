@@ -256,7 +256,7 @@ def test_a_reload_that_fails_is_counted(start):
 def test_health_says_why_not(start, place):
     ledger = place.directory / "small"
     ledger.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", ledger], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", ledger], check=True)
     try:
         shutil.chown(ledger, workplace.USER)
         measured = start(post365_ledger=ledger, post365_recipient_quota="none", post365_message_quota="none")

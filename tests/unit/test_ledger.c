@@ -245,6 +245,28 @@ static void what_an_account_sends_in_a_batch_is_counted_in_one_turn(void **state
     expect_later(ask(fixture, &small, 5, 0), LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
 }
 
+static void counting_is_reserving_and_settling_in_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error;
+    struct ledger_answer answer;
+    const struct ledger_request request = {"relay@contoso.com", &small, 6, 1};
+    ledger_count(fixture->ledger, &request, &answer);
+    assert_int_equal(answer.verdict, LEDGER_GRANTED);
+    store_memory_fail_writes(fixture->store, 1);
+    assert_false(ledger_commit(fixture->ledger, &error));
+    ledger_count(fixture->ledger, &request, &answer);
+    assert_int_equal(answer.verdict, LEDGER_GRANTED);
+    ledger_count(fixture->ledger, &request, &answer);
+    expect_later(answer, LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
+    commit(fixture);
+    assert_int_equal(ledger_reservation_count(fixture->ledger), 0);
+    assert_int_equal(store_memory_reservations(fixture->store), 0);
+    assert_int_equal(store_memory_turns(fixture->store), 1);
+    restart(fixture);
+    expect_later(ask(fixture, &small, 5, 0), LEDGER_RECIPIENTS, 6, START + DAY + SECOND);
+}
+
 static void a_restart_keeps_the_counts(void **state)
 {
     struct fixture *fixture = *state;
@@ -441,6 +463,9 @@ static void many_accounts_do_not_disturb_each_other(void **state)
     }
     assert_int_equal(ledger_account_count(fixture->ledger), 1000);
     assert_int_equal(ledger_reservation_count(fixture->ledger), 1000);
+    assert_int_equal(store_memory_reservations(fixture->store), 1000);
+    size_t turns_of_a_round = (500 + STORE_TURN_MAX - 1) / STORE_TURN_MAX;
+    assert_int_equal(store_memory_turns(fixture->store), 2 * turns_of_a_round);
     restart(fixture);
     for (int i = 0; i < 1000; i++) {
         snprintf(name, sizeof(name), "relay-%d@contoso.com", i);
@@ -717,6 +742,7 @@ int main(void)
         TEST(settling_with_nobody_accepted_is_a_release),
         TEST(nothing_of_a_batch_that_was_not_written_has_happened),
         TEST(what_an_account_sends_in_a_batch_is_counted_in_one_turn),
+        TEST(counting_is_reserving_and_settling_in_one),
         TEST(a_restart_keeps_the_counts),
         TEST(reservations_open_at_a_restart_count_as_sent_then),
         TEST(numbers_of_reservations_are_not_given_twice),

@@ -432,16 +432,24 @@ static void a_file_where_the_directory_should_be_is_refused(void **state)
     assert_non_null(strstr(error.text, "is not a directory"));
 }
 
+/* A key of `size` bytes, and a value. */
+struct raw {
+    uint64_t number;
+    size_t size;
+    unsigned char value[16];
+    size_t value_size;
+};
+
 /* Puts a record as another version might write it, while nobody has the ledger. */
-static void put_raw(const struct fixture *fixture, const char *name, uint64_t number, size_t size)
+static void put_raw(const struct fixture *fixture, const char *name, const struct raw *raw)
 {
     DB_ENV *environment;
     DB *database;
-    unsigned char key_bytes[8], value_bytes[] = {2, 0, 0, 0, 0, 0, 0, 0, 1};
-    for (size_t i = 0; i < size; i++)
-        key_bytes[i] = (unsigned char)(number >> (8 * (size - 1 - i)));
-    DBT key = {.data = key_bytes, .size = (u_int32_t)size};
-    DBT value = {.data = value_bytes, .size = sizeof(value_bytes)};
+    unsigned char key_bytes[8];
+    for (size_t i = 0; i < raw->size; i++)
+        key_bytes[i] = (unsigned char)(raw->number >> (8 * (raw->size - 1 - i)));
+    DBT key = {.data = key_bytes, .size = (u_int32_t)raw->size};
+    DBT value = {.data = (void *)raw->value, .size = (u_int32_t)raw->value_size};
     assert_int_equal(db_env_create(&environment, 0), 0);
     assert_int_equal(environment->open(environment, fixture->directory,
                                        DB_CREATE | DB_PRIVATE | DB_INIT_LOG | DB_INIT_MPOOL |
@@ -463,7 +471,8 @@ static void expect_refused_with_raw(const struct fixture *fixture, const char *n
                                            turn_change(10, 11)};
     write_changes(store, changes, 3);
     store->operations->close(store);
-    put_raw(fixture, name, 3, size);
+    const struct raw raw = {3, size, {2, 0, 0, 0, 0, 0, 0, 0, 1}, 9};
+    put_raw(fixture, name, &raw);
     store = open_store(fixture);
     struct error error = expect_unreadable(store);
     store->operations->close(store);
@@ -487,7 +496,7 @@ static void a_turn_without_a_sequence_is_not_guessed_at(void **state)
     expect_refused_with_raw(*state, "turns.db", 4);
 }
 
-/* Turns 10, 20, 30, 40 at `times`, and between them 15 and 16, which nobody can read. */
+/* Turns 10, 20, 30, 40 at `times`, and between the first two some that nobody can read. */
 static struct store *with_unreadable_turns(const struct fixture *fixture, const int64_t *times)
 {
     struct store *store = open_store(fixture);
@@ -496,8 +505,15 @@ static struct store *with_unreadable_turns(const struct fixture *fixture, const 
         write_changes(store, &change, 1);
     }
     store->operations->close(store);
-    put_raw(fixture, "turns.db", 15, 8);
-    put_raw(fixture, "turns.db", 16, 8);
+    static const struct raw raw[] = {
+        {15, 8, {2, 0, 0, 0, 0, 0, 0, 3, 230, 7, 3, 1}, 12},   /* another version */
+        {16, 8, {1, 0, 0, 0, 0, 0, 0, 3}, 8},                  /* half a time */
+        {17, 8, {1, 0, 0, 0, 0, 0, 0, 3, 230, 7, 3}, 11},      /* no messages */
+        {18, 8, {1, 0, 0, 0, 0, 0, 0, 3, 230, 7, 3, 129}, 12}, /* half a number */
+        {19, 8, {1, 0, 0, 0, 0, 0, 0, 3, 230, 144, 128, 128, 128, 0, 3, 1}, 16}, /* 2^32 */
+    };
+    for (size_t i = 0; i < sizeof(raw) / sizeof(raw[0]); i++)
+        put_raw(fixture, "turns.db", &raw[i]);
     return open_store(fixture);
 }
 
