@@ -6,9 +6,9 @@
  * DESCRIPTION
  *     A policy service for Postfix (SMTPD_POLICY_README). It finds out which Microsoft 365 account
  *     a message would be sent with and counts, per account, recipients and messages in exact
- * rolling windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use, limit
- * and time) when a window is full; name it in smtpd_end_of_data_restrictions, where messages are
- *     counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
+ *     rolling windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use,
+ *     limit and time) when a window is full; name it in smtpd_end_of_data_restrictions, where
+ *     messages are counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
  *     delivery it only refuses what no period could hold. On post365_control_socket it reserves for
  *     the transport, and tells what the ledger holds (common/control.h). On post365_metrics_listen
  *     it answers HTTP: Prometheus metrics and health (policyd/http.h).
@@ -20,8 +20,9 @@
  *
  * DIAGNOSTICS
  *     Logs to syslog facility mail as post365/policyd. What cannot be decided or stored is answered
- *     with 451 4.3.0. Exit status 78 for a wrong configuration or a damaged ledger; 75 when the
- *     disk is too full to open it; 70 when Berkeley DB cannot go on, the next start recovers.
+ *     with 451 4.3.0; so is everything while the ledger is damaged or has no space (closed.h). Exit
+ *     status 78 for a wrong configuration or a ledger that somebody else uses; 70 when Berkeley DB
+ *     cannot go on, the next start recovers.
  *
  * CONFIGURATION
  *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM stops.
@@ -38,6 +39,7 @@
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
+#include "policyd/closed.h"
 #include "policyd/control.h"
 #include "policyd/ledger.h"
 #include "policyd/metrics.h"
@@ -49,7 +51,6 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 #include <sysexits.h>
 
 #define SOCKET_PARAMETER "post365_policy_socket"
@@ -60,8 +61,7 @@
     {                                                                                              \
         .tv_sec = 1                                                                                \
     }
-#define SIGNALS      3
-#define SPACE_NEEDED (1U << 20) /* bytes free for the ledger, for the least of recoveries */
+#define SIGNALS 3
 
 struct daemon {
     struct service service;
@@ -90,9 +90,11 @@ static void open_tables(struct daemon *daemon);
 static void end_test(struct daemon *daemon);
 static void open_metrics(struct daemon *daemon);
 static void open_sockets(struct daemon *daemon);
-static void open_ledger(struct daemon *daemon);
+static bool open_ledger(struct daemon *daemon);
 static void work(struct daemon *daemon);
 static void finish(struct daemon *daemon);
+static void remove_sockets(struct daemon *daemon);
+static void end(struct daemon *daemon);
 
 int main(int argc, char *argv[])
 {
@@ -106,9 +108,14 @@ int main(int argc, char *argv[])
         end_test(&daemon);
     open_metrics(&daemon);
     open_sockets(&daemon);
-    open_ledger(&daemon);
-    work(&daemon);
-    finish(&daemon);
+    if (open_ledger(&daemon)) {
+        work(&daemon);
+        remove_sockets(&daemon);
+        finish(&daemon);
+    } else {
+        remove_sockets(&daemon);
+    }
+    end(&daemon);
     return EX_OK;
 }
 
@@ -187,34 +194,42 @@ static struct ledger_rules rules_of(const struct settings *settings)
                                  .retention = ledger_longest_period(&settings->quota)};
 }
 
-/* A full disk is no wrong configuration: the next try may succeed, and systemd shall make it. */
-static bool is_full(const char *directory)
+static void log_libevent(int severity, const char *message)
 {
-    struct statvfs status;
-    return statvfs(directory, &status) == 0 &&
-           (uint64_t)status.f_bavail * status.f_frsize < SPACE_NEEDED;
+    if (severity >= EVENT_LOG_WARN)
+        log_warning("libevent: %s", message);
 }
 
-static void open_ledger(struct daemon *daemon)
+static bool try_ledger(void *context, struct error *error)
+{
+    struct daemon *daemon = context;
+    const struct settings *settings = daemon->service.settings;
+    const struct ledger_rules rules = rules_of(settings);
+    daemon->store = store_bdb_open(settings, error);
+    if (daemon->store == NULL)
+        return false;
+    daemon->meter = store_meter_new(daemon->store);
+    daemon->ledger = ledger_open(clock_system(), daemon->meter, &rules, error);
+    if (daemon->ledger != NULL)
+        return true;
+    daemon->meter->operations->close(daemon->meter);
+    return false;
+}
+
+/* Waits for a ledger that cannot be used now. False if there is none in the end. */
+static bool open_ledger(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
-    const struct ledger_rules rules = rules_of(settings);
-    if (store_bdb_prepare(settings, false, &error) && drop_privileges(daemon, &error))
-        daemon->store = store_bdb_open(settings, &error);
-    if (daemon->store != NULL) {
-        daemon->meter = store_meter_new(daemon->store);
-        daemon->ledger = ledger_open(clock_system(), daemon->meter, &rules, &error);
+    if (!store_bdb_prepare(settings, false, &error) || !drop_privileges(daemon, &error) ||
+        !store_bdb_is_free(settings, &error)) {
+        remove_sockets(daemon);
+        service_refuse(&daemon->service, &error);
     }
-    if (daemon->ledger != NULL)
-        return;
-    if (daemon->meter != NULL)
-        daemon->meter->operations->close(daemon->meter);
-    socket_remove(&daemon->place);
-    socket_remove(&daemon->control_place);
-    if (is_full(settings->ledger))
-        log_fatal(EX_TEMPFAIL, "%s", error.text);
-    service_refuse(&daemon->service, &error);
+    event_set_log_callback(log_libevent);
+    return try_ledger(daemon, &error) ||
+           closed_until(settings, daemon->listening, daemon->control_listening, try_ledger, daemon,
+                        &error);
 }
 
 /* --- working ----------------------------------------------------------------- */
@@ -387,12 +402,6 @@ static void reload(evutil_socket_t descriptor, short what, void *argument)
     service_reloaded(&daemon->service, daemon->identities);
 }
 
-static void log_libevent(int severity, const char *message)
-{
-    if (severity >= EVENT_LOG_WARN)
-        log_warning("libevent: %s", message);
-}
-
 static void add_events(struct daemon *daemon)
 {
     const struct timeval interval = TIDY_INTERVAL;
@@ -432,7 +441,6 @@ static void work(struct daemon *daemon)
                                                 .context = daemon->policy,
                                                 .malformed = ACTION(POLICY_MALFORMED),
                                                 .not_stored = ACTION(POLICY_NOT_STORED)};
-    event_set_log_callback(log_libevent);
     daemon->base = event_base_new();
     if (daemon->base == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
@@ -449,8 +457,6 @@ static void work(struct daemon *daemon)
 
 static void finish(struct daemon *daemon)
 {
-    socket_remove(&daemon->place);
-    socket_remove(&daemon->control_place);
     for (size_t i = 0; i < SIGNALS; i++)
         event_free(daemon->signals[i]);
     event_free(daemon->reload);
@@ -462,6 +468,16 @@ static void finish(struct daemon *daemon)
     policy_free(daemon->policy);
     control_free(daemon->control);
     ledger_close(daemon->ledger);
+}
+
+static void remove_sockets(struct daemon *daemon)
+{
+    socket_remove(&daemon->place);
+    socket_remove(&daemon->control_place);
+}
+
+static void end(struct daemon *daemon)
+{
     identities_close(daemon->identities);
     tables_close(daemon->quota_maps);
     service_stopping(&daemon->service);

@@ -35,6 +35,7 @@
 #define SENDER_SHOWN     320
 /* An SMTP reply has 512 bytes, Postfix's own words included. */
 #define ACCOUNT_SHOWN 128
+#define CAUSE_SHOWN   160
 
 #define DUNNO             "DUNNO"
 #define NO_ACCOUNT        "451 4.3.0 No Microsoft 365 account is known for this sender"
@@ -393,19 +394,58 @@ static const char *format_time(int64_t time, int64_t now, char *text, size_t siz
     return text;
 }
 
-static void write_later(struct policy *policy, const struct payer *payer, uint32_t wanted,
-                        const struct ledger_answer *answer)
+/* "14:05:00 (in 61 s)" */
+static void write_when(struct policy *policy, const struct ledger_answer *answer)
 {
-    char period[32], when[32];
+    char when[32];
+    int64_t seconds = (answer->earliest - answer->now + CLOCK_SECOND - 1) / CLOCK_SECOND;
+    format_time(answer->earliest, answer->now, when, sizeof(when));
+    buffer_format(&policy->text, "%s (in %" PRId64 " s)", when, seconds);
+}
+
+static void write_used_up(struct policy *policy, const struct payer *payer, uint32_t wanted,
+                          const struct ledger_answer *answer)
+{
+    char period[32];
     const char *unit = answer->measure == LEDGER_RECIPIENTS ? "recipients" : "messages";
     quota_format_period(answer->rate.period, period, sizeof(period));
-    format_time(answer->earliest, answer->now, when, sizeof(when));
-    int64_t seconds = (answer->earliest - answer->now + CLOCK_SECOND - 1) / CLOCK_SECOND;
     buffer_format(&policy->text, "DEFER 4.7.1 %.*s has used %" PRIu32 " of %" PRIu32 " %s per %s",
                   ACCOUNT_SHOWN, payer->account, answer->used, answer->rate.limit, unit, period);
     if (wanted > 1)
         buffer_format(&policy->text, ", this one needs %" PRIu32, wanted);
-    buffer_format(&policy->text, "; room at %s (in %" PRId64 " s)", when, seconds);
+    buffer_append_string(&policy->text, "; room at ");
+    write_when(policy, answer);
+}
+
+/* The cause may be long, and comes last. */
+static void write_paused(struct policy *policy, const struct payer *payer,
+                         const struct ledger_answer *answer)
+{
+    buffer_format(&policy->text, "DEFER 4.7.1 %.*s is paused until ", ACCOUNT_SHOWN,
+                  payer->account);
+    if (answer->earliest == INT64_MAX)
+        buffer_append_string(&policy->text, "somebody resumes it");
+    else
+        write_when(policy, answer);
+    buffer_format(&policy->text, ": %.*s", CAUSE_SHOWN, answer->cause);
+}
+
+static void write_later(struct policy *policy, const struct payer *payer, uint32_t wanted,
+                        const struct ledger_answer *answer)
+{
+    switch (answer->obstacle) {
+    case LEDGER_QUOTA:
+        write_used_up(policy, payer, wanted, answer);
+        break;
+    case LEDGER_PAUSE:
+        write_paused(policy, payer, answer);
+        break;
+    case LEDGER_ORDER:
+        buffer_format(&policy->text, "DEFER 4.7.1 mail of %.*s waits its turn; room at ",
+                      ACCOUNT_SHOWN, payer->account);
+        write_when(policy, answer);
+        break;
+    }
 }
 
 static void write_too_many_recipients(struct policy *policy, const struct payer *payer,

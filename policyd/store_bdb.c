@@ -768,27 +768,59 @@ static void sign_lock(int descriptor)
         log_warning("cannot write into the ledger's lock file: %s", strerror(errno));
 }
 
-static bool take_lock(struct store_bdb *bdb, const struct settings *settings, struct error *error)
+/* Why it could not be locked. */
+static void explain_lock(const struct settings *settings, const char *path, int descriptor,
+                         struct error *error)
+{
+    int reason = errno;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (reason != EACCES && reason != EAGAIN) {
+        directory_error(settings, error, "lock file %s cannot be locked: %s", path,
+                        strerror(reason));
+        return;
+    }
+    if (fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        lock.l_pid = 0;
+    directory_error(settings, error,
+                    "is in use by process %d, which has locked %s; stop it, or name another "
+                    "directory",
+                    (int)lock.l_pid, path);
+}
+
+/* The lock is the process's: it goes when any descriptor of the file is closed. -1 with the
+ * reason. */
+static int lock_directory(const struct settings *settings, struct error *error)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/" LOCK, bdb->directory);
-    bdb->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (bdb->lock < 0)
-        return directory_error(settings, error, "lock file %s: %s", path, strerror(errno));
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(bdb->lock, F_SETLK, &lock) == 0) {
-        sign_lock(bdb->lock);
-        return true;
+    snprintf(path, sizeof(path), "%s/" LOCK, settings->ledger);
+    int descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (descriptor < 0) {
+        directory_error(settings, error, "lock file %s: %s", path, strerror(errno));
+        return -1;
     }
-    if (errno != EACCES && errno != EAGAIN)
-        return directory_error(settings, error, "lock file %s cannot be locked: %s", path,
-                               strerror(errno));
-    if (fcntl(bdb->lock, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-        lock.l_pid = 0;
-    return directory_error(settings, error,
-                           "is in use by process %d, which has locked %s; stop it, or name another "
-                           "directory",
-                           (int)lock.l_pid, path);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_SETLK, &lock) == 0)
+        return descriptor;
+    explain_lock(settings, path, descriptor, error);
+    close(descriptor);
+    return -1;
+}
+
+bool store_bdb_is_free(const struct settings *settings, struct error *error)
+{
+    int descriptor =
+        check_directory(settings, geteuid(), error) ? lock_directory(settings, error) : -1;
+    if (descriptor >= 0)
+        close(descriptor);
+    return descriptor >= 0;
+}
+
+static bool take_lock(struct store_bdb *bdb, const struct settings *settings, struct error *error)
+{
+    bdb->lock = lock_directory(settings, error);
+    if (bdb->lock >= 0)
+        sign_lock(bdb->lock);
+    return bdb->lock >= 0;
 }
 
 /* --- opening and closing ----------------------------------------------------- */

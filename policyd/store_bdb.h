@@ -25,6 +25,10 @@ bool store_bdb_prepare(const struct settings *settings, bool only_check, struct 
  * directory that is not there yet is fine. False with the reason and the remedy. */
 bool store_bdb_check(const struct settings *settings, struct error *error);
 
+/* Whether the directory is fit to be used, and no other process uses it. False with the reason and
+ * the remedy: nothing that passes by itself. */
+bool store_bdb_is_free(const struct settings *settings, struct error *error);
+
 /*
  * Locks the directory, recovers what a crash left, opens the databases. With
  * post365_ledger_sync a write is on the disk when it returns; without, the operating system has it.

@@ -21,6 +21,7 @@ import pytest
 from harness import processes, programs, workplace
 
 MALFORMED = "451 4.3.0 Malformed policy request"
+NOT_NOW = "451 4.3.0 The sending quota cannot be checked now; try again later"
 MANY_CONNECTIONS = 10000
 FEW_DESCRIPTORS = 200
 
@@ -51,10 +52,19 @@ class Policyd(processes.Program):
         # Postfix reads a file that changed within the last two seconds again until it is quiet.
         os.utime(main_cf, (1, 1))
 
-    def start(self):
+    def start(self, wait=True):
         super().start()
-        self.wait_ready(self.answers)
+        if wait:
+            self.wait_ready(self.answers)
         return self
+
+    def refuses(self):
+        """Whether it is there, and has no ledger."""
+        try:
+            with self.connect() as client:
+                return client.ask(protocol_state="CONNECT") == NOT_NOW
+        except OSError:
+            return False
 
     def answers(self):
         try:
@@ -467,7 +477,7 @@ def test_a_full_disk_is_a_temporary_failure_and_heals(start, place):
         with policyd.connect() as client:
             (directory / "filler").write_bytes(b"x" * (directory_space(directory) - 65536))
             answers = fill(client, "451 4.3.0 The sending quota cannot be checked now; try again later")
-            assert set(answers) == {"DUNNO", "451 4.3.0 The sending quota cannot be checked now; try again later"}
+            assert set(answers) == {"DUNNO", NOT_NOW}
             assert client.ask(protocol_state="RCPT", recipient_count="0") == "DUNNO"
             (directory / "filler").unlink()
             assert client.ask() == "DUNNO"
@@ -484,7 +494,39 @@ def test_a_full_disk_is_a_temporary_failure_and_heals(start, place):
         subprocess.run(["umount", directory], check=False)
 
 
-def test_a_disk_that_is_full_at_the_start_is_worth_another_try(start, place):
+@pytest.mark.parametrize("meter", ["submission", "delivery"])
+def test_a_damaged_ledger_is_no_guess_until_it_is_mended(start, meter):
+    policyd = start(post365_message_quota="none")
+    with policyd.connect() as client:
+        assert client.ask(recipient_count="55") == "DUNNO"
+    policyd.stop()
+    turns = policyd.directory / "ledger" / "turns.db"
+    sound = turns.read_bytes()
+    turns.write_bytes(b"x" * len(sound))
+    before = sorted(path.name for path in turns.parent.iterdir())
+    policyd.configure(post365_meter=meter)
+    policyd.start(wait=False)
+    assert processes.wait_until(policyd.refuses if meter == "submission" else policyd.answers, 10)
+    with policyd.connect() as client:
+        for stage in ("RCPT", "DATA", "END-OF-MESSAGE"):
+            assert client.ask(protocol_state=stage) == (NOT_NOW if meter == "submission" else "DUNNO")
+    with contextlib.closing(programs.connect("unix:post365/control", policyd.queue, 10)) as control:
+        control.sendall(b"request=status\naccount=relay@contoso.com\ntag=7\n\n")
+        reply = control.recv(65536).decode()
+    assert reply.startswith("tag=7\nresult=error\nreason=the ledger ") and "move it away" in reply
+    assert "mail gets a temporary failure until that is mended" in policyd.log()
+    assert sorted(path.name for path in turns.parent.iterdir()) == before
+    turns.write_bytes(sound)
+    policyd.configure(post365_meter="submission")
+    if meter == "delivery":
+        policyd.stop()
+        policyd.start()
+    assert processes.wait_until(policyd.answers, 70)
+    assert used(policyd) == 55
+    policyd.stop()
+
+
+def test_a_disk_that_is_full_at_the_start_is_tried_again(start, place):
     directory = place.directory / "small"
     directory.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m,mode=755", "tmpfs", directory], check=False)
@@ -497,12 +539,11 @@ def test_a_disk_that_is_full_at_the_start_is_worth_another_try(start, place):
             assert client.ask(recipient_count="55") == "DUNNO"
         policyd.kill()
         (directory / "filler").write_bytes(b"x" * directory_space(directory))
-        done = subprocess.run(policyd.arguments, capture_output=True, text=True, timeout=20, check=False)
-        assert done.returncode == 75  # 78 would keep systemd from trying again
-        last = done.stderr.splitlines()[-1]
-        assert f"fatal: the ledger {directory}/ledger cannot be opened: No space left on device; " in last
+        policyd.start(wait=False)
+        assert processes.wait_until(policyd.refuses, 10)
+        assert f"error: the ledger {directory}/ledger cannot be opened: No space left on device; " in policyd.log()
         (directory / "filler").unlink()
-        policyd.start()
+        assert processes.wait_until(policyd.answers, 10)
         assert used(policyd) == 55
         policyd.stop()
     finally:

@@ -179,6 +179,24 @@ static void over_quota_the_client_sees_use_limit_and_time(void **state)
     expect_action(send_message(fixture, 1), "DUNNO");
 }
 
+static void of_a_paused_account_the_client_sees_the_cause(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error;
+    static const struct ledger_pause until = {.cause = "5.7.3 no", .until = START + 90 * SECOND},
+                                     for_good = {.cause = "by hand", .until = INT64_MAX};
+    ledger_pause(fixture->parts.ledger, "relay@contoso.com", &until);
+    assert_true(policy_commit(fixture->policy, &error));
+    expect_action(send_message(fixture, 1),
+                  "DEFER 4.7.1 relay@contoso.com is paused until 22:14:50 (in 90 s): 5.7.3 no");
+    ledger_pause(fixture->parts.ledger, "relay@contoso.com", &for_good);
+    assert_true(policy_commit(fixture->policy, &error));
+    expect_action(send_message(fixture, 1),
+                  "DEFER 4.7.1 relay@contoso.com is paused until somebody resumes it: by hand");
+    assert_true(ledger_resume(fixture->parts.ledger, "relay@contoso.com"));
+    expect_action(send_message(fixture, 1), "DUNNO");
+}
+
 static void times_are_rounded_up(void **state)
 {
     struct fixture *fixture = *state;
@@ -585,6 +603,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(over_quota_the_client_sees_use_limit_and_time),
+        TEST(of_a_paused_account_the_client_sees_the_cause),
         TEST(times_are_rounded_up),
         TEST(a_time_that_is_not_today_comes_with_its_date),
         TEST(a_message_counts_as_the_deliveries_that_postfix_makes_of_it),
