@@ -26,10 +26,10 @@
 #include <unistd.h>
 
 #define READ_SIZE 65536U
-/* What the kernel keeps for a peer that does not read: some replies. By default it would take
- * hundreds of decisions before it turns out that nobody reads them. */
-#define UNREAD_SIZE       4096
-#define REPLIES_PER_READ  64   /* then the others have their turn */
+/* What the kernel keeps for a peer that does not read: some dozens of replies. By default it would
+ * take hundreds of decisions before it turns out that nobody reads them. */
+#define UNREAD_SIZE       32768
+#define REPLIES_PER_READ  16   /* then the others have their turn */
 #define REPLIES_PER_TURN  4096 /* then they are committed, whoever else is waiting */
 #define ACCEPTS_PER_TURN  64
 #define CONNECTIONS_MAX   50000
