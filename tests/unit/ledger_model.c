@@ -652,6 +652,8 @@ const char *model_adopt(struct model *model, int account, const struct model_slo
             int64_t stored = smaller(event->written, model->now);
             int64_t latest = after_restart ? larger(event->time, stored) : event->time;
             i = previous(model, account, i);
+            if (!after_restart && event->is_lost)
+                continue;
             if (time > latest && after_restart && event->time <= memory->horizon) {
                 event->is_lost = true; /* from between others that are put later */
                 continue;

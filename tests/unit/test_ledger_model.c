@@ -639,8 +639,14 @@ static bool end_batch(struct schedule *schedule, bool may_fail)
         schedule->owners[i].is_gone = false;
     check_owners(schedule);
     check_due(schedule, done);
-    if (schedule->must_sync)
+    if (schedule->must_sync) {
+        int64_t clock = schedule->clock.now; /* which may have moved in the batch */
+        schedule->clock.now = schedule->model.now;
         synchronize(schedule, false);
+        schedule->clock.now = clock;
+        if (clock < schedule->model.now)
+            synchronize(schedule, false);
+    }
     return done;
 }
 
