@@ -221,7 +221,8 @@ void model_pause(struct model *model, int account, const struct ledger_pause *pa
 bool model_resume(struct model *model, int account)
 {
     bool was = is_paused(model, account) || model_is_probing(model, account);
-    model->pauses[account] = (struct model_pause){.is_set = false};
+    if (was)
+        model->pauses[account] = (struct model_pause){.is_set = false};
     return was;
 }
 
@@ -252,6 +253,17 @@ void model_adopt_pause(struct model *model, int account, int64_t since)
     struct model_pause *pause = &model->pauses[account];
     if (since == smaller(pause->written_since, model->now))
         move_pause(pause, since, model->now);
+}
+
+bool model_would_pause_again(const struct model *model, int64_t now)
+{
+    for (int i = 0; i < MODEL_ACCOUNTS; i++) {
+        const struct model_pause *pause = &model->pauses[i];
+        if (pause->is_set && pause->failures == 0 && model->now >= pause->until &&
+            now < pause->until)
+            return true;
+    }
+    return false;
 }
 
 static void succeed(struct model *model, int account)

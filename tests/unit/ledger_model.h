@@ -138,6 +138,8 @@ int64_t model_due(struct model *model, bool *exact);
 void model_pause(struct model *model, int account, const struct ledger_pause *pause);
 bool model_resume(struct model *model, int account);
 bool model_pause_of(const struct model *model, int account, struct ledger_pause_state *state);
+/* If it became `now`, a pause by hand that is over would begin again, if it is not forgotten. */
+bool model_would_pause_again(const struct model *model, int64_t now);
 /* A restart may find the pause as it was before a clock that was set back moved it. */
 void model_adopt_pause(struct model *model, int account, int64_t since);
 bool model_is_probing(const struct model *model, int account);

@@ -169,6 +169,7 @@ struct schedule {
     struct deeds deeds;
     struct owner owners[OWNERS];
     char tickets[TICKETS]; /* their addresses are the contexts of waiters */
+    int ticket_accounts[TICKETS];
     int ticket_count;
     struct answered answered[ANSWERS]; /* by the last ledger_serve() */
     size_t answered_count;
@@ -786,6 +787,7 @@ static int wait_in_both(struct schedule *schedule, const struct model_request *r
     int ticket = schedule->ticket_count++;
     begin_batch(schedule);
     CHECK(schedule, ticket < TICKETS, "out of tickets");
+    schedule->ticket_accounts[ticket] = request->account;
     say(schedule, "wait %s quota %d, %u recipients, %u messages, owner %d, for %.6f: waiter %d",
         name_of(request->account), (int)(request->quota - schedule->quotas), request->wanted[0],
         request->wanted[1], owner, (double)wait / (double)SECOND, ticket);
@@ -1003,8 +1005,12 @@ static int64_t choose_jump(struct schedule *schedule)
 
 static void jump(struct schedule *schedule, int64_t by)
 {
-    say(schedule, "the clock is set to %s\n", SHOW(schedule->clock.now + by));
-    schedule->clock.now += by;
+    int64_t now = schedule->clock.now + by;
+    if (model_would_pause_again(&schedule->model, now) ||
+        (schedule->in_batch && model_would_pause_again(&schedule->before, now)))
+        return; /* whether it does is left open */
+    say(schedule, "the clock is set to %s\n", SHOW(now));
+    schedule->clock.now = now;
     HAPPENED_IF(jumped_forward, by > 0);
     HAPPENED_IF(jumped_back, by < 0);
     HAPPENED_IF(jumped_back_by_days, by < -DAY);
@@ -1064,9 +1070,8 @@ struct passage {
     int64_t granted_at;
 };
 
-static bool settle_granted(struct schedule *schedule)
+static void settle_granted(struct schedule *schedule)
 {
-    bool settled = false;
     for (size_t i = 0; i < schedule->answered_count; i++) {
         const struct answered *one = &schedule->answered[i];
         for (size_t j = 0; j < schedule->model.reservation_count; j++)
@@ -1074,31 +1079,34 @@ static bool settle_granted(struct schedule *schedule)
                 schedule->model.reservations[j].id == one->answer.id) {
                 const struct model_reservation *reservation = &schedule->model.reservations[j];
                 settle(schedule, reservation, reservation->amount[0]);
-                settled = true;
                 break;
             }
     }
-    return settled;
+}
+
+static void note_answers(const struct schedule *schedule, struct passage *passage)
+{
+    for (size_t i = 0; i < schedule->answered_count; i++) {
+        const struct answered *one = &schedule->answered[i];
+        if (schedule->ticket_accounts[one->ticket] != passage->account)
+            continue;
+        if (one->answer.verdict != LEDGER_GRANTED)
+            passage->turned_away = true;
+        else if (one->ticket == passage->ticket)
+            passage->granted_at = schedule->model.now;
+    }
 }
 
 /* Serves who waits, has them send at once, and so on. */
 static void serve_and_send(struct schedule *schedule, struct passage *passage)
 {
-    begin_batch(schedule);
-    static struct model before;
+    schedule->answered_count = 0;
+    begin_batch(schedule); /* which may have served somebody */
     do {
-        model_copy(&before, &schedule->model);
+        note_answers(schedule, passage);
+        settle_granted(schedule);
         serve(schedule);
-        for (size_t i = 0; i < schedule->answered_count; i++) {
-            const struct answered *one = &schedule->answered[i];
-            if (find_waiter(&before, one->ticket)->account != passage->account)
-                continue;
-            if (one->answer.verdict != LEDGER_GRANTED)
-                passage->turned_away = true;
-            else if (one->ticket == passage->ticket)
-                passage->granted_at = schedule->model.now;
-        }
-    } while (settle_granted(schedule));
+    } while (schedule->answered_count > 0);
 }
 
 static void pass_until(struct schedule *schedule, int64_t time, struct passage *passage)
@@ -1288,6 +1296,8 @@ static void tidy(struct schedule *schedule)
     CHECK(schedule, !more, "there is always more to tidy");
     model_tidy(&schedule->model);
     HAPPENED(tidied);
+    if (schedule->must_sync)
+        synchronize(schedule, false);
 }
 
 static void look(struct schedule *schedule)
