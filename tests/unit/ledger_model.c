@@ -33,7 +33,7 @@ static void add_event(struct model *model, int account, uint32_t recipients, uin
                                                                .written = model->now,
                                                                .truth = model->truth,
                                                                .amount = {recipients, messages}};
-    model->memory[account].is_touched = true;
+    model->memory[account].granted = model->memory[account].asked;
 }
 
 static void remove_reservation(struct model *model, size_t i)
@@ -251,7 +251,7 @@ static void move_pause(struct model_pause *pause, int64_t since, int64_t now)
 void model_adopt_pause(struct model *model, int account, int64_t since)
 {
     struct model_pause *pause = &model->pauses[account];
-    if (since == smaller(pause->written_since, model->now))
+    if (since >= pause->since && since <= smaller(pause->written_since, model->now))
         move_pause(pause, since, model->now);
 }
 
@@ -389,7 +389,7 @@ static void reserve(struct model *model, const struct model_request *request, ui
                                    .ticket = ticket,
                                    .amount = {request->wanted[0], request->wanted[1]}};
     mind(model, request->account, request->quota);
-    model->memory[request->account].is_touched = true;
+    model->memory[request->account].granted = model->memory[request->account].asked;
 }
 
 void model_reserve(struct model *model, const struct model_request *request, uint64_t id, int owner)
@@ -402,6 +402,7 @@ void model_count(struct model *model, const struct model_request *request)
     succeed(model, request->account);
     add_event(model, request->account, request->wanted[0], request->wanted[1]);
     mind(model, request->account, request->quota);
+    model->memory[request->account].granted = model->memory[request->account].asked;
 }
 
 void model_enqueue(struct model *model, const struct model_request *request, int64_t wait,
@@ -565,7 +566,7 @@ void model_begin(struct model *model, int64_t now, int64_t truth)
     model->now = now;
     model->truth = truth;
     for (int i = 0; i < MODEL_ACCOUNTS; i++)
-        model->memory[i].is_touched = false;
+        model->memory[i].granted = model->memory[i].saved;
     clamp(model);
     move_horizons(model, now);
 }
@@ -573,8 +574,7 @@ void model_begin(struct model *model, int64_t now, int64_t truth)
 void model_commit(struct model *model)
 {
     for (int i = 0; i < MODEL_ACCOUNTS; i++)
-        if (model->memory[i].is_touched)
-            model->memory[i].saved = model->memory[i].asked;
+        model->memory[i].saved = model->memory[i].granted;
 }
 
 void model_undo(struct model *model, const struct model *before)
@@ -615,7 +615,7 @@ void model_tidy(struct model *model)
 {
     for (int i = 0; i < MODEL_ACCOUNTS; i++)
         if (!is_known(model, i))
-            model->memory[i].asked = model->memory[i].saved = 0;
+            model->memory[i].asked = model->memory[i].granted = model->memory[i].saved = 0;
 }
 
 /* --- what the ledger has kept ------------------------------------------------ */
@@ -649,49 +649,80 @@ static size_t previous(const struct model *model, int account, size_t i)
     return SIZE_MAX;
 }
 
+/*
+ * Where an event may be put. A restart finds it as it was written, though not in the future, and
+ * not later than what was sent after it: `later` is the earliest time of those.
+ */
+static const char *put_event(struct model_event *event, int64_t time, int64_t later,
+                             const struct model *model, bool after_restart)
+{
+    int64_t earliest = event->time, latest = event->time;
+    if (after_restart) {
+        earliest = smaller(earliest, later);
+        latest = larger(latest, smaller(event->written, model->now));
+    }
+    if (time < earliest)
+        return "an event was moved back in time";
+    if (time > latest)
+        return "an event was moved forward in time";
+    event->time = time;
+    event->is_lost = false;
+    return NULL;
+}
+
+/* An event from between others may be gone, if those were put later by a restart. */
+static bool is_skipped(const struct model *model, const struct model_event *event, int64_t time,
+                       bool after_restart)
+{
+    if (!after_restart)
+        return event->is_lost;
+    return event->time <= model->memory[event->account].horizon && time > event->time &&
+           time > smaller(event->written, model->now);
+}
+
+static const char *adopt_slot(struct model *model, int account, const struct model_slot *slot,
+                              size_t *i, int64_t *later, bool after_restart)
+{
+    uint64_t sum[2] = {0, 0};
+    const char *wrong = NULL;
+    while (wrong == NULL && (sum[0] < slot->sent[0] || sum[1] < slot->sent[1])) {
+        if (*i == SIZE_MAX)
+            return "the ledger holds more than was ever sent";
+        struct model_event *event = &model->events[*i];
+        *i = previous(model, account, *i);
+        if (is_skipped(model, event, slot->time, after_restart)) {
+            event->is_lost = true;
+        } else {
+            sum[0] += event->amount[0];
+            sum[1] += event->amount[1];
+            wrong = put_event(event, slot->time, *later, model, after_restart);
+        }
+        *later = smaller(*later, event->written);
+    }
+    if (wrong == NULL && (sum[0] != slot->sent[0] || sum[1] != slot->sent[1]))
+        wrong = "the ledger counts something else than was sent";
+    return wrong;
+}
+
 const char *model_adopt(struct model *model, int account, const struct model_slot *slots,
                         size_t count, bool after_restart)
 {
     struct model_memory *memory = &model->memory[account];
     size_t i = previous(model, account, model->event_count);
-    for (size_t s = count; s-- > 0;) {
-        uint64_t sum[2] = {0, 0};
-        int64_t time = slots[s].time;
-        while (sum[0] < slots[s].sent[0] || sum[1] < slots[s].sent[1]) {
-            if (i == SIZE_MAX)
-                return "the ledger holds more than was ever sent";
-            struct model_event *event = &model->events[i];
-            int64_t stored = smaller(event->written, model->now);
-            int64_t latest = after_restart ? larger(event->time, stored) : event->time;
-            i = previous(model, account, i);
-            if (!after_restart && event->is_lost)
-                continue;
-            if (time > latest && after_restart && event->time <= memory->horizon) {
-                event->is_lost = true; /* from between others that are put later */
-                continue;
-            }
-            if (time < event->time)
-                return "an event was moved back in time";
-            if (time > latest)
-                return "an event was moved forward in time";
-            sum[0] += event->amount[0];
-            sum[1] += event->amount[1];
-            event->time = time;
-            event->is_lost = false;
-        }
-        if (sum[0] != slots[s].sent[0] || sum[1] != slots[s].sent[1])
-            return "the ledger counts something else than was sent";
-    }
-    for (; i != SIZE_MAX; i = previous(model, account, i)) {
+    int64_t later = INT64_MAX;
+    const char *wrong = NULL;
+    while (count-- > 0 && wrong == NULL)
+        wrong = adopt_slot(model, account, &slots[count], &i, &later, after_restart);
+    for (; i != SIZE_MAX && wrong == NULL; i = previous(model, account, i)) {
         if (!model->events[i].is_lost && model->events[i].time > memory->horizon)
-            return "an event is lost";
+            wrong = "an event is lost";
         model->events[i].is_lost = true;
     }
     for (size_t k = 0; after_restart && k < model->event_count; k++)
         if (model->events[k].account == account)
             model->events[k].written = smaller(model->events[k].written, model->now);
     memory->horizon = model->now - kept(model, account);
-    return NULL;
+    return wrong;
 }
 
 uint64_t model_peak(const struct model *model, int account, int measure, int64_t period)

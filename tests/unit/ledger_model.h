@@ -59,9 +59,9 @@ struct model_pause {
 /* Per account: what the ledger has promised to keep. */
 struct model_memory {
     int64_t asked;   /* the longest period that it was asked for */
-    int64_t saved;   /* and that a restart remembers */
+    int64_t granted; /* up to the last thing that was granted or sent in this batch */
+    int64_t saved;   /* and that a restart remembers: up to the last that was granted or sent */
     int64_t horizon; /* events up to here may be gone */
-    bool is_touched; /* something was granted or sent in this batch */
 };
 
 struct model {
@@ -140,7 +140,7 @@ bool model_resume(struct model *model, int account);
 bool model_pause_of(const struct model *model, int account, struct ledger_pause_state *state);
 /* If it became `now`, a pause by hand that is over would begin again, if it is not forgotten. */
 bool model_would_pause_again(const struct model *model, int64_t now);
-/* A restart may find the pause as it was before a clock that was set back moved it. */
+/* A restart may find the pause as it was written before a clock that was set back moved it. */
 void model_adopt_pause(struct model *model, int account, int64_t since);
 bool model_is_probing(const struct model *model, int account);
 /* A reservation keeps the next one from being granted as a probe. */

@@ -12,12 +12,14 @@
 #include "tests/unit/ledger_model.h"
 #include "tests/unit/store_memory.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -205,6 +207,26 @@ __attribute__((format(printf, 2, 3))) static void say(struct schedule *schedule,
     schedule->log_length += length < 1024 ? (size_t)length : 1023;
 }
 
+/* The ledger warns of every restart. */
+static int saved_stderr = -1;
+
+static void silence(void)
+{
+    int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    fflush(stderr);
+    saved_stderr = dup(STDERR_FILENO);
+    assert_true(nothing >= 0 && saved_stderr >= 0);
+    dup2(nothing, STDERR_FILENO);
+    close(nothing);
+}
+
+static void speak(void)
+{
+    fflush(stderr);
+    dup2(saved_stderr, STDERR_FILENO);
+    close(saved_stderr);
+}
+
 __attribute__((format(printf, 2, 3), noreturn)) static void
 fail_schedule(const struct schedule *schedule, const char *format, ...)
 {
@@ -213,6 +235,7 @@ fail_schedule(const struct schedule *schedule, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    speak();
     fprintf(stderr, "%.*s\n", (int)schedule->log_length, schedule->log);
     fail_msg("POST365_TEST_SEED=%" PRIu64 ", step %u: %s", schedule->seed, schedule->step, text);
     abort();
@@ -1496,17 +1519,16 @@ static void random_schedules_agree_with_an_exact_log(void **state)
 {
     (void)state;
     const char *seed = getenv("POST365_TEST_SEED"), *more = getenv("POST365_TEST_SCHEDULES");
-    if (seed != NULL) {
-        run_schedule(strtoull(seed, NULL, 10));
-        return;
-    }
-    uint64_t count = more != NULL ? strtoull(more, NULL, 10) : SCHEDULES;
-    for (uint64_t i = 0; i < count; i++)
+    uint64_t first = seed != NULL ? strtoull(seed, NULL, 10) : 0;
+    uint64_t count = seed != NULL ? 1 : more != NULL ? strtoull(more, NULL, 10) : SCHEDULES;
+    silence();
+    for (uint64_t i = first; i < first + count; i++)
         run_schedule(i);
+    speak();
     for (size_t i = 0; i < SITUATION_COUNT; i++) {
-        if (more != NULL)
+        if (more != NULL || seed != NULL)
             print_message("%10lu %s\n", happened[i], situation_names[i]);
-        else if (happened[i] == 0)
+        if (happened[i] == 0 && count >= SCHEDULES)
             fail_msg("never happened: %s", situation_names[i]);
     }
 }
