@@ -1042,14 +1042,20 @@ static void jump(struct schedule *schedule, int64_t by)
         schedule->must_sync = schedule->was_set_back = true;
 }
 
+/* The ledger's batch, too, has begun when it was first asked something. */
+static void touch_batch(struct schedule *schedule)
+{
+    struct ledger_use use;
+    ledger_use(schedule->ledger, "z@contoso.com", &schedule->quotas[0], &use);
+    CHECK(schedule, use.now == schedule->model.now, "the batch is at %s", SHOW(use.now));
+    CHECK(schedule, use.used[0] == 0 && use.waiting == 0, "nobody has used something");
+}
+
 static void move_clock(struct schedule *schedule)
 {
     if (schedule->in_batch && one_in(schedule, 4)) {
         HAPPENED(clock_moved_in_a_batch); /* which the batch does not notice */
-        struct ledger_use use;
-        ledger_use(schedule->ledger, "z@contoso.com", &schedule->quotas[0], &use);
-        CHECK(schedule, use.now == schedule->model.now, "the batch is at %s", SHOW(use.now));
-        CHECK(schedule, use.used[0] == 0 && use.waiting == 0, "nobody has used something");
+        touch_batch(schedule);
     } else {
         end_batch(schedule, true);
     }
@@ -1307,6 +1313,7 @@ static void tidy(struct schedule *schedule)
     bool more = true;
     if (schedule->in_batch && one_in(schedule, 2)) {
         HAPPENED(tidied_in_a_batch);
+        touch_batch(schedule);
         say(schedule, "tidy, to no effect\n");
         CHECK(schedule, ledger_tidy(schedule->ledger, &more, &error), "tidy: %s", error.text);
         return;
