@@ -459,11 +459,8 @@ void model_abandon(struct model *model, int owner)
         if (model->waiters[i].owner == owner)
             remove_waiter(model, i);
     for (size_t i = model->reservation_count; i-- > 0;)
-        if (model->reservations[i].owner == owner) {
-            if (MODEL_ABANDONING_IS_SUCCESS)
-                succeed(model, model->reservations[i].account);
-            count_as_sent(model, i, UINT32_MAX);
-        }
+        if (model->reservations[i].owner == owner)
+            count_as_sent(model, i, UINT32_MAX); /* unknown: no success */
 }
 
 /* --- serving ----------------------------------------------------------------- */
@@ -577,21 +574,14 @@ void model_commit(struct model *model)
         model->memory[i].saved = model->memory[i].granted;
 }
 
+/* Only what is written is undone: who was answered has gone, and who came waits. */
 void model_undo(struct model *model, const struct model *before)
 {
     static struct model after;
     model_copy(&after, model);
     model_copy(model, before);
-    if (MODEL_PLACES_OUTLIVE_A_FAILED_BATCH) {
-        memcpy(model->waiters, after.waiters, sizeof(after.waiters));
-        model->waiter_count = after.waiter_count;
-        return;
-    }
-    model->waiter_count = 0;
-    for (size_t i = 0; i < before->waiter_count; i++)
-        for (size_t j = 0; j < after.waiter_count; j++)
-            if (after.waiters[j].ticket == before->waiters[i].ticket)
-                model->waiters[model->waiter_count++] = after.waiters[j];
+    memcpy(model->waiters, after.waiters, after.waiter_count * sizeof(*after.waiters));
+    model->waiter_count = after.waiter_count;
 }
 
 void model_restart(struct model *model, int64_t now, int64_t truth)

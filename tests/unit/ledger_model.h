@@ -18,14 +18,6 @@
 #define MODEL_OPEN     400
 #define MODEL_NOBODY   (-1)
 
-/* Where the contract may be read in two ways. */
-enum {
-    /* Recipients that count because their owner vanished are a success. */
-    MODEL_ABANDONING_IS_SUCCESS = 0,
-    /* Who got a place in the queue in a batch that was not written keeps it. */
-    MODEL_PLACES_OUTLIVE_A_FAILED_BATCH = 1,
-};
-
 struct model_event {
     int account;
     int64_t time;    /* as the ledger sees it now */

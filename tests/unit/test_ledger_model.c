@@ -56,6 +56,7 @@
     X(waiting)                                                                                     \
     X(waiting_for_a_pause)                                                                         \
     X(waiting_behind_others)                                                                       \
+    X(twelve_waiting)                                                                              \
     X(waiting_with_two_quotas)                                                                     \
     X(waited_and_granted)                                                                          \
     X(waited_and_granted_when_due)                                                                 \
@@ -164,7 +165,8 @@ struct schedule {
     struct ledger_rules rules;
     struct quota quotas[QUOTAS];
     bool jumps_back, jumps_forward, changes_quota, changes_rules, pauses, waits, fails;
-    int64_t truth; /* a clock that is never set */
+    bool is_crowded; /* one account, many who wait long */
+    int64_t truth;   /* a clock that is never set */
     bool was_set_back;
     bool in_batch;
     bool must_sync; /* when the batch has ended */
@@ -207,7 +209,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct schedule *schedule,
     schedule->log_length += length < 1024 ? (size_t)length : 1023;
 }
 
-/* The ledger warns of every restart. */
+/* The ledger warns of what it finds at a restart. */
 static int saved_stderr = -1;
 
 static void silence(void)
@@ -235,7 +237,6 @@ fail_schedule(const struct schedule *schedule, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    speak();
     fprintf(stderr, "%.*s\n", (int)schedule->log_length, schedule->log);
     fail_msg("POST365_TEST_SEED=%" PRIu64 ", step %u: %s", schedule->seed, schedule->step, text);
     abort();
@@ -273,7 +274,9 @@ static const char *name_of(int account)
 
 static int choose_account(struct schedule *schedule)
 {
-    return one_in(schedule, 2) ? 0 : (int)random_below(schedule, MODEL_ACCOUNTS);
+    return schedule->is_crowded || one_in(schedule, 2)
+               ? 0
+               : (int)random_below(schedule, MODEL_ACCOUNTS);
 }
 
 static void choose_quota(struct schedule *schedule, struct quota *quota)
@@ -792,6 +795,7 @@ static void note_wait(const struct schedule *schedule, const struct ledger_answe
         return;
     HAPPENED(waiting);
     HAPPENED_IF(waiting_for_a_pause, got->obstacle == LEDGER_PAUSE);
+    HAPPENED_IF(twelve_waiting, model_waiting(model, request->account) == 11);
     HAPPENED_IF(waiting_behind_others, model_waiting(model, request->account) > 0);
     bool other = false;
     for (size_t i = 0; i < model->waiter_count; i++)
@@ -838,6 +842,8 @@ static void try_to_wait(struct schedule *schedule)
     int64_t wait = (int64_t)random_below(schedule, 30 * (uint64_t)SECOND);
     int owner = choose_owner(schedule);
     struct ledger_answer answer;
+    if (schedule->is_crowded)
+        wait *= 10;
     if (one_in(schedule, 10))
         wait = one_in(schedule, 2) ? 0 : (int64_t)random_below(schedule, (uint64_t)DAY);
     if (owner != MODEL_NOBODY)
@@ -1233,8 +1239,10 @@ static void check_promise_to_waiter(struct schedule *schedule)
 static void open_ledger(struct schedule *schedule)
 {
     struct error error = {""};
+    silence();
     schedule->ledger =
         ledger_open(&schedule->clock.clock, schedule->store, &schedule->rules, &error);
+    speak();
     CHECK(schedule, schedule->ledger != NULL, "the ledger does not open: %s", error.text);
     ledger_on_answer(schedule->ledger, take_answer);
 }
@@ -1378,7 +1386,10 @@ static void take_a_step(struct schedule *schedule)
         rest -= steps[chosen++].weight;
     switch (steps[chosen].step) {
     case SEND:
-        try_to_send(schedule, RESERVE);
+        if (schedule->is_crowded)
+            try_to_wait(schedule);
+        else
+            try_to_send(schedule, RESERVE);
         break;
     case QUESTION:
         try_to_send(schedule, ASK);
@@ -1500,6 +1511,7 @@ static void begin_schedule(struct schedule *schedule, uint64_t seed)
     schedule->changes_rules = one_in(schedule, 4);
     schedule->pauses = !one_in(schedule, 3);
     schedule->waits = !one_in(schedule, 5);
+    schedule->is_crowded = one_in(schedule, 10);
     schedule->fails = !one_in(schedule, 4);
     choose_rules(schedule);
     choose_quotas(schedule);
@@ -1528,10 +1540,8 @@ static void random_schedules_agree_with_an_exact_log(void **state)
     const char *seed = getenv("POST365_TEST_SEED"), *more = getenv("POST365_TEST_SCHEDULES");
     uint64_t first = seed != NULL ? strtoull(seed, NULL, 10) : 0;
     uint64_t count = seed != NULL ? 1 : more != NULL ? strtoull(more, NULL, 10) : SCHEDULES;
-    silence();
     for (uint64_t i = first; i < first + count; i++)
         run_schedule(i);
-    speak();
     for (size_t i = 0; i < SITUATION_COUNT; i++) {
         if (more != NULL || seed != NULL)
             print_message("%10lu %s\n", happened[i], situation_names[i]);
