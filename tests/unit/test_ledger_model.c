@@ -72,6 +72,7 @@
     X(settled_in_the_batch_it_was_granted_in)                                                      \
     X(released)                                                                                    \
     X(released_probe)                                                                              \
+    X(given_in_vain)                                                                               \
     X(abandoned_reservations)                                                                      \
     X(abandoned_waiters)                                                                           \
     X(abandoned_in_vain)                                                                           \
@@ -644,10 +645,13 @@ static bool end_batch(struct schedule *schedule, bool may_fail)
     struct error error = {""};
     if (fails)
         store_memory_fail_writes(schedule->store, 1);
+    size_t writes = store_memory_writes(schedule->store);
     bool done = ledger_commit(schedule->ledger, &error);
     store_memory_fail_writes(schedule->store, 0);
     say(schedule, "commit%s\n", done ? "" : " fails");
     CHECK(schedule, done || (fails && schedule->deeds.changes), "commit: %s", error.text);
+    CHECK(schedule, schedule->deeds.changes || store_memory_writes(schedule->store) == writes,
+          "something was written for nothing");
     CHECK(schedule, !done || !fails || !schedule->deeds.must_fail,
           "something was committed without being written");
     if (done) {
@@ -775,6 +779,12 @@ static struct ledger_answer try_both(struct schedule *schedule, const struct mod
         return got;
     ledger_give(schedule->ledger, got.id, &schedule->owners[owner].owner);
     model_give(&schedule->model, got.id, owner);
+    int other = choose_owner(schedule);
+    if (other != MODEL_NOBODY && other != owner) {
+        HAPPENED(given_in_vain);
+        ledger_give(schedule->ledger, got.id, &schedule->owners[other].owner);
+        model_give(&schedule->model, got.id, other);
+    }
     return got;
 }
 
