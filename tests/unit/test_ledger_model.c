@@ -522,9 +522,7 @@ static void begin_batch(struct schedule *schedule)
     say(schedule, "at %s\n", SHOW(schedule->clock.now));
 }
 
-static void take_answer(void *context, const struct ledger_answer *answer);
-
-/* The ledger has no room for who calls back: there is one schedule at a time. */
+/* Who is calling ledger_serve(); the contexts are those of waiters. */
 static struct schedule *serving;
 
 static void take_answer(void *context, const struct ledger_answer *answer)
