@@ -1,11 +1,10 @@
-/* test_ledger.c - windows, reservations, batches; and random schedules against an exact log
+/* test_ledger.c - windows, reservations, batches
  *
- * A schedule that fails is printed with its seed; POST365_TEST_SEED=N replays that one alone.
+ * Random schedules against an exact log are in test_ledger_model.c.
  */
 #include "common/memory.h"
 #include "policyd/ledger.h"
 #include "tests/unit/hand_clock.h"
-#include "tests/unit/ledger_model.h"
 #include "tests/unit/store_memory.h"
 
 #include <inttypes.h>
@@ -21,9 +20,6 @@
 #define MINUTE (60 * SECOND)
 #define DAY    (24 * 60 * MINUTE)
 #define START  (INT64_C(1700000000) * SECOND)
-#ifndef SCHEDULES
-#define SCHEDULES 400
-#endif
 
 struct fixture {
     struct hand_clock clock;
@@ -477,257 +473,6 @@ static void many_accounts_do_not_disturb_each_other(void **state)
     }
 }
 
-/* --- random schedules -------------------------------------------------------- */
-
-struct schedule {
-    uint64_t seed, random;
-    unsigned step;
-    struct fixture fixture;
-    struct model model, before;
-    bool in_batch, jumps_back, jumps_forward, changes_quota;
-    int64_t batch_now;
-    int64_t truth; /* a clock that is never set */
-    struct quota quota;
-};
-
-static uint64_t random_below(struct schedule *schedule, uint64_t limit)
-{
-    schedule->random ^= schedule->random << 13; /* xorshift64 */
-    schedule->random ^= schedule->random >> 7;
-    schedule->random ^= schedule->random << 17;
-    return schedule->random % limit;
-}
-
-static void choose_quota(struct schedule *schedule)
-{
-    struct quota *quota = &schedule->quota;
-    quota->recipients.limit = (uint32_t)random_below(schedule, 40) + 5;
-    quota->recipients.period = (int64_t)(random_below(schedule, 20) + 1) * SECOND;
-    quota->messages.limit = (uint32_t)random_below(schedule, 10) + 1;
-    quota->messages.period = (int64_t)(random_below(schedule, 20) + 1) * SECOND;
-    if (random_below(schedule, 8) == 0)
-        quota->messages.limit = QUOTA_UNLIMITED;
-}
-
-static void begin_batch(struct schedule *schedule)
-{
-    if (schedule->in_batch)
-        return;
-    schedule->in_batch = true;
-    schedule->before = schedule->model;
-    schedule->batch_now = schedule->fixture.clock.now;
-}
-
-static const char *name_of(int account)
-{
-    static const char *const names[MODEL_ACCOUNTS] = {"a@contoso.com", "b@contoso.com",
-                                                      "c@contoso.com"};
-    return names[account];
-}
-
-#define SEED_FORMAT "POST365_TEST_SEED=%" PRIu64 ", step %u: "
-
-static void compare(const struct schedule *schedule, const struct ledger_answer *got,
-                    const struct ledger_answer *want)
-{
-    bool same = got->verdict == want->verdict;
-    if (same && want->verdict == LEDGER_LATER)
-        same = got->earliest == want->earliest && got->measure == want->measure &&
-               got->used == want->used;
-    if (!same)
-        fail_msg(SEED_FORMAT "got verdict %d, measure %d, used %u, in %" PRId64
-                             " us; want %d, %d, %u, %" PRId64,
-                 schedule->seed, schedule->step, got->verdict, got->measure, got->used,
-                 got->earliest - got->now, want->verdict, want->measure, want->used,
-                 want->earliest - want->now);
-}
-
-/* Asks both, or reserves in both, and compares their answers. */
-static struct ledger_answer ask_both(struct schedule *schedule, int account, const uint32_t *wanted,
-                                     bool only_ask)
-{
-    begin_batch(schedule);
-    const struct ledger_request request = {name_of(account), &schedule->quota, wanted[0],
-                                           wanted[1]};
-    struct ledger_answer got, want;
-    model_judge(&schedule->model, account, &schedule->quota, wanted, schedule->batch_now, &want);
-    if (only_ask)
-        ledger_ask(schedule->fixture.ledger, &request, &got);
-    else
-        ledger_reserve(schedule->fixture.ledger, &request, &got);
-    compare(schedule, &got, &want);
-    if (!only_ask && got.verdict == LEDGER_GRANTED)
-        model_reserve(&schedule->model, account, wanted, got.id, schedule->batch_now);
-    return got;
-}
-
-static void try_to_send(struct schedule *schedule, bool only_ask)
-{
-    int account = (int)random_below(schedule, MODEL_ACCOUNTS);
-    const uint32_t wanted[] = {(uint32_t)random_below(schedule, 12) + 1,
-                               (uint32_t)random_below(schedule, 3)};
-    ask_both(schedule, account, wanted, only_ask);
-}
-
-static void end_one(struct schedule *schedule)
-{
-    uint64_t id = model_open_reservation(&schedule->model, (unsigned)random_below(schedule, 1000));
-    if (id == 0)
-        return;
-    begin_batch(schedule);
-    uint32_t recipients = (uint32_t)random_below(schedule, 14);
-    if (random_below(schedule, 4) == 0) {
-        assert_true(ledger_release(schedule->fixture.ledger, id));
-        model_release(&schedule->model, id);
-    } else {
-        assert_true(ledger_settle(schedule->fixture.ledger, id, recipients));
-        model_settle(&schedule->model, id, recipients, schedule->batch_now, schedule->truth);
-    }
-}
-
-static void end_batch(struct schedule *schedule)
-{
-    struct error error;
-    if (random_below(schedule, 10) == 0)
-        store_memory_fail_writes(schedule->fixture.store, 1);
-    if (ledger_commit(schedule->fixture.ledger, &error))
-        model_commit(&schedule->model);
-    else
-        model_undo(&schedule->model, &schedule->before, schedule->batch_now);
-    store_memory_fail_writes(schedule->fixture.store, 0);
-    schedule->in_batch = false;
-}
-
-static void move_clock(struct schedule *schedule)
-{
-    if (schedule->in_batch)
-        end_batch(schedule);
-    int64_t ahead = (int64_t)random_below(schedule, 3 * (uint64_t)SECOND);
-    schedule->truth += ahead;
-    schedule->fixture.clock.now += ahead;
-    if (schedule->jumps_back && random_below(schedule, 8) == 0)
-        schedule->fixture.clock.now -= (int64_t)random_below(schedule, 30 * (uint64_t)SECOND);
-    if (schedule->jumps_forward && random_below(schedule, 8) == 0)
-        schedule->fixture.clock.now += (int64_t)random_below(schedule, 30 * (uint64_t)SECOND);
-}
-
-static void crash_and_restart(struct schedule *schedule)
-{
-    if (schedule->in_batch) { /* what was not committed is gone */
-        model_undo(&schedule->model, &schedule->before, schedule->batch_now);
-        schedule->in_batch = false;
-    }
-    restart(&schedule->fixture);
-    model_restart(&schedule->model, schedule->fixture.clock.now, schedule->truth);
-}
-
-/* What a refusal promises is when it is granted, and not a microsecond earlier. */
-static void check_promise(struct schedule *schedule)
-{
-    if (schedule->in_batch)
-        end_batch(schedule);
-    int account = (int)random_below(schedule, MODEL_ACCOUNTS);
-    for (size_t i = 0; i < schedule->model.count; i++)
-        if (schedule->model.events[i].is_reserved && schedule->model.events[i].account == account)
-            return;
-    static const uint32_t wanted[] = {4, 1};
-    struct ledger_answer refused = ask_both(schedule, account, wanted, true);
-    end_batch(schedule);
-    if (refused.verdict != LEDGER_LATER)
-        return;
-    for (int i = 0; i < 2; i++) {
-        schedule->truth += refused.earliest - 1 + i - schedule->fixture.clock.now;
-        schedule->fixture.clock.now = refused.earliest - 1 + i;
-        struct ledger_answer answer = ask_both(schedule, account, wanted, true);
-        if (answer.verdict != (i == 0 ? LEDGER_LATER : LEDGER_GRANTED))
-            fail_msg(SEED_FORMAT "%s the promised time: verdict %d", schedule->seed, schedule->step,
-                     i == 0 ? "before" : "at", answer.verdict);
-        end_batch(schedule);
-    }
-}
-
-static void tidy(struct schedule *schedule)
-{
-    if (schedule->in_batch)
-        end_batch(schedule);
-    /* After a jump what is left in the store depends on when it was tidied. */
-    if (schedule->jumps_back)
-        return;
-    assert_true(tidy_ledger(schedule->fixture.ledger));
-    model_tidy(&schedule->model, schedule->fixture.clock.now);
-}
-
-static void check_intervals(const struct schedule *schedule)
-{
-    if (schedule->jumps_forward || schedule->changes_quota)
-        return;
-    const struct quota_rate *rates[] = {&schedule->quota.recipients, &schedule->quota.messages};
-    for (int account = 0; account < MODEL_ACCOUNTS; account++)
-        for (int measure = 0; measure < 2; measure++) {
-            uint64_t peak = model_peak(&schedule->model, account, (enum ledger_measure)measure,
-                                       rates[measure]->period + schedule->model.guard);
-            if (peak > rates[measure]->limit)
-                fail_msg(SEED_FORMAT "an interval holds %" PRIu64 ", the quota is %" PRIu32,
-                         schedule->seed, schedule->step, peak, rates[measure]->limit);
-        }
-}
-
-static void take_a_step(struct schedule *schedule)
-{
-    uint64_t choice = random_below(schedule, 100);
-    if (choice < 35)
-        try_to_send(schedule, false);
-    else if (choice < 45)
-        try_to_send(schedule, true);
-    else if (choice < 70)
-        end_one(schedule);
-    else if (choice < 90)
-        move_clock(schedule);
-    else if (choice < 93)
-        crash_and_restart(schedule);
-    else if (choice < 95)
-        check_promise(schedule);
-    else if (choice < 98)
-        tidy(schedule);
-    else if (schedule->changes_quota)
-        choose_quota(schedule);
-}
-
-static void run_schedule(uint64_t seed)
-{
-    struct schedule *schedule = memory_zero(1, sizeof(*schedule));
-    schedule->seed = seed;
-    schedule->random = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    schedule->fixture.clock = (struct hand_clock){{read_hand_clock}, START};
-    schedule->fixture.store = store_memory_new();
-    int64_t guard = (int64_t)random_below(schedule, 2) * SECOND;
-    schedule->fixture.rules = (struct ledger_rules){.guard = guard, .retention = 20 * SECOND};
-    schedule->model.guard = guard;
-    schedule->model.retention = 20 * SECOND;
-    schedule->jumps_back = random_below(schedule, 3) == 0;
-    schedule->jumps_forward = random_below(schedule, 4) == 0;
-    schedule->changes_quota = random_below(schedule, 3) == 0;
-    choose_quota(schedule);
-    restart(&schedule->fixture);
-    for (schedule->step = 0; schedule->step < 300; schedule->step++)
-        take_a_step(schedule);
-    crash_and_restart(schedule); /* so that open reservations count, too */
-    check_intervals(schedule);
-    ledger_close(schedule->fixture.ledger);
-    store_memory_free(schedule->fixture.store);
-    free(schedule);
-}
-
-static void random_schedules_agree_with_an_exact_log(void **state)
-{
-    (void)state;
-    const char *seed = getenv("POST365_TEST_SEED");
-    if (seed != NULL)
-        run_schedule(strtoull(seed, NULL, 10));
-    for (uint64_t i = 0; i < SCHEDULES && seed == NULL; i++)
-        run_schedule(i);
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -756,7 +501,6 @@ int main(void)
         TEST(a_period_that_a_table_makes_longer_is_minded_from_the_first_question),
         TEST(a_clock_that_was_ahead_counts_its_events_for_one_period_only),
         TEST(many_accounts_do_not_disturb_each_other),
-        cmocka_unit_test(random_schedules_agree_with_an_exact_log),
     };
     return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }
