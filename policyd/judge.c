@@ -29,7 +29,8 @@ static int64_t when_left(struct account *account, enum history_measure measure, 
         amount -= waiter->amount[measure];
         waiter = waiter->next;
     }
-    return (waiter != NULL ? waiter->promise : now) + span;
+    int64_t sent = waiter != NULL ? waiter->promise : now;
+    return sent < INT64_MAX ? sent + span : now; /* never: the pause will say so */
 }
 
 /* One window's opinion. */
@@ -137,13 +138,22 @@ void judge_add_waiter(struct judge_ahead *ahead, const struct waiter *waiter)
     ahead->is_somebody = true;
 }
 
-/* The promises hold until something happens to the account, and, as long as it has reservations
- * that are taken to be sent now, until now is later. */
+/* The promises hold until something happens to the account, or their time has come. As long as now
+ * plays a part in them - reservations are taken to be sent, a probe to begin - they hold until now
+ * is later. */
+static bool promises_hold(const struct queue *queue, int64_t now)
+{
+    const struct account *account = queue->account;
+    return queue->promised == now ||
+           (queue->promised != INT64_MIN && account->open == 0 && queue->first->promise >= now &&
+            !pause_is_probing(account->pause, now));
+}
+
 static void renew_promises(struct ledger *ledger, struct queue *queue, int64_t now)
 {
     struct judge_ahead ahead = {.floor = now};
     struct ledger_answer answer;
-    if (queue->promised == now || (queue->promised != INT64_MIN && queue->account->open == 0))
+    if (promises_hold(queue, now))
         return;
     for (struct waiter *waiter = queue->first; waiter != NULL; waiter = waiter->next) {
         judge_waiter(ledger, waiter, &ahead, &answer);

@@ -13,16 +13,22 @@
 
 /* --- the present -------------------------------------------------------------- */
 
+int64_t ledger_read_clock(struct ledger *ledger)
+{
+    int64_t now = clock_now(ledger->clock);
+    if (now < ledger->last_now)
+        ledger_rewind_queues(ledger, now);
+    ledger->last_now = now;
+    return now;
+}
+
 int64_t ledger_now(struct ledger *ledger)
 {
     struct batch *batch = &ledger->batch;
     if (batch->is_open)
         return batch->now;
     batch->is_open = true;
-    batch->now = clock_now(ledger->clock);
-    if (batch->now < ledger->last_now)
-        ledger_rewind_queues(ledger, batch->now);
-    ledger->last_now = batch->now;
+    batch->now = ledger_read_clock(ledger);
     return batch->now;
 }
 
@@ -46,6 +52,8 @@ void ledger_need_retention(struct ledger *ledger, struct account *account, int64
         account->retention = retention;
         account->is_stored = false;
     }
+    if (!account->is_stored)
+        batch_touch(&ledger->batch, account);
     if (account->retention > ledger->retention)
         ledger->retention = account->retention;
 }
@@ -82,8 +90,6 @@ static struct account *take_account(struct ledger *ledger, struct account *accou
     if (account == NULL)
         account = add_account(ledger, request->account);
     ledger_need_retention(ledger, account, ledger_longest_period(request->quota));
-    if (!account->is_stored)
-        batch_touch(&ledger->batch, account);
     return account;
 }
 
@@ -347,6 +353,8 @@ void ledger_configure(struct ledger *ledger, const struct ledger_rules *rules)
         ledger->rules.retention = CLOCK_SECOND;
     if (ledger->rules.retention > ledger->retention)
         ledger->retention = ledger->rules.retention;
+    for (struct queue *queue = ledger->queues; queue != NULL; queue = queue->next)
+        ledger_want_service(ledger, queue->account);
 }
 
 void ledger_close(struct ledger *ledger)

@@ -69,7 +69,8 @@ struct ledger_answer {
     uint64_t id;      /* LEDGER_GRANTED by ledger_reserve(): the reservation */
     int64_t earliest; /* LEDGER_WAITING, LEDGER_LATER: when it will be granted, if nobody comes
                          between, open reservations turn out as sent now, and who waits before it
-                         sends at once. INT64_MAX: when somebody ends the pause. */
+                         sends at once; while an account is probed it may be earlier. INT64_MAX:
+                         when somebody ends the pause. */
     enum ledger_obstacle obstacle; /* LEDGER_WAITING, LEDGER_LATER: the one that lasts longest */
     /* LEDGER_QUOTA, LEDGER_NEVER: the window that refuses; of two the one that refuses longer */
     enum ledger_measure measure;
@@ -134,7 +135,8 @@ void ledger_abandon(struct ledger *ledger, struct ledger_owner *owner);
 /* --- waiting ---
  *
  * The waiters of an account are served first come, first served: nobody is granted anything while
- * somebody waits before him. */
+ * somebody waits before him. Places in a queue are no part of a batch: who was answered, or was
+ * abandoned, is out of it even if the batch is not written. */
 
 /* Answers who waited: LEDGER_GRANTED, with a reservation that was given to his owner and is part of
  * the batch, LEDGER_LATER, when his time is up or it has become clear that it will not do, or
@@ -171,10 +173,11 @@ size_t ledger_waiter_count(const struct ledger *ledger);
 struct ledger_pause {
     const char *cause; /* for people; cut off at STORE_CAUSE_MAX bytes */
     int64_t until;     /* with most == 0; INT64_MAX: until ledger_resume() */
-    /* With most > 0 the pause is `least` long, and twice as long as the last one each time it
-     * follows one without success in between, but at most `most`. When it is over, one reservation
-     * is granted as a probe; the next when it was settled with a recipient (success, which ends the
-     * row) or released, or the next pause is over. */
+    /* With most > 0 the pause is `least` long, and twice that, four times that, ... each time it
+     * follows one without success in between, but at most `most`. When it is over, a reservation is
+     * granted as a probe where none is open, the next when it was settled with a recipient
+     * (success, which ends the row) or released, or the next pause is over. An owner who vanishes
+     * is no success. A pause that began in the future begins now: the clock was set back. */
     int64_t least, most;
 };
 
@@ -183,7 +186,8 @@ struct ledger_pause {
  * when the first began, and what somebody paused by hand stays paused. */
 void ledger_pause(struct ledger *ledger, const char *account, const struct ledger_pause *pause);
 
-/* Ends a pause and its row of failures; part of the batch. False if it is not paused. */
+/* Ends a pause and its row of failures; part of the batch. False if it is neither paused nor
+ * probed. */
 bool ledger_resume(struct ledger *ledger, const char *account);
 
 /* What is known about an account's pause. */

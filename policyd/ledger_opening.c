@@ -45,9 +45,8 @@ static bool take_account(void *context, const struct store_account *record, stru
         return error_set(error, "account %" PRIu32 " (%s) makes no sense", record->number,
                          record->name);
     struct account *account = accounts_add(&ledger->accounts, record->name, record->number);
-    account->retention =
-        record->retention > ledger->rules.retention ? record->retention : ledger->rules.retention;
-    account->is_stored = account->retention == record->retention;
+    account->retention = record->retention;
+    account->is_stored = true;
     if (pause->cause != NULL)
         account->pause = pause_new(pause->since, pause->until, pause->failures, pause->cause);
     if (account->retention > ledger->retention)

@@ -39,13 +39,15 @@ struct ledger {
 
 /* The time of the batch, which begins with the first question. */
 int64_t ledger_now(struct ledger *ledger);
+/* Outside a batch; notices that the clock was set back. */
+int64_t ledger_read_clock(struct ledger *ledger);
 
 /* Reserves what was granted, in an account that need not be known yet. */
 struct reservation *ledger_take(struct ledger *ledger, struct account *account,
                                 const struct ledger_request *request);
 
-/* The longest that the account's events may be asked about. The store learns of it when the account
- * is next touched. */
+/* The longest that the account's events may be asked about. The store learns of it with the batch:
+ * the next start must not forget what a longer period still needs. */
 void ledger_need_retention(struct ledger *ledger, struct account *account, int64_t retention);
 
 /* How far back an account's events matter: rules that came with a reload hold for those, too, that

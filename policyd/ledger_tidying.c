@@ -56,7 +56,7 @@ bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error)
     *more = false;
     if (ledger->batch.is_open)
         return true;
-    int64_t now = clock_now(ledger->clock);
+    int64_t now = ledger_read_clock(ledger);
     struct store_rest rest = {0};
     bool tidied = operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
                                      TIDY_TURNS, &rest, error) &&

@@ -177,7 +177,8 @@ static void turn_away(struct ledger *ledger, struct queue *queue, int64_t now)
 /* When the head is to be looked at again. The end of a probe is an event, not a time. */
 static int64_t head_due(const struct queue *queue, int64_t now)
 {
-    if (queue->first == NULL || pause_is_probing(queue->account->pause, now))
+    const struct account *account = queue->account;
+    if (queue->first == NULL || (pause_is_probing(account->pause, now) && account->open > 0))
         return AGENDA_NEVER;
     return queue->first->promise;
 }

@@ -33,7 +33,7 @@ static void add_event(struct model *model, int account, uint32_t recipients, uin
                                                                .written = model->now,
                                                                .truth = model->truth,
                                                                .amount = {recipients, messages}};
-    model->memory[account].granted = model->memory[account].asked;
+    model->memory[account].is_minded = true;
 }
 
 static void remove_reservation(struct model *model, size_t i)
@@ -352,18 +352,20 @@ static bool is_known(const struct model *model, int account)
     return known;
 }
 
-/* The account's events are kept for as long as this quota looks back. */
-static void mind(struct model *model, int account, const struct quota *quota)
+void model_mind(struct model *model, int account, const struct quota *quota)
 {
     struct model_memory *memory = &model->memory[account];
-    if (is_known(model, account))
-        memory->asked = larger(memory->asked, ledger_longest_period(quota));
+    memory->is_longer = memory->is_longer || ledger_longest_period(quota) > memory->saved;
+    if (!is_known(model, account))
+        return;
+    memory->asked = larger(memory->asked, ledger_longest_period(quota));
+    memory->is_minded = true;
 }
 
 void model_judge(struct model *model, const struct model_request *request,
                  struct model_answer *answer)
 {
-    mind(model, request->account, request->quota);
+    model_mind(model, request->account, request->quota);
     judge(model, request, model->waiter_count, answer);
 }
 
@@ -388,8 +390,7 @@ static void reserve(struct model *model, const struct model_request *request, ui
                                    .owner = owner,
                                    .ticket = ticket,
                                    .amount = {request->wanted[0], request->wanted[1]}};
-    mind(model, request->account, request->quota);
-    model->memory[request->account].granted = model->memory[request->account].asked;
+    model_mind(model, request->account, request->quota);
 }
 
 void model_reserve(struct model *model, const struct model_request *request, uint64_t id, int owner)
@@ -401,8 +402,7 @@ void model_count(struct model *model, const struct model_request *request)
 {
     succeed(model, request->account);
     add_event(model, request->account, request->wanted[0], request->wanted[1]);
-    mind(model, request->account, request->quota);
-    model->memory[request->account].granted = model->memory[request->account].asked;
+    model_mind(model, request->account, request->quota);
 }
 
 void model_enqueue(struct model *model, const struct model_request *request, int64_t wait,
@@ -418,7 +418,7 @@ void model_enqueue(struct model *model, const struct model_request *request, int
                               .wanted = {request->wanted[0], request->wanted[1]},
                               .wait = wait,
                               .deadline = model->now + wait};
-    mind(model, request->account, request->quota);
+    model_mind(model, request->account, request->quota);
 }
 
 void model_give(struct model *model, uint64_t id, int owner)
@@ -563,7 +563,7 @@ void model_begin(struct model *model, int64_t now, int64_t truth)
     model->now = now;
     model->truth = truth;
     for (int i = 0; i < MODEL_ACCOUNTS; i++)
-        model->memory[i].granted = model->memory[i].saved;
+        model->memory[i].is_minded = model->memory[i].is_longer = false;
     clamp(model);
     move_horizons(model, now);
 }
@@ -571,7 +571,16 @@ void model_begin(struct model *model, int64_t now, int64_t truth)
 void model_commit(struct model *model)
 {
     for (int i = 0; i < MODEL_ACCOUNTS; i++)
-        model->memory[i].saved = model->memory[i].granted;
+        if (model->memory[i].is_minded)
+            model->memory[i].saved = model->memory[i].asked;
+}
+
+bool model_looks_further(const struct model *model)
+{
+    for (int i = 0; i < MODEL_ACCOUNTS; i++)
+        if (model->memory[i].is_longer)
+            return true;
+    return false;
 }
 
 /* Only what is written is undone: who was answered has gone, and who came waits. */
@@ -605,7 +614,7 @@ void model_tidy(struct model *model)
 {
     for (int i = 0; i < MODEL_ACCOUNTS; i++)
         if (!is_known(model, i))
-            model->memory[i].asked = model->memory[i].granted = model->memory[i].saved = 0;
+            model->memory[i].asked = model->memory[i].saved = 0;
 }
 
 /* --- what the ledger has kept ------------------------------------------------ */

@@ -51,8 +51,9 @@ struct model_pause {
 /* Per account: what the ledger has promised to keep. */
 struct model_memory {
     int64_t asked;   /* the longest period that it was asked for */
-    int64_t granted; /* up to the last thing that was granted or sent in this batch */
-    int64_t saved;   /* and that a restart remembers: up to the last that was granted or sent */
+    int64_t saved;   /* and that a restart remembers */
+    bool is_minded;  /* it was asked about, or sent, in this batch */
+    bool is_longer;  /* in this batch it was asked for longer than that, known or not */
     int64_t horizon; /* events up to here may be gone */
 };
 
@@ -92,6 +93,11 @@ struct model_slot {
 void model_copy(struct model *to, const struct model *from);
 
 /* A batch begins. */
+/* The account, if it is known, was looked at with this quota: its events are kept for as long as
+ * that looks back. */
+void model_mind(struct model *model, int account, const struct quota *quota);
+/* Whether the batch may make an account look back further than ever. */
+bool model_looks_further(const struct model *model);
 void model_begin(struct model *model, int64_t now, int64_t truth);
 void model_commit(struct model *model);
 /* `before` is the model when the batch began. */
