@@ -21,5 +21,5 @@ $(BUILD)/compile_flags.txt: $(FLAGS_STAMP)
 
 # In this order: deps may have to install what the others are made with.
 test: deps
-	@$(MAKE) --no-print-directory -s all office365 unit-programs
+	@$(MAKE) --no-print-directory -s all office365 unit-programs crash-programs
 	@$(PYTHON) tests/run.py --build $(BUILD)

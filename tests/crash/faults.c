@@ -1,0 +1,218 @@
+/* faults.c - a disk that fails, for one directory of one program (LD_PRELOAD)
+ *
+ * ENVIRONMENT
+ *     POST365_FAULTS            a file of struct faults, which another process may write at any
+ * time POST365_FAULTS_DIRECTORY  writes below it may fail; all others are left alone
+ *
+ * DESCRIPTION
+ *     write(), pwrite(), writev(), fsync() and fdatasync() on files below the directory fail, write
+ *     less than they were told to, or end the program with SIGKILL at the call that was asked for:
+ *     before it, after it, or when half of it is done.
+ *
+ *     Berkeley DB tries a call that fails with EIO a hundred times. Faults therefore come in runs
+ * of random length.
+ *
+ * BUGS
+ *     What fsync() has failed to write stays readable, as it would on a disk that is sound again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PATH_SIZE  4096
+#define RUN_MAX    300
+#define PER_MILLE  1000
+#define LOG_PREFIX "log."
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum { CALL_WRITE = 1, CALL_SYNC = 2 };
+enum { FILE_LOG = 1, FILE_OTHER = 2 };
+enum { DIE_BEFORE, DIE_AFTER, DIE_HALFWAY };
+
+/* tests/harness/faults.py writes it. All numbers have the size of the first. */
+struct faults {
+    uint64_t calls;   /* which of them: CALL_* */
+    uint64_t files;   /* and on which: FILE_* */
+    uint64_t fail;    /* so many in a thousand begin a run of failures */
+    uint64_t shorten; /* so many in a thousand write less */
+    uint64_t code;    /* errno; 0: EIO or ENOSPC */
+    uint64_t die_at;  /* the call at which to die, the first is 1; 0: at none */
+    uint64_t die_how; /* DIE_* */
+    uint64_t random;  /* the generator's state; not 0 */
+    uint64_t seen;    /* calls that could have failed */
+    uint64_t failed;  /* that did */
+    uint64_t run;     /* so many more of them fail with `run_code` */
+    uint64_t run_code;
+};
+
+/* What becomes of a call. */
+enum fate { FATE_PASS, FATE_FAIL, FATE_SHORTEN, FATE_DIE };
+
+static struct faults *faults;
+static char directory[PATH_SIZE];
+static size_t directory_length;
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *path = getenv("POST365_FAULTS");
+    const char *below = getenv("POST365_FAULTS_DIRECTORY");
+    int descriptor = path != NULL && below != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (descriptor < 0)
+        return;
+    void *mapped = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    close(descriptor);
+    directory_length = strlen(below);
+    if (mapped == MAP_FAILED || directory_length >= sizeof(directory))
+        abort();
+    memcpy(directory, below, directory_length + 1);
+    faults = mapped;
+}
+
+/* FILE_*, or 0 for a file that is not below the directory. */
+static uint64_t kind_of(int descriptor)
+{
+    char link[64] = "/proc/self/fd/";
+    char path[PATH_SIZE];
+    char digits[16];
+    size_t length = strlen(link), count = 0;
+    for (int rest = descriptor; rest > 0 || count == 0; rest /= 10)
+        digits[count++] = (char)('0' + rest % 10);
+    while (count > 0)
+        link[length++] = digits[--count];
+    link[length] = '\0';
+    ssize_t size = readlink(link, path, sizeof(path) - 1);
+    if (size <= (ssize_t)directory_length || memcmp(path, directory, directory_length) != 0 ||
+        path[directory_length] != '/')
+        return 0;
+    path[size] = '\0';
+    return strncmp(path + directory_length + 1, LOG_PREFIX, strlen(LOG_PREFIX)) == 0 ? FILE_LOG
+                                                                                     : FILE_OTHER;
+}
+
+static uint64_t draw(uint64_t below)
+{
+    faults->random ^= faults->random << 13;
+    faults->random ^= faults->random >> 7;
+    faults->random ^= faults->random << 17;
+    return (faults->random >> 16) % below;
+}
+
+static enum fate fail(void)
+{
+    faults->failed++;
+    errno = (int)faults->run_code;
+    return FATE_FAIL;
+}
+
+static enum fate decide(uint64_t call, int descriptor)
+{
+    if (faults == NULL || descriptor < 0 || (faults->calls & call) == 0 ||
+        (faults->files & kind_of(descriptor)) == 0)
+        return FATE_PASS;
+    faults->seen++;
+    if (faults->seen == faults->die_at)
+        return FATE_DIE;
+    if (faults->run > 0) {
+        faults->run--;
+        return fail();
+    }
+    if (draw(PER_MILLE) < faults->fail) {
+        faults->run = draw(RUN_MAX);
+        faults->run_code = faults->code != 0 ? faults->code : draw(2) == 0 ? EIO : ENOSPC;
+        return fail();
+    }
+    return call == CALL_WRITE && draw(PER_MILLE) < faults->shorten ? FATE_SHORTEN : FATE_PASS;
+}
+
+static void die(void)
+{
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
+/* How much of `size` bytes is written by a call with this fate. */
+static size_t share(enum fate fate, size_t size)
+{
+    if (fate == FATE_SHORTEN)
+        return size > 1 ? 1 + draw(size - 1) : size;
+    if (fate != FATE_DIE || faults->die_how == DIE_AFTER)
+        return size;
+    return faults->die_how == DIE_HALFWAY ? size / 2 : 0;
+}
+
+EXPORT ssize_t write(int descriptor, const void *bytes, size_t size)
+{
+    enum fate fate = decide(CALL_WRITE, descriptor);
+    if (fate == FATE_FAIL)
+        return -1;
+    ssize_t written = syscall(SYS_write, descriptor, bytes, share(fate, size));
+    if (fate == FATE_DIE)
+        die();
+    return written;
+}
+
+EXPORT ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset)
+{
+    enum fate fate = decide(CALL_WRITE, descriptor);
+    if (fate == FATE_FAIL)
+        return -1;
+    ssize_t written = syscall(SYS_pwrite64, descriptor, bytes, share(fate, size), offset);
+    if (fate == FATE_DIE)
+        die();
+    return written;
+}
+
+EXPORT ssize_t pwrite64(int descriptor, const void *bytes, size_t size, off64_t offset)
+{
+    return pwrite(descriptor, bytes, size, offset);
+}
+
+/* Not shortened: of several pieces the first alone is written where half is asked for. */
+EXPORT ssize_t writev(int descriptor, const struct iovec *pieces, int count)
+{
+    enum fate fate = decide(CALL_WRITE, descriptor);
+    if (fate == FATE_FAIL)
+        return -1;
+    if (fate == FATE_DIE && faults->die_how == DIE_BEFORE)
+        die();
+    if (fate == FATE_DIE && faults->die_how == DIE_HALFWAY)
+        count = 1;
+    ssize_t written = syscall(SYS_writev, descriptor, pieces, count);
+    if (fate == FATE_DIE)
+        die();
+    return written;
+}
+
+static int synchronize(long number, int descriptor)
+{
+    enum fate fate = decide(CALL_SYNC, descriptor);
+    if (fate == FATE_FAIL)
+        return -1;
+    if (fate == FATE_DIE && faults->die_how != DIE_AFTER)
+        die();
+    int code = (int)syscall(number, descriptor);
+    if (fate == FATE_DIE)
+        die();
+    return code;
+}
+
+EXPORT int fsync(int descriptor)
+{
+    return synchronize(SYS_fsync, descriptor);
+}
+
+EXPORT int fdatasync(int descriptor)
+{
+    return synchronize(SYS_fdatasync, descriptor);
+}

@@ -1,0 +1,56 @@
+"""A disk that fails, for one program: build/crash/faults.so and what it is told to do.
+
+    faults = Faults(directory / "faults", ledger, seed=7)
+    program = Program(..., environment=faults.environment())
+    program.start()
+    faults.set(fail=5, shorten=20)        # from now on, until faults.clear()
+
+See tests/crash/faults.c for what there is to set.
+"""
+
+import mmap
+import os
+import struct
+
+from . import workplace
+
+LIBRARY = workplace.BUILD / "crash" / "faults.so"
+WRITE, SYNC = 1, 2  # calls
+LOG, OTHER = 1, 2  # files
+BEFORE, AFTER, HALFWAY = range(3)  # die_how
+
+_NAMES = ("calls", "files", "fail", "shorten", "code", "die_at", "die_how", "random", "seen", "failed", "run", "run_code")
+_QUIET = {"calls": WRITE | SYNC, "files": LOG | OTHER, "fail": 0, "shorten": 0, "code": 0, "die_at": 0, "die_how": BEFORE,
+          "seen": 0, "failed": 0, "run": 0, "run_code": 0}
+
+
+class Faults:
+    """`path` is a file that is made here; `directory` is where files are on the bad disk."""
+
+    def __init__(self, path, directory, seed):
+        self.path = path
+        self.directory = directory
+        size = 8 * len(_NAMES)
+        path.write_bytes(bytes(size))
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), size)
+        self.set(**_QUIET, random=seed or 1)
+
+    def environment(self):
+        """For the program. With the address sanitizer in it, too, the library must come first."""
+        options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        return {**os.environ, "LD_PRELOAD": str(LIBRARY), "POST365_FAULTS": str(self.path),
+                "POST365_FAULTS_DIRECTORY": str(self.directory), "ASAN_OPTIONS": options}
+
+    def set(self, **values):
+        for name, value in values.items():
+            struct.pack_into("=Q", self.memory, 8 * _NAMES.index(name), value)
+
+    def clear(self):
+        """The disk is sound. What was counted is forgotten."""
+        self.set(**_QUIET)
+
+    def __getattr__(self, name):
+        if name not in _NAMES:
+            raise AttributeError(name)
+        return struct.unpack_from("=Q", self.memory, 8 * _NAMES.index(name))[0]

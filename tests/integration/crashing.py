@@ -1,0 +1,201 @@
+"""What the tests of crashes share: a policyd whose ledger may end badly, load on it, and the bookkeeping beside it.
+
+POST365_CRASH_ROUNDS    how many rounds; a few if it is not set. `make crash` runs 200
+POST365_CRASH_SEED      the seed that a failing test named: the same choices again, as far as they are ours
+"""
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import workplace
+from harness.tally import Tally
+from test_control import Control
+from test_policyd import Policyd
+
+LOAD = workplace.BUILD / "crash" / "load"
+CONNECTIONS = 50
+ACCOUNTS = 40
+NAMES = [f"user{number:06}@example.com" for number in range(ACCOUNTS)]
+START_LIMIT = 30  # seconds; for machines that are busy with something else
+PATIENCE = 60
+
+SEED = int(os.environ.get("POST365_CRASH_SEED") or random.SystemRandom().randrange(1, 1 << 32))
+
+
+def rounds(few):
+    return int(os.environ.get("POST365_CRASH_ROUNDS") or few)
+
+
+class Ended(Exception):
+    """The service has closed the connection."""
+
+
+class Rig:
+    """A policyd with one ledger, and what its clients know. Every number that is drawn comes from `random`."""
+
+    def __init__(self, place, environment=None, **parameters):
+        if not os.access(LOAD, os.X_OK):
+            pytest.fail(f"{LOAD} is not there: run `make crash-programs` first")
+        self.random = random.Random(SEED)
+        self.tally = Tally()
+        directory = place.directory / "policyd"
+        directory.mkdir(exist_ok=True)
+        table = directory / "accounts"
+        table.write_text("".join(f"{name} {name}\n" for name in NAMES))
+        os.utime(table, (1, 1))
+        self.policyd = place.add(Policyd(directory, **{
+            "post365_sender_upn_maps": f"texthash:{table}", "post365_recipient_quota": "2000000000/1d",
+            "post365_message_quota": "none", **parameters}))
+        self.policyd.environment = environment
+        self.ledger = self.policyd.parameters["post365_ledger"]
+        self.slowest_start = 0.0
+        self.load_totals = {"granted": 0, "temporary": 0}
+
+    # --- starting and ending ---
+
+    def execute(self):
+        """Starts it and waits for nothing."""
+        self.begun = time.monotonic()
+        super(Policyd, self.policyd).start()
+
+    def wait_started(self):
+        """Until it has answered. False if it has ended before."""
+        while self.policyd.alive():
+            if self.policyd.answers():
+                self.slowest_start = max(self.slowest_start, time.monotonic() - self.begun)
+                return True
+            assert time.monotonic() < self.begun + START_LIMIT, f"does not start\n{self.policyd.log()[-3000:]}"
+            time.sleep(0.001)
+        return False
+
+    def start(self):
+        self.execute()
+        assert self.wait_started(), f"ended with status {self.policyd.process.returncode}\n{self.policyd.log()[-3000:]}"
+
+    def status_of_end(self):
+        """Of a program that ends by itself, or has."""
+        status = self.policyd.process.wait(PATIENCE)
+        self.policyd.pid_path.unlink(missing_ok=True)
+        return status
+
+    def kill_later(self, seconds):
+        """kill -9 when so much time has passed. Returns a thread to be joined."""
+        timer = threading.Timer(seconds, self.policyd.process.kill)
+        timer.start()
+        return timer
+
+    # --- looking ---
+
+    def counted(self):
+        """Of each account, by the control socket."""
+        with Control(self.policyd, PATIENCE) as control:
+            for name in NAMES:
+                control.send("status", account=name)
+            return {name: int(dict(control.reply())["recipients_used"]) for name in NAMES}
+
+    def check(self, what):
+        """Every answer that was given is counted, and nothing that was not asked."""
+        counted = self.counted()
+        wrong = self.tally.check(counted)
+        assert not wrong, f"{what}, POST365_CRASH_SEED={SEED}:\n" + "\n".join(wrong) + f"\n{self.policyd.log()[-3000:]}"
+        self.tally.learn(counted)
+        return counted
+
+    # --- load ---
+
+    @contextlib.contextmanager
+    def load(self, *options):
+        """CONNECTIONS clients ask during the block; waits for their end behind it. Yields a dictionary that has their
+        figures then."""
+        figures = {}
+        process = subprocess.Popen(
+            [LOAD, "-c", str(CONNECTIONS), "-a", str(ACCOUNTS), "-r", str(self.random.randrange(1, 1 << 60)), *options,
+             f"unix:{self.policyd.queue}/post365/policy"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            process.stdout.readline()  # all are connected, or it has ended
+            yield figures
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        output, errors = process.communicate(timeout=PATIENCE)
+        if process.returncode == 69:  # could not even connect
+            figures.update({"asked": [0] * ACCOUNTS, "granted": [0] * ACCOUNTS, "temporary": 0, "other": 0})
+        else:
+            assert process.returncode == 0, errors
+            figures.update(json.loads(output))
+        assert figures["other"] == 0, figures
+        for name, asked, granted in zip(NAMES, figures["asked"], figures["granted"]):
+            self.tally.asked(name, asked)
+            self.tally.was_granted(name, granted)
+        self.load_totals["granted"] += sum(figures["granted"])
+        self.load_totals["temporary"] += figures["temporary"]
+
+    def reserve_until_the_end(self):
+        """Reserves, settles and releases on some control connections, closes one now and then, and leaves much open,
+        until the program has ended."""
+        with contextlib.suppress(Ended, OSError):
+            owners = [Owner(self) for _ in range(3)]
+            while True:
+                owner = self.random.choice(owners)
+                if len(owner.open) > 20:
+                    owner.close()
+                    owners[owners.index(owner)] = Owner(self)
+                else:
+                    owner.act()
+
+
+class Owner:
+    """A control connection and its reservations."""
+
+    def __init__(self, rig):
+        self.random = rig.random
+        self.tally = rig.tally
+        self.control = Control(rig.policyd, PATIENCE)
+        self.open = []
+
+    def close(self):
+        self.control.close()
+
+    def ask(self, request, **attributes):
+        self.control.send(request, **attributes)
+        reply = self.control.reply()
+        if reply is None:
+            raise Ended
+        return dict(reply)
+
+    def act(self):
+        if not self.open or self.random.random() < 0.6:
+            self.reserve(self.random.choice(NAMES), self.random.randint(1, 9))
+        else:
+            self.end(*self.open.pop(self.random.randrange(len(self.open))))
+
+    def reserve(self, account, amount):
+        self.tally.asked(account, amount)
+        answer = self.ask("reserve", account=account, recipients=amount)
+        if answer["result"] == "granted":
+            self.tally.was_granted(account, amount)
+            self.open.append((answer["reservation"], account, amount))
+        else:
+            assert answer["result"] == "error", answer
+
+    def end(self, reservation, account, amount):
+        """Settles it, or releases it."""
+        accepted = self.random.randint(0, amount)
+        self.tally.may_be_less(account, amount - accepted)
+        if accepted == 0:
+            answer = self.ask("release", reservation=reservation)
+        else:
+            answer = self.ask("settle", reservation=reservation, recipients=accepted)
+        if answer["result"] == "done":
+            self.tally.is_less(account, amount - accepted)
+        else:  # it may be settled again; here it is left to the connection's end
+            assert answer["result"] == "error", answer
