@@ -5,6 +5,7 @@ POST365_CRASH_SEED      the seed that a failing test named: the same choices aga
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import time
 import pytest
 
 from harness import workplace
+from harness.faults import Faults
 from harness.tally import Tally
 from test_control import Control
 from test_policyd import Policyd
@@ -100,12 +102,14 @@ class Rig:
                 control.send("status", account=name)
             return {name: int(dict(control.reply())["recipients_used"]) for name in NAMES}
 
-    def check(self, what):
-        """Every answer that was given is counted, and nothing that was not asked."""
+    def check(self, what, learn=True):
+        """Every answer that was given is counted, and nothing that was not asked. With `learn` that is what the ledger
+        holds from now on: right behind a start."""
         counted = self.counted()
         wrong = self.tally.check(counted)
         assert not wrong, f"{what}, POST365_CRASH_SEED={SEED}:\n" + "\n".join(wrong) + f"\n{self.policyd.log()[-3000:]}"
-        self.tally.learn(counted)
+        if learn:
+            self.tally.learn(counted)
         return counted
 
     # --- load ---
@@ -139,18 +143,24 @@ class Rig:
         self.load_totals["granted"] += sum(figures["granted"])
         self.load_totals["temporary"] += figures["temporary"]
 
-    def reserve_until_the_end(self):
+    def reserve(self, requests=None):
         """Reserves, settles and releases on some control connections, closes one now and then, and leaves much open,
-        until the program has ended."""
+        until the program has ended, or so many times."""
         with contextlib.suppress(Ended, OSError):
             owners = [Owner(self) for _ in range(3)]
-            while True:
+            for _ in itertools.count() if requests is None else range(requests):
                 owner = self.random.choice(owners)
                 if len(owner.open) > 20:
                     owner.close()
                     owners[owners.index(owner)] = Owner(self)
                 else:
                     owner.act()
+
+
+def with_faults(place, **parameters):
+    """A rig, and its disk that can be told to fail."""
+    disk = Faults(place.directory / "faults", place.directory / "policyd" / "ledger", SEED)
+    return Rig(place, disk.environment(), **parameters), disk
 
 
 class Owner:

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from crashing import SEED, START_LIMIT, Rig, rounds
+from crashing import SEED, START_LIMIT, Rig, rounds, with_faults
 from harness import faults
 from harness.watch import Watch
 
@@ -26,7 +26,7 @@ CHECKPOINT_PATIENCE = 6
 def end_under_load(rig, seconds):
     with rig.load():
         timer = rig.kill_later(seconds)
-        rig.reserve_until_the_end()
+        rig.reserve()
         timer.join()
     rig.policyd.kill()
 
@@ -43,7 +43,7 @@ def end_in_a_checkpoint(rig):
     with Watch(rig.ledger) as watch, rig.load():
         killer = threading.Thread(target=wait)
         killer.start()
-        rig.reserve_until_the_end()
+        rig.reserve()
         killer.join()
     rig.policyd.kill()
     return hit[0]
@@ -92,13 +92,6 @@ def test_killed_at_any_moment(place, sync):
 
 # --- at each write ---
 
-def faulty(place, **parameters):
-    """A rig whose program can be told at which write to die."""
-    ledger = place.directory / "policyd" / "ledger"
-    disk = faults.Faults(place.directory / "faults", ledger, SEED)
-    return Rig(place, disk.environment(), **parameters), disk
-
-
 def aim(rig, disk, most):
     """The program shall die at one of its next `most` writes: before it, after it, or with half of it done."""
     disk.clear()
@@ -107,13 +100,13 @@ def aim(rig, disk, most):
 
 @pytest.mark.parametrize("sync", ["yes", "no"])
 def test_killed_at_a_write(place, sync):
-    rig, disk = faulty(place, post365_ledger_sync=sync)
+    rig, disk = with_faults(place, post365_ledger_sync=sync)
     rig.start()
     begun = died = 0
     for number in range(rounds(8)):
         aim(rig, disk, rig.random.choice([3, 30, 300]))
         with rig.load():
-            rig.reserve_until_the_end()
+            rig.reserve()
         assert rig.status_of_end() == -9
         while rig.random.random() < 0.7:  # and again before it is ready
             aim(rig, disk, 12)
@@ -132,13 +125,13 @@ def test_killed_at_a_write(place, sync):
 
 @pytest.mark.parametrize("sync", ["yes", "no"])
 def test_killed_at_a_write_of_a_checkpoint(place, sync):
-    rig, disk = faulty(place, post365_ledger_sync=sync)
+    rig, disk = with_faults(place, post365_ledger_sync=sync)
     rig.start()
     for number in range(max(1, rounds(1) // 10)):
         aim(rig, disk, 60)
         disk.set(files=faults.OTHER)  # the databases
         with rig.load():
-            rig.reserve_until_the_end()
+            rig.reserve()
         assert rig.status_of_end() == -9
         disk.clear()
         rig.start()
