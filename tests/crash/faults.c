@@ -12,8 +12,16 @@
  *     Berkeley DB tries a call that fails with EIO a hundred times. Faults therefore come in runs
  * of random length.
  *
+ *     A page of a database is written as a whole or not at all: the kernel lets no signal come
+ *     between, and file systems have blocks of that size. Of the log any number of bytes may be
+ *     written.
+ *
+ *     After a flush that failed Linux takes the pages for clean: they are read as they were written
+ *     until the machine ends, and no later flush writes them. The structure tells which pages of
+ * the log that concerns, so that a test can remove them.
+ *
  * BUGS
- *     What fsync() has failed to write stays readable, as it would on a disk that is sound again.
+ *     Pages are followed in one log file only.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +39,7 @@
 #define PATH_SIZE  4096
 #define RUN_MAX    300
 #define PER_MILLE  1000
+#define PAGE       4096U
 #define LOG_PREFIX "log."
 
 #define EXPORT __attribute__((visibility("default")))
@@ -53,6 +62,10 @@ struct faults {
     uint64_t failed;  /* that did */
     uint64_t run;     /* so many more of them fail with `run_code` */
     uint64_t run_code;
+    uint64_t dirty_from; /* pages of the log that were written since they were last flushed */
+    uint64_t dirty_to;
+    uint64_t lost_from; /* those that a flush failed for and nobody has written since */
+    uint64_t lost_to;
 };
 
 /* What becomes of a call. */
@@ -134,6 +147,37 @@ static enum fate decide(uint64_t call, int descriptor)
     return call == CALL_WRITE && draw(PER_MILLE) < faults->shorten ? FATE_SHORTEN : FATE_PASS;
 }
 
+/* --- what is on the disk ------------------------------------------------------ */
+
+static void note_written(int descriptor, uint64_t begin, ssize_t size)
+{
+    if (faults == NULL || size <= 0 || kind_of(descriptor) != FILE_LOG)
+        return;
+    uint64_t from = begin / PAGE, to = (begin + (uint64_t)size + PAGE - 1) / PAGE;
+    if (faults->dirty_from == faults->dirty_to)
+        faults->dirty_from = from, faults->dirty_to = to;
+    faults->dirty_from = from < faults->dirty_from ? from : faults->dirty_from;
+    faults->dirty_to = to > faults->dirty_to ? to : faults->dirty_to;
+    if (from <= faults->lost_from && to > faults->lost_from)
+        faults->lost_from = to < faults->lost_to ? to : faults->lost_to;
+    else if (from < faults->lost_to && to >= faults->lost_to)
+        faults->lost_to = from;
+}
+
+static void note_flushed(int descriptor, bool done)
+{
+    if (faults == NULL || kind_of(descriptor) != FILE_LOG)
+        return;
+    bool is_first = faults->lost_from == faults->lost_to;
+    if (!done && faults->dirty_from != faults->dirty_to) {
+        faults->lost_from = is_first ? faults->dirty_from : faults->lost_from;
+        faults->lost_to = faults->dirty_to;
+    }
+    faults->dirty_from = faults->dirty_to = 0;
+}
+
+/* --- the calls ---------------------------------------------------------------- */
+
 static void die(void)
 {
     kill(getpid(), SIGKILL);
@@ -142,13 +186,14 @@ static void die(void)
 }
 
 /* How much of `size` bytes is written by a call with this fate. */
-static size_t share(enum fate fate, size_t size)
+static size_t share(enum fate fate, int descriptor, size_t size)
 {
+    bool is_divisible = fate != FATE_PASS && kind_of(descriptor) == FILE_LOG;
     if (fate == FATE_SHORTEN)
-        return size > 1 ? 1 + draw(size - 1) : size;
+        return is_divisible && size > 1 ? 1 + draw(size - 1) : size;
     if (fate != FATE_DIE || faults->die_how == DIE_AFTER)
         return size;
-    return faults->die_how == DIE_HALFWAY ? size / 2 : 0;
+    return is_divisible && faults->die_how == DIE_HALFWAY ? size / 2 : 0;
 }
 
 EXPORT ssize_t write(int descriptor, const void *bytes, size_t size)
@@ -156,7 +201,12 @@ EXPORT ssize_t write(int descriptor, const void *bytes, size_t size)
     enum fate fate = decide(CALL_WRITE, descriptor);
     if (fate == FATE_FAIL)
         return -1;
-    ssize_t written = syscall(SYS_write, descriptor, bytes, share(fate, size));
+    ssize_t written = syscall(SYS_write, descriptor, bytes, share(fate, descriptor, size));
+    int code = errno;
+    if (written > 0)
+        note_written(descriptor, (uint64_t)lseek(descriptor, 0, SEEK_CUR) - (uint64_t)written,
+                     written);
+    errno = code;
     if (fate == FATE_DIE)
         die();
     return written;
@@ -167,7 +217,11 @@ EXPORT ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offs
     enum fate fate = decide(CALL_WRITE, descriptor);
     if (fate == FATE_FAIL)
         return -1;
-    ssize_t written = syscall(SYS_pwrite64, descriptor, bytes, share(fate, size), offset);
+    ssize_t written =
+        syscall(SYS_pwrite64, descriptor, bytes, share(fate, descriptor, size), offset);
+    int code = errno;
+    note_written(descriptor, (uint64_t)offset, written);
+    errno = code;
     if (fate == FATE_DIE)
         die();
     return written;
@@ -197,14 +251,20 @@ EXPORT ssize_t writev(int descriptor, const struct iovec *pieces, int count)
 static int synchronize(long number, int descriptor)
 {
     enum fate fate = decide(CALL_SYNC, descriptor);
-    if (fate == FATE_FAIL)
+    if (fate == FATE_FAIL) {
+        note_flushed(descriptor, false);
+        errno = (int)faults->run_code;
         return -1;
+    }
     if (fate == FATE_DIE && faults->die_how != DIE_AFTER)
         die();
-    int code = (int)syscall(number, descriptor);
+    int result = (int)syscall(number, descriptor);
+    int code = errno;
+    note_flushed(descriptor, result == 0);
     if (fate == FATE_DIE)
         die();
-    return code;
+    errno = code;
+    return result;
 }
 
 EXPORT int fsync(int descriptor)

@@ -18,8 +18,10 @@ LIBRARY = workplace.BUILD / "crash" / "faults.so"
 WRITE, SYNC = 1, 2  # calls
 LOG, OTHER = 1, 2  # files
 BEFORE, AFTER, HALFWAY = range(3)  # die_how
+PAGE = 4096
 
-_NAMES = ("calls", "files", "fail", "shorten", "code", "die_at", "die_how", "random", "seen", "failed", "run", "run_code")
+_NAMES = ("calls", "files", "fail", "shorten", "code", "die_at", "die_how", "random", "seen", "failed", "run", "run_code",
+          "dirty_from", "dirty_to", "lost_from", "lost_to")
 _QUIET = {"calls": WRITE | SYNC, "files": LOG | OTHER, "fail": 0, "shorten": 0, "code": 0, "die_at": 0, "die_how": BEFORE,
           "seen": 0, "failed": 0, "run": 0, "run_code": 0}
 
@@ -34,7 +36,7 @@ class Faults:
         path.write_bytes(bytes(size))
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), size)
-        self.set(**_QUIET, random=seed or 1)
+        self.set(**_QUIET, random=seed or 1)  # the rest is zero
 
     def environment(self):
         """For the program. With the address sanitizer in it, too, the library must come first."""
@@ -49,6 +51,15 @@ class Faults:
     def clear(self):
         """The disk is sound. What was counted is forgotten."""
         self.set(**_QUIET)
+
+    def lose(self, log):
+        """The machine has ended: what a flush has failed for is not on the disk. Returns how many bytes are lost."""
+        size = PAGE * (self.lost_to - self.lost_from)
+        with open(log, "r+b") as file:
+            file.seek(PAGE * self.lost_from)
+            file.write(bytes(size))
+        self.set(lost_from=0, lost_to=0)
+        return size
 
     def __getattr__(self, name):
         if name not in _NAMES:

@@ -119,22 +119,22 @@ class Rig:
         """CONNECTIONS clients ask during the block; waits for their end behind it. Yields a dictionary that has their
         figures then."""
         figures = {}
-        process = subprocess.Popen(
-            [LOAD, "-c", str(CONNECTIONS), "-a", str(ACCOUNTS), "-r", str(self.random.randrange(1, 1 << 60)), *options,
-             f"unix:{self.policyd.queue}/post365/policy"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            process.stdout.readline()  # all are connected, or it has ended
-            yield figures
-        except BaseException:
-            process.kill()
-            process.communicate()
-            raise
-        output, errors = process.communicate(timeout=PATIENCE)
+        with open(self.policyd.directory / "load.log", "w+", encoding="ascii") as log, subprocess.Popen(
+                [LOAD, "-c", str(CONNECTIONS), "-a", str(ACCOUNTS), "-r", str(self.random.randrange(1, 1 << 60)), *options,
+                 f"unix:{self.policyd.queue}/post365/policy"], stdout=subprocess.PIPE, stderr=log, text=True) as process:
+            try:
+                process.stdout.readline()  # all are connected, or it has ended
+                yield figures
+                output = process.stdout.read()  # it has a time limit of its own
+            except BaseException:
+                process.kill()
+                raise
+            log.seek(0)
+            said = log.read()
         if process.returncode == 69:  # could not even connect
             figures.update({"asked": [0] * ACCOUNTS, "granted": [0] * ACCOUNTS, "temporary": 0, "other": 0})
         else:
-            assert process.returncode == 0, errors
+            assert process.returncode == 0, said
             figures.update(json.loads(output))
         assert figures["other"] == 0, figures
         for name, asked, granted in zip(NAMES, figures["asked"], figures["granted"]):
