@@ -41,11 +41,12 @@
 #define PER_MILLE  1000
 #define PAGE       4096U
 #define LOG_PREFIX "log."
+#define FIRST_LOG  "log.0000000001"
 
 #define EXPORT __attribute__((visibility("default")))
 
 enum { CALL_WRITE = 1, CALL_SYNC = 2 };
-enum { FILE_LOG = 1, FILE_OTHER = 2 };
+enum { FILE_LOG = 1, FILE_OTHER = 2, FILE_LATER_LOG = 4 }; /* of the log: the first, the others */
 enum { DIE_BEFORE, DIE_AFTER, DIE_HALFWAY };
 
 /* tests/harness/faults.py writes it. All numbers have the size of the first. */
@@ -108,8 +109,15 @@ static uint64_t kind_of(int descriptor)
         path[directory_length] != '/')
         return 0;
     path[size] = '\0';
-    return strncmp(path + directory_length + 1, LOG_PREFIX, strlen(LOG_PREFIX)) == 0 ? FILE_LOG
-                                                                                     : FILE_OTHER;
+    const char *name = path + directory_length + 1;
+    if (strncmp(name, LOG_PREFIX, strlen(LOG_PREFIX)) != 0)
+        return FILE_OTHER;
+    return strcmp(name, FIRST_LOG) == 0 ? FILE_LOG : FILE_LATER_LOG;
+}
+
+static bool is_log(int descriptor)
+{
+    return (kind_of(descriptor) & (FILE_LOG | FILE_LATER_LOG)) != 0;
 }
 
 static uint64_t draw(uint64_t below)
@@ -151,7 +159,7 @@ static enum fate decide(uint64_t call, int descriptor)
 
 static void note_written(int descriptor, uint64_t begin, ssize_t size)
 {
-    if (faults == NULL || size <= 0 || kind_of(descriptor) != FILE_LOG)
+    if (faults == NULL || size <= 0 || !is_log(descriptor))
         return;
     uint64_t from = begin / PAGE, to = (begin + (uint64_t)size + PAGE - 1) / PAGE;
     if (faults->dirty_from == faults->dirty_to)
@@ -166,7 +174,7 @@ static void note_written(int descriptor, uint64_t begin, ssize_t size)
 
 static void note_flushed(int descriptor, bool done)
 {
-    if (faults == NULL || kind_of(descriptor) != FILE_LOG)
+    if (faults == NULL || !is_log(descriptor))
         return;
     bool is_first = faults->lost_from == faults->lost_to;
     if (!done && faults->dirty_from != faults->dirty_to) {
@@ -188,7 +196,7 @@ static void die(void)
 /* How much of `size` bytes is written by a call with this fate. */
 static size_t share(enum fate fate, int descriptor, size_t size)
 {
-    bool is_divisible = fate != FATE_PASS && kind_of(descriptor) == FILE_LOG;
+    bool is_divisible = fate != FATE_PASS && is_log(descriptor);
     if (fate == FATE_SHORTEN)
         return is_divisible && size > 1 ? 1 + draw(size - 1) : size;
     if (fate != FATE_DIE || faults->die_how == DIE_AFTER)

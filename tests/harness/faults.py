@@ -16,7 +16,8 @@ from . import workplace
 
 LIBRARY = workplace.BUILD / "crash" / "faults.so"
 WRITE, SYNC = 1, 2  # calls
-LOG, OTHER = 1, 2  # files
+FIRST_LOG, OTHER, LATER_LOG = 1, 2, 4  # files
+LOG = FIRST_LOG | LATER_LOG
 BEFORE, AFTER, HALFWAY = range(3)  # die_how
 PAGE = 4096
 

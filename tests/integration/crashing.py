@@ -93,6 +93,13 @@ class Rig:
         timer.start()
         return timer
 
+    def begin(self, ledger):
+        """Starts with a new ledger, where nothing was counted yet."""
+        self.policyd.configure(post365_ledger=ledger)
+        self.ledger = ledger
+        self.tally = Tally()
+        self.start()
+
     # --- looking ---
 
     def counted(self):
