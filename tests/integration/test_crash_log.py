@@ -84,13 +84,20 @@ class Story:
         return [counted for _, counted in before[-2 if near else -1:]]
 
 
-@pytest.fixture
-def story(place):
-    rig = Rig(place)
+@pytest.fixture(scope="module")
+def told(module_place):
+    rig = Rig(module_place)
     rig.start()
-    made = Story(rig, place.directory / "sound")
+    made = Story(rig, module_place.directory / "sound")
     made.tell()
     return made
+
+
+@pytest.fixture
+def story(told):
+    yield told
+    if told.rig.policyd.alive():
+        told.rig.policyd.kill()
 
 
 def cut(log, offset, _random):
