@@ -84,8 +84,8 @@ def test_killed_at_any_moment(place, sync):
         rig.start()
         usual = time.monotonic() - rig.begun
         rig.check(f"round {number + 1} of {count}")
-    print(f"sync={sync}: {count} rounds, {rig.load_totals['granted']} granted by the policy service, {checkpoints} ended in a "
-          f"checkpoint, {starts} in a start; slowest start {rig.slowest_start * 1000:.0f} ms, with "
+    print(f"sync={sync}: {count} rounds, {rig.load_totals['granted']} granted by the policy service, {checkpoints} ended "
+          f"in a checkpoint, {starts} in a start; slowest start {rig.slowest_start * 1000:.0f} ms, with "
           f"{(rig.ledger / 'events.db').stat().st_size >> 20} MB of events in the end; seed {SEED}")
     assert rig.load_totals["temporary"] == 0
     assert rig.slowest_start < START_LIMIT

@@ -66,7 +66,7 @@ def test_writes_that_fail_at_random(place, sync):
             with rig.load("-n", "500") as figures:
                 pass
             if is_up(rig):
-                assert figures["temporary"] == 0, f"the disk is sound again, and still: {figures}; POST365_CRASH_SEED={SEED}"
+                assert figures["temporary"] == 0, f"the disk is sound again: {figures}; POST365_CRASH_SEED={SEED}"
                 rig.policyd.kill()
             else:
                 ended += 1
@@ -222,8 +222,8 @@ def test_a_disk_that_fills_up_under_load(place, small, sync):
         rig.check(f"{what}, with space")
         rig.policyd.kill()
         shutil.rmtree(rig.ledger)
-    print(f"sync={sync}: {rounds(4)} rounds, {rig.load_totals['granted']} granted, {rig.load_totals['temporary']} answered 451, "
-          f"{refused} starts refused; seed {SEED}")
+    print(f"sync={sync}: {rounds(4)} rounds, {rig.load_totals['granted']} granted, {rig.load_totals['temporary']} "
+          f"answered 451, {refused} starts refused; seed {SEED}")
 
 
 def start_on_a_full_disk(rig):
@@ -242,7 +242,8 @@ def start_on_a_full_disk(rig):
 
 
 @pytest.mark.parametrize("sync", [
-    pytest.param("yes", marks=pytest.mark.xfail(strict=True, reason="Berkeley DB says that it has written what it could not")),
+    pytest.param("yes", marks=pytest.mark.xfail(strict=True,
+                                                reason="Berkeley DB says that it has written what it could not")),
     "no"])
 def test_a_disk_that_is_full_when_the_log_needs_another_file(place, sync):
     rig, disk = with_faults(place, post365_ledger_sync=sync)

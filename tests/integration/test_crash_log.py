@@ -195,7 +195,7 @@ def test_a_torn_page_is_refused_and_heals_when_it_is_restored(story):
     assert rig.counted() == story.marks[-1][1]
 
 
-@pytest.mark.xfail(strict=True, reason="a log that ends before the databases is taken; every write fails then, in all starts to come")
+@pytest.mark.xfail(strict=True, reason="a log that ends before the databases is taken; then every write fails")
 @pytest.mark.parametrize("damage", [cut, zeros, garbage, scratch], ids=lambda damage: damage.__name__)
 def test_damage_before_the_last_checkpoint_is_refused_or_harmless(story, damage):
     rig, random = story.rig, story.rig.random
@@ -213,7 +213,7 @@ def test_damage_before_the_last_checkpoint_is_refused_or_harmless(story, damage)
             put_right(story)
 
 
-@pytest.mark.xfail(strict=True, reason="recovery undoes the making of a database whose commit is not in the log, and removes it")
+@pytest.mark.xfail(strict=True, reason="recovery removes a database when the commit of its making is not in the log")
 @pytest.mark.parametrize("name", ["accounts.db", "events.db"])
 def test_a_log_that_ends_where_a_database_was_made_does_not_remove_it(story, name):
     rig = story.rig
