@@ -261,5 +261,7 @@ int main(int argc, char *argv[])
     connect_all(&load);
     run(&load);
     print(&load);
+    free(load.clients);
+    free(load.accounts);
     return EX_OK;
 }

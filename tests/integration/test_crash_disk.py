@@ -75,8 +75,8 @@ def test_writes_that_fail_at_random(place, sync):
         disk.clear()
         rig.start()
         rig.check(f"round {number + 1}")
-    print(f"sync={sync}: {failed} calls failed, {rig.load_totals['granted']} granted, {rig.load_totals['temporary']} answered 451, "
-          f"Berkeley DB gave up {ended} times in {rounds(8)} rounds; seed {SEED}")
+    print(f"sync={sync}: {failed} calls failed, {rig.load_totals['granted']} granted, "
+          f"{rig.load_totals['temporary']} answered 451, Berkeley DB gave up {ended} times in {rounds(8)} rounds; seed {SEED}")
     assert failed > 0
 
 
