@@ -8,10 +8,10 @@
  *     a message would be sent with and counts, per account, recipients and messages in exact
  *     rolling windows. With post365_meter = submission it answers "not now" (450 4.7.1, with use,
  *     limit and time) when a window is full; name it in smtpd_end_of_data_restrictions, where
- *     messages are counted, and in smtpd_recipient_restrictions, where it looks ahead. With post365_meter =
- *     delivery it only refuses what no period could hold. On post365_control_socket it reserves for
- *     the transport, and tells what the ledger holds (common/control.h). On post365_metrics_listen
- *     it answers HTTP: Prometheus metrics and health (policyd/http.h).
+ *     messages are counted, and in smtpd_recipient_restrictions, where it looks ahead. With
+ * post365_meter = delivery it only refuses what no period could hold. On post365_control_socket it
+ * reserves for the transport, and tells what the ledger holds (common/control.h). On
+ * post365_metrics_listen it answers HTTP: Prometheus metrics and health (policyd/http.h).
  *
  * SECURITY
  *     Started as root it opens lookup tables and its sockets, makes the ledger's directory, then
@@ -46,6 +46,7 @@
 #include "policyd/policy.h"
 #include "policyd/server.h"
 #include "policyd/store_bdb.h"
+#include "policyd/store_directory.h"
 #include "policyd/store_meter.h"
 
 #include <event2/event.h>
@@ -154,8 +155,8 @@ static void end_test(struct daemon *daemon)
                         &error) ||
         !socket_prepare(CONTROL_PARAMETER, settings->control_socket, settings, true,
                         &daemon->control_place, &error) ||
-        !check_metrics(settings, &error) || !store_bdb_prepare(settings, true, &error) ||
-        !drop_privileges(daemon, &error) || !store_bdb_check(settings, &error))
+        !check_metrics(settings, &error) || !store_directory_prepare(settings, true, &error) ||
+        !drop_privileges(daemon, &error) || !store_directory_check(settings, &error))
         service_refuse(&daemon->service, &error);
     service_end_test(&daemon->service, daemon->identities);
 }
@@ -221,8 +222,8 @@ static bool open_ledger(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
-    if (!store_bdb_prepare(settings, false, &error) || !drop_privileges(daemon, &error) ||
-        !store_bdb_is_free(settings, &error)) {
+    if (!store_directory_prepare(settings, false, &error) || !drop_privileges(daemon, &error) ||
+        !store_directory_is_free(settings, &error)) {
         remove_sockets(daemon);
         service_refuse(&daemon->service, &error);
     }

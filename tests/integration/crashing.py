@@ -71,11 +71,13 @@ class Rig:
         super(Policyd, self.policyd).start()
 
     def wait_started(self):
-        """Until it has answered. False if it has ended before."""
+        """Until it has answered. False if it cannot use its ledger, or has ended before."""
         while self.policyd.alive():
             if self.policyd.answers():
                 self.slowest_start = max(self.slowest_start, time.monotonic() - self.begun)
                 return True
+            if self.policyd.refuses():
+                return False
             assert time.monotonic() < self.begun + START_LIMIT, f"does not start\n{self.policyd.log()[-3000:]}"
             time.sleep(0.001)
         return False
@@ -83,6 +85,17 @@ class Rig:
     def start(self):
         self.execute()
         assert self.wait_started(), f"ended with status {self.policyd.process.returncode}\n{self.policyd.log()[-3000:]}"
+
+    def refusal(self, *statuses):
+        """What a start has said that did not succeed: it waits for better times, answering 451, or it has ended with one
+        of these."""
+        log = self.policyd.log()
+        if self.policyd.alive():
+            self.policyd.kill()
+            return [line for line in log.splitlines() if " until that is mended" in line][-1]
+        status = self.status_of_end()
+        assert status in statuses, f"status {status}, POST365_CRASH_SEED={SEED}\n{log[-3000:]}"
+        return log.splitlines()[-1]
 
     def status_of_end(self):
         """Of a program that ends by itself, or has."""

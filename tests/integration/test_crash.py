@@ -37,7 +37,7 @@ def end_in_a_checkpoint(rig):
     hit = []
 
     def wait():
-        hit.append(watch.wait("events.db", CHECKPOINT_PATIENCE, writes))
+        hit.append(watch.wait("turns.db", CHECKPOINT_PATIENCE, writes))
         rig.policyd.process.kill()
 
     with Watch(rig.ledger) as watch, rig.load():
@@ -86,7 +86,7 @@ def test_killed_at_any_moment(place, sync):
         rig.check(f"round {number + 1} of {count}")
     print(f"sync={sync}: {count} rounds, {rig.load_totals['granted']} granted by the policy service, {checkpoints} ended "
           f"in a checkpoint, {starts} in a start; slowest start {rig.slowest_start * 1000:.0f} ms, with "
-          f"{(rig.ledger / 'events.db').stat().st_size >> 20} MB of events in the end; seed {SEED}")
+          f"{(rig.ledger / 'turns.db').stat().st_size >> 20} MB of events in the end; seed {SEED}")
     assert rig.load_totals["temporary"] == 0
     assert rig.slowest_start < START_LIMIT
 

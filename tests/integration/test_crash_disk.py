@@ -5,8 +5,8 @@ ledger fail with EIO or ENOSPC, or write less than they were told to, at random 
 program ends with status 70, which is what it promises, and the next start recovers. It never ends with a signal, and what
 clients have seen granted is counted, whatever happened between.
 
-A full disk is a tmpfs. Space that comes back is used at once, without a restart; a start on a full disk is refused with
-status 75, which systemd takes as a reason to try again. policyd removes nothing to help itself.
+A full disk is a tmpfs. Space that comes back is used at once, without a restart; a daemon that starts on a full disk
+answers 451 until there is space. policyd removes nothing to help itself.
 
 What a failed request has cost is not asserted: 451 says that it is unknown (given <= counted <= asked).
 
@@ -25,7 +25,6 @@ from crashing import SEED, Rig, rounds, with_faults
 from harness import faults, processes
 
 GAVE_UP = 70  # Berkeley DB cannot go on
-REFUSALS = (GAVE_UP, 75, 78)
 
 
 def last_line(rig):
@@ -106,7 +105,6 @@ def test_what_cannot_be_written_is_never_granted(place, sync, calls, code):
     print(f"{'went on' if went_on else 'gave up'}")
 
 
-@pytest.mark.xfail(strict=True, reason="policyd goes on after a flush that failed, and grants behind what was not written")
 def test_a_flush_that_failed_is_not_taken_for_one_that_worked(place):
     """Linux says EIO once, takes the pages for clean and never writes them again. What is granted behind them in the log is
     lost with them when the machine ends. A program that ends itself instead can do no more: as long as the machine goes on,
@@ -150,8 +148,7 @@ def test_starts_on_a_disk_that_fails(place):
             rig.policyd.kill()
         else:
             refused += 1
-            assert rig.status_of_end() in REFUSALS, f"POST365_CRASH_SEED={SEED}\n{rig.policyd.log()[-3000:]}"
-            assert "fatal: " in last_line(rig)
+            assert ": the ledger " in rig.refusal(GAVE_UP)
         disk.clear()
         rig.start()
         rig.check(f"round {number + 1}")
@@ -201,8 +198,11 @@ def test_a_disk_that_fills_up_under_load(place, small, sync):
             rig.reserve(50)
         fill(small, rig.random.choice([0, 4096, 65536, 300000]))
         before = files(rig.ledger)
-        with rig.load("-n", "20000") as figures:
-            rig.reserve(100)
+        for _ in range(20):  # log files that are there already have room for a while
+            with rig.load("-n", "20000") as figures:
+                rig.reserve(100)
+            if figures["temporary"] > 0:
+                break
         assert figures["temporary"] > 0
         assert rig.policyd.answers(), f"{what}\n{rig.policyd.log()[-3000:]}"
         rig.check(f"{what}, full", learn=False)
@@ -235,21 +235,17 @@ def start_on_a_full_disk(rig):
         rig.check("started on a full disk", learn=False)
         rig.policyd.kill()
     else:
-        assert rig.status_of_end() == 75, rig.policyd.log()[-3000:]
-        assert "No space left on device" in last_line(rig)
+        assert "No space left on device" in rig.refusal()
     assert nothing_is_gone(before, files(rig.ledger))
     return not started
 
 
-@pytest.mark.parametrize("sync", [
-    pytest.param("yes", marks=pytest.mark.xfail(strict=True,
-                                                reason="Berkeley DB says that it has written what it could not")),
-    "no"])
+@pytest.mark.parametrize("sync", ["yes", "no"])
 def test_a_disk_that_is_full_when_the_log_needs_another_file(place, sync):
     rig, disk = with_faults(place, post365_ledger_sync=sync)
     rig.start()
     disk.set(fail=1000, files=faults.LATER_LOG, calls=faults.WRITE, code=errno.ENOSPC)
-    for _ in range(100):  # a log file has 8 MB
+    for _ in range(100):  # a log file has 2 MB
         with rig.load("-n", "10000") as figures:
             pass
         if figures["temporary"] > 0:

@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "policyd/ledger.h"
 #include "policyd/store_bdb.h"
+#include "policyd/store_directory.h"
 
 #include <db.h>
 #include <ftw.h>
@@ -366,7 +367,7 @@ static void a_second_owner_is_told_who_the_first_is(void **state)
     struct store *store = open_store(fixture);
     assert_int_equal(in_child(open_a_second_time, fixture), 42);
     struct error error;
-    assert_true(store_bdb_check(&fixture->settings, &error));
+    assert_true(store_directory_check(&fixture->settings, &error));
     const struct store_change change = turn_change(1, 10);
     write_changes(store, &change, 1);
     store->operations->close(store);
@@ -381,7 +382,7 @@ static void a_directory_that_others_can_enter_is_refused(void **state)
     assert_non_null(strstr(error.text, "/etc/relay/main.cf: post365_ledger = /tmp/"));
     assert_non_null(strstr(error.text, "0750"));
     assert_non_null(strstr(error.text, "chmod 700"));
-    assert_false(store_bdb_check(&fixture->settings, &error));
+    assert_false(store_directory_check(&fixture->settings, &error));
 }
 
 static void a_directory_of_somebody_else_is_refused(void **state)
@@ -403,17 +404,17 @@ static void a_missing_directory_is_made_and_closed_to_others(void **state)
     struct settings settings = fixture->settings;
     settings.ledger = path;
     struct error error = {""};
-    assert_true(store_bdb_check(&settings, &error));
-    assert_true(store_bdb_prepare(&settings, true, &error));
+    assert_true(store_directory_check(&settings, &error));
+    assert_true(store_directory_prepare(&settings, true, &error));
     struct stat status;
     assert_int_equal(stat(path, &status), -1);
-    assert_true(store_bdb_prepare(&settings, false, &error));
+    assert_true(store_directory_prepare(&settings, false, &error));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0700);
     assert_int_equal(status.st_uid, geteuid() == 0 ? 1 : geteuid());
-    assert_true(store_bdb_prepare(&settings, false, &error));
+    assert_true(store_directory_prepare(&settings, false, &error));
     snprintf(path, sizeof(path), "%s/no/ledger", fixture->directory);
-    assert_false(store_bdb_prepare(&settings, false, &error));
+    assert_false(store_directory_prepare(&settings, false, &error));
     assert_non_null(strstr(error.text, path));
 }
 
@@ -650,13 +651,13 @@ static void a_file_of_root_in_the_ledger_is_refused_with_the_remedy(void **state
     store->operations->close(store);
     assert_int_equal(chown(fixture->directory, 1, 1), 0);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_false(store_bdb_prepare(&fixture->settings, true, &error));
+        assert_false(store_directory_prepare(&fixture->settings, true, &error));
         assert_non_null(strstr(error.text, "belongs to user id 0, where 1 must own it"));
         assert_non_null(strstr(error.text, "run: chown -R 1 "));
         snprintf(path, sizeof(path), "%s/%s", fixture->directory, names[i]);
         assert_int_equal(chown(path, 1, 1), 0);
     }
-    assert_true(store_bdb_prepare(&fixture->settings, true, &error));
+    assert_true(store_directory_prepare(&fixture->settings, true, &error));
 }
 
 static bool refuse_turn(void *context, const struct store_turn *turn, struct error *error)
