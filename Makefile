@@ -32,7 +32,7 @@ SBINDIR ?= $(PREFIX)/sbin
 PROGRAMS         := post365-milter post365-policyd
 COMMON_SOURCES   := $(wildcard common/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
-POLICYD_SOURCES  := $(wildcard policyd/*.c)
+POLICYD_SOURCES  := $(wildcard policyd/*.c policyd/*/*.c)
 STANDIN_SOURCES  := $(wildcard tests/office365/*.c)
 UNIT_SOURCES     := $(wildcard tests/unit/test_*.c)
 SUPPORT_SOURCES  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
@@ -40,7 +40,7 @@ FUZZ_SOURCES     := $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SOURCES     := $(wildcard tools/*.c)
 ALL_SOURCES      := $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(STANDIN_SOURCES) \
                     $(UNIT_SOURCES) $(SUPPORT_SOURCES) $(FUZZ_SOURCES) $(TOOL_SOURCES)
-ALL_HEADERS      := $(wildcard common/*.h milter/*.h policyd/*.h tests/*/*.h)
+ALL_HEADERS      := $(wildcard common/*.h milter/*.h policyd/*.h policyd/*/*.h tests/*/*.h)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

@@ -3,7 +3,7 @@
 
 #include "common/attr.h"
 #include "common/clock.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 
 #include <string.h>
 

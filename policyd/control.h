@@ -10,7 +10,7 @@
 #include "common/buffer.h"
 #include "common/settings.h"
 #include "common/table.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 #include "policyd/server.h"
 
 #include <stdbool.h>

@@ -41,13 +41,13 @@
 #include "common/table.h"
 #include "policyd/closed.h"
 #include "policyd/control.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 #include "policyd/metrics.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
-#include "policyd/store_bdb.h"
-#include "policyd/store_directory.h"
-#include "policyd/store_meter.h"
+#include "policyd/store/bdb.h"
+#include "policyd/store/directory.h"
+#include "policyd/store/meter.h"
 
 #include <event2/event.h>
 #include <signal.h>

@@ -7,8 +7,8 @@
 #include "policyd/exposition.h"
 #include "policyd/http.h"
 #include "policyd/quotas.h"
-#include "policyd/store_bdb.h"
-#include "policyd/store_meter.h"
+#include "policyd/store/bdb.h"
+#include "policyd/store/meter.h"
 
 #include <db.h>
 #include <stdio.h>

@@ -12,10 +12,10 @@
 #include "common/error.h"
 #include "common/settings.h"
 #include "common/table.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
-#include "policyd/store.h"
+#include "policyd/store/store.h"
 
 #include <event2/event.h>
 
@@ -30,8 +30,8 @@ struct metrics_parts {
     struct policy *policy;
     struct server *server;
     struct ledger *ledger;
-    const struct store *meter; /* store_meter.h */
-    const struct store *store; /* store_bdb.h */
+    const struct store *meter; /* store/meter.h */
+    const struct store *store; /* store/bdb.h */
 };
 
 /* Starts to answer on a listening descriptor, which becomes its own. NULL with the reason. */

@@ -23,7 +23,7 @@
 #include "common/identity.h"
 #include "common/settings.h"
 #include "common/table.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,9 +12,9 @@
 #include "common/clock.h"
 #include "common/service.h"
 #include "common/settings.h"
-#include "policyd/ledger.h"
-#include "policyd/store_bdb.h"
-#include "policyd/store_directory.h"
+#include "policyd/ledger/ledger.h"
+#include "policyd/store/bdb.h"
+#include "policyd/store/directory.h"
 #include "tests/bench/question.h"
 
 #include <err.h>
@@ -36,7 +36,8 @@ static struct ledger *open_ledger(const struct settings *settings, struct past *
 {
     const struct ledger_rules rules = {.guard = settings->quota_guard,
                                        .retention = ledger_longest_period(&settings->quota)};
-    if (!store_directory_prepare(settings, false, error) || !service_drop_privileges(settings, error))
+    if (!store_directory_prepare(settings, false, error) ||
+        !service_drop_privileges(settings, error))
         return NULL;
     struct store *store = store_bdb_open(settings, error);
     return store != NULL ? ledger_open(&past->clock, store, &rules, error) : NULL;

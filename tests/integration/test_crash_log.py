@@ -180,7 +180,7 @@ def goes_on(story):
 
 
 def test_a_torn_page_is_refused_and_heals_when_it_is_restored(story):
-    """Only the end of the machine tears a page; the log alone cannot mend it (see the bugs in policyd/store_bdb.c)."""
+    """Only the end of the machine tears a page; the log alone cannot mend it (see the bugs in policyd/store/bdb.c)."""
     rig = story.rig
     copy(story.sound, rig.ledger)
     pages = rig.ledger / "turns.db"

@@ -1,8 +1,8 @@
 /* ledger_model.h - the ledger as simple as it can be written, to compare the real one with
  *
- * An exact log, written from the words of policyd/ledger.h alone: every event in one list, every
- * sum by adding them all up, every earliest time by trying. It knows what happens to the log, to
- * who waits and to pauses over a failed commit, a restart and a clock that was set.
+ * An exact log, written from the words of policyd/ledger/ledger.h alone: every event in one list,
+ * every sum by adding them all up, every earliest time by trying. It knows what happens to the log,
+ * to who waits and to pauses over a failed commit, a restart and a clock that was set.
  *
  * One thing it leaves open: how long an event is kept that no window needs. `horizon` is the time
  * up to which events may be gone; model_adopt() takes over what the ledger still has of them, and
@@ -11,7 +11,7 @@
 #ifndef POST365_TESTS_UNIT_LEDGER_MODEL_H
 #define POST365_TESTS_UNIT_LEDGER_MODEL_H
 
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 
 #define MODEL_ACCOUNTS 3
 #define MODEL_EVENTS   2000

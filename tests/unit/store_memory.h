@@ -6,7 +6,7 @@
 #ifndef POST365_TESTS_UNIT_STORE_MEMORY_H
 #define POST365_TESTS_UNIT_STORE_MEMORY_H
 
-#include "policyd/store.h"
+#include "policyd/store/store.h"
 
 /* Release with store_memory_free(). */
 struct store *store_memory_new(void);

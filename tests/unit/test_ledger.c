@@ -3,7 +3,7 @@
  * Random schedules against an exact log are in test_ledger_model.c.
  */
 #include "common/memory.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 #include "tests/unit/hand_clock.h"
 #include "tests/unit/store_memory.h"
 

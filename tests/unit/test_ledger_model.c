@@ -7,7 +7,7 @@
  *   POST365_TEST_SCHEDULES=20000   for more of them; prints how often what happened
  */
 #include "common/memory.h"
-#include "policyd/ledger.h"
+#include "policyd/ledger/ledger.h"
 #include "tests/unit/hand_clock.h"
 #include "tests/unit/ledger_model.h"
 #include "tests/unit/store_memory.h"

@@ -2,9 +2,9 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/memory.h"
-#include "policyd/ledger.h"
-#include "policyd/store_bdb.h"
-#include "policyd/store_directory.h"
+#include "policyd/ledger/ledger.h"
+#include "policyd/store/bdb.h"
+#include "policyd/store/directory.h"
 
 #include <db.h>
 #include <ftw.h>

@@ -1,5 +1,5 @@
 /* test_store_meter.c - what is counted of a store, and that everything reaches it */
-#include "policyd/store_meter.h"
+#include "policyd/store/meter.h"
 
 #include "store_memory.h"
 

@@ -1,0 +1,115 @@
+/* log_end.c - does the ledger's log go as far as its databases?
+ *
+ * Source: Berkeley DB keeps the sequence number of a page's last log record (DB_LSN, in the
+ * machine's byte order) at the beginning of each page.
+ */
+#include "policyd/store/log_end.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "policyd/store/directory.h"
+
+#include <db.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAGES_AT_A_TIME 256
+
+static void take_message(const DB_ENV *environment, const char *prefix, const char *message)
+{
+    (void)environment;
+    (void)prefix;
+    log_error("Berkeley DB: %s", message);
+}
+
+static int last_record(DB_ENV *environment, DB_LSN *end)
+{
+    DB_LOGC *cursor;
+    DBT record;
+    memset(&record, 0, sizeof(record));
+    int code = environment->log_cursor(environment, &cursor, 0);
+    if (code != 0)
+        return code;
+    code = cursor->get(cursor, end, &record, DB_LAST);
+    int closed = cursor->close(cursor, 0);
+    return code != 0 ? code : closed;
+}
+
+/* Where the log's last record begins. It is looked at without recovery, which would change it. */
+static int find_end(const char *directory, DB_LSN *end)
+{
+    DB_ENV *environment;
+    int code = db_env_create(&environment, 0);
+    if (code != 0)
+        return code;
+    environment->set_errcall(environment, take_message);
+    code =
+        environment->open(environment, directory,
+                          DB_CREATE | DB_PRIVATE | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_TXN, 0600);
+    if (code == 0)
+        code = last_record(environment, end);
+    int closed = environment->close(environment, 0);
+    return code != 0 ? code : closed;
+}
+
+/* Whether no page of these was changed by a later record. */
+static bool are_covered(const char *pages, size_t size, const DB_LSN *end)
+{
+    for (size_t i = 0; i + sizeof(DB_LSN) <= size; i += STORE_PAGE_SIZE) {
+        DB_LSN changed;
+        memcpy(&changed, pages + i, sizeof(changed));
+        if (log_compare(&changed, end) > 0)
+            return false;
+    }
+    return true;
+}
+
+static bool is_covered(const char *directory, const char *name, const DB_LSN *end,
+                       struct error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (descriptor < 0)
+        return errno == ENOENT ||
+               error_set(error, "the ledger's %s cannot be read: %s", path, strerror(errno));
+    char *pages = memory_alloc((size_t)PAGES_AT_A_TIME * STORE_PAGE_SIZE);
+    ssize_t size;
+    bool covered = true;
+    while (covered &&
+           (size = read(descriptor, pages, (size_t)PAGES_AT_A_TIME * STORE_PAGE_SIZE)) > 0)
+        covered = are_covered(pages, (size_t)size, end);
+    free(pages);
+    close(descriptor);
+    return covered || error_set(error,
+                                "the ledger %s has a log that ends before its %s; it is left as it "
+                                "is: restore the log files, or move it away to start with empty "
+                                "counts",
+                                directory, name);
+}
+
+bool store_log_covers_databases(const char *directory, struct error *error)
+{
+    static const char *const names[] = {STORE_ACCOUNTS, STORE_TURNS, STORE_RESERVATIONS};
+    DB_LSN end;
+    bool has_some = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        has_some = has_some || store_directory_has(directory, names[i]);
+    if (!has_some)
+        return true;
+    int code = find_end(directory, &end);
+    if (code != 0)
+        return error_set(error,
+                         "the ledger %s has a log that cannot be read: %s; it is left as it is: "
+                         "restore the log files, or move it away to start with empty counts",
+                         directory, code == DB_NOTFOUND ? "it is empty" : db_strerror(code));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!is_covered(directory, names[i], &end, error))
+            return false;
+    return true;
+}
