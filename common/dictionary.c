@@ -132,6 +132,14 @@ bool dictionary_remove(struct dictionary *dictionary, const char *key)
     return true;
 }
 
+void dictionary_each(const struct dictionary *dictionary,
+                     void (*visit)(void *context, const char *key, void *value), void *context)
+{
+    for (size_t i = 0; i < dictionary->bucket_count; i++)
+        for (struct entry *entry = dictionary->buckets[i]; entry != NULL; entry = entry->next)
+            visit(context, entry->key, entry->value);
+}
+
 size_t dictionary_count(const struct dictionary *dictionary)
 {
     return dictionary->count;

@@ -28,6 +28,10 @@ void dictionary_put(struct dictionary *dictionary, const char *key, void *value)
 /* Whether there was something to remove. `key` may be part of the value that goes. */
 bool dictionary_remove(struct dictionary *dictionary, const char *key);
 
+/* Calls `visit` for each key, in no order; it must not change the dictionary. */
+void dictionary_each(const struct dictionary *dictionary,
+                     void (*visit)(void *context, const char *key, void *value), void *context);
+
 size_t dictionary_count(const struct dictionary *dictionary);
 
 #endif

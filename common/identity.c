@@ -7,6 +7,7 @@
 
 #include "common/address.h"
 #include "common/memory.h"
+#include "common/relayhost.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ enum map {
 struct identities {
     const struct settings *settings;
     struct domains *local_domains;
+    char **relayhost_keys;
     struct tables *maps[MAPS];
 };
 
@@ -70,6 +72,7 @@ struct identities *identities_reopen(struct identities *old, const struct settin
     struct identities *identities = memory_zero(1, sizeof(*identities));
     identities->settings = settings;
     identities->local_domains = domains_new(settings->local_domains);
+    identities->relayhost_keys = relayhost_keys(settings->relayhost);
     for (enum map map = 0; map < MAPS; map++) {
         identities->maps[map] =
             tables_reopen(old != NULL ? old->maps[map] : NULL, map_parameters[map],
@@ -98,6 +101,7 @@ void identities_close(struct identities *identities)
     for (enum map map = 0; map < MAPS; map++)
         tables_close(identities->maps[map]);
     domains_free(identities->local_domains);
+    relayhost_keys_free(identities->relayhost_keys);
     free(identities);
 }
 
@@ -134,33 +138,6 @@ static enum table_answer find_by_address(struct identities *identities, enum map
     return answer == TABLE_FOUND ? accept_upn(identities, map, address, value, upn, error) : answer;
 }
 
-/* The host name in "[host]:port", "[host]", "host:port" or "host". Caller frees. */
-static char *host_of(const char *destination)
-{
-    if (destination[0] == '[')
-        return memory_copy_bytes(destination + 1, strcspn(destination + 1, "]"));
-    const char *colon = strrchr(destination, ':');
-    return memory_copy_bytes(destination,
-                             colon != NULL ? (size_t)(colon - destination) : strlen(destination));
-}
-
-static enum table_answer find_by_destination(struct identities *identities, const char *destination,
-                                             char **upn, struct error *error)
-{
-    char *host = host_of(destination);
-    const char *const keys[] = {host, destination};
-    enum table_answer answer = TABLE_NONE;
-    char *value = NULL;
-    for (size_t i = 0; i < 2 && answer == TABLE_NONE; i++) {
-        answer = tables_find(identities->maps[MAP_PASSWORD], keys[i], &value, error);
-        if (answer == TABLE_FOUND)
-            answer = accept_upn(identities, MAP_PASSWORD, keys[i], value, upn, error);
-    }
-    free(host);
-    return answer;
-}
-
-/* relayhost may list several destinations; Postfix tries them in order. */
 static enum table_answer find_default(struct identities *identities, char **upn,
                                       struct error *error)
 {
@@ -169,11 +146,12 @@ static enum table_answer find_default(struct identities *identities, char **upn,
         return TABLE_FOUND;
     }
     enum table_answer answer = TABLE_NONE;
-    char *list = memory_copy(identities->settings->relayhost), *rest = list, *destination;
-    while (answer == TABLE_NONE && (destination = strsep(&rest, LIST_SEPARATORS)) != NULL)
-        if (destination[0] != '\0')
-            answer = find_by_destination(identities, destination, upn, error);
-    free(list);
+    char *value = NULL;
+    for (char **key = identities->relayhost_keys; *key != NULL && answer == TABLE_NONE; key++) {
+        answer = tables_find(identities->maps[MAP_PASSWORD], *key, &value, error);
+        if (answer == TABLE_FOUND)
+            answer = accept_upn(identities, MAP_PASSWORD, *key, value, upn, error);
+    }
     return answer;
 }
 

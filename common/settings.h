@@ -41,6 +41,7 @@ struct settings {
     char *ledger;
     bool ledger_sync;
     char *password_maps;
+    char *token_maps;
     char *milter_socket;
     char *policy_socket;
     char *control_socket;

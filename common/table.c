@@ -91,7 +91,7 @@ static const char *skip_proxies(const char *specification)
  * any braces, is not. */
 static char *shown(const char *specification, enum table_content content)
 {
-    if (content != TABLE_USER_NAMES)
+    if (content == TABLE_VALUES)
         return memory_copy(specification);
     specification = skip_proxies(specification);
     size_t end = strcspn(specification, "{");
@@ -259,10 +259,9 @@ bool tables_refresh(struct tables *tables, uint64_t *version)
     *version = 0;
     for (size_t i = 0; i < tables->count; i++) {
         struct table *table = tables->list[i]->table;
-        if (table->operations->refresh != NULL)
-            *version += table->operations->refresh(table);
-        else
-            can_tell = false;
+        uint64_t changes;
+        can_tell = table->operations->refresh(table, &changes) && can_tell;
+        *version += changes;
     }
     return can_tell;
 }
@@ -272,23 +271,22 @@ static bool can_be_asked(const char *key)
     return key[0] != '\0' && strlen(key) <= TABLE_KEY_MAX && strpbrk(key, "\r\n") == NULL;
 }
 
-static enum table_answer find_in(struct table *table, const char *key, char **answer,
+static enum table_answer find_in(struct table *table, const char *key, struct table_value *value,
                                  struct error *error)
 {
-    enum table_answer result = table->operations->find(table, key, answer, error);
-    if (result == TABLE_FOUND && (*answer)[0] == '\0') {
-        free(*answer);
+    *value = (struct table_value){0};
+    enum table_answer result = table->operations->find(table, key, value, error);
+    if (result == TABLE_FOUND && table_value_empty(value)) {
+        table_release(value);
         error_set(error, "nothing usable for key \"" ERROR_SHOWN "\"; write %s", key,
-                  table->source->content == TABLE_USER_NAMES ? "user:password" : "a value");
+                  table->source->content == TABLE_VALUES ? "a value" : "user:password");
         result = TABLE_FAILED;
     }
-    if (result != TABLE_FOUND)
-        *answer = NULL;
     return result;
 }
 
-static enum table_answer find_folded(struct tables *tables, const struct key *key, char **answer,
-                                     struct error *error)
+static enum table_answer find_folded(struct tables *tables, const struct key *key,
+                                     struct table_value *value, struct error *error)
 {
     if (!can_be_asked(key->text))
         return TABLE_NONE;
@@ -296,7 +294,7 @@ static enum table_answer find_folded(struct tables *tables, const struct key *ke
         struct table *table = tables->list[i]->table;
         if (!key->whole && tables->list[i]->patterns)
             continue;
-        enum table_answer result = find_in(table, key->text, answer, error);
+        enum table_answer result = find_in(table, key->text, value, error);
         if (result == TABLE_FAILED)
             error_prefix(error, "%s", table->source->place);
         if (result != TABLE_NONE)
@@ -305,17 +303,80 @@ static enum table_answer find_folded(struct tables *tables, const struct key *ke
     return TABLE_NONE;
 }
 
-enum table_answer tables_find(struct tables *tables, const char *key, char **answer,
-                              struct error *error)
+static enum table_answer find_key(struct tables *tables, const char *key, struct table_value *value,
+                                  struct error *error)
 {
     if (tables->count == 0)
         return TABLE_NONE;
     uint64_t version;
     tables_refresh(tables, &version);
     struct key folded = {.text = address_fold(key), .whole = true};
-    enum table_answer result = find_folded(tables, &folded, answer, error);
+    enum table_answer result = find_folded(tables, &folded, value, error);
     free(folded.text);
     return result;
+}
+
+enum table_answer tables_find(struct tables *tables, const char *key, char **answer,
+                              struct error *error)
+{
+    struct table_value value = {0};
+    enum table_answer result = find_key(tables, key, &value, error);
+    *answer = value.text;
+    return result;
+}
+
+enum table_answer tables_find_secret(struct tables *tables, const char *key, struct secret **answer,
+                                     struct error *error)
+{
+    struct table_value value = {0};
+    enum table_answer result = find_key(tables, key, &value, error);
+    *answer = value.secret;
+    return result;
+}
+
+struct visits {
+    void (*key)(void *context, const char *key);
+    void (*secret)(void *context, const char *key, const struct secret *secret);
+    void *context;
+};
+
+static void visit_key(void *context, const char *key, const struct table_value *value)
+{
+    const struct visits *visits = context;
+    (void)value;
+    visits->key(visits->context, key);
+}
+
+static void visit_secret(void *context, const char *key, const struct table_value *value)
+{
+    const struct visits *visits = context;
+    visits->secret(visits->context, key, value->secret);
+}
+
+static void each(struct tables *tables, table_visit *visit, struct visits *visits)
+{
+    uint64_t version;
+    tables_refresh(tables, &version);
+    for (size_t i = 0; i < tables->count; i++) {
+        struct table *table = tables->list[i]->table;
+        if (table->operations->each != NULL)
+            table->operations->each(table, visit, visits);
+    }
+}
+
+void tables_each_key(struct tables *tables, void (*visit)(void *context, const char *key),
+                     void *context)
+{
+    struct visits visits = {.key = visit, .context = context};
+    each(tables, visit_key, &visits);
+}
+
+void tables_each_secret(struct tables *tables,
+                        void (*visit)(void *context, const char *key, const struct secret *secret),
+                        void *context)
+{
+    struct visits visits = {.secret = visit, .context = context};
+    each(tables, visit_secret, &visits);
 }
 
 /* --- the keys of an address --- */
@@ -373,13 +434,15 @@ enum table_answer tables_find_address(struct tables *tables, const char *address
     uint64_t version;
     tables_refresh(tables, &version);
     struct keys keys = {.count = 0};
+    struct table_value value = {0};
     enum table_answer result = TABLE_NONE;
     char *folded = address_fold(address);
     make_keys(&keys, folded, delimiters, local_domains);
     for (size_t i = 0; i < keys.count && result == TABLE_NONE; i++)
-        result = find_folded(tables, &keys.list[i], answer, error);
+        result = find_folded(tables, &keys.list[i], &value, error);
     for (size_t i = 0; i < keys.count; i++)
         free(keys.list[i].text);
     free(folded);
+    *answer = value.text;
     return result;
 }

@@ -15,6 +15,7 @@
 
 #include "common/domains.h"
 #include "common/error.h"
+#include "common/secret.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,9 @@ enum table_content {
     /* Of `user:password` only the user name; the password never stays in memory, unless it stands
      * in main.cf itself (inline:, static:). */
     TABLE_USER_NAMES,
+    /* The whole of `user:password`, as a secret. Answers of postmap(1) with a password in them are
+     * not kept. */
+    TABLE_PASSWORDS,
 };
 
 /*
@@ -55,8 +59,8 @@ struct tables *tables_reopen(struct tables *old, const char *parameter, const ch
  * asking postmap. False with the reason. */
 bool tables_check(struct tables *tables, struct error *error);
 
-/* A list of tables as it may be shown to whoever asks: of TABLE_USER_NAMES without the contents of
- * inline: and static:, which hold passwords. The caller frees it. */
+/* A list of tables as it may be shown to whoever asks: of TABLE_USER_NAMES and TABLE_PASSWORDS
+ * without the contents of inline: and static:, which hold passwords. The caller frees it. */
 char *tables_shown(const char *value, enum table_content content);
 
 /* `tables` may be NULL. */
@@ -65,19 +69,36 @@ void tables_close(struct tables *tables);
 /*
  * Reads again what changed of the tables' files, as every look-up begins: with one stat(2) for each
  * file, and with the same waiting and complaints. True: as long as `*version`, which may go up but
- * never down, is the same after such a call, each look-up between gave what it would give now.
- * False: some table is asked through postmap(1), whose answers change without a trace. Thread-safe.
+ * never down, is the same after such a call, each look-up between gave what it would give now. It
+ * goes up, too, for a change that could not be read. False: some table is asked through postmap(1),
+ * whose answers change without a trace; of these `*version` tells changes of a file alone.
+ * Thread-safe.
  */
 bool tables_refresh(struct tables *tables, uint64_t *version);
 
 /*
- * Looks up one key exactly as given, folded to lower case. On TABLE_FOUND `*answer` is the caller's
- * to free(), and never empty. On TABLE_FAILED `error` has the reason with parameter, table and
- * remedy. An empty key, one with a line end, or one that is longer than any address is in no table.
- * Thread-safe.
+ * Looks up one key exactly as given, folded to lower case; not for TABLE_PASSWORDS. On TABLE_FOUND
+ * `*answer` is the caller's to free(), and never empty. On TABLE_FAILED `error` has the reason with
+ * parameter, table and remedy. An empty key, one with a line end, or one that is longer than any
+ * address is in no table. Thread-safe.
  */
 enum table_answer tables_find(struct tables *tables, const char *key, char **answer,
                               struct error *error);
+
+/* The same for TABLE_PASSWORDS: `*answer` is `user:password`, and the caller's to secret_free(). */
+enum table_answer tables_find_secret(struct tables *tables, const char *key, struct secret **answer,
+                                     struct error *error);
+
+/* Calls `visit` with each key, folded, of the tables that can be enumerated, hash:, btree:,
+ * texthash:, inline:. Reads again what changed. The entries come table by table, so that a key may
+ * come twice, of which the first counts; within a table they come in no order. `visit` must not use
+ * the tables. Thread-safe. */
+void tables_each_key(struct tables *tables, void (*visit)(void *context, const char *key),
+                     void *context);
+/* The same for TABLE_PASSWORDS, with what is there. */
+void tables_each_secret(struct tables *tables,
+                        void (*visit)(void *context, const char *key, const struct secret *secret),
+                        void *context);
 
 /*
  * Looks up an address in Postfix's order (mail_addr_find(3), canonical(5)): user+extension@domain,

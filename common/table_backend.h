@@ -9,14 +9,14 @@
 
 #include "common/dictionary.h"
 #include "common/error.h"
+#include "common/file_state.h"
+#include "common/secret.h"
 #include "common/table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <sys/types.h>
-#include <time.h>
 
 #define TABLE_KEY_MAX   2048                 /* bytes; an address has at most ADDRESS_MAX */
 #define TABLE_VALUE_MAX ((size_t)256 * 1024) /* bytes */
@@ -33,14 +33,25 @@ struct table_source {
 
 struct table;
 
+/* What `content` keeps of a right-hand side: of TABLE_PASSWORDS the secret, else the text; the
+ * other is NULL. */
+struct table_value {
+    char *text;
+    struct secret *secret;
+};
+
+typedef void table_visit(void *context, const char *key, const struct table_value *value);
+
 struct table_operations {
-    /* Reads again what changed, as every look-up begins, and returns how often the table was read.
-     * As long as that stays the same, so do the answers. NULL: answers change without a trace. */
-    uint64_t (*refresh)(struct table *table);
-    /* As tables_find(), after refresh(); the value is a whole right-hand side, or what `content`
-     * leaves of it. */
-    enum table_answer (*find)(struct table *table, const char *key, char **value,
+    /* Reads again what changed, as every look-up begins, and gives the number of changes so far,
+     * those that could not be read among them. True: as long as that stays the same, so do the
+     * answers. False: they change without a trace. */
+    bool (*refresh)(struct table *table, uint64_t *changes);
+    /* As tables_find(), after refresh(); what is found is the caller's to table_release(). */
+    enum table_answer (*find)(struct table *table, const char *key, struct table_value *value,
                               struct error *error);
+    /* Calls `visit` with each entry; NULL if nobody knows them all. */
+    void (*each)(struct table *table, table_visit *visit, void *context);
     /* Tries again, as the user that the program now is, what opening tried; NULL if there is
      * nothing to try. */
     bool (*check)(struct table *table, struct error *error);
@@ -73,18 +84,6 @@ struct table *table_open_postmap(const struct table_source *source, enum table_t
 
 /* --- reading files --- */
 
-/* What tells one state of a file from another. */
-struct file_state {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified;
-    struct timespec changed;
-};
-
-struct file_state file_state_of(const struct stat *status);
-bool file_state_equal(const struct file_state *one, const struct file_state *other);
-
 /* What a table held at one moment. */
 struct table_contents {
     struct dictionary *entries;
@@ -114,14 +113,32 @@ void table_warn_rest(const struct table_warnings *warnings);
 
 /* --- keys and values --- */
 
-/* What `content` keeps of a right-hand side: a copy, which is the caller's to free(). Of what
- * should be user:password and has no colon nothing is kept, "". */
-char *table_keep(enum table_content content, const char *value, size_t length);
+/* What `content` keeps of a right-hand side: a copy, which is the caller's to table_release(). Of
+ * what should be user:password and has no colon nothing is kept, "". */
+struct table_value table_keep(enum table_content content, const char *value, size_t length);
+struct table_value table_value_copy(const struct table_value *value);
+/* Whether there is nothing in it. */
+bool table_value_empty(const struct table_value *value);
+void table_release(struct table_value *value);
 
-/* Puts what is kept of `value` under the folded `key`, unless the key is there: the first counts,
- * as with postmap(1). False if it is there. */
+/* A dictionary of what `content` keeps, for the following three. */
+struct dictionary *table_entries_new(enum table_content content);
+
+/* Puts what is kept of `value` under the key, folded, in place of what is there. */
+void table_put(struct dictionary *entries, enum table_content content, const char *key,
+               const char *value, size_t length);
+
+/* The same, unless the key is there: the first counts, as with postmap(1). False if it is there. */
 bool table_add(struct dictionary *entries, enum table_content content, const char *key,
                const char *value, size_t length);
+
+/* A copy of what is under the folded key. */
+enum table_answer table_get(const struct dictionary *entries, enum table_content content,
+                            const char *key, struct table_value *value);
+
+/* Calls `visit` with each entry. */
+void table_each(const struct dictionary *entries, enum table_content content, table_visit *visit,
+                void *context);
 
 /* Takes the text out of "{ text }", without the white space around it, in place; NULL with the
  * reason if the braces do not match. Text without braces is returned as it is. */

@@ -222,8 +222,7 @@ static int scan_copy(struct scan *scan, DB_ENV *environment, int copy)
     status = database->open(database, NULL, path, NULL, type, 0, 0);
     if (status == 0) {
         status = read_records(scan, database);
-        int wiped =
-            scan->source->content == TABLE_USER_NAMES ? wipe_pages(database, scan->limit) : 0;
+        int wiped = scan->source->content != TABLE_VALUES ? wipe_pages(database, scan->limit) : 0;
         status = status != 0 ? status : wiped;
     }
     database->close(database, DB_NOSYNC);
@@ -265,7 +264,7 @@ enum table_trouble table_read_database(const struct table_source *source, const 
     if (copy < 0)
         return trouble;
     struct scan scan = {.source = source,
-                        .entries = dictionary_new(free),
+                        .entries = table_entries_new(source->content),
                         .warnings = {.path = path},
                         .limit = (size_t)contents->state.size,
                         .key = memory_alloc(TABLE_KEY_MAX + 2),

@@ -41,32 +41,12 @@ struct file_table {
     table_reader *reader;
     pthread_mutex_t mutex; /* protects what follows */
     struct table_contents contents;
-    uint64_t readings; /* how often the contents were replaced */
+    uint64_t changes; /* how often the contents were replaced, or could not be */
     enum complaint complaint;
     struct file_state refused; /* with COMPLAINT_REFUSED: reading this state again is no use */
 };
 
 /* --- what the readers use --- */
-
-struct file_state file_state_of(const struct stat *status)
-{
-    return (struct file_state){.device = status->st_dev,
-                               .inode = status->st_ino,
-                               .size = status->st_size,
-                               .modified = status->st_mtim,
-                               .changed = status->st_ctim};
-}
-
-static bool same_time(const struct timespec *one, const struct timespec *other)
-{
-    return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
-}
-
-bool file_state_equal(const struct file_state *one, const struct file_state *other)
-{
-    return one->device == other->device && one->inode == other->inode && one->size == other->size &&
-           same_time(&one->modified, &other->modified) && same_time(&one->changed, &other->changed);
-}
 
 void table_warn(struct table_warnings *warnings, const char *format, ...)
 {
@@ -193,7 +173,7 @@ static void read_again(struct file_table *file, const struct file_state *state)
                  dictionary_count(contents.entries));
         dictionary_free(file->contents.entries);
         file->contents = contents;
-        file->readings++;
+        file->changes++;
         file->complaint = COMPLAINT_NONE;
         return;
     case TABLE_TROUBLE_LATER:
@@ -206,6 +186,7 @@ static void read_again(struct file_table *file, const struct file_state *state)
     file->complaint = COMPLAINT_NONE;
     complain(file, COMPLAINT_REFUSED, error.text);
     file->refused = *state;
+    file->changes++;
 }
 
 static void notice_change(struct file_table *file)
@@ -224,25 +205,34 @@ static void notice_change(struct file_table *file)
         read_again(file, &state);
 }
 
-static uint64_t refresh(struct table *table)
+static bool refresh(struct table *table, uint64_t *changes)
 {
     struct file_table *file = (struct file_table *)table;
     pthread_mutex_lock(&file->mutex);
     notice_change(file);
-    uint64_t readings = file->readings;
+    *changes = file->changes;
     pthread_mutex_unlock(&file->mutex);
-    return readings;
+    return true;
 }
 
-static enum table_answer find(struct table *table, const char *key, char **value,
+static enum table_answer find(struct table *table, const char *key, struct table_value *value,
                               struct error *error)
 {
     (void)error;
     struct file_table *file = (struct file_table *)table;
     pthread_mutex_lock(&file->mutex);
-    *value = memory_copy(dictionary_find(file->contents.entries, key));
+    enum table_answer answer =
+        table_get(file->contents.entries, table->source->content, key, value);
     pthread_mutex_unlock(&file->mutex);
-    return *value != NULL ? TABLE_FOUND : TABLE_NONE;
+    return answer;
+}
+
+static void each(struct table *table, table_visit *visit, void *context)
+{
+    struct file_table *file = (struct file_table *)table;
+    pthread_mutex_lock(&file->mutex);
+    table_each(file->contents.entries, table->source->content, visit, context);
+    pthread_mutex_unlock(&file->mutex);
 }
 
 static bool is_current(struct table *table)
@@ -284,8 +274,11 @@ static bool read_patiently(struct file_table *file, enum table_trouble *trouble,
 struct table *table_open_file(const struct table_source *source, enum table_trouble *trouble,
                               struct error *error)
 {
-    static const struct table_operations operations = {
-        .refresh = refresh, .find = find, .is_current = is_current, .close = close_file};
+    static const struct table_operations operations = {.refresh = refresh,
+                                                       .find = find,
+                                                       .each = each,
+                                                       .is_current = is_current,
+                                                       .close = close_file};
     if (source->name[0] != '/') {
         error_set(error, "write an absolute path");
         *trouble = TABLE_TROUBLE_WRONG;

@@ -3,7 +3,6 @@
  * inline:{ key=value, { key = value with blanks } } and static:value, static:{ value with blanks },
  * as postconf(5) has them.
  */
-#include "common/address.h"
 #include "common/memory.h"
 #include "common/table_backend.h"
 
@@ -15,33 +14,39 @@
 struct literal {
     struct table table;
     struct dictionary *entries; /* inline: */
-    char *value;                /* static: */
+    struct table_value value;   /* static: */
 };
 
-static uint64_t refresh(struct table *table)
+static bool refresh(struct table *table, uint64_t *changes)
 {
     (void)table;
-    return 0;
+    *changes = 0;
+    return true;
 }
 
-static enum table_answer find(struct table *table, const char *key, char **value,
+static enum table_answer find(struct table *table, const char *key, struct table_value *value,
                               struct error *error)
 {
     (void)error;
     const struct literal *literal = (const struct literal *)table;
-    const char *found =
-        literal->entries != NULL ? dictionary_find(literal->entries, key) : literal->value;
-    if (found == NULL)
-        return TABLE_NONE;
-    *value = memory_copy(found);
+    if (literal->entries != NULL)
+        return table_get(literal->entries, table->source->content, key, value);
+    *value = table_value_copy(&literal->value);
     return TABLE_FOUND;
+}
+
+static void each(struct table *table, table_visit *visit, void *context)
+{
+    const struct literal *literal = (const struct literal *)table;
+    if (literal->entries != NULL)
+        table_each(literal->entries, table->source->content, visit, context);
 }
 
 static void close_literal(struct table *table)
 {
     struct literal *literal = (struct literal *)table;
     dictionary_free(literal->entries);
-    free(literal->value);
+    table_release(&literal->value);
     free(literal);
 }
 
@@ -79,16 +84,13 @@ static bool add_pair(struct literal *literal, char *pair, unsigned number, struc
     char *value = equals + 1 + strspn(equals + 1, BLANKS);
     cut_blanks(pair, equals);
     /* The last one counts, as in Postfix. */
-    char *folded = address_fold(pair);
-    dictionary_put(literal->entries, folded,
-                   table_keep(literal->table.source->content, value, strlen(value)));
-    free(folded);
+    table_put(literal->entries, literal->table.source->content, pair, value, strlen(value));
     return true;
 }
 
 static bool read_inline(struct literal *literal, char *text, struct error *error)
 {
-    literal->entries = dictionary_new(free);
+    literal->entries = table_entries_new(literal->table.source->content);
     if (text[0] != '{')
         return error_set(error, "write inline:{ key=value, ... }");
     char *rest = table_strip_braces(text, error);
@@ -117,7 +119,7 @@ struct table *table_open_literal(const struct table_source *source, enum table_t
                                  struct error *error)
 {
     static const struct table_operations operations = {
-        .refresh = refresh, .find = find, .close = close_literal};
+        .refresh = refresh, .find = find, .each = each, .close = close_literal};
     struct literal *literal = memory_zero(1, sizeof(*literal));
     literal->table = (struct table){.operations = &operations, .source = source};
     char *text = memory_copy(source->name);

@@ -68,7 +68,8 @@ static char *find_trouble(char *errors)
 }
 
 static enum table_answer read_value(const struct postmap_table *postmap, const char *key,
-                                    const struct buffer *output, char **value, struct error *error)
+                                    const struct buffer *output, struct table_value *value,
+                                    struct error *error)
 {
     size_t key_length = strlen(key);
     if (output->length < key_length + 2 || memcmp(output->data, key, key_length) != 0 ||
@@ -89,7 +90,8 @@ static enum table_answer read_value(const struct postmap_table *postmap, const c
 }
 
 static enum table_answer interpret(const struct postmap_table *postmap, const char *key,
-                                   struct process_result *result, char **value, struct error *error)
+                                   struct process_result *result, struct table_value *value,
+                                   struct error *error)
 {
     if (result->status == 0)
         return read_value(postmap, key, &result->output, value, error);
@@ -102,8 +104,8 @@ static enum table_answer interpret(const struct postmap_table *postmap, const ch
     return TABLE_FAILED;
 }
 
-static enum table_answer ask(const struct postmap_table *postmap, const char *key, char **value,
-                             struct error *error)
+static enum table_answer ask(const struct postmap_table *postmap, const char *key,
+                             struct table_value *value, struct error *error)
 {
     const char *const directory = postmap->table.source->config_directory;
     const char *const arguments[] = {"postmap", "-q", "-", "-c", directory, postmap->specification,
@@ -138,15 +140,16 @@ static void notice_change(struct postmap_table *postmap)
 }
 
 static bool find_cached(struct postmap_table *postmap, const char *key, enum table_answer *answer,
-                        char **value)
+                        struct table_value *value)
 {
     notice_change(postmap);
-    return table_cache_find(postmap->cache, key, monotonic_now(), answer, value);
+    return table_cache_find(postmap->cache, key, monotonic_now(), answer, &value->text);
 }
 
-/* Asks with the mutex released. What was read while the file changed is not kept. */
-static enum table_answer ask_and_keep(struct postmap_table *postmap, const char *key, char **value,
-                                      struct error *error)
+/* Asks with the mutex released. What was read while the file changed is not kept, nor is a secret.
+ */
+static enum table_answer ask_and_keep(struct postmap_table *postmap, const char *key,
+                                      struct table_value *value, struct error *error)
 {
     uint64_t generation = postmap->generation;
     postmap->processes++;
@@ -157,18 +160,28 @@ static enum table_answer ask_and_keep(struct postmap_table *postmap, const char 
     /* All of them: one that finds its answer in the cache would not wake the next. */
     pthread_cond_broadcast(&postmap->process_ended);
     notice_change(postmap);
-    if (answer != TABLE_FAILED && generation == postmap->generation)
-        table_cache_store(postmap->cache, key, monotonic_now(), *value);
+    if (answer != TABLE_FAILED && generation == postmap->generation && value->secret == NULL)
+        table_cache_store(postmap->cache, key, monotonic_now(), value->text);
     return answer;
 }
 
-static enum table_answer find(struct table *table, const char *key, char **value,
+static bool refresh(struct table *table, uint64_t *changes)
+{
+    struct postmap_table *postmap = (struct postmap_table *)table;
+    pthread_mutex_lock(&postmap->mutex);
+    notice_change(postmap);
+    *changes = postmap->generation;
+    pthread_mutex_unlock(&postmap->mutex);
+    return false;
+}
+
+static enum table_answer find(struct table *table, const char *key, struct table_value *value,
                               struct error *error)
 {
     struct postmap_table *postmap = (struct postmap_table *)table;
     enum table_answer answer = TABLE_FAILED;
     struct timespec deadline;
-    *value = NULL;
+    *value = (struct table_value){0};
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     deadline.tv_sec += PATIENCE;
     pthread_mutex_lock(&postmap->mutex);
@@ -200,9 +213,9 @@ static bool may_pass(const char *reason)
 static bool check(struct table *table, struct error *error)
 {
     const struct postmap_table *postmap = (const struct postmap_table *)table;
-    char *value = NULL;
+    struct table_value value = {0};
     if (ask(postmap, PROBE_KEY, &value, error) != TABLE_FAILED) {
-        free(value);
+        table_release(&value);
         return true;
     }
     if (may_pass(error->text)) {
@@ -255,7 +268,7 @@ struct table *table_open_postmap(const struct table_source *source, enum table_t
                                  struct error *error)
 {
     static const struct table_operations operations = {
-        .find = find, .check = check, .close = close_postmap};
+        .refresh = refresh, .find = find, .check = check, .close = close_postmap};
     struct postmap_table *postmap = memory_zero(1, sizeof(*postmap));
     postmap->table = (struct table){.operations = &operations, .source = source};
     postmap->specification = memory_format("%s:%s", source->type, source->name);

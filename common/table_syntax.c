@@ -63,14 +63,65 @@ char *table_strip_braces(char *text, struct error *error)
     return text;
 }
 
-char *table_keep(enum table_content content, const char *value, size_t length)
+/* --- keys and values --- */
+
+struct table_value table_keep(enum table_content content, const char *value, size_t length)
 {
-    if (content == TABLE_USER_NAMES) {
+    if (content != TABLE_VALUES) {
         /* Without a colon it may be the password that stands there. */
         const char *colon = memchr(value, ':', length);
-        length = colon != NULL ? (size_t)(colon - value) : 0;
+        if (colon == NULL)
+            length = 0;
+        else if (content == TABLE_USER_NAMES)
+            length = (size_t)(colon - value);
     }
-    return memory_copy_bytes(value, length);
+    if (content == TABLE_PASSWORDS)
+        return (struct table_value){.secret = secret_copy(value, length)};
+    return (struct table_value){.text = memory_copy_bytes(value, length)};
+}
+
+struct table_value table_value_copy(const struct table_value *value)
+{
+    if (value->secret == NULL)
+        return (struct table_value){.text = memory_copy(value->text)};
+    return (struct table_value){
+        .secret = secret_copy(secret_reveal(value->secret), secret_length(value->secret))};
+}
+
+bool table_value_empty(const struct table_value *value)
+{
+    return value->secret != NULL ? secret_length(value->secret) == 0 : value->text[0] == '\0';
+}
+
+void table_release(struct table_value *value)
+{
+    free(value->text);
+    secret_free(value->secret);
+    *value = (struct table_value){0};
+}
+
+static void release_secret(void *secret)
+{
+    secret_free(secret);
+}
+
+struct dictionary *table_entries_new(enum table_content content)
+{
+    return dictionary_new(content == TABLE_PASSWORDS ? release_secret : free);
+}
+
+/* The dictionary takes over the one of the two that is there. */
+static void put_folded(struct dictionary *entries, const char *folded, struct table_value kept)
+{
+    dictionary_put(entries, folded, kept.secret != NULL ? (void *)kept.secret : kept.text);
+}
+
+void table_put(struct dictionary *entries, enum table_content content, const char *key,
+               const char *value, size_t length)
+{
+    char *folded = address_fold(key);
+    put_folded(entries, folded, table_keep(content, value, length));
+    free(folded);
 }
 
 bool table_add(struct dictionary *entries, enum table_content content, const char *key,
@@ -79,7 +130,46 @@ bool table_add(struct dictionary *entries, enum table_content content, const cha
     char *folded = address_fold(key);
     bool added = dictionary_find(entries, folded) == NULL;
     if (added)
-        dictionary_put(entries, folded, table_keep(content, value, length));
+        put_folded(entries, folded, table_keep(content, value, length));
     free(folded);
     return added;
+}
+
+/* The other way round. */
+static struct table_value value_of(enum table_content content, void *kept)
+{
+    if (content == TABLE_PASSWORDS)
+        return (struct table_value){.secret = kept};
+    return (struct table_value){.text = kept};
+}
+
+enum table_answer table_get(const struct dictionary *entries, enum table_content content,
+                            const char *key, struct table_value *value)
+{
+    void *found = dictionary_find(entries, key);
+    if (found == NULL)
+        return TABLE_NONE;
+    const struct table_value kept = value_of(content, found);
+    *value = table_value_copy(&kept);
+    return TABLE_FOUND;
+}
+
+struct entries_visit {
+    enum table_content content;
+    table_visit *visit;
+    void *context;
+};
+
+static void visit_entry(void *context, const char *key, void *kept)
+{
+    const struct entries_visit *entries = context;
+    const struct table_value value = value_of(entries->content, kept);
+    entries->visit(entries->context, key, &value);
+}
+
+void table_each(const struct dictionary *entries, enum table_content content, table_visit *visit,
+                void *context)
+{
+    struct entries_visit all = {.content = content, .visit = visit, .context = context};
+    dictionary_each(entries, visit_entry, &all);
 }

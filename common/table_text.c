@@ -127,7 +127,7 @@ static struct dictionary *parse(const struct table_source *source, const char *p
                                 size_t length)
 {
     struct text text = {.source = source,
-                        .entries = dictionary_new(free),
+                        .entries = table_entries_new(source->content),
                         .warnings = {.path = path},
                         .rest = bytes,
                         .end = bytes + length};

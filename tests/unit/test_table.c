@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/table.h"
+#include "tests/unit/memory_search.h"
 #include "tests/unit/table_workplace.h"
 
 #include <fcntl.h>
@@ -885,6 +886,8 @@ static void a_secret_that_changes_after_root_was_dropped_is_reported_once(void *
     expect(tables, "k", "user1@x");
     as_root();
     assert_string_equal(workplace_log_end(), "");
+    uint64_t version, next;
+    assert_true(tables_refresh(tables, &version));
     write_secret("dropped", "k user2@x:p\n");
     struct timespec old[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
     utimensat(AT_FDCWD, workplace_path("dropped"), old, 0);
@@ -893,6 +896,8 @@ static void a_secret_that_changes_after_root_was_dropped_is_reported_once(void *
     for (int i = 0; i < 5; i++)
         expect(tables, "k", "user1@x");
     expect(tables, "other", NULL);
+    assert_true(tables_refresh(tables, &next) && next > version);
+    assert_true(tables_refresh(tables, &version) && version == next);
     as_root();
     const char *log = workplace_log_end();
     assert_int_equal(workplace_count(log, "\n"), 1);
@@ -1023,53 +1028,90 @@ static void a_password_in_main_cf_is_in_no_message(void **state)
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         assert_null(open_value(values[i], TABLE_USER_NAMES, &error));
         assert_null(strstr(error.text, "secret"));
+        assert_null(open_value(values[i], TABLE_PASSWORDS, &error));
+        assert_null(strstr(error.text, "secret"));
     }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-/* Looks for `needle`, each byte of which was changed by 0x55, in all memory of this process. */
-static int count_in_memory(const unsigned char *needle, size_t length)
+static void note_key(void *context, const char *key)
 {
-    static unsigned char chunk[1 << 16];
-    FILE *maps = fopen("/proc/self/maps", "r");
-    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    unsigned long start, end;
-    char line[512], mode[8];
-    int count = 0;
-    while (fgets(line, sizeof(line), maps) != NULL) {
-        if (sscanf(line, "%lx-%lx %7s", &start, &end, mode) != 3 || mode[0] != 'r')
-            continue;
-        while (start < end) {
-            ssize_t got = pread(memory, chunk, sizeof(chunk), (off_t)start);
-            if (got <= (ssize_t)length)
-                break;
-            for (size_t i = 0; i + length <= (size_t)got; i++) {
-                size_t same = 0;
-                while (same < length && (chunk[i + same] ^ 0x55) == needle[same])
-                    same++;
-                /* The chunk may hold a hit in the chunk itself. */
-                bool own = start + i >= (unsigned long)chunk &&
-                           start + i < (unsigned long)chunk + sizeof(chunk);
-                count += same == length && !own;
-            }
-            explicit_bzero(chunk, (size_t)got);
-            start += (size_t)got < sizeof(chunk) ? (size_t)got : sizeof(chunk) - length;
-        }
-    }
-    fclose(maps);
-    close(memory);
-    return count;
+    char *list = context;
+    strcat(strcat(list, key), " ");
 }
 
+static void note_secret(void *context, const char *key, const struct secret *secret)
+{
+    note_key(context, key);
+    note_key(context, secret_reveal(secret));
+}
+
+static void tables_that_can_be_enumerated_are(void **state)
+{
+    (void)state;
+    workplace_write("listed", "K1@x u:p\n");
+    workplace_postmap("hash", "listed");
+    char *value = memory_format("%s, static:{s:t}, inline:{K2=v:q}, regexp:/dev/null, %s",
+                                table_of("hash", "listed"), table_of("texthash", "listed"));
+    struct error error;
+    char keys[256] = "", secrets[256] = "";
+    struct tables *tables = open_value(value, TABLE_VALUES, &error);
+    tables_each_key(tables, note_key, keys);
+    assert_string_equal(keys, "k1@x k2 k1@x ");
+    tables_close(tables);
+    tables = open_value(value, TABLE_PASSWORDS, &error);
+    tables_each_secret(tables, note_secret, secrets);
+    assert_string_equal(secrets, "k1@x u:p k2 v:q k1@x u:p ");
+    tables_close(tables);
+    free(value);
+}
+
+static void expect_secret(struct tables *tables, const char *key, const char *want)
+{
+    struct error error = {.text = ""};
+    struct secret *got = NULL;
+    assert_int_equal(tables_find_secret(tables, key, &got, &error), TABLE_FOUND);
+    assert_string_equal(secret_reveal(got), want);
+    secret_free(got);
+}
+
+static void passwords_are_kept_whole_and_as_secrets(void **state)
+{
+    (void)state;
+    workplace_write("whole", "a user@x:pass:word \"x\"\nb user only\nc :p\n");
+    workplace_write("whole.re", "/^a$/ user@x:pass:word \"x\"\n/^b$/ useronly\n/^c$/ :p\n");
+    workplace_postmap("hash", "whole");
+    char *values[] = {memory_copy(table_of("texthash", "whole")),
+                      memory_copy(table_of("hash", "whole")),
+                      memory_copy(table_of("regexp", "whole.re")),
+                      memory_copy("inline:{{a=user@x:pass:word \"x\"}, {b=user only}, c=:p}")};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct error error;
+        struct secret *got = NULL;
+        struct tables *tables = open_value(values[i], TABLE_PASSWORDS, &error);
+        assert_non_null(tables);
+        for (int again = 0; again < 2; again++) {
+            expect_secret(tables, "A", "user@x:pass:word \"x\"");
+            expect_secret(tables, "c", ":p");
+            assert_int_equal(tables_find_secret(tables, "d", &got, &error), TABLE_NONE);
+            assert_null(got);
+        }
+        assert_int_equal(tables_find_secret(tables, "b", &got, &error), TABLE_FAILED);
+        assert_null(got);
+        assert_contains(error.text, "nothing usable for key \"b\"; write user:password");
+        assert_null(strstr(error.text, "only"));
+        tables_close(tables);
+        free(values[i]);
+    }
+}
+
+#ifdef MEMORY_CAN_BE_SEARCHED
 /* Passwords are made of their disguise, so that this program holds none. */
 static void write_disguised(const unsigned char *disguised, size_t length)
 {
     pid_t pid = fork();
     if (pid == 0) {
         char line[256] = "k user@contoso.com:";
-        size_t used = strlen(line);
-        for (size_t i = 0; i < length; i++)
-            line[used + i] = (char)(disguised[i] ^ 0x55);
+        memory_reveal(disguised, length, line + strlen(line));
         strcat(line, "\n");
         struct buffer text = {0};
         buffer_append_string(&text, line);
@@ -1093,8 +1135,7 @@ static void no_password_stays_in_memory(void **state)
 {
     (void)state;
     unsigned char disguised[24];
-    for (size_t i = 0; i < sizeof(disguised); i++)
-        disguised[i] = (unsigned char)(('a' + (i * 7 + 3) % 26) ^ 0x55);
+    memory_make_disguise(disguised, sizeof(disguised), 0);
     write_disguised(disguised, sizeof(disguised));
     char *value =
         memory_format("%s %s %s %s", table_of("hash", "vault"), table_of("btree", "vault2"),
@@ -1105,12 +1146,11 @@ static void no_password_stays_in_memory(void **state)
     assert_non_null(tables);
     expect(tables, "k", "user@contoso.com");
     expect(tables, "-k", "user@contoso.com");
-    assert_int_equal(count_in_memory(disguised, sizeof(disguised)), 0);
+    assert_int_equal(memory_count(disguised, sizeof(disguised)), 0);
     /* The search itself can find: here it is. */
     char *copy = memory_zero(1, sizeof(disguised) + 1);
-    for (size_t i = 0; i < sizeof(disguised); i++)
-        copy[i] = (char)(disguised[i] ^ 0x55);
-    assert_true(count_in_memory(disguised, sizeof(disguised)) > 0);
+    memory_reveal(disguised, sizeof(disguised), copy);
+    assert_true(memory_count(disguised, sizeof(disguised)) > 0);
     explicit_bzero(copy, sizeof(disguised));
     free(copy);
     tables_close(tables);
@@ -1259,7 +1299,9 @@ int main(void)
         cmocka_unit_test(tables_are_checked_as_the_user_who_will_ask),
         cmocka_unit_test(of_passwords_only_the_user_names_are_kept),
         cmocka_unit_test(a_password_in_main_cf_is_in_no_message),
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(tables_that_can_be_enumerated_are),
+        cmocka_unit_test(passwords_are_kept_whole_and_as_secrets),
+#ifdef MEMORY_CAN_BE_SEARCHED
         cmocka_unit_test(no_password_stays_in_memory),
 #endif
         cmocka_unit_test(many_threads_may_look_up_while_tables_change),
