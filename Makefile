@@ -33,14 +33,15 @@ PROGRAMS         := post365-milter post365-policyd
 COMMON_SOURCES   := $(wildcard common/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
 POLICYD_SOURCES  := $(wildcard policyd/*.c)
+TRANSPORT_SOURCES := $(wildcard transport/*.c)
 STANDIN_SOURCES  := $(wildcard tests/office365/*.c)
 UNIT_SOURCES     := $(wildcard tests/unit/test_*.c)
 SUPPORT_SOURCES  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 FUZZ_SOURCES     := $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SOURCES     := $(wildcard tools/*.c)
-ALL_SOURCES      := $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(STANDIN_SOURCES) \
-                    $(UNIT_SOURCES) $(SUPPORT_SOURCES) $(FUZZ_SOURCES) $(TOOL_SOURCES)
-ALL_HEADERS      := $(wildcard common/*.h milter/*.h policyd/*.h tests/*/*.h)
+ALL_SOURCES      := $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) \
+                    $(STANDIN_SOURCES) $(UNIT_SOURCES) $(SUPPORT_SOURCES) $(FUZZ_SOURCES) $(TOOL_SOURCES)
+ALL_HEADERS      := $(wildcard common/*.h milter/*.h policyd/*.h transport/*.h tests/*/*.h)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -119,7 +120,8 @@ office365: $(BUILD)/office365
 
 # --- unit tests --------------------------------------------------------------
 
-TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICYD_SOURCES) $(COMMON_SOURCES)))
+TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) \
+                  $(COMMON_SOURCES)))
 UNIT_PROGRAMS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call object,$(SUPPORT_SOURCES)) $(TESTED_OBJECTS)

@@ -11,8 +11,8 @@ FUZZ         ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 FUZZ_CC      ?= clang
 FUZZ_BUILD   := $(BUILD)/fuzz
 
-FUZZ_TESTED  := $(filter-out milter/main.c milter/session.c policyd/main.c, \
-                $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(SUPPORT_SOURCES))
+FUZZ_TESTED  := $(filter-out milter/main.c milter/session.c policyd/main.c transport/main.c, \
+                $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(SUPPORT_SOURCES))
 FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ_BUILD)/obj/%.o,$(FUZZ_TESTED))
 FUZZ_PROGRAMS := $(FUZZ:%=$(FUZZ_BUILD)/fuzz_%)
 
@@ -23,10 +23,10 @@ $(FUZZ_BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_CHECKS) -c -o $@ $<
 
-# An archive, so that a program takes what it needs and no more.
+# An archive, so that a program takes what it needs and no more; q, since two folders may have a file of one name.
 $(FUZZ_BUILD)/tested.a: $(FUZZ_OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^
 
 $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/tested.a
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,$(FUZZ_CHECKS) -o $@ $^ -Wl,--as-needed -pthread $(LIBS)
