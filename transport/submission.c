@@ -736,7 +736,7 @@ void submission_abandon(struct submission *submission)
     bool may_go_on = submission->state == STATE_FINAL;
     submission->message = NULL;
     if (!may_go_on)
-        submission_close(submission);
+        submission_drop(submission);
 }
 
 void submission_close(struct submission *submission)
@@ -747,7 +747,12 @@ void submission_close(struct submission *submission)
         return;
     }
     if (submission->state != STATE_QUIT)
-        lose(submission, "closed by us");
+        submission_drop(submission);
+}
+
+void submission_drop(struct submission *submission)
+{
+    lose(submission, "closed by us");
 }
 
 bool submission_is_idle(const struct submission *submission)

@@ -1,8 +1,8 @@
 /* submission.h - one connection to Microsoft: name, TLS, AUTH, and message after message
  *
  * It is opened once, carries one message at a time, and is closed once. Everything happens in the
- * event loop. No callback is called from inside a function of this header but `closed` from
- * submission_close(), and none but that may release the connection.
+ * event loop. No callback is called from inside a function of this header but `ended` and
+ * `closed` from those that close the connection.
  *
  * Sources: RFC 5321, RFC 2920 (pipelining), RFC 3207 (what is behind STARTTLS's reply in plain text
  * is thrown away), RFC 4954, RFC 3461.
@@ -87,8 +87,11 @@ void submission_end_body(struct submission *submission);
  * closed, after it what comes is not told to anybody. */
 void submission_abandon(struct submission *submission);
 
-/* Closes it, with QUIT where it is idle; what is under way ends as lost. */
+/* Says QUIT to an idle connection, which closes soon; another one is dropped. */
 void submission_close(struct submission *submission);
+
+/* Closes it at once; what is under way ends as lost. */
+void submission_drop(struct submission *submission);
 
 bool submission_is_idle(const struct submission *submission);
 
