@@ -22,9 +22,11 @@ static void append_encoded(struct secret *line, const char *bytes, size_t length
         unsigned second = i + 1 < length ? in[i + 1] : 0, third = i + 2 < length ? in[i + 2] : 0;
         four[0] = alphabet[in[i] >> 2];
         four[1] = alphabet[(in[i] & 3U) << 4 | second >> 4];
-        four[2] = i + 1 < length ? alphabet[(second & 15U) << 2 | third >> 6] : '=';
-        four[3] = i + 2 < length ? alphabet[third & 63U] : '=';
-        secret_append(line, four, sizeof(four));
+        four[2] = alphabet[(second & 15U) << 2 | third >> 6];
+        four[3] = alphabet[third & 63U];
+        size_t whole = length - i < 3 ? length - i + 1 : 4;
+        secret_append(line, four, whole);
+        secret_append(line, "==", 4 - whole);
     }
     explicit_bzero(four, sizeof(four));
 }
@@ -44,7 +46,9 @@ static void decode_for_people(const char *text, char *result, size_t size)
             continue;
         bits -= 8;
         char byte = (char)(value >> bits & 0xff);
-        result[length++] = byte >= ' ' && byte <= '~' ? byte : '?';
+        if (byte < ' ' || byte > '~')
+            byte = '?';
+        result[length++] = byte;
     }
     result[length] = '\0';
 }

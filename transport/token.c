@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define PARAMETER    "post365_token_maps"
-#define BLANKS       " \t\r"
 #define WARNINGS_MAX 20
 
 struct tokens {
@@ -116,15 +115,20 @@ static int open_file(const char *path, struct error *error)
     return -1;
 }
 
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r';
+}
+
 /* Leaves the first line without the blanks around it. False if that can be no token. */
 static bool take_first_line(struct secret *secret)
 {
     const char *bytes = secret_reveal(secret);
     const char *newline = memchr(bytes, '\n', secret_length(secret));
     size_t end = newline != NULL ? (size_t)(newline - bytes) : secret_length(secret), start = 0;
-    while (start < end && memchr(BLANKS, bytes[start], strlen(BLANKS)) != NULL)
+    while (start < end && is_blank(bytes[start]))
         start++;
-    while (end > start && memchr(BLANKS, bytes[end - 1], strlen(BLANKS)) != NULL)
+    while (end > start && is_blank(bytes[end - 1]))
         end--;
     secret_trim(secret, start, end - start);
     for (size_t i = 0; i < end - start; i++)
@@ -155,6 +159,14 @@ static struct secret *read_token(const char *path, struct error *error)
 
 /* --- look-ups --- */
 
+static void name_place(const struct tokens *tokens, const char *upn, struct error *error)
+{
+    char *shown = tables_shown(tokens->settings->token_maps, TABLE_PASSWORDS);
+    error_prefix(error, "%s/main.cf: " PARAMETER " = " ERROR_SHOWN ": for key " ERROR_SHOWN,
+                 tokens->settings->config_directory, shown, upn);
+    free(shown);
+}
+
 enum table_answer tokens_find(struct tokens *tokens, const char *upn, struct secret **token,
                               struct error *error)
 {
@@ -167,11 +179,11 @@ enum table_answer tokens_find(struct tokens *tokens, const char *upn, struct sec
         watch(tokens, path);
         *token = read_token(path, error);
     } else {
-        error_set(error, "\"" ERROR_SHOWN "\": write the absolute path of a file", path);
+        /* It may be the token itself that stands there. */
+        error_set(error, "no absolute path; write that of the file that holds the token");
     }
     if (*token == NULL)
-        error_prefix(error, "%s/main.cf: " PARAMETER " = " ERROR_SHOWN ": for key " ERROR_SHOWN,
-                     tokens->settings->config_directory, tokens->settings->token_maps, upn);
+        name_place(tokens, upn, error);
     free(path);
     return *token != NULL ? TABLE_FOUND : TABLE_FAILED;
 }

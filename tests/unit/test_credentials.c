@@ -416,13 +416,12 @@ static void what_is_no_token_is_a_failure_that_says_what_to_do(void **state)
     (void)state;
     static const char no_token[] = "failed: the first line is no access token; ";
     struct fixture fixture;
-    char *maps = memory_format("inline:{a@x=%s, r@x=token, d@x=%s}", workplace_path("token"),
+    char *maps = memory_format("inline:{a@x=%s, r@x=geheim, d@x=%s}", workplace_path("token"),
                                workplace_directory());
     write_private("token", "geheim", 0604);
     open_tokens(&fixture, maps);
     expect(&fixture, "a@x", "failed: open to every user of this host; run: chmod o= ");
-    expect(&fixture, "a@x", "failed: /main.cf: post365_token_maps = inline:{a@x=");
-    expect(&fixture, "a@x", "failed: for key a@x: ");
+    expect(&fixture, "a@x", "failed: /main.cf: post365_token_maps = inline:...: for key a@x: ");
     assert_int_equal(chmod(workplace_path("token"), 0602), 0);
     expect(&fixture, "a@x", "failed: open to every user of this host; run: chmod o= ");
     static const char *const texts[] = {
@@ -442,7 +441,8 @@ static void what_is_no_token_is_a_failure_that_says_what_to_do(void **state)
     assert_int_equal(credentials_find(fixture.credentials, "a@x", &credential, NULL), TABLE_FOUND);
     assert_int_equal(secret_length(credential.secret), TOKEN_FILE_MAX);
     credential_release(&credential);
-    expect(&fixture, "r@x", "failed: \"token\": write the absolute path of a file");
+    expect(&fixture, "r@x",
+           "failed: no absolute path; write that of the file that holds the token");
     expect(&fixture, "d@x", "failed: not a regular file; ");
     close_fixture(&fixture);
     free(maps);
