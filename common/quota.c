@@ -18,7 +18,8 @@
 /* Microsoft's High Volume Email: no rate limits, 50 recipients a message. */
 static const struct quota high_volume = {.recipients = {QUOTA_UNLIMITED, DAY},
                                          .messages = {QUOTA_UNLIMITED, MINUTE},
-                                         .recipients_per_message = 50};
+                                         .recipients_per_message = 50,
+                                         .connections = 3};
 
 static const struct {
     const char *name;
@@ -94,16 +95,19 @@ static bool override_one(struct quota *quota, const char *word, struct error *er
         return true;
     }
     static const char recipients[] = "recipients=", messages[] = "messages=",
-                      per_message[] = "recipients_per_message=";
+                      per_message[] = "recipients_per_message=",
+                      connections[] = "connections=";
     if (strncmp(word, recipients, strlen(recipients)) == 0)
         return quota_parse_rate(word + strlen(recipients), &quota->recipients, error);
     if (strncmp(word, messages, strlen(messages)) == 0)
         return quota_parse_rate(word + strlen(messages), &quota->messages, error);
     if (strncmp(word, per_message, strlen(per_message)) == 0)
         return parse_count(word + strlen(per_message), &quota->recipients_per_message, error);
+    if (strncmp(word, connections, strlen(connections)) == 0)
+        return parse_count(word + strlen(connections), &quota->connections, error);
     return error_set(error,
                      "\"%s\" is no quota override; write recipients=, messages=, "
-                     "recipients_per_message= or hve",
+                     "recipients_per_message=, connections= or hve",
                      word);
 }
 

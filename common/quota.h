@@ -1,9 +1,9 @@
 /* quota.h - the limits of an account
  *
- * Defaults come from post365_recipient_quota, post365_message_quota and
- * post365_recipients_per_message; post365_quota_maps overrides them per account:
- * "recipients=2000/1d messages=20/1m recipients_per_message=100", in any order, separated by
- * blanks; "hve" names the High Volume Email profile.
+ * Defaults come from post365_recipient_quota, post365_message_quota, post365_recipients_per_message
+ * and post365_connection_limit; post365_quota_maps overrides them per account:
+ * "recipients=2000/1d messages=20/1m recipients_per_message=100 connections=2", in any order,
+ * separated by blanks; "hve" names the High Volume Email profile.
  */
 #ifndef POST365_COMMON_QUOTA_H
 #define POST365_COMMON_QUOTA_H
@@ -26,6 +26,7 @@ struct quota {
     struct quota_rate recipients;
     struct quota_rate messages;
     uint32_t recipients_per_message;
+    uint32_t connections; /* at once, of the transport */
 };
 
 /* "10000/1d" -> {10000, 86400 s}. The period takes Postfix's units s, m, h, d, w (and ms, which

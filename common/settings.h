@@ -45,6 +45,10 @@ struct settings {
     char *milter_socket;
     char *policy_socket;
     char *control_socket;
+    char *transport_socket;
+    int64_t max_wait; /* microseconds */
+    char *tls_ca_file;
+    char *tls_ca_path;
     char *metrics_listen; /* "": off */
 };
 

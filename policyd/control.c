@@ -10,7 +10,7 @@
 #include "common/control.h"
 #include "common/memory.h"
 #include "policyd/command.h"
-#include "policyd/quotas.h"
+#include "common/quotas.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "common/memory.h"
 #include "policyd/exposition.h"
 #include "policyd/http.h"
-#include "policyd/quotas.h"
+#include "common/quotas.h"
 #include "policyd/store/bdb.h"
 #include "policyd/store/meter.h"
 

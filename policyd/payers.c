@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/siphash.h"
-#include "policyd/quotas.h"
+#include "common/quotas.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -11,6 +11,7 @@
 #include "common/buffer.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/room.h"
 #include "policyd/instances.h"
 #include "policyd/payers.h"
 
@@ -35,7 +36,6 @@
 #define SENDER_SHOWN     320
 /* An SMTP reply has 512 bytes, Postfix's own words included. */
 #define ACCOUNT_SHOWN 128
-#define CAUSE_SHOWN   160
 
 #define DUNNO             "DUNNO"
 #define NO_ACCOUNT        "451 4.3.0 No Microsoft 365 account is known for this sender"
@@ -380,70 +380,22 @@ static const char *find_payer(struct policy *policy, const struct question *ques
 
 /* --- what the client reads --------------------------------------------------- */
 
-/* Local time; the date, too, if it is not today's. Rounded up, so that it is not too early. */
-static const char *format_time(int64_t time, int64_t now, char *text, size_t size)
-{
-    time_t then = (time_t)((time + CLOCK_SECOND - 1) / CLOCK_SECOND);
-    time_t present = (time_t)(now / CLOCK_SECOND);
-    struct tm then_parts, present_parts;
-    localtime_r(&then, &then_parts);
-    localtime_r(&present, &present_parts);
-    bool today =
-        then_parts.tm_year == present_parts.tm_year && then_parts.tm_yday == present_parts.tm_yday;
-    strftime(text, size, today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &then_parts);
-    return text;
-}
-
-/* "14:05:00 (in 61 s)" */
-static void write_when(struct policy *policy, const struct ledger_answer *answer)
-{
-    char when[32];
-    int64_t seconds = (answer->earliest - answer->now + CLOCK_SECOND - 1) / CLOCK_SECOND;
-    format_time(answer->earliest, answer->now, when, sizeof(when));
-    buffer_format(&policy->text, "%s (in %" PRId64 " s)", when, seconds);
-}
-
-static void write_used_up(struct policy *policy, const struct payer *payer, uint32_t wanted,
-                          const struct ledger_answer *answer)
-{
-    char period[32];
-    const char *unit = answer->measure == LEDGER_RECIPIENTS ? "recipients" : "messages";
-    quota_format_period(answer->rate.period, period, sizeof(period));
-    buffer_format(&policy->text, "DEFER 4.7.1 %.*s has used %" PRIu32 " of %" PRIu32 " %s per %s",
-                  ACCOUNT_SHOWN, payer->account, answer->used, answer->rate.limit, unit, period);
-    if (wanted > 1)
-        buffer_format(&policy->text, ", this one needs %" PRIu32, wanted);
-    buffer_append_string(&policy->text, "; room at ");
-    write_when(policy, answer);
-}
-
-/* The cause may be long, and comes last. */
-static void write_paused(struct policy *policy, const struct payer *payer,
-                         const struct ledger_answer *answer)
-{
-    buffer_format(&policy->text, "DEFER 4.7.1 %.*s is paused until ", ACCOUNT_SHOWN,
-                  payer->account);
-    if (answer->earliest == INT64_MAX)
-        buffer_append_string(&policy->text, "somebody resumes it");
-    else
-        write_when(policy, answer);
-    buffer_format(&policy->text, ": %.*s", CAUSE_SHOWN, answer->cause);
-}
-
 static void write_later(struct policy *policy, const struct payer *payer, uint32_t wanted,
                         const struct ledger_answer *answer)
 {
+    struct buffer *text = &policy->text;
+    buffer_append_string(text, "DEFER 4.7.1 ");
     switch (answer->obstacle) {
     case LEDGER_QUOTA:
-        write_used_up(policy, payer, wanted, answer);
+        room_write_used(text, payer->account, answer->used, &answer->rate,
+                        answer->measure == LEDGER_RECIPIENTS ? "recipients" : "messages", wanted,
+                        answer->earliest, answer->now);
         break;
     case LEDGER_PAUSE:
-        write_paused(policy, payer, answer);
+        room_write_paused(text, payer->account, answer->cause, answer->earliest, answer->now);
         break;
     case LEDGER_ORDER:
-        buffer_format(&policy->text, "DEFER 4.7.1 mail of %.*s waits its turn; room at ",
-                      ACCOUNT_SHOWN, payer->account);
-        write_when(policy, answer);
+        room_write_turn(text, payer->account, answer->earliest, answer->now);
         break;
     }
 }

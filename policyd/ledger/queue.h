@@ -6,7 +6,7 @@
 #define POST365_POLICYD_LEDGER_QUEUE_H
 
 #include "common/quota.h"
-#include "policyd/ledger/agenda.h"
+#include "common/agenda.h"
 #include "policyd/ledger/history.h"
 
 #include <stdbool.h>

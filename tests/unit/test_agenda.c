@@ -1,5 +1,5 @@
 /* test_agenda.c - the earliest comes first, whatever was moved or taken out */
-#include "policyd/ledger/agenda.h"
+#include "common/agenda.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

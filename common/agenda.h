@@ -3,8 +3,8 @@
  * A heap of entries that live in the caller's structures. The earliest is found in O(1), an entry
  * is put in, moved or taken out in O(log n).
  */
-#ifndef POST365_POLICYD_LEDGER_AGENDA_H
-#define POST365_POLICYD_LEDGER_AGENDA_H
+#ifndef POST365_COMMON_AGENDA_H
+#define POST365_COMMON_AGENDA_H
 
 #include <stdbool.h>
 #include <stddef.h>

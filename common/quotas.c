@@ -1,5 +1,5 @@
 /* quotas.c - which quota applies to an account? */
-#include "policyd/quotas.h"
+#include "common/quotas.h"
 
 #include <stdlib.h>
 

@@ -3,8 +3,8 @@
  * The defaults of main.cf, with what post365_quota_maps overrides of them. The policy service and
  * the control socket both ask here, so that they always name the same limits.
  */
-#ifndef POST365_POLICYD_QUOTAS_H
-#define POST365_POLICYD_QUOTAS_H
+#ifndef POST365_COMMON_QUOTAS_H
+#define POST365_COMMON_QUOTAS_H
 
 #include "common/error.h"
 #include "common/quota.h"

@@ -1,5 +1,5 @@
 /* agenda.c - what is due when */
-#include "policyd/ledger/agenda.h"
+#include "common/agenda.h"
 
 #include "common/memory.h"
 

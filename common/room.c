@@ -1,0 +1,53 @@
+/* room.c - how an account's lack of room is put into words */
+#include "common/room.h"
+
+#include "common/clock.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+void room_write_when(struct buffer *text, int64_t time, int64_t now)
+{
+    char when[32];
+    time_t then = (time_t)((time + CLOCK_SECOND - 1) / CLOCK_SECOND);
+    time_t present = (time_t)(now / CLOCK_SECOND);
+    struct tm then_parts, present_parts;
+    localtime_r(&then, &then_parts);
+    localtime_r(&present, &present_parts);
+    bool today =
+        then_parts.tm_year == present_parts.tm_year && then_parts.tm_yday == present_parts.tm_yday;
+    strftime(when, sizeof(when), today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &then_parts);
+    buffer_format(text, "%s (in %" PRId64 " s)", when,
+                  (time - now + CLOCK_SECOND - 1) / CLOCK_SECOND);
+}
+
+void room_write_used(struct buffer *text, const char *account, uint32_t used,
+                     const struct quota_rate *rate, const char *unit, uint32_t wanted,
+                     int64_t earliest, int64_t now)
+{
+    char period[32];
+    quota_format_period(rate->period, period, sizeof(period));
+    buffer_format(text, "%.*s has used %" PRIu32 " of %" PRIu32 " %s per %s", ROOM_ACCOUNT_SHOWN,
+                  account, used, rate->limit, unit, period);
+    if (wanted > 1)
+        buffer_format(text, ", this one needs %" PRIu32, wanted);
+    buffer_append_string(text, "; room at ");
+    room_write_when(text, earliest, now);
+}
+
+void room_write_paused(struct buffer *text, const char *account, const char *cause,
+                       int64_t earliest, int64_t now)
+{
+    buffer_format(text, "%.*s is paused until ", ROOM_ACCOUNT_SHOWN, account);
+    if (earliest == INT64_MAX)
+        buffer_append_string(text, "somebody resumes it");
+    else
+        room_write_when(text, earliest, now);
+    buffer_format(text, ": %.*s", ROOM_CAUSE_SHOWN, cause);
+}
+
+void room_write_turn(struct buffer *text, const char *account, int64_t earliest, int64_t now)
+{
+    buffer_format(text, "mail of %.*s waits its turn; room at ", ROOM_ACCOUNT_SHOWN, account);
+    room_write_when(text, earliest, now);
+}

@@ -1,0 +1,156 @@
+/* wakeup.c - messages that leave Postfix's queue when their time has come */
+#include "transport/wakeup.h"
+
+#include "common/agenda.h"
+#include "common/clock.h"
+#include "common/dictionary.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#define PAUSE_MICROS 100000       /* between two messages */
+#define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
+
+struct entry {
+    struct agenda_entry due;
+    char queue_id[];
+};
+
+struct wakeup {
+    struct event_base *base;
+    char *program, *config_directory;
+    struct dictionary *entries; /* by queue id */
+    struct agenda agenda;
+    struct event *timer, *ended;
+    pid_t child;   /* 0: none */
+    char *running; /* its queue id */
+};
+
+static struct entry *first_entry(const struct wakeup *wakeup)
+{
+    struct agenda_entry *due = agenda_first(&wakeup->agenda);
+    return due != NULL ? (struct entry *)(void *)((char *)due - offsetof(struct entry, due)) : NULL;
+}
+
+static void set_timer(struct wakeup *wakeup, int64_t least)
+{
+    const struct entry *entry = first_entry(wakeup);
+    if (entry == NULL || wakeup->child != 0)
+        return;
+    int64_t wait = entry->due.due - clock_now(clock_system());
+    wait = wait < least ? least : wait > CHECK_MICROS ? CHECK_MICROS : wait;
+    const struct timeval timeout = {.tv_sec = wait / CLOCK_SECOND, .tv_usec = wait % CLOCK_SECOND};
+    event_add(wakeup->timer, &timeout);
+}
+
+/* postqueue(1) needs no shell, no input, and no more of an environment than a path. */
+static void run(struct wakeup *wakeup, const char *queue_id)
+{
+    static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    char *const environment[] = {path, NULL};
+    char *id = memory_copy(queue_id);
+    char *const arguments[] = {
+        wakeup->program, (char[]){"-c"}, wakeup->config_directory, (char[]){"-i"}, id, NULL};
+    int code = posix_spawn(&wakeup->child, wakeup->program, NULL, NULL, arguments, environment);
+    if (code == 0) {
+        wakeup->running = id;
+        return;
+    }
+    log_warning("%s cannot be run: %s; %s waits for Postfix's next attempt", wakeup->program,
+                strerror(code), queue_id);
+    wakeup->child = 0;
+    free(id);
+}
+
+static void remove_entry(struct wakeup *wakeup, struct entry *entry)
+{
+    agenda_set(&wakeup->agenda, &entry->due, AGENDA_NEVER);
+    dictionary_remove(wakeup->entries, entry->queue_id);
+}
+
+static void wake_next(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct wakeup *wakeup = argument;
+    struct entry *entry = first_entry(wakeup);
+    if (entry != NULL && wakeup->child == 0 && entry->due.due <= clock_now(clock_system())) {
+        log_debug("%s: its time has come", entry->queue_id);
+        run(wakeup, entry->queue_id);
+        remove_entry(wakeup, entry);
+    }
+    set_timer(wakeup, PAUSE_MICROS);
+}
+
+/* A message that has gone meanwhile makes postqueue complain: that is fine. */
+static void child_ended(evutil_socket_t signal, short what, void *argument)
+{
+    (void)signal;
+    (void)what;
+    struct wakeup *wakeup = argument;
+    int status;
+    if (wakeup->child == 0 || waitpid(wakeup->child, &status, WNOHANG) != wakeup->child)
+        return;
+    if (status != 0)
+        log_debug("%s: postqueue ended with status %d", wakeup->running, status);
+    wakeup->child = 0;
+    free(wakeup->running);
+    wakeup->running = NULL;
+    set_timer(wakeup, PAUSE_MICROS);
+}
+
+void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when)
+{
+    struct entry *entry = dictionary_find(wakeup->entries, queue_id);
+    if (entry == NULL && dictionary_count(wakeup->entries) >= WAKEUP_MAX)
+        return;
+    if (entry == NULL) {
+        size_t length = strlen(queue_id);
+        entry = memory_zero(1, sizeof(*entry) + length + 1);
+        memcpy(entry->queue_id, queue_id, length + 1);
+        dictionary_put(wakeup->entries, queue_id, entry);
+    }
+    agenda_set(&wakeup->agenda, &entry->due, when);
+    set_timer(wakeup, 0);
+}
+
+size_t wakeup_count(const struct wakeup *wakeup)
+{
+    return dictionary_count(wakeup->entries);
+}
+
+struct wakeup *wakeup_new(struct event_base *base, const char *program,
+                          const char *config_directory)
+{
+    struct wakeup *wakeup = memory_zero(1, sizeof(*wakeup));
+    wakeup->base = base;
+    wakeup->program = memory_copy(program);
+    wakeup->config_directory = memory_copy(config_directory);
+    wakeup->entries = dictionary_new(free);
+    wakeup->timer = evtimer_new(base, wake_next, wakeup);
+    wakeup->ended = evsignal_new(base, SIGCHLD, child_ended, wakeup);
+    if (wakeup->timer == NULL || wakeup->ended == NULL || event_add(wakeup->ended, NULL) != 0)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    return wakeup;
+}
+
+void wakeup_free(struct wakeup *wakeup)
+{
+    if (wakeup == NULL)
+        return;
+    event_free(wakeup->timer);
+    event_free(wakeup->ended);
+    agenda_free(&wakeup->agenda);
+    dictionary_free(wakeup->entries);
+    free(wakeup->program);
+    free(wakeup->config_directory);
+    free(wakeup->running);
+    free(wakeup);
+}
