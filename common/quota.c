@@ -95,8 +95,7 @@ static bool override_one(struct quota *quota, const char *word, struct error *er
         return true;
     }
     static const char recipients[] = "recipients=", messages[] = "messages=",
-                      per_message[] = "recipients_per_message=",
-                      connections[] = "connections=";
+                      per_message[] = "recipients_per_message=", connections[] = "connections=";
     if (strncmp(word, recipients, strlen(recipients)) == 0)
         return quota_parse_rate(word + strlen(recipients), &quota->recipients, error);
     if (strncmp(word, messages, strlen(messages)) == 0)
