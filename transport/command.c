@@ -114,10 +114,12 @@ static void decode_xtext(char *text)
     for (const char *from = text; *from != '\0' && to < end; from++) {
         char octet = *from;
         if (octet == '+') {
-            octet = (char)(hex_value(from[1]) << 4 | hex_value(from[2]));
+            octet = (char)(hex_value(from[1]) * 16 + hex_value(from[2]));
             from += 2;
         }
-        *to++ = is_control(octet) ? '?' : octet;
+        if (is_control(octet))
+            octet = '?';
+        *to++ = octet;
     }
     *to = '\0';
 }

@@ -50,7 +50,9 @@ bool envelope_has_begun(const struct envelope *envelope);
 const char *envelope_add(struct envelope *envelope, const struct lmtp_command *command);
 
 /* Postfix's queue id, from XFORWARD: letters and digits, fit for a command line. "" if it is not
- * known, or looks different. */
+ * known, or looks different. Postfix tells it (lmtp_send_xforward_command = yes) of mail that came
+ * by SMTP, but not of mail from sendmail(1); of mail that came back from a content filter with
+ * XFORWARD it tells the id that the message had before. */
 const char *envelope_queue_id(const struct envelope *envelope);
 
 /* Forgets everything, XFORWARD included, and releases its memory. */

@@ -442,8 +442,11 @@ size_t lmtp_sessions(const struct lmtp *server)
 static void destroy(struct lmtp *server)
 {
     close_listeners(server);
-    while (server->sessions != NULL)
-        release_session(server->sessions);
+    struct lmtp_session *next;
+    for (struct lmtp_session *session = server->sessions; session != NULL; session = next) {
+        next = session->next;
+        release_session(session);
+    }
     free(server->hostname);
     free(server);
 }

@@ -299,7 +299,7 @@ static void forwarded_attributes(void **state)
         read_well("XFORWARD name=[UNAVAILABLE] ADDR=IPv6:::1 PORT=[unavailable] PROTO=ESMTP "
                   "HELO=a+20b+0D+0A+00+3D IDENT=4bX7qQ1zZz SOURCE=REMOTE",
                   LMTP_XFORWARD);
-    static const char *const want[LMTP_FORWARDS] = {"",        "IPv6:::1",   "",      "ESMTP",
+    static const char *const want[LMTP_FORWARDS] = {"",           "IPv6:::1",   "",      "ESMTP",
                                                     "a b\?\?\?=", "4bX7qQ1zZz", "REMOTE"};
     for (enum lmtp_forward which = 0; which < LMTP_FORWARDS; which++)
         assert_string_equal(command.forward[which], want[which]);
