@@ -29,7 +29,7 @@ SBINDIR ?= $(PREFIX)/sbin
 
 # --- sources -----------------------------------------------------------------
 
-PROGRAMS         := post365-milter post365-policyd
+PROGRAMS         := post365-milter post365-policyd post365-transport
 COMMON_SOURCES   := $(wildcard common/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
 POLICYD_SOURCES  := $(wildcard policyd/*.c policyd/*/*.c)
@@ -81,7 +81,7 @@ $(FLAGS_STAMP): FORCE
 	@printf '%s\n' $(call quote,$(FLAGS_TEXT)) | cmp -s - $@ || { $(FIND_HEADERS) && \
 	    printf '%s\n' $(call quote,$(FLAGS_TEXT)) >$@; }
 # Somebody who begins with `make` shall not have to guess what is missing.
-HEADERS := libmilter/mfapi.h db.h event2/event.h systemd/sd-daemon.h
+HEADERS := libmilter/mfapi.h db.h event2/event.h openssl/ssl.h systemd/sd-daemon.h
 FIND_HEADERS = { printf '\#include <%s>\n' $(HEADERS) | $(CC) -E -x c -o /dev/null - || \
     { echo 'make: run "make deps" (or "make deps-build") as root first' >&2; exit 1; }; }
 quote = '$(subst ','\'',$(1))'
@@ -108,6 +108,10 @@ $(BUILD)/post365-milter: $(call object,$(MILTER_SOURCES) $(COMMON_SOURCES))
 	$(Q)$(LINK) -o $@ $^ -lmilter -pthread $(LIBS)
 
 $(BUILD)/post365-policyd: $(call object,$(POLICYD_SOURCES) $(COMMON_SOURCES))
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
+
+$(BUILD)/post365-transport: $(call object,$(TRANSPORT_SOURCES) $(COMMON_SOURCES))
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
 

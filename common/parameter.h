@@ -18,6 +18,7 @@ enum parameter_type {
     /* kept as strings */
     PARAMETER_TEXT, /* not empty */
     PARAMETER_UPN,  /* an address, or empty */
+    PARAMETER_PATH, /* or empty */
     PARAMETER_TABLES,
     PARAMETER_PASSWORD_TABLES,
     PARAMETER_DIRECTORY, /* an absolute path */

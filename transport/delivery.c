@@ -14,6 +14,7 @@
 #include "common/address.h"
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/quotas.h"
@@ -67,6 +68,7 @@ struct deliveries {
     struct delivery_parts parts;
     struct delivery_counts counts;
     struct delivery *first;
+    struct dictionary *locked_out; /* accounts that are paused since their login failed */
 };
 
 static void ask_ledger(struct delivery *delivery);
@@ -440,11 +442,14 @@ static void connection_granted(void *context, struct submission *submission, boo
 
 static void connection_refused(void *context, const struct submission_end *end)
 {
+    static char known[] = "";
     struct delivery *delivery = context;
     delivery->request = NULL;
     verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
     count_end(delivery, false);
     obey(delivery);
+    if (end->stage == REPLY_STAGE_AUTH && end->reply != NULL)
+        dictionary_put(delivery->all->locked_out, delivery->account, known);
     refuse(delivery, delivery->verdict.reply);
 }
 
@@ -602,6 +607,7 @@ const struct lmtp_handler delivery_handler = {
 struct deliveries *deliveries_new(const struct delivery_parts *parts)
 {
     struct deliveries *deliveries = memory_zero(1, sizeof(*deliveries));
+    deliveries->locked_out = dictionary_new(NULL);
     deliveries_configure(deliveries, parts);
     return deliveries;
 }
@@ -609,6 +615,22 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
 void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts)
 {
     deliveries->parts = *parts;
+}
+
+static void resume(void *context, const char *account, void *value)
+{
+    (void)value;
+    const struct deliveries *deliveries = context;
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = account};
+    ledger_channel_ask(deliveries->parts.channel, &command, ignore_reply, NULL, NULL);
+    log_info("the credentials have changed: account <%s> is resumed", account);
+}
+
+void deliveries_credentials_changed(struct deliveries *deliveries)
+{
+    dictionary_each(deliveries->locked_out, resume, deliveries);
+    dictionary_free(deliveries->locked_out);
+    deliveries->locked_out = dictionary_new(NULL);
 }
 
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries)
@@ -622,5 +644,6 @@ void deliveries_free(struct deliveries *deliveries)
         return;
     while (deliveries->first != NULL)
         free_delivery(deliveries->first);
+    dictionary_free(deliveries->locked_out);
     free(deliveries);
 }

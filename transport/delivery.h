@@ -55,6 +55,9 @@ void deliveries_free(struct deliveries *deliveries);
 /* Other parts from now on, as after a reload; what is under way goes on with those that it has. */
 void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts);
 
+/* Credentials may have changed: accounts that are paused since their login failed are resumed. */
+void deliveries_credentials_changed(struct deliveries *deliveries);
+
 /* Where lmtp.h hands messages to; its context is the deliveries. */
 extern const struct lmtp_handler delivery_handler;
 

@@ -1,0 +1,103 @@
+/* accounts.c - the sockets of the accounts
+ *
+ * Security: an account's name becomes a file's name. One with a slash, or that begins with a dot,
+ * gets no socket.
+ */
+#include "transport/accounts.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PARAMETER   "post365_transport_socket"
+#define DIRECTORY   "accounts"
+#define SOCKETS_MAX 10000
+
+struct account_socket {
+    char *upn;
+    struct socket_place place;
+    int descriptor; /* -1: given away */
+};
+
+struct accounts {
+    const struct settings *settings;
+    char *directory; /* "/var/spool/postfix/post365/accounts" */
+    struct account_socket *sockets;
+    size_t count;
+    bool failed;
+    struct error error;
+};
+
+static bool listen_for(struct accounts *accounts, const char *upn)
+{
+    struct account_socket one = {.descriptor = -1};
+    char *value = memory_format("unix:%s/%s", accounts->directory, upn);
+    one.descriptor =
+        socket_listen(PARAMETER, value, accounts->settings, &one.place, &accounts->error);
+    free(value);
+    if (one.descriptor < 0)
+        return false;
+    one.upn = memory_copy(upn);
+    accounts->sockets =
+        memory_grow(accounts->sockets, (accounts->count + 1) * sizeof(struct account_socket));
+    accounts->sockets[accounts->count++] = one;
+    return true;
+}
+
+static void visit(void *context, const char *upn)
+{
+    struct accounts *accounts = context;
+    if (accounts->failed)
+        return;
+    if (strchr(upn, '/') != NULL || upn[0] == '.' || accounts->count >= SOCKETS_MAX) {
+        log_warning("account %s gets no socket of its own: %s", upn,
+                    accounts->count >= SOCKETS_MAX ? "there are too many"
+                                                   : "its name is no file's name");
+        return;
+    }
+    accounts->failed = !listen_for(accounts, upn);
+}
+
+struct accounts *accounts_listen(struct credentials *credentials, const struct settings *settings,
+                                 const struct socket_place *place, struct error *error)
+{
+    struct accounts *accounts = memory_zero(1, sizeof(*accounts));
+    accounts->settings = settings;
+    if (place->family != SOCKET_UNIX)
+        return accounts;
+    const char *slash = strrchr(place->path, '/');
+    accounts->directory = memory_format("%.*s/" DIRECTORY, (int)(slash - place->path), place->path);
+    credentials_each(credentials, visit, accounts);
+    if (!accounts->failed)
+        return accounts;
+    *error = accounts->error;
+    accounts_remove(accounts);
+    return NULL;
+}
+
+void accounts_serve(struct accounts *accounts, struct lmtp *server)
+{
+    for (size_t i = 0; i < accounts->count; i++) {
+        lmtp_listen(server, accounts->sockets[i].descriptor, accounts->sockets[i].upn);
+        accounts->sockets[i].descriptor = -1;
+    }
+}
+
+void accounts_remove(struct accounts *accounts)
+{
+    if (accounts == NULL)
+        return;
+    for (size_t i = 0; i < accounts->count; i++) {
+        if (accounts->sockets[i].descriptor >= 0)
+            close(accounts->sockets[i].descriptor);
+        socket_remove(&accounts->sockets[i].place);
+        free(accounts->sockets[i].upn);
+    }
+    free(accounts->sockets);
+    free(accounts->directory);
+    free(accounts);
+}

@@ -1,0 +1,385 @@
+/* main.c - post365-transport: each message goes when it may, and not before
+ *
+ * SYNOPSIS
+ *     post365-transport [-c DIR] [-o NAME=VALUE]... [-e] [-v] [-t]
+ *
+ * DESCRIPTION
+ *     An LMTP server for Postfix's lmtp(8), and an SMTP client of Microsoft 365. For each message
+ * it asks post365-policyd's ledger for room, waits for it up to post365_max_wait, sends the message
+ *     to $relayhost over a verified and authenticated connection, and gives Postfix Microsoft's
+ *     answer. What has no room in time stays in Postfix's queue, and is woken up when it will have.
+ *
+ *     It listens on post365_transport_socket, and beside it on accounts/<UPN> for each account that
+ *     has credentials, so that Postfix can keep the accounts apart.
+ *
+ * SECURITY
+ *     Started as root it reads the password tables and binds its sockets, then changes to
+ *     post365_user for good. Passwords lie in locked memory and are in no log line. Who may connect
+ *     to the sockets may send as the accounts: Postfix's group alone.
+ *
+ * DIAGNOSTICS
+ *     Logs to syslog facility mail as post365/transport, a line for each message. Exit status 78
+ * for a wrong configuration.
+ *
+ * CONFIGURATION
+ *     post365_* parameters in main.cf: docs/PARAMETERS.md. SIGUSR1 reads them again; SIGTERM ends
+ *     when the messages that Microsoft is reading have their answer, after 30 seconds at the
+ * latest.
+ *
+ * BUGS
+ *     $relayhost's first destination alone is used, by its addresses, whether in brackets or not. A
+ *     lookup table that is asked through postmap(1) holds up all messages meanwhile. An account
+ * that gets credentials while the program runs gets its own socket at the next start.
+ */
+#include "common/clock.h"
+#include "common/control.h"
+#include "common/identity.h"
+#include "common/ledger_channel.h"
+#include "common/ledger_socket.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/service.h"
+#include "common/socket.h"
+#include "common/table.h"
+#include "transport/accounts.h"
+#include "transport/credentials.h"
+#include "transport/delivery.h"
+#include "transport/destination.h"
+#include "transport/lmtp.h"
+#include "transport/pool.h"
+#include "transport/tls.h"
+#include "transport/wakeup.h"
+
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SOCKET_PARAMETER "post365_transport_socket"
+#define QUOTA_MAPS       "post365_quota_maps"
+#define POSTQUEUE        "/usr/sbin/postqueue"
+#define SIGNALS          3
+#define SESSIONS_MAX     1000
+#define SIZE_LIMIT       157286400 /* octets, what Office 365 says */
+#define IDLE_SECONDS     60
+#define AGE_SECONDS      600
+#define FAREWELL_SECONDS 30
+#define WATCH_SECONDS    2
+
+struct daemon {
+    struct service service;
+    struct identities *identities;
+    struct tables *quota_maps;
+    struct credentials *credentials;
+    uint64_t credentials_version;
+    struct destination destination;
+    struct socket_place place, control_place;
+    int listening;
+    struct accounts *accounts;
+    struct tls *tls;
+    struct event_base *base;
+    struct evdns_base *dns;
+    struct ledger_channel *channel;
+    struct submission_parts submission_parts;
+    struct pool *pool;
+    struct wakeup *wakeup;
+    struct deliveries *deliveries;
+    struct lmtp *lmtp;
+    struct event *signals[SIGNALS];
+    struct event *watch, *farewell;
+    char hostname[256];
+};
+
+static void open_tables(struct daemon *daemon);
+static void end_test(struct daemon *daemon);
+static void open_sockets(struct daemon *daemon);
+static void work(struct daemon *daemon);
+static void finish(struct daemon *daemon);
+
+int main(int argc, char *argv[])
+{
+    struct daemon daemon = {
+        .service = {.name = "transport",
+                    .program = "post365-transport",
+                    .summary = "Deliver mail to Microsoft 365 when its limits allow it (LMTP)."}};
+    service_start(&daemon.service, argc, argv);
+    open_tables(&daemon);
+    if (daemon.service.test)
+        end_test(&daemon);
+    open_sockets(&daemon);
+    work(&daemon);
+    finish(&daemon);
+    return EX_OK;
+}
+
+/* --- starting ---------------------------------------------------------------- */
+
+static void open_tables(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    bool fine =
+        destination_parse(settings, &daemon->destination, &error) &&
+        (daemon->identities = identities_open(settings, &error)) != NULL &&
+        (daemon->quota_maps = tables_open(QUOTA_MAPS, settings->quota_maps,
+                                          settings->config_directory, TABLE_VALUES, &error)) !=
+            NULL &&
+        (daemon->credentials = credentials_open(settings, &error)) != NULL &&
+        (daemon->tls = tls_new(settings->tls_ca_file, settings->tls_ca_path, &error)) != NULL &&
+        ledger_socket_find(settings, &daemon->control_place, &error);
+    if (!fine)
+        service_refuse(&daemon->service, &error);
+}
+
+/* Becomes the final user, and tries the tables as that user. */
+static bool drop_privileges(struct daemon *daemon, struct error *error)
+{
+    return service_drop_privileges(daemon->service.settings, error) &&
+           identities_check(daemon->identities, error) && tables_check(daemon->quota_maps, error) &&
+           credentials_check(daemon->credentials, error);
+}
+
+static void end_test(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    if (!socket_prepare(SOCKET_PARAMETER, settings->transport_socket, settings, true,
+                        &daemon->place, &error) ||
+        !drop_privileges(daemon, &error))
+        service_refuse(&daemon->service, &error);
+    service_end_test(&daemon->service, daemon->identities);
+}
+
+static void open_sockets(struct daemon *daemon)
+{
+    struct error error;
+    const struct settings *settings = daemon->service.settings;
+    daemon->listening = socket_listen(SOCKET_PARAMETER, settings->transport_socket, settings,
+                                      &daemon->place, &error);
+    if (daemon->listening < 0)
+        service_refuse(&daemon->service, &error);
+    daemon->accounts = accounts_listen(daemon->credentials, settings, &daemon->place, &error);
+    if (daemon->accounts != NULL && drop_privileges(daemon, &error))
+        return;
+    accounts_remove(daemon->accounts);
+    socket_remove(&daemon->place);
+    service_refuse(&daemon->service, &error);
+}
+
+/* --- working ----------------------------------------------------------------- */
+
+static struct delivery_parts parts_of(const struct daemon *daemon)
+{
+    return (struct delivery_parts){.settings = daemon->service.settings,
+                                   .identities = daemon->identities,
+                                   .quota_maps = daemon->quota_maps,
+                                   .channel = daemon->channel,
+                                   .pool = daemon->pool,
+                                   .wakeup = daemon->wakeup,
+                                   .host = daemon->destination.host};
+}
+
+static void channel_changed(void *context, bool is_up, const struct error *error)
+{
+    (void)context;
+    if (is_up)
+        log_info("the ledger answers");
+    else
+        log_warning("%s; mail waits in Postfix's queue", error->text);
+}
+
+/* The machine's name; what EHLO says must be one. */
+static void find_hostname(struct daemon *daemon)
+{
+    if (gethostname(daemon->hostname, sizeof(daemon->hostname)) != 0 || daemon->hostname[0] == '\0')
+        strcpy(daemon->hostname, "localhost");
+    daemon->hostname[sizeof(daemon->hostname) - 1] = '\0';
+}
+
+static void open_upstream(struct daemon *daemon)
+{
+    const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
+                                       .age = AGE_SECONDS * CLOCK_SECOND};
+    daemon->submission_parts = (struct submission_parts){.base = daemon->base,
+                                                         .dns = daemon->dns,
+                                                         .tls = daemon->tls,
+                                                         .host = daemon->destination.host,
+                                                         .port = daemon->destination.port,
+                                                         .name = daemon->hostname};
+    daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
+    daemon->channel =
+        ledger_channel_new(daemon->base, &daemon->control_place, channel_changed, daemon);
+    daemon->wakeup =
+        wakeup_new(daemon->base, POSTQUEUE, daemon->service.settings->config_directory);
+}
+
+static void open_downstream(struct daemon *daemon)
+{
+    const struct lmtp_settings settings = {.hostname = daemon->hostname,
+                                           .size_limit = SIZE_LIMIT,
+                                           .sessions_max = SESSIONS_MAX,
+                                           .timeout = {.tv_sec = LMTP_TIMEOUT}};
+    const struct delivery_parts parts = parts_of(daemon);
+    struct lmtp_handler handler = delivery_handler;
+    daemon->deliveries = deliveries_new(&parts);
+    handler.context = daemon->deliveries;
+    daemon->lmtp = lmtp_new(daemon->base, &settings, &handler);
+    lmtp_listen(daemon->lmtp, daemon->listening, NULL);
+    accounts_serve(daemon->accounts, daemon->lmtp);
+}
+
+/* Ends when nothing is lost by it, or after a while. */
+static void say_farewell(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct daemon *daemon = argument;
+    const struct timeval again = {.tv_usec = 100000};
+    static int left = FAREWELL_SECONDS * 10;
+    if (lmtp_busy(daemon->lmtp) == 0 || left-- <= 0)
+        event_base_loopbreak(daemon->base);
+    else
+        event_add(daemon->farewell, &again);
+}
+
+static void stop(evutil_socket_t signal, short what, void *argument)
+{
+    (void)signal;
+    (void)what;
+    struct daemon *daemon = argument;
+    lmtp_stop(daemon->lmtp);
+    event_active(daemon->farewell, 0, 0);
+}
+
+/* An account whose login failed is tried again at once when its credentials have changed. */
+static void watch_credentials(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct daemon *daemon = argument;
+    uint64_t version = credentials_version(daemon->credentials);
+    if (version == daemon->credentials_version)
+        return;
+    daemon->credentials_version = version;
+    deliveries_credentials_changed(daemon->deliveries);
+}
+
+/* Puts new settings in force. */
+static void adopt(struct daemon *daemon, struct settings *settings, struct identities *identities,
+                  struct tables *quota_maps, struct credentials *credentials)
+{
+    struct settings *old = daemon->service.settings;
+    struct identities *old_identities = daemon->identities;
+    struct tables *old_quota_maps = daemon->quota_maps;
+    struct credentials *old_credentials = daemon->credentials;
+    service_warn_restart(old, settings);
+    daemon->service.settings = settings;
+    daemon->identities = identities;
+    daemon->quota_maps = quota_maps;
+    daemon->credentials = credentials;
+    const struct delivery_parts parts = parts_of(daemon);
+    deliveries_configure(daemon->deliveries, &parts);
+    pool_configure(daemon->pool, credentials);
+    identities_close(old_identities);
+    tables_close(old_quota_maps);
+    credentials_close(old_credentials);
+    settings_free(old);
+}
+
+static void reload(evutil_socket_t signal, short what, void *argument)
+{
+    (void)signal;
+    (void)what;
+    struct daemon *daemon = argument;
+    struct error error;
+    struct identities *identities = NULL;
+    struct tables *quota_maps = NULL;
+    struct credentials *credentials = NULL;
+    struct settings *settings = service_read_settings(&daemon->service, &error);
+    if (settings != NULL)
+        identities = identities_reopen(daemon->identities, settings, &error);
+    if (identities != NULL)
+        quota_maps = tables_reopen(daemon->quota_maps, QUOTA_MAPS, settings->quota_maps,
+                                   settings->config_directory, TABLE_VALUES, &error);
+    if (quota_maps != NULL)
+        credentials = credentials_reopen(daemon->credentials, settings, &error);
+    if (credentials != NULL) {
+        adopt(daemon, settings, identities, quota_maps, credentials);
+        service_reloaded(&daemon->service, daemon->identities);
+        return;
+    }
+    tables_close(quota_maps);
+    identities_close(identities);
+    settings_free(settings);
+    log_error("reload failed, the old settings stay in force: %s", error.text);
+}
+
+static void log_libevent(int severity, const char *message)
+{
+    if (severity >= EVENT_LOG_WARN)
+        log_warning("libevent: %s", message);
+}
+
+static void add_events(struct daemon *daemon)
+{
+    const struct timeval often = {.tv_sec = WATCH_SECONDS};
+    daemon->signals[0] = evsignal_new(daemon->base, SIGTERM, stop, daemon);
+    daemon->signals[1] = evsignal_new(daemon->base, SIGINT, stop, daemon);
+    daemon->signals[2] = evsignal_new(daemon->base, SIGUSR1, reload, daemon);
+    daemon->watch = event_new(daemon->base, -1, EV_PERSIST, watch_credentials, daemon);
+    daemon->farewell = event_new(daemon->base, -1, 0, say_farewell, daemon);
+    bool added =
+        daemon->watch != NULL && daemon->farewell != NULL && event_add(daemon->watch, &often) == 0;
+    for (size_t i = 0; i < SIGNALS && added; i++)
+        added = daemon->signals[i] != NULL && event_add(daemon->signals[i], NULL) == 0;
+    if (!added)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+}
+
+static void work(struct daemon *daemon)
+{
+    event_set_log_callback(log_libevent);
+    daemon->base = event_base_new();
+    daemon->dns = daemon->base != NULL
+                      ? evdns_base_new(daemon->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
+                                                         EVDNS_BASE_DISABLE_WHEN_INACTIVE)
+                      : NULL;
+    if (daemon->dns == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop, or read /etc/resolv.conf");
+    find_hostname(daemon);
+    daemon->credentials_version = credentials_version(daemon->credentials);
+    open_upstream(daemon);
+    open_downstream(daemon);
+    add_events(daemon);
+    service_ready(&daemon->service, daemon->identities);
+    event_base_dispatch(daemon->base);
+}
+
+/* --- stopping ---------------------------------------------------------------- */
+
+static void finish(struct daemon *daemon)
+{
+    accounts_remove(daemon->accounts);
+    socket_remove(&daemon->place);
+    for (size_t i = 0; i < SIGNALS; i++)
+        event_free(daemon->signals[i]);
+    event_free(daemon->watch);
+    event_free(daemon->farewell);
+    lmtp_free(daemon->lmtp);
+    deliveries_free(daemon->deliveries);
+    pool_free(daemon->pool);
+    ledger_channel_free(daemon->channel);
+    wakeup_free(daemon->wakeup);
+    evdns_base_free(daemon->dns, 0);
+    event_base_free(daemon->base);
+    tls_free(daemon->tls);
+    credentials_close(daemon->credentials);
+    identities_close(daemon->identities);
+    tables_close(daemon->quota_maps);
+    service_stopping(&daemon->service);
+    settings_free(daemon->service.settings);
+    free(daemon->service.overrides);
+}
