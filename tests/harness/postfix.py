@@ -72,9 +72,10 @@ class Postfix:
                    the message "still being delivered", and then leaves it alone for a minute
     logins         {login: password} for the submission port
     submission     {name: value}: -o options of the submission port in master.cf
+    services       further lines of master.cf
     """
 
-    def __init__(self, directory, parameters=None, *, logins=None, submission=None,
+    def __init__(self, directory, parameters=None, *, logins=None, submission=None, services="",
                  hostname="relay.example.com"):
         self.directory = Path(directory)
         self.config_directory = self.directory / "etc"
@@ -84,6 +85,7 @@ class Postfix:
         self.hostname = hostname
         self.smtp_port, self.submission_port = free_ports(2)
         self._submission = submission or {}
+        self._services = services
         for path in (self.directory, self.config_directory, self.queue_directory, self.log_path.parent):
             path.mkdir(mode=0o755)
         self.data_directory.mkdir(mode=0o755)
@@ -138,7 +140,7 @@ class Postfix:
         options = "".join(f"  -o {{ {name} = {value} }}\n" for name, value in self._submission.items())
         self._write("master.cf", _MASTER.format(
             smtp_port=self.smtp_port, submission_port=self.submission_port,
-            submission_options=options))
+            submission_options=options) + self._services)
 
     def _write(self, name, text):
         temporary = self.config_directory / f".{name}"

@@ -1,4 +1,4 @@
-"""post365-milter and post365-policyd, as a private Postfix's queue directory sees them.
+"""post365-milter, post365-policyd and post365-transport, as a private Postfix's queue directory sees them.
 
 They read their settings from that Postfix's main.cf, log to a file, and run as post365_user.
 """
@@ -84,3 +84,9 @@ class Policyd(Daemon):
     program = "post365-policyd"
     parameter = "post365_policy_socket"
     default = "unix:post365/policy"
+
+
+class Transport(Daemon):
+    program = "post365-transport"
+    parameter = "post365_transport_socket"
+    default = "unix:post365/transport"

@@ -64,6 +64,26 @@ def with_post365(parameters):
     return result
 
 
+# How Postfix's lmtp(8) speaks to the transport; conf/master.cf is the same for admins.
+SERVICE = """\
+post365   unix  -       -       n       -       -       lmtp
+  -o syslog_name=postfix/post365
+  -o lmtp_send_xforward_command=yes
+  -o lmtp_data_init_timeout=300s
+"""
+
+
+def through_transport(accounts):
+    """What the transport changes in main.cf: `accounts` get a destination each."""
+    maps = ", ".join(f"{{ {upn} = post365:unix:post365/accounts/{upn} }}" for upn in accounts)
+    return {
+        "post365_meter": "delivery",
+        "default_transport": "post365:unix:post365/transport",
+        "sender_dependent_default_transport_maps": f"inline:{{ {maps} }}" if maps else "",
+        "smtp_reply_filter": None,
+    }
+
+
 class Relay:
     """A Postfix in front of `office365`, and the post365 daemons beside it.
 
@@ -71,19 +91,22 @@ class Relay:
     post365      None: none of it. Else {post365_name: value} on top of with_post365()'s own; a
                  value that is itself a dictionary becomes a lookup table, texthash
     parameters   further main.cf parameters, last word
+    transport    None: Postfix's own smtp(8) delivers. Else the UPNs of the accounts that have a
+                 destination of their own; post365-transport delivers
     passwords    {key of smtp_sasl_password_maps: "user:password"}; default: the relayhost with
                  UPN and PASSWORD
     logins       {login: password} of the submission port
 
-    `postfix`, `milter` and `policyd` (None without post365) can be stopped, killed and started one
+    `postfix`, `milter`, `policyd` and `transport` (None without) can be stopped, killed and started one
     by one.
     """
 
-    def __init__(self, directory, office365, *, post365=None, parameters=None, passwords=None,
-                 logins=None):
+    def __init__(self, directory, office365, *, post365=None, transport=None, parameters=None,
+                 passwords=None, logins=None):
         self.office365 = office365
-        self.postfix = Postfix(Path(directory), logins=logins)
-        self.milter = self.policyd = None
+        self.postfix = Postfix(Path(directory), logins=logins,
+                               services="" if transport is None else SERVICE)
+        self.milter = self.policyd = self.transport = None
         passwords = passwords or {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}"}
         table = self.postfix.table("sasl_passwd", passwords, "texthash", mode=0o600)
         settings = recipe(office365, table)
@@ -95,11 +118,14 @@ class Relay:
             settings |= with_post365({"post365_ledger": str(ledger), **post365, **tables})
             self.milter = programs.Milter(self.postfix)
             self.policyd = programs.Policyd(self.postfix)
+        if transport is not None:
+            settings |= through_transport(transport)
+            self.transport = programs.Transport(self.postfix)
         self.postfix.configure({**settings, **(parameters or {})})
 
     def start(self):
         """Daemons first: Postfix finds them ready."""
-        for daemon in (self.policyd, self.milter):
+        for daemon in (self.policyd, self.milter, self.transport):
             if daemon:
                 daemon.start()
         self.postfix.start()
@@ -137,6 +163,6 @@ class Relay:
 
     def stop(self):
         self.postfix.stop()
-        for daemon in (self.milter, self.policyd):
+        for daemon in (self.transport, self.milter, self.policyd):
             if daemon:
                 daemon.stop()

@@ -1,0 +1,123 @@
+/* test_verdict.c - what Postfix is told for what Microsoft says */
+#include "transport/verdict.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct verdict judge(const char *text, enum reply_stage stage)
+{
+    struct reply reply;
+    struct error error;
+    struct verdict verdict;
+    if (!reply_parse(&reply, text, strlen(text), &error))
+        fail_msg("%s: %s", text, error.text);
+    const struct submission_end end = {.stage = stage, .reply = &reply};
+    verdict_of_end(&end, "smtp.office365.com", &verdict);
+    return verdict;
+}
+
+static void every_row_of_the_table_keeps_its_words(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct office365_row *rows = office365_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < OFFICE365_PATTERNS_MAX && rows[i].patterns[j].example != NULL; j++) {
+            const char *example = rows[i].patterns[j].example;
+            enum reply_stage stage = REPLY_STAGE_CONNECT;
+            while (stage < REPLY_STAGES && rows[i].patterns[j].stages != 0 &&
+                   (rows[i].patterns[j].stages & OFFICE365_AT(stage)) == 0)
+                stage++;
+            if (rows[i].patterns[j].stages == 0)
+                stage = REPLY_STAGE_END_OF_DATA;
+            if (stage == REPLY_STAGE_REPORT || example[0] < '4' || example[3] != ' ')
+                continue; /* no reply of a dialogue */
+            struct verdict verdict = judge(example, stage);
+            if (strncmp(verdict.reply, rows[i].told == OFFICE365_TEMPORARY ? "4" : verdict.reply,
+                        1) != 0)
+                fail_msg("%s: told %s", example, verdict.reply);
+            assert_true(verdict.is_temporary == (verdict.reply[0] == '4'));
+            assert_int_equal(verdict.account, verdict.row->account);
+            if (strstr(verdict.reply, "smtp.office365.com said: ") == NULL)
+                fail_msg("%s: told %s", example, verdict.reply);
+            assert_null(strpbrk(verdict.reply, "\r\n"));
+        }
+}
+
+static void a_quota_answer_is_temporary_with_microsoft_s_words(void **state)
+{
+    (void)state;
+    struct verdict verdict =
+        judge("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; the "
+              "sender's submission quota was exceeded.",
+              REPLY_STAGE_END_OF_DATA);
+    assert_true(verdict.is_temporary);
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_PAUSE_FOR_ROOM);
+    assert_non_null(strstr(verdict.reply, "454 4.2.0 host smtp.office365.com said: 554 5.2.0 "
+                                          "STOREDRV.Submission"));
+}
+
+static void an_unknown_recipient_stays_refused(void **state)
+{
+    (void)state;
+    struct reply reply;
+    struct verdict verdict;
+    static const char text[] = "550 5.4.1 Recipient address rejected: Access denied";
+    assert_true(reply_parse(&reply, text, strlen(text), NULL));
+    verdict_of_recipient(&reply, "smtp.office365.com", &verdict);
+    assert_false(verdict.is_temporary);
+    assert_int_equal(strncmp(verdict.reply, "550 5.4.1 host", 14), 0);
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_NOTHING);
+}
+
+static void no_greeting_is_a_reason_to_bounce(void **state)
+{
+    (void)state;
+    assert_true(judge("554 5.7.1 go away", REPLY_STAGE_CONNECT).is_temporary);
+    assert_true(judge("554 5.7.1 go away", REPLY_STAGE_STARTTLS).is_temporary);
+    assert_true(judge("599 whatever", REPLY_STAGE_AUTH).is_temporary);
+    assert_false(judge("554 5.6.0 the message is bad", REPLY_STAGE_END_OF_DATA).is_temporary);
+}
+
+static void silence_is_temporary_and_says_whether_it_may_have_arrived(void **state)
+{
+    (void)state;
+    struct verdict verdict;
+    struct submission_end end = {.stage = REPLY_STAGE_CONNECT, .text = "host:587: refused"};
+    verdict_of_end(&end, "host", &verdict);
+    assert_string_equal(verdict.reply, "451 4.4.1 host:587: refused (connection)");
+    end = (struct submission_end){
+        .stage = REPLY_STAGE_END_OF_DATA, .text = "host:587: lost", .is_unknown = true};
+    verdict_of_end(&end, "host", &verdict);
+    assert_true(verdict.is_temporary);
+    assert_false(verdict.is_accepted);
+    assert_non_null(strstr(verdict.reply, "it may have been delivered"));
+}
+
+static void what_is_accepted_is_accepted(void **state)
+{
+    (void)state;
+    struct verdict verdict = judge("250 2.0.0 OK <id> [Hostname=x]", REPLY_STAGE_END_OF_DATA);
+    assert_true(verdict.is_accepted);
+    assert_string_equal(verdict.reply,
+                        "250 2.0.0 host smtp.office365.com said: 250 OK <id> [Hostname=x]");
+    assert_false(judge("250 2.1.0 Sender OK", REPLY_STAGE_MAIL).is_accepted);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_of_the_table_keeps_its_words),
+        cmocka_unit_test(a_quota_answer_is_temporary_with_microsoft_s_words),
+        cmocka_unit_test(an_unknown_recipient_stays_refused),
+        cmocka_unit_test(no_greeting_is_a_reason_to_bounce),
+        cmocka_unit_test(silence_is_temporary_and_says_whether_it_may_have_arrived),
+        cmocka_unit_test(what_is_accepted_is_accepted),
+    };
+    return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
