@@ -48,7 +48,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # --- flags -------------------------------------------------------------------
 # Recursive variables: pkg-config is asked only when something is compiled.
 
-PACKAGES         := libevent libevent_openssl openssl libsystemd
+PACKAGES         := libevent libevent_openssl openssl jansson libsystemd
 STANDIN_PACKAGES := libevent libevent_openssl openssl jansson
 PKG_CONFIG       ?= pkg-config
 

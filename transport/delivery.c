@@ -230,8 +230,12 @@ static void write_later(const struct delivery *delivery, const struct ledger_rep
 
 static void wake_at(const struct delivery *delivery, int64_t when)
 {
-    if (delivery->queue_id[0] != '\0' && when != LEDGER_FOREVER)
+    if (when == LEDGER_FOREVER)
+        return;
+    if (delivery->queue_id[0] != '\0')
         wakeup_put(delivery->all->parts.wakeup, delivery->queue_id, when);
+    else
+        wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when);
 }
 
 /* The ledger has not granted it. */
@@ -319,17 +323,17 @@ static void release_reservation(struct delivery *delivery)
 
 struct waker {
     struct deliveries *all;
-    char queue_id[64];
+    char *account;
 };
 
-/* The account is paused: the message goes when that is over. */
+/* The account is paused: its mail goes when that is over. */
 static void paused(void *context, const struct ledger_reply *reply, const struct error *error)
 {
     (void)error;
     struct waker *waker = context;
-    if (reply != NULL && reply->result == LEDGER_REPLY_DONE && waker->queue_id[0] != '\0' &&
-        reply->pause.until != LEDGER_FOREVER)
-        wakeup_put(waker->all->parts.wakeup, waker->queue_id, reply->pause.until);
+    if (reply != NULL && reply->result == LEDGER_REPLY_DONE && reply->pause.until != LEDGER_FOREVER)
+        wakeup_put_account(waker->all->parts.wakeup, waker->account, reply->pause.until);
+    free(waker->account);
     free(waker);
 }
 
@@ -343,9 +347,11 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
                                            .most = most};
     struct waker *waker = memory_zero(1, sizeof(*waker));
     waker->all = delivery->all;
-    memcpy(waker->queue_id, delivery->queue_id, sizeof(waker->queue_id));
-    if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, waker, NULL) == NULL)
+    waker->account = memory_copy(delivery->account);
+    if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, waker, NULL) == NULL) {
+        free(waker->account);
         free(waker);
+    }
     log_warning("%s: account <%s> is paused, cause %s: %s", shown_id(delivery), delivery->account,
                 verdict->row->name, verdict->reply);
 }
@@ -623,6 +629,7 @@ static void resume(void *context, const char *account, void *value)
     const struct deliveries *deliveries = context;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = account};
     ledger_channel_ask(deliveries->parts.channel, &command, ignore_reply, NULL, NULL);
+    wakeup_put_account(deliveries->parts.wakeup, account, clock_now(clock_system()) + SECOND);
     log_info("the credentials have changed: account <%s> is resumed", account);
 }
 

@@ -339,6 +339,11 @@ static void add_events(struct daemon *daemon)
         log_fatal(EX_OSERR, "cannot set up the event loop");
 }
 
+static void wake_account(void *context, const char *upn)
+{
+    wakeup_put_account(context, upn, clock_now(clock_system()) + CLOCK_SECOND);
+}
+
 static void work(struct daemon *daemon)
 {
     event_set_log_callback(log_libevent);
@@ -354,6 +359,8 @@ static void work(struct daemon *daemon)
     open_upstream(daemon);
     open_downstream(daemon);
     add_events(daemon);
+    /* Whoever was to be woken up by the one before. */
+    credentials_each(daemon->credentials, wake_account, daemon->wakeup);
     service_ready(&daemon->service, daemon->identities);
     event_base_dispatch(daemon->base);
 }

@@ -6,6 +6,7 @@
 #include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "transport/scan.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,22 +16,28 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
-#define PAUSE_MICROS 100000       /* between two messages */
-#define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
+#define PAUSE_MICROS 100000              /* between two messages */
+#define CHECK_MICROS CLOCK_SECOND        /* the clock may be set */
+#define MORE_MICROS  (10 * CLOCK_SECOND) /* where an account has many */
+
+enum subject { SUBJECT_MESSAGE, SUBJECT_ACCOUNT };
 
 struct entry {
     struct agenda_entry due;
-    char queue_id[];
+    enum subject subject;
+    char name[]; /* queue id or UPN: no queue id has an @ */
 };
 
 struct wakeup {
     struct event_base *base;
     char *program, *config_directory;
-    struct dictionary *entries; /* by queue id */
+    struct dictionary *entries; /* by name */
     struct agenda agenda;
     struct event *timer, *ended;
     pid_t child;   /* 0: none */
     char *running; /* its queue id */
+    struct scan *scan;
+    char *scanned; /* the account */
 };
 
 static struct entry *first_entry(const struct wakeup *wakeup)
@@ -42,7 +49,7 @@ static struct entry *first_entry(const struct wakeup *wakeup)
 static void set_timer(struct wakeup *wakeup, int64_t least)
 {
     const struct entry *entry = first_entry(wakeup);
-    if (entry == NULL || wakeup->child != 0)
+    if (entry == NULL || wakeup->child != 0 || wakeup->scan != NULL)
         return;
     int64_t wait = entry->due.due - clock_now(clock_system());
     wait = wait < least ? least : wait > CHECK_MICROS ? CHECK_MICROS : wait;
@@ -72,7 +79,32 @@ static void run(struct wakeup *wakeup, const char *queue_id)
 static void remove_entry(struct wakeup *wakeup, struct entry *entry)
 {
     agenda_set(&wakeup->agenda, &entry->due, AGENDA_NEVER);
-    dictionary_remove(wakeup->entries, entry->queue_id);
+    dictionary_remove(wakeup->entries, entry->name);
+}
+
+static void scanned(void *context, const char *const ids[], size_t count)
+{
+    struct wakeup *wakeup = context;
+    int64_t now = clock_now(clock_system());
+    for (size_t i = 0; i < count; i++)
+        wakeup_put(wakeup, ids[i], now);
+    if (count == SCAN_MOST)
+        wakeup_put_account(wakeup, wakeup->scanned, now + MORE_MICROS);
+    wakeup->scan = NULL;
+    free(wakeup->scanned);
+    wakeup->scanned = NULL;
+    set_timer(wakeup, PAUSE_MICROS);
+}
+
+static void look_for(struct wakeup *wakeup, const char *account)
+{
+    wakeup->scanned = memory_copy(account);
+    wakeup->scan = scan_start(wakeup->base, wakeup->program, wakeup->config_directory, account,
+                              scanned, wakeup);
+    if (wakeup->scan != NULL)
+        return;
+    free(wakeup->scanned);
+    wakeup->scanned = NULL;
 }
 
 static void wake_next(evutil_socket_t descriptor, short what, void *argument)
@@ -81,9 +113,13 @@ static void wake_next(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct wakeup *wakeup = argument;
     struct entry *entry = first_entry(wakeup);
-    if (entry != NULL && wakeup->child == 0 && entry->due.due <= clock_now(clock_system())) {
-        log_debug("%s: its time has come", entry->queue_id);
-        run(wakeup, entry->queue_id);
+    if (entry != NULL && wakeup->child == 0 && wakeup->scan == NULL &&
+        entry->due.due <= clock_now(clock_system())) {
+        log_debug("%s: its time has come", entry->name);
+        if (entry->subject == SUBJECT_MESSAGE)
+            run(wakeup, entry->name);
+        else
+            look_for(wakeup, entry->name);
         remove_entry(wakeup, entry);
     }
     set_timer(wakeup, PAUSE_MICROS);
@@ -95,8 +131,12 @@ static void child_ended(evutil_socket_t signal, short what, void *argument)
     (void)signal;
     (void)what;
     struct wakeup *wakeup = argument;
-    int status;
-    if (wakeup->child == 0 || waitpid(wakeup->child, &status, WNOHANG) != wakeup->child)
+    int status = 0;
+    pid_t pid;
+    bool is_ours = false;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 && !is_ours)
+        is_ours = pid == wakeup->child;
+    if (!is_ours)
         return;
     if (status != 0)
         log_debug("%s: postqueue ended with status %d", wakeup->running, status);
@@ -106,19 +146,30 @@ static void child_ended(evutil_socket_t signal, short what, void *argument)
     set_timer(wakeup, PAUSE_MICROS);
 }
 
-void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when)
+static void put(struct wakeup *wakeup, const char *name, enum subject subject, int64_t when)
 {
-    struct entry *entry = dictionary_find(wakeup->entries, queue_id);
+    struct entry *entry = dictionary_find(wakeup->entries, name);
     if (entry == NULL && dictionary_count(wakeup->entries) >= WAKEUP_MAX)
         return;
     if (entry == NULL) {
-        size_t length = strlen(queue_id);
+        size_t length = strlen(name);
         entry = memory_zero(1, sizeof(*entry) + length + 1);
-        memcpy(entry->queue_id, queue_id, length + 1);
-        dictionary_put(wakeup->entries, queue_id, entry);
+        memcpy(entry->name, name, length + 1);
+        entry->subject = subject;
+        dictionary_put(wakeup->entries, name, entry);
     }
     agenda_set(&wakeup->agenda, &entry->due, when);
     set_timer(wakeup, 0);
+}
+
+void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when)
+{
+    put(wakeup, queue_id, SUBJECT_MESSAGE, when);
+}
+
+void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when)
+{
+    put(wakeup, account, SUBJECT_ACCOUNT, when);
 }
 
 size_t wakeup_count(const struct wakeup *wakeup)
@@ -145,6 +196,8 @@ void wakeup_free(struct wakeup *wakeup)
 {
     if (wakeup == NULL)
         return;
+    if (wakeup->scan != NULL)
+        scan_cancel(wakeup->scan);
     event_free(wakeup->timer);
     event_free(wakeup->ended);
     agenda_free(&wakeup->agenda);
@@ -152,5 +205,6 @@ void wakeup_free(struct wakeup *wakeup)
     free(wakeup->program);
     free(wakeup->config_directory);
     free(wakeup->running);
+    free(wakeup->scanned);
     free(wakeup);
 }

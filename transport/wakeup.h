@@ -27,6 +27,10 @@ void wakeup_free(struct wakeup *wakeup);
  * since the epoch. Twice the same message: the later call counts. */
 void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when);
 
+/* The oldest deferred messages of this account (a folded UPN) are to be tried at this time: for
+ * those whose queue id is not known. Where there are many, some of them, and others soon after. */
+void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when);
+
 /* How many are put down. */
 size_t wakeup_count(const struct wakeup *wakeup);
 
