@@ -16,6 +16,7 @@
 #define PARAMETER   "post365_transport_socket"
 #define DIRECTORY   "accounts"
 #define SOCKETS_MAX 10000
+#define PATH_SIZE   sizeof(((struct socket_place *)0)->path)
 
 struct account_socket {
     char *upn;
@@ -53,10 +54,11 @@ static void visit(void *context, const char *upn)
     struct accounts *accounts = context;
     if (accounts->failed)
         return;
-    if (strchr(upn, '/') != NULL || upn[0] == '.' || accounts->count >= SOCKETS_MAX) {
+    bool is_name = strchr(upn, '/') == NULL && upn[0] != '.' &&
+                   strlen(accounts->directory) + strlen(upn) + 2 <= PATH_SIZE;
+    if (!is_name || accounts->count >= SOCKETS_MAX) {
         log_warning("account %s gets no socket of its own: %s", upn,
-                    accounts->count >= SOCKETS_MAX ? "there are too many"
-                                                   : "its name is no file's name");
+                    is_name ? "there are too many" : "its name is no socket's name");
         return;
     }
     accounts->failed = !listen_for(accounts, upn);

@@ -25,10 +25,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define SECOND CLOCK_SECOND
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
+
+#define WAKE_LEAST     (2 * SECOND)
+#define DATA_TIMEOUT   240 /* seconds until DATA is answered; conf/master.cf grants 300 */
+#define SETTLE_TIMEOUT 20  /* seconds for the ledger, when Microsoft has accepted */
 
 #define NO_LEDGER    "451 4.3.0 the sending quota cannot be checked now: "
 #define SENDER_SHOWN 256
@@ -61,6 +66,7 @@ struct delivery {
     struct pool_request *request;
     struct submission *submission;
     bool is_fresh, was_retried;
+    struct event *timer; /* the end of Postfix's patience */
     struct verdict verdict;
 };
 
@@ -71,11 +77,19 @@ struct deliveries {
     struct dictionary *locked_out; /* accounts that are paused since their login failed */
 };
 
-static void ask_ledger(struct delivery *delivery);
+static bool ask_ledger(struct delivery *delivery);
 static void take_connection(struct delivery *delivery);
 static void refuse(struct delivery *delivery, const char *reply);
+static void reply_to_all(struct delivery *delivery);
+static void patience_ends(evutil_socket_t descriptor, short what, void *argument);
 
 /* --- life ---------------------------------------------------------------------- */
+
+static void set_timer(struct delivery *delivery, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    event_add(delivery->timer, &timeout);
+}
 
 static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transaction *transaction,
                                      const struct envelope *envelope)
@@ -92,6 +106,10 @@ static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transac
     if (delivery->next != NULL)
         delivery->next->linked_by = &delivery->next;
     all->first = delivery;
+    delivery->timer = evtimer_new(all->parts.base, patience_ends, delivery);
+    if (delivery->timer == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    set_timer(delivery, DATA_TIMEOUT);
     all->counts.messages++;
     all->counts.under_way++;
     return delivery;
@@ -106,6 +124,7 @@ static void free_delivery(struct delivery *delivery)
     for (size_t i = 0; i < delivery->recipients; i++)
         free(delivery->refusals[i]);
     free(delivery->refusals);
+    event_free(delivery->timer);
     free(delivery->account);
     free(delivery->sender);
     free(delivery);
@@ -189,9 +208,8 @@ static void *begin(void *context, struct lmtp_transaction *transaction,
     struct buffer reply = {0};
     if (find_account(delivery, account, &reply) && find_quota(delivery, &reply)) {
         leave_out_recipients(delivery);
-        ask_ledger(delivery);
         buffer_free(&reply);
-        return delivery;
+        return ask_ledger(delivery) ? delivery : NULL;
     }
     delivery->all->counts.failed++;
     log_warning("%s: from=<%.*s>: %s", shown_id(delivery), SENDER_SHOWN, delivery->sent.sender,
@@ -230,8 +248,10 @@ static void write_later(const struct delivery *delivery, const struct ledger_rep
 
 static void wake_at(const struct delivery *delivery, int64_t when)
 {
+    int64_t soonest = clock_now(clock_system()) + WAKE_LEAST; /* Postfix must have put it off */
     if (when == LEDGER_FOREVER)
         return;
+    when = when > soonest ? when : soonest;
     if (delivery->queue_id[0] != '\0')
         wakeup_put(delivery->all->parts.wakeup, delivery->queue_id, when);
     else
@@ -287,7 +307,8 @@ static void reserved(void *context, const struct ledger_reply *reply, const stru
     }
 }
 
-static void ask_ledger(struct delivery *delivery)
+/* False if it is over already. */
+static bool ask_ledger(struct delivery *delivery)
 {
     const struct delivery_parts *parts = &delivery->all->parts;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_RESERVE,
@@ -298,8 +319,10 @@ static void ask_ledger(struct delivery *delivery)
     struct error error;
     delivery->state = STATE_LEDGER;
     delivery->call = ledger_channel_ask(parts->channel, &command, reserved, delivery, &error);
-    if (delivery->call == NULL)
-        tell_no_ledger(delivery, &error);
+    if (delivery->call != NULL)
+        return true;
+    tell_no_ledger(delivery, &error);
+    return false;
 }
 
 static void ignore_reply(void *context, const struct ledger_reply *reply, const struct error *error)
@@ -423,6 +446,7 @@ static void settle(struct delivery *delivery)
     struct error error;
     delivery->state = STATE_SETTLING;
     delivery->has_reservation = false;
+    set_timer(delivery, SETTLE_TIMEOUT);
     delivery->call =
         ledger_channel_ask(delivery->all->parts.channel, &command, settled, delivery, &error);
     if (delivery->call == NULL)
@@ -484,6 +508,7 @@ static void body_wanted(void *context)
 {
     struct delivery *delivery = context;
     delivery->state = STATE_BODY;
+    event_del(delivery->timer);
     lmtp_go_on(delivery->transaction);
 }
 
@@ -558,10 +583,44 @@ static void connection_granted(void *context, struct submission *submission, boo
 {
     struct delivery *delivery = context;
     delivery->request = NULL;
+    dictionary_remove(delivery->all->locked_out, delivery->account);
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
     delivery->state = STATE_ENVELOPE;
     submission_send(submission, &delivery->sent, delivery->sender, &message_handler, delivery);
+}
+
+/* Lets go of what the message has taken, before anything was sent. */
+static void let_go(struct delivery *delivery)
+{
+    if (delivery->call != NULL)
+        ledger_channel_cancel(delivery->call);
+    if (delivery->request != NULL)
+        pool_cancel(delivery->request);
+    if (delivery->submission != NULL)
+        submission_abandon(delivery->submission);
+    delivery->call = NULL;
+    delivery->request = NULL;
+    delivery->submission = NULL;
+}
+
+/* Postfix would give up, and with the whole connection. What was accepted is told although the
+ * ledger has not answered: it has been asked, and will count. */
+static void patience_ends(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct delivery *delivery = argument;
+    if (delivery->state == STATE_SETTLING) {
+        log_warning("%s: the ledger does not answer", shown_id(delivery));
+        ledger_channel_cancel(delivery->call);
+        delivery->call = NULL;
+        reply_to_all(delivery);
+        return;
+    }
+    delivery->all->counts.deferred++;
+    let_go(delivery);
+    refuse(delivery, "451 4.4.1 no room, connection or answer within Postfix's patience");
 }
 
 /* --- the body, and the client's end --------------------------------------------- */
@@ -595,12 +654,7 @@ static void client_gone(void *message)
         return;
     log_info("%s: account=<%s>: Postfix has gone before the end", shown_id(delivery),
              delivery->account);
-    if (delivery->call != NULL)
-        ledger_channel_cancel(delivery->call);
-    if (delivery->request != NULL)
-        pool_cancel(delivery->request);
-    if (delivery->submission != NULL)
-        submission_abandon(delivery->submission);
+    let_go(delivery);
     release_reservation(delivery);
     free_delivery(delivery);
 }
@@ -649,8 +703,16 @@ void deliveries_free(struct deliveries *deliveries)
 {
     if (deliveries == NULL)
         return;
-    while (deliveries->first != NULL)
-        free_delivery(deliveries->first);
+    while (deliveries->first != NULL) {
+        struct delivery *delivery = deliveries->first;
+        if (delivery->submission != NULL)
+            submission_abandon(delivery->submission);
+        if (delivery->request != NULL)
+            pool_cancel(delivery->request);
+        if (delivery->call != NULL)
+            ledger_channel_cancel(delivery->call);
+        free_delivery(delivery);
+    }
     dictionary_free(deliveries->locked_out);
     free(deliveries);
 }

@@ -27,6 +27,7 @@ struct deliveries;
 
 /* What messages are delivered with. All of it belongs to the caller and outlives its use here. */
 struct delivery_parts {
+    struct event_base *base;
     const struct settings *settings;
     struct identities *identities;
     struct tables *quota_maps;

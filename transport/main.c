@@ -173,7 +173,8 @@ static void open_sockets(struct daemon *daemon)
 
 static struct delivery_parts parts_of(const struct daemon *daemon)
 {
-    return (struct delivery_parts){.settings = daemon->service.settings,
+    return (struct delivery_parts){.base = daemon->base,
+                                   .settings = daemon->service.settings,
                                    .identities = daemon->identities,
                                    .quota_maps = daemon->quota_maps,
                                    .channel = daemon->channel,
@@ -239,7 +240,9 @@ static void say_farewell(evutil_socket_t descriptor, short what, void *argument)
     struct daemon *daemon = argument;
     const struct timeval again = {.tv_usec = 100000};
     static int left = FAREWELL_SECONDS * 10;
-    if (lmtp_busy(daemon->lmtp) == 0 || left-- <= 0)
+    bool is_idle =
+        lmtp_busy(daemon->lmtp) == 0 && deliveries_counts(daemon->deliveries)->under_way == 0;
+    if (is_idle || left-- <= 0)
         event_base_loopbreak(daemon->base);
     else
         event_add(daemon->farewell, &again);
@@ -349,11 +352,13 @@ static void work(struct daemon *daemon)
     event_set_log_callback(log_libevent);
     daemon->base = event_base_new();
     daemon->dns = daemon->base != NULL
-                      ? evdns_base_new(daemon->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
-                                                         EVDNS_BASE_DISABLE_WHEN_INACTIVE)
+                      ? evdns_base_new(daemon->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE)
                       : NULL;
     if (daemon->dns == NULL)
-        log_fatal(EX_OSERR, "cannot set up the event loop, or read /etc/resolv.conf");
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    if (evdns_base_resolv_conf_parse(daemon->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
+        log_warning("/etc/resolv.conf names no name server: names other than those in /etc/hosts "
+                    "cannot be resolved");
     find_hostname(daemon);
     daemon->credentials_version = credentials_version(daemon->credentials);
     open_upstream(daemon);

@@ -72,7 +72,8 @@ struct submission {
     struct evutil_addrinfo *addresses, *next_address;
     struct bufferevent *connection;
     struct event *deferred; /* begins from the event loop */
-    bool is_reading;        /* it must not be released below our feet */
+    struct event *deadline; /* of the reply that is awaited */
+    bool is_held;           /* it must not be released below our feet */
     unsigned extensions;
     struct reply reply;
     struct sasl sasl;
@@ -97,6 +98,7 @@ static void read_replies(struct bufferevent *connection, void *argument);
 static void happened(struct bufferevent *connection, short what, void *argument);
 static void written(struct bufferevent *connection, void *argument);
 static void finish(struct submission *submission, const struct submission_end *end);
+static void deadline_passed(evutil_socket_t descriptor, short what, void *argument);
 
 /* --- ends ---------------------------------------------------------------------- */
 
@@ -158,8 +160,8 @@ static void release(struct submission *submission)
         evutil_freeaddrinfo(submission->addresses);
     if (submission->connection != NULL)
         bufferevent_free(submission->connection);
-    if (submission->deferred != NULL)
-        event_free(submission->deferred);
+    event_free(submission->deferred);
+    event_free(submission->deadline);
     credential_release(&submission->credential);
     free(submission);
 }
@@ -173,16 +175,19 @@ static void finish(struct submission *submission, const struct submission_end *e
     if (submission->message != NULL)
         end_message(submission, end);
     submission->handler->closed(submission->context, was_quitting ? NULL : end);
-    if (!submission->is_reading)
+    if (!submission->is_held)
         release(submission);
 }
 
 /* --- speaking ------------------------------------------------------------------ */
 
-static void set_timeout(struct submission *submission, time_t seconds)
+/* For the whole reply, however slowly it comes; 0: for ever. */
+static void set_deadline(struct submission *submission, time_t seconds)
 {
     const struct timeval timeout = {.tv_sec = seconds};
-    bufferevent_set_timeouts(submission->connection, &timeout, &timeout);
+    event_del(submission->deadline);
+    if (seconds > 0)
+        event_add(submission->deadline, &timeout);
 }
 
 __attribute__((format(printf, 2, 3))) static void say(struct submission *submission,
@@ -197,17 +202,25 @@ __attribute__((format(printf, 2, 3))) static void say(struct submission *submiss
 static void wait_for(struct submission *submission, enum state state, time_t seconds)
 {
     submission->state = state;
-    set_timeout(submission, seconds);
+    set_deadline(submission, seconds);
     reply_begin(&submission->reply);
 }
 
-/* base64 of what is secret; libevent wipes nothing, so that it goes out at once. */
+static void wipe(const void *bytes, size_t length, void *line)
+{
+    (void)bytes;
+    (void)length;
+    secret_free(line);
+}
+
+/* It is sent from where it lies, and wiped when that is done. */
 static void say_secret(struct submission *submission, struct secret *line)
 {
-    evbuffer_add(bufferevent_get_output(submission->connection), secret_reveal(line),
-                 secret_length(line));
+    struct evbuffer *output = bufferevent_get_output(submission->connection);
+    if (secret_length(line) == 0 ||
+        evbuffer_add_reference(output, secret_reveal(line), secret_length(line), wipe, line) != 0)
+        secret_free(line);
     say(submission, "\r\n");
-    secret_free(line);
 }
 
 /* --- opening ------------------------------------------------------------------- */
@@ -215,9 +228,9 @@ static void say_secret(struct submission *submission, struct secret *line)
 static void resolved(int result, struct evutil_addrinfo *addresses, void *argument)
 {
     struct submission *submission = argument;
-    submission->lookup = NULL;
     if (result == EVUTIL_EAI_CANCEL)
         return;
+    submission->lookup = NULL;
     submission->addresses = submission->next_address = addresses;
     if (result != 0)
         lose(submission, "the name cannot be resolved: %s; check relayhost and DNS",
@@ -233,8 +246,16 @@ static void resolve(evutil_socket_t descriptor, short what, void *argument)
     struct submission *submission = argument;
     const struct evutil_addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
-    submission->lookup = evdns_getaddrinfo(submission->parts->dns, submission->parts->host,
-                                           submission->parts->port, &hints, resolved, submission);
+    /* It may answer at once, and that may end the connection. */
+    submission->is_held = true;
+    struct evdns_getaddrinfo_request *lookup =
+        evdns_getaddrinfo(submission->parts->dns, submission->parts->host, submission->parts->port,
+                          &hints, resolved, submission);
+    submission->is_held = false;
+    if (submission->state == STATE_CLOSED)
+        release(submission);
+    else
+        submission->lookup = lookup;
 }
 
 /* Tries the next address. */
@@ -250,13 +271,21 @@ static void connect_next(struct submission *submission)
     }
     submission->next_address = address->ai_next;
     submission->state = STATE_CONNECTING;
-    submission->connection = bufferevent_socket_new(submission->parts->base, -1, 0);
+    int descriptor =
+        socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (descriptor < 0) {
+        connect_next(submission);
+        return;
+    }
+    submission->connection =
+        bufferevent_socket_new(submission->parts->base, descriptor, BEV_OPT_CLOSE_ON_FREE);
     if (submission->connection == NULL) {
+        close(descriptor);
         lose(submission, "no memory for a connection");
         return;
     }
     bufferevent_setcb(submission->connection, read_replies, NULL, happened, submission);
-    set_timeout(submission, CONNECT_TIMEOUT);
+    set_deadline(submission, CONNECT_TIMEOUT);
     if (bufferevent_socket_connect(submission->connection, address->ai_addr,
                                    (int)address->ai_addrlen) != 0)
         connect_next(submission);
@@ -424,7 +453,8 @@ void submission_send(struct submission *submission, const struct envelope *envel
     submission->message_context = context;
     submission->asked = submission->answered = submission->accepted = 0;
     submission->mail_refused = submission->is_void = submission->was_refused = false;
-    submission->last[0] = submission->last[1] = '\n';
+    submission->last[0] = '\r';
+    submission->last[1] = '\n';
     ask_on(submission);
     wait_for(submission, STATE_ENVELOPE, ENVELOPE_TIMEOUT);
 }
@@ -439,7 +469,6 @@ static void note_refusal(struct submission *submission, enum reply_stage stage)
 static void become_idle(struct submission *submission)
 {
     wait_for(submission, STATE_IDLE, 0);
-    bufferevent_set_timeouts(submission->connection, NULL, NULL);
 }
 
 /* The message is over, the connection goes on. */
@@ -451,12 +480,24 @@ static void tell_refusal(struct submission *submission)
     end_message(submission, &end);
 }
 
+/* While the body goes the peer has nothing to say, but has to take it. */
+static void watch_writing(struct submission *submission, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
+}
+
 /* DATA was answered, and with it all that stood before it. */
 static void begin_body(struct submission *submission)
 {
     bool may_go = submission->reply.code / 100 == 3;
+    if (submission->reply.code / 100 == 2) {
+        lose(submission, "answers DATA with %u", submission->reply.code);
+        return;
+    }
     if (may_go && submission->accepted > 0) {
-        wait_for(submission, STATE_BODY, BODY_TIMEOUT);
+        wait_for(submission, STATE_BODY, 0);
+        watch_writing(submission, BODY_TIMEOUT);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -509,10 +550,22 @@ static void take_envelope_reply(struct submission *submission)
     wait_for(submission, STATE_ENVELOPE, ENVELOPE_TIMEOUT);
 }
 
+static bool is_class(const struct submission *submission, unsigned class)
+{
+    return submission->reply.code / 100 == class;
+}
+
 static void take_final_reply(struct submission *submission)
 {
     const struct reply reply = submission->reply;
     const struct submission_end end = {.stage = REPLY_STAGE_END_OF_DATA, .reply = &reply};
+    if (submission->is_void && !is_class(submission, 2) && !is_class(submission, 5)) {
+        /* Who answers that does not know where we are: it is no connection for the next message. */
+        const struct submission_end refusal = {.stage = submission->refusal_stage,
+                                               .reply = &submission->refusal};
+        finish(submission, &refusal);
+        return;
+    }
     if (submission->is_void) {
         tell_refusal(submission);
         return;
@@ -543,21 +596,17 @@ bool submission_write(struct submission *submission, struct evbuffer *bytes)
 void submission_end_body(struct submission *submission)
 {
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
-    bool is_empty = submission->last[0] == '\n';
-    say(submission, is_whole || is_empty ? ".\r\n" : "\r\n.\r\n");
+    say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
+    watch_writing(submission, 0);
     wait_for(submission, STATE_FINAL, FINAL_TIMEOUT);
 }
 
 /* --- what the peer says -------------------------------------------------------- */
 
-static bool is_class(const struct submission *submission, unsigned class)
-{
-    return submission->reply.code / 100 == class;
-}
-
 /* Open: the owner may send. */
 static void tell_opened(struct submission *submission)
 {
+    credential_release(&submission->credential);
     become_idle(submission);
     submission->handler->opened(submission->context);
 }
@@ -650,11 +699,11 @@ static bool read_line(struct submission *submission)
 static void read_replies(struct bufferevent *connection, void *argument)
 {
     struct submission *submission = argument;
-    submission->is_reading = true;
+    submission->is_held = true;
     while (submission->state != STATE_CLOSED && submission->connection == connection &&
            read_line(submission))
         ;
-    submission->is_reading = false;
+    submission->is_held = false;
     if (submission->state == STATE_CLOSED)
         release(submission);
 }
@@ -677,19 +726,32 @@ static void failed(struct submission *submission, short what)
 {
     struct error error;
     if (submission->state == STATE_CONNECTING) {
-        if (what & BEV_EVENT_TIMEOUT)
-            errno = ETIMEDOUT;
         connect_next(submission);
-    } else if (submission->state == STATE_HANDSHAKE && (what & BEV_EVENT_TIMEOUT) == 0) {
+    } else if (submission->state == STATE_HANDSHAKE) {
         tls_explain(submission->connection, submission->parts->host, &error);
         lose(submission, "%s", error.text);
     } else if (what & BEV_EVENT_TIMEOUT) {
-        lose(submission, "does not answer");
+        lose(submission, "does not take the message");
     } else if (submission->state == STATE_QUIT) {
         finish(submission, NULL);
     } else {
         lose(submission, "the connection was lost%s%s", what & BEV_EVENT_ERROR ? ": " : "",
              what & BEV_EVENT_ERROR ? strerror(errno) : "");
+    }
+}
+
+static void deadline_passed(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct submission *submission = argument;
+    if (submission->state == STATE_CONNECTING) {
+        errno = ETIMEDOUT;
+        connect_next(submission);
+    } else if (submission->state == STATE_QUIT) {
+        finish(submission, NULL);
+    } else {
+        lose(submission, "does not answer");
     }
 }
 
@@ -725,7 +787,8 @@ struct submission *submission_open(const struct submission_parts *parts,
     submission->handler = handler;
     submission->context = context;
     submission->deferred = event_new(parts->base, -1, 0, resolve, submission);
-    if (submission->deferred == NULL)
+    submission->deadline = evtimer_new(parts->base, deadline_passed, submission);
+    if (submission->deferred == NULL || submission->deadline == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     event_active(submission->deferred, 0, 0);
     return submission;
@@ -733,10 +796,8 @@ struct submission *submission_open(const struct submission_parts *parts,
 
 void submission_abandon(struct submission *submission)
 {
-    bool may_go_on = submission->state == STATE_FINAL;
     submission->message = NULL;
-    if (!may_go_on)
-        submission_drop(submission);
+    submission_drop(submission);
 }
 
 void submission_close(struct submission *submission)

@@ -83,8 +83,7 @@ bool submission_write(struct submission *submission, struct evbuffer *bytes);
 /* The body is whole: sends the final dot, and CRLF before it where the body does not end so. */
 void submission_end_body(struct submission *submission);
 
-/* The message is not wanted any more; `ended` is not called. Before the final dot the connection is
- * closed, after it what comes is not told to anybody. */
+/* The message is not wanted any more: the connection is closed, `ended` is not called. */
 void submission_abandon(struct submission *submission);
 
 /* Says QUIT to an idle connection, which closes soon; another one is dropped. */

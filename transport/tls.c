@@ -156,8 +156,7 @@ struct bufferevent *tls_begin(struct tls *tls, struct event_base *base, evutil_s
         ssl != NULL ? bufferevent_openssl_socket_new(
                           base, descriptor, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE)
                     : NULL;
-    if (connection == NULL) {
-        SSL_free(ssl);
+    if (connection == NULL) { /* libevent has released the session, if there was one */
         evutil_closesocket(descriptor);
         return NULL;
     }

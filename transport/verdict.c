@@ -31,6 +31,13 @@ static void judge_reply(const struct reply *reply, enum reply_stage stage, const
     const struct office365_row *row = office365_explain(reply, stage);
     if (row->told == OFFICE365_TEMPORARY || is_before_message(stage))
         reply_make_temporary(&changed);
+    if (changed.code == 421)
+        changed.code = 451; /* of our own connections with Postfix it says nothing */
+    if (changed.code / 100 != 4 && changed.code / 100 != 5) {
+        /* Not what was asked for: whatever it means, the message was not taken. */
+        changed.code = 451;
+        changed.enhanced = (struct reply_enhanced){4, 5, 0};
+    }
     if (changed.enhanced.class == 0)
         changed.enhanced = (struct reply_enhanced){changed.code / 100, 0, 0};
     verdict->row = row;

@@ -16,9 +16,8 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
-#define PAUSE_MICROS 100000              /* between two messages */
-#define CHECK_MICROS CLOCK_SECOND        /* the clock may be set */
-#define MORE_MICROS  (10 * CLOCK_SECOND) /* where an account has many */
+#define PAUSE_MICROS 100000       /* between two messages */
+#define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
 
 enum subject { SUBJECT_MESSAGE, SUBJECT_ACCOUNT };
 
@@ -87,9 +86,8 @@ static void scanned(void *context, const char *const ids[], size_t count)
     struct wakeup *wakeup = context;
     int64_t now = clock_now(clock_system());
     for (size_t i = 0; i < count; i++)
-        wakeup_put(wakeup, ids[i], now);
-    if (count == SCAN_MOST)
-        wakeup_put_account(wakeup, wakeup->scanned, now + MORE_MICROS);
+        if (dictionary_find(wakeup->entries, ids[i]) == NULL) /* it has a time of its own */
+            wakeup_put(wakeup, ids[i], now);
     wakeup->scan = NULL;
     free(wakeup->scanned);
     wakeup->scanned = NULL;
@@ -134,7 +132,7 @@ static void child_ended(evutil_socket_t signal, short what, void *argument)
     int status = 0;
     pid_t pid;
     bool is_ours = false;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 && !is_ours)
+    while (!is_ours && (pid = waitpid(-1, &status, WNOHANG)) > 0)
         is_ours = pid == wakeup->child;
     if (!is_ours)
         return;
@@ -159,7 +157,7 @@ static void put(struct wakeup *wakeup, const char *name, enum subject subject, i
         dictionary_put(wakeup->entries, name, entry);
     }
     agenda_set(&wakeup->agenda, &entry->due, when);
-    set_timer(wakeup, 0);
+    set_timer(wakeup, PAUSE_MICROS);
 }
 
 void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when)

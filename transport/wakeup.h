@@ -28,7 +28,8 @@ void wakeup_free(struct wakeup *wakeup);
 void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when);
 
 /* The oldest deferred messages of this account (a folded UPN) are to be tried at this time: for
- * those whose queue id is not known. Where there are many, some of them, and others soon after. */
+ * those whose queue id is not known. Some of them, where there are many: each that has to wait
+ * again is put down again. */
 void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when);
 
 /* How many are put down. */
