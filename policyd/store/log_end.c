@@ -1,7 +1,8 @@
-/* log_end.c - does the ledger's log go as far as its databases?
+/* log_end.c - does the ledger's log go as far as its databases, and no further than it says?
  *
- * Source: Berkeley DB keeps the sequence number of a page's last log record (DB_LSN, in the
- * machine's byte order) at the beginning of each page.
+ * Source: Berkeley DB (log/log.c, dbinc/log.h, dbinc/db_page.h), in the machine's byte order: a
+ * page begins with the sequence number (DB_LSN) of the log record that changed it last; a log file
+ * with 28 bytes about itself; a log record with the offset of the one before it and its own length.
  */
 #include "policyd/store/log_end.h"
 
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 #define PAGES_AT_A_TIME 256
+#define FILE_HEADER     28
+#define ZEROS_SIZE      65536
 
 static void take_message(const DB_ENV *environment, const char *prefix, const char *message)
 {
@@ -69,6 +72,71 @@ static bool are_covered(const char *pages, size_t size, const DB_LSN *end)
     return true;
 }
 
+/* --- behind the end ----------------------------------------------------------- */
+
+/* Overwrites with zeros what is not zero from `start` on. */
+static bool wipe(int descriptor, off_t start)
+{
+    static const char zeros[ZEROS_SIZE];
+    char bytes[ZEROS_SIZE];
+    ssize_t length;
+    bool is_dirty = false;
+    for (off_t at = start; (length = pread(descriptor, bytes, sizeof(bytes), at)) > 0;
+         at += length) {
+        if (memcmp(bytes, zeros, (size_t)length) == 0)
+            continue;
+        is_dirty = true;
+        if (pwrite(descriptor, zeros, (size_t)length, at) != length)
+            return false;
+    }
+    return length == 0 && (!is_dirty || fdatasync(descriptor) == 0);
+}
+
+static int open_log(const char *directory, u_int32_t number, struct error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" STORE_LOG_PREFIX "%010u", directory, number);
+    int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (descriptor < 0 && errno != ENOENT)
+        error_set(error, "the ledger's %s cannot be opened: %s", path, strerror(errno));
+    return descriptor;
+}
+
+static u_int32_t number_at(int descriptor, u_int32_t offset)
+{
+    u_int32_t number = 0;
+    return pread(descriptor, &number, sizeof(number), (off_t)offset) == (ssize_t)sizeof(number)
+               ? number
+               : 0;
+}
+
+/* What a crash left of a record that was not written whole. Berkeley DB would write over its
+ * beginning and find the rest at the next start; its checksum is too weak to tell that from a
+ * record. */
+static bool wipe_file(const char *directory, u_int32_t number, u_int32_t last_record,
+                      struct error *error)
+{
+    int descriptor = open_log(directory, number, error);
+    if (descriptor < 0)
+        return errno == ENOENT;
+    off_t start = FILE_HEADER;
+    if (last_record > 0)
+        start = (off_t)last_record + number_at(descriptor, last_record + sizeof(u_int32_t));
+    bool wiped = wipe(descriptor, start);
+    int reason = errno;
+    close(descriptor);
+    return wiped || error_set(error, "the ledger's log file %u in %s cannot be written: %s", number,
+                              directory, strerror(reason));
+}
+
+static bool wipe_tail(const char *directory, const DB_LSN *end, struct error *error)
+{
+    return wipe_file(directory, end->file, end->offset, error) &&
+           wipe_file(directory, end->file + 1, 0, error);
+}
+
+/* --- the databases ------------------------------------------------------------ */
+
 static bool is_covered(const char *directory, const char *name, const DB_LSN *end,
                        struct error *error)
 {
@@ -93,7 +161,7 @@ static bool is_covered(const char *directory, const char *name, const DB_LSN *en
                                 directory, name);
 }
 
-bool store_log_covers_databases(const char *directory, struct error *error)
+bool store_log_make_sound(const char *directory, struct error *error)
 {
     static const char *const names[] = {STORE_ACCOUNTS, STORE_TURNS, STORE_RESERVATIONS};
     DB_LSN end;
@@ -111,5 +179,5 @@ bool store_log_covers_databases(const char *directory, struct error *error)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (!is_covered(directory, names[i], &end, error))
             return false;
-    return true;
+    return wipe_tail(directory, &end, error);
 }
