@@ -21,7 +21,6 @@
 
 #define PAGES_AT_A_TIME 256
 #define FILE_HEADER     28
-#define ZEROS_SIZE      65536
 
 static void take_message(const DB_ENV *environment, const char *prefix, const char *message)
 {
@@ -74,18 +73,23 @@ static bool are_covered(const char *pages, size_t size, const DB_LSN *end)
 
 /* --- behind the end ----------------------------------------------------------- */
 
-/* Overwrites with zeros what is not zero from `start` on. */
+/* Overwrites with zeros what is not zero from `start` on, page by page: what is a hole in the file
+ * stays one, so that it takes no space. False with errno. */
 static bool wipe(int descriptor, off_t start)
 {
-    static const char zeros[ZEROS_SIZE];
-    char bytes[ZEROS_SIZE];
+    static const char zeros[STORE_PAGE_SIZE];
+    char bytes[STORE_PAGE_SIZE];
     ssize_t length;
     bool is_dirty = false;
-    for (off_t at = start; (length = pread(descriptor, bytes, sizeof(bytes), at)) > 0;
-         at += length) {
+    for (off_t at = start;; at += length) {
+        size_t wanted = (size_t)(STORE_PAGE_SIZE - at % STORE_PAGE_SIZE);
+        length = pread(descriptor, bytes, wanted, at);
+        if (length <= 0)
+            break;
         if (memcmp(bytes, zeros, (size_t)length) == 0)
             continue;
         is_dirty = true;
+        errno = ENOSPC; /* unless a short write says otherwise */
         if (pwrite(descriptor, zeros, (size_t)length, at) != length)
             return false;
     }
