@@ -360,6 +360,7 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     metrics_configure(daemon->metrics, &metrics_parts);
     control_configure(daemon->control, &control_parts);
     ledger_configure(daemon->ledger, &rules);
+    server_set_gathering(daemon->server, settings->ledger_sync);
     if (!store_bdb_set_sync(daemon->store, settings->ledger_sync, &error))
         log_error("%s", error.text);
     identities_close(old_identities);
@@ -446,6 +447,7 @@ static void work(struct daemon *daemon)
     if (daemon->base == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     daemon->server = server_new(daemon->base, commit, daemon);
+    server_set_gathering(daemon->server, daemon->service.settings->ledger_sync);
     server_listen(daemon->server, daemon->listening, &daemon->protocol);
     control_listen(daemon->control, daemon->server, daemon->control_listening);
     add_events(daemon);

@@ -100,6 +100,7 @@ struct server {
     bool stopping;
     struct server_counts counts; /* but for its gauges */
     /* the turn */
+    bool gathers; /* whoever asks while it lasts */
     bool wants_commit;
     struct buffer text;
     struct reply *replies;
@@ -666,13 +667,35 @@ void server_listen(struct server *server, int descriptor, const struct server_pr
     event_add(&listener->accept_event, NULL);
 }
 
+static void loop_once(struct server *server, int flags)
+{
+    if (event_base_loop(server->base, flags) != 0)
+        log_fatal(EX_OSERR, "the event loop has failed");
+}
+
+/* While some were read others have asked: they are in the same turn, as long as more come. */
+static void gather(struct server *server)
+{
+    size_t before = 0;
+    while (server->reply_count > before && server->reply_count < REPLIES_PER_TURN) {
+        before = server->reply_count;
+        loop_once(server, EVLOOP_NONBLOCK);
+    }
+}
+
 void server_run(struct server *server)
 {
     while (!server->stopping) {
-        if (event_base_loop(server->base, EVLOOP_ONCE) != 0)
-            log_fatal(EX_OSERR, "the event loop has failed");
+        loop_once(server, EVLOOP_ONCE);
+        if (server->gathers)
+            gather(server);
         server_end_turn(server);
     }
+}
+
+void server_set_gathering(struct server *server, bool gathers)
+{
+    server->gathers = gathers;
 }
 
 void server_stop(struct server *server)

@@ -75,6 +75,10 @@ void server_reply(struct connection *connection, const struct buffer *reply,
 /* There is something to commit at the end of the turn, though perhaps nobody to be told. */
 void server_want_commit(struct server *server);
 
+/* Where a commit takes long: a turn also takes in who asks while it lasts, so that there are fewer
+ * and larger ones. Not so at first. */
+void server_set_gathering(struct server *server, bool gathers);
+
 /* Works until server_stop() is called from one of the base's events. */
 void server_run(struct server *server);
 void server_stop(struct server *server);
