@@ -679,7 +679,7 @@ static void gather(struct server *server)
     size_t before = 0;
     while (server->reply_count > before && server->reply_count < REPLIES_PER_TURN) {
         before = server->reply_count;
-        loop_once(server, EVLOOP_NONBLOCK);
+        loop_once(server, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* NONBLOCK alone goes on and on */
     }
 }
 
