@@ -181,6 +181,7 @@ static void open_metrics(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
+    daemon->metrics_listening = -1;
     if (settings->metrics_listen[0] == '\0')
         return;
     daemon->metrics_listening =
@@ -228,9 +229,10 @@ static bool open_ledger(struct daemon *daemon)
         service_refuse(&daemon->service, &error);
     }
     event_set_log_callback(log_libevent);
+    const struct closed_sockets sockets = {daemon->listening, daemon->control_listening,
+                                           daemon->metrics_listening};
     return try_ledger(daemon, &error) ||
-           closed_until(settings, daemon->listening, daemon->control_listening, try_ledger, daemon,
-                        &error);
+           closed_until(settings, &sockets, try_ledger, daemon, &error);
 }
 
 /* --- working ----------------------------------------------------------------- */
@@ -281,12 +283,13 @@ static void set_due_timer(struct daemon *daemon)
     if (due == daemon->due)
         return;
     daemon->due = due;
-    int64_t left = due != INT64_MAX ? due - clock_now(clock_system()) : INT64_MAX;
+    int64_t now = clock_now(clock_system());
+    int64_t left = due <= now ? 0 : due - now;
     if (left >= CLOCK_SECOND) {
         event_del(daemon->due_timer);
         return;
     }
-    const struct timeval wait = {.tv_usec = (suseconds_t)(left > 0 ? left : 0)};
+    const struct timeval wait = {.tv_usec = (suseconds_t)left};
     if (event_add(daemon->due_timer, &wait) != 0)
         log_fatal(EX_OSERR, "cannot set up the event loop");
 }

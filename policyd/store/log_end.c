@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGES_AT_A_TIME 256
@@ -106,12 +107,17 @@ static int open_log(const char *directory, u_int32_t number, struct error *error
     return descriptor;
 }
 
-static u_int32_t number_at(int descriptor, u_int32_t offset)
+/* Where the record ends that begins at `offset`. False with errno if that cannot be read. */
+static bool find_record_end(int descriptor, u_int32_t offset, off_t *end)
 {
-    u_int32_t number = 0;
-    return pread(descriptor, &number, sizeof(number), (off_t)offset) == (ssize_t)sizeof(number)
-               ? number
-               : 0;
+    u_int32_t header[2];
+    struct stat status;
+    errno = EIO; /* unless it is something else */
+    if (pread(descriptor, header, sizeof(header), (off_t)offset) != (ssize_t)sizeof(header) ||
+        fstat(descriptor, &status) != 0)
+        return false;
+    *end = (off_t)offset + header[1];
+    return header[1] > sizeof(header) && *end <= status.st_size;
 }
 
 /* What a crash left of a record that was not written whole. Berkeley DB would write over its
@@ -124,9 +130,8 @@ static bool wipe_file(const char *directory, u_int32_t number, u_int32_t last_re
     if (descriptor < 0)
         return errno == ENOENT;
     off_t start = FILE_HEADER;
-    if (last_record > 0)
-        start = (off_t)last_record + number_at(descriptor, last_record + sizeof(u_int32_t));
-    bool wiped = wipe(descriptor, start);
+    bool wiped = (last_record == 0 || find_record_end(descriptor, last_record, &start)) &&
+                 wipe(descriptor, start);
     int reason = errno;
     close(descriptor);
     return wiped || error_set(error, "the ledger's log file %u in %s cannot be written: %s", number,
@@ -151,13 +156,16 @@ static bool is_covered(const char *directory, const char *name, const DB_LSN *en
         return errno == ENOENT ||
                error_set(error, "the ledger's %s cannot be read: %s", path, strerror(errno));
     char *pages = memory_alloc((size_t)PAGES_AT_A_TIME * STORE_PAGE_SIZE);
-    ssize_t size;
+    ssize_t size = 0;
     bool covered = true;
     while (covered &&
            (size = read(descriptor, pages, (size_t)PAGES_AT_A_TIME * STORE_PAGE_SIZE)) > 0)
         covered = are_covered(pages, (size_t)size, end);
+    int reason = errno;
     free(pages);
     close(descriptor);
+    if (size < 0)
+        return error_set(error, "the ledger's %s cannot be read: %s", path, strerror(reason));
     return covered || error_set(error,
                                 "the ledger %s has a log that ends before its %s; it is left as it "
                                 "is: restore the log files, or move it away to start with empty "
