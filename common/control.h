@@ -25,7 +25,8 @@
  *       `least` and `most` (durations) instead the pause grows: least, then twice as long each time
  *       it fails again, up to most; when it is over one reservation is granted as a probe, and the
  *       next only when the probe was settled with a recipient, which also ends the row. With none
- *       of them the pause lasts until `resume`. Who waits longer than he may is answered.
+ *       of them the pause lasts until `resume`. Who waits longer than he may is answered. A pause
+ *       without least and most ends the row, too.
  *       result=done account until (left out: until `resume`) failures (in a row)
  *   request=resume account                      ends the pause and the row of failures
  *       result=done

@@ -4,10 +4,12 @@
 #include "common/attr.h"
 #include "common/control.h"
 #include "common/log.h"
+#include "policyd/http.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sysexits.h>
@@ -16,7 +18,8 @@
 
 #define FIRST_PAUSE 1 /* seconds */
 #define LAST_PAUSE  60
-#define SIGNALS     2
+#define SIGNALS     3
+#define PUBLISH     1 /* seconds */
 
 struct closed {
     const struct settings *settings;
@@ -26,7 +29,8 @@ struct closed {
     bool is_open; /* an attempt has succeeded */
     time_t pause;
     struct server *server;
-    struct event *timer;
+    struct http *http; /* or NULL */
+    struct event *timer, *publish;
     struct event *signals[SIGNALS];
 };
 
@@ -68,7 +72,9 @@ static bool commit_nothing(void *context, struct error *error)
 
 static void complain(const struct closed *closed)
 {
-    log_error("%s; mail gets a temporary failure until that is mended", closed->reason.text);
+    log_error("%s; %s until that is mended", closed->reason.text,
+              closed->settings->meter == METER_DELIVERY ? "the transport leaves mail in the queue"
+                                                        : "mail gets a temporary failure");
     sd_notifyf(0, "STATUS=%s", closed->reason.text);
 }
 
@@ -106,16 +112,64 @@ static void stop(evutil_socket_t signal, short what, void *argument)
     server_stop(closed->server);
 }
 
+static void refuse_reload(evutil_socket_t signal, short what, void *argument)
+{
+    (void)signal;
+    (void)what;
+    (void)argument;
+    log_warning("the configuration is not read again while the ledger cannot be used; restart "
+                "post365-policyd");
+}
+
+/* Health, and why not. */
+static void publish(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    const struct closed *closed = argument;
+    struct buffer figures = {0};
+    if (closed->http != NULL)
+        http_publish(closed->http, &figures, closed->reason.text);
+}
+
 /* A descriptor that the server may close. */
 static int copy_of(int descriptor)
 {
-    int copy = dup(descriptor);
+    int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         log_fatal(EX_OSERR, "cannot copy a descriptor: %m");
     return copy;
 }
 
-static void serve(struct closed *closed, struct event_base *base, int policy, int control)
+static void add_events(struct closed *closed, struct event_base *base)
+{
+    const struct timeval often = {.tv_sec = PUBLISH};
+    closed->timer = evtimer_new(base, try_again, closed);
+    closed->publish = event_new(base, -1, EV_PERSIST, publish, closed);
+    closed->signals[0] = evsignal_new(base, SIGTERM, stop, closed);
+    closed->signals[1] = evsignal_new(base, SIGINT, stop, closed);
+    closed->signals[2] = evsignal_new(base, SIGUSR1, refuse_reload, closed);
+    bool added =
+        closed->timer != NULL && closed->publish != NULL && event_add(closed->publish, &often) == 0;
+    for (size_t i = 0; i < SIGNALS && added; i++)
+        added = closed->signals[i] != NULL && event_add(closed->signals[i], NULL) == 0;
+    if (!added)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+}
+
+static void start_health(struct closed *closed, int listening)
+{
+    struct error error;
+    if (listening < 0)
+        return;
+    closed->http = http_start(copy_of(listening), &error);
+    if (closed->http == NULL)
+        log_warning("%s", error.text);
+    publish(-1, 0, closed);
+}
+
+static void serve(struct closed *closed, struct event_base *base,
+                  const struct closed_sockets *sockets)
 {
     const struct server_protocol policy_protocol = {
         .decide = answer_policy, .context = closed, .malformed = "action=" POLICY_MALFORMED "\n\n"};
@@ -124,26 +178,24 @@ static void serve(struct closed *closed, struct event_base *base, int policy, in
                                                      .malformed =
                                                          "result=error\nreason=malformed\n\n"};
     closed->server = server_new(base, commit_nothing, NULL);
-    server_listen(closed->server, copy_of(policy), &policy_protocol);
-    server_listen(closed->server, copy_of(control), &control_protocol);
-    closed->timer = evtimer_new(base, try_again, closed);
-    closed->signals[0] = evsignal_new(base, SIGTERM, stop, closed);
-    closed->signals[1] = evsignal_new(base, SIGINT, stop, closed);
-    if (closed->timer == NULL || closed->signals[0] == NULL || closed->signals[1] == NULL ||
-        event_add(closed->signals[0], NULL) != 0 || event_add(closed->signals[1], NULL) != 0)
-        log_fatal(EX_OSERR, "cannot set up the event loop");
+    server_listen(closed->server, copy_of(sockets->policy), &policy_protocol);
+    server_listen(closed->server, copy_of(sockets->control), &control_protocol);
+    add_events(closed, base);
+    start_health(closed, sockets->metrics);
     complain(closed);
     wait_for_next(closed);
     sd_notify(0, "READY=1");
     server_run(closed->server);
     server_free(closed->server);
+    http_stop(closed->http);
     event_free(closed->timer);
+    event_free(closed->publish);
     for (size_t i = 0; i < SIGNALS; i++)
         event_free(closed->signals[i]);
 }
 
-bool closed_until(const struct settings *settings, int policy, int control, closed_attempt *attempt,
-                  void *context, const struct error *reason)
+bool closed_until(const struct settings *settings, const struct closed_sockets *sockets,
+                  closed_attempt *attempt, void *context, const struct error *reason)
 {
     struct closed closed = {.settings = settings,
                             .attempt = attempt,
@@ -153,7 +205,7 @@ bool closed_until(const struct settings *settings, int policy, int control, clos
     struct event_base *base = event_base_new();
     if (base == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    serve(&closed, base, policy, control);
+    serve(&closed, base, sockets);
     event_base_free(base);
     sd_notify(0, "STATUS=");
     return closed.is_open;

@@ -10,6 +10,7 @@
 #define MINUTE   (60 * CLOCK_SECOND)
 #define HOUR     (60 * MINUTE)
 #define YEAR     (366 * 24 * HOUR)
+#define TIME_MAX (INT64_C(253402300799) * CLOCK_SECOND) /* the end of the year 9999 */
 #define WAIT_MAX HOUR
 
 static const struct {
@@ -20,7 +21,7 @@ static const struct {
     [COMMAND_MESSAGES] = {CONTROL_MESSAGES, LEDGER_LIMIT_MAX},
     [COMMAND_RESERVATION] = {CONTROL_RESERVATION, UINT64_MAX},
     [COMMAND_WAIT] = {CONTROL_WAIT, WAIT_MAX},
-    [COMMAND_UNTIL] = {CONTROL_UNTIL, INT64_MAX},
+    [COMMAND_UNTIL] = {CONTROL_UNTIL, TIME_MAX},
     [COMMAND_LEAST] = {CONTROL_LEAST, YEAR},
     [COMMAND_MOST] = {CONTROL_MOST, YEAR},
     [COMMAND_AFTER] = {CONTROL_AFTER, UINT32_MAX},
@@ -154,6 +155,11 @@ bool command_changes(const struct command *command)
 bool command_needs_account(const struct command *command)
 {
     return kinds[command->kind].needs_account;
+}
+
+bool command_needs_quota(const struct command *command)
+{
+    return command->kind == COMMAND_RESERVE || command->kind == COMMAND_STATUS;
 }
 
 uint64_t command_number_or(const struct command *command, enum command_number which,

@@ -57,6 +57,8 @@ void command_read(const char *request, size_t length, struct command *command);
 /* Whether only who may change the ledger may ask for it, and whether it is about an account. */
 bool command_changes(const struct command *command);
 bool command_needs_account(const struct command *command);
+/* Whether it has to do with the account's quota, which must be looked up. */
+bool command_needs_quota(const struct command *command);
 
 /* A number, or what it is when it is not named. */
 uint64_t command_number_or(const struct command *command, enum command_number which,

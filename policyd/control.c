@@ -125,13 +125,13 @@ static void run(struct exchange *exchange)
         write_reason(exchange, CONTROL_REFUSED, "only root and post365_user may change the ledger");
         return;
     }
-    if (command_needs_account(command)) {
+    if (command_needs_account(command))
         exchange->account = address_fold(command->account);
-        if (quotas_find(parts->settings, parts->quota_maps, exchange->account, &exchange->quota,
-                        &error) == TABLE_FAILED) {
-            write_reason(exchange, CONTROL_ERROR, error.text);
-            return;
-        }
+    if (command_needs_quota(command) &&
+        quotas_find(parts->settings, parts->quota_maps, exchange->account, &exchange->quota,
+                    &error) == TABLE_FAILED) {
+        write_reason(exchange, CONTROL_ERROR, error.text);
+        return;
     }
     operations[command->kind](exchange);
 }
@@ -447,7 +447,10 @@ static void tell_settings(struct exchange *exchange)
         return;
     }
     write_result(exchange, CONTROL_DONE);
-    for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    size_t start = exchange->reply->length;
+    for (line = strtok_r(text, "\n", &rest);
+         line != NULL && exchange->reply->length - start < PAGE_SIZE;
+         line = strtok_r(NULL, "\n", &rest)) {
         char *value = strstr(line, " = ");
         if (value == NULL)
             continue;

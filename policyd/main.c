@@ -181,6 +181,7 @@ static void open_metrics(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
+    daemon->metrics_listening = -1;
     if (settings->metrics_listen[0] == '\0')
         return;
     daemon->metrics_listening =
@@ -228,9 +229,10 @@ static bool open_ledger(struct daemon *daemon)
         service_refuse(&daemon->service, &error);
     }
     event_set_log_callback(log_libevent);
+    const struct closed_sockets sockets = {daemon->listening, daemon->control_listening,
+                                           daemon->metrics_listening};
     return try_ledger(daemon, &error) ||
-           closed_until(settings, daemon->listening, daemon->control_listening, try_ledger, daemon,
-                        &error);
+           closed_until(settings, &sockets, try_ledger, daemon, &error);
 }
 
 /* --- working ----------------------------------------------------------------- */
@@ -281,12 +283,13 @@ static void set_due_timer(struct daemon *daemon)
     if (due == daemon->due)
         return;
     daemon->due = due;
-    int64_t left = due != INT64_MAX ? due - clock_now(clock_system()) : INT64_MAX;
+    int64_t now = clock_now(clock_system());
+    int64_t left = due <= now ? 0 : due - now;
     if (left >= CLOCK_SECOND) {
         event_del(daemon->due_timer);
         return;
     }
-    const struct timeval wait = {.tv_usec = (suseconds_t)(left > 0 ? left : 0)};
+    const struct timeval wait = {.tv_usec = (suseconds_t)left};
     if (event_add(daemon->due_timer, &wait) != 0)
         log_fatal(EX_OSERR, "cannot set up the event loop");
 }
@@ -360,6 +363,7 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     metrics_configure(daemon->metrics, &metrics_parts);
     control_configure(daemon->control, &control_parts);
     ledger_configure(daemon->ledger, &rules);
+    server_set_gathering(daemon->server, settings->ledger_sync);
     if (!store_bdb_set_sync(daemon->store, settings->ledger_sync, &error))
         log_error("%s", error.text);
     identities_close(old_identities);
@@ -446,6 +450,7 @@ static void work(struct daemon *daemon)
     if (daemon->base == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     daemon->server = server_new(daemon->base, commit, daemon);
+    server_set_gathering(daemon->server, daemon->service.settings->ledger_sync);
     server_listen(daemon->server, daemon->listening, &daemon->protocol);
     control_listen(daemon->control, daemon->server, daemon->control_listening);
     add_events(daemon);

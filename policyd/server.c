@@ -1,8 +1,8 @@
 /* server.c - sockets on which requests arrive and replies leave
  *
  * A turn: the event loop calls read_ready() for every connection that has something. Requests are
- * decided at once, their replies collected in one buffer. When all have been called, the turn ends:
- * one commit, then every connection gets its part of the buffer.
+ * decided at once, their replies collected in one buffer. When all have been called, or, gathering,
+ * nobody new asks, the turn ends: one commit, then every connection gets its part of the buffer.
  *
  * Security: whoever may connect may send anything, and as much as he likes.
  */
@@ -31,6 +31,8 @@
 #define UNREAD_SIZE       32768
 #define REPLIES_PER_READ  16   /* then the others have their turn */
 #define REPLIES_PER_TURN  4096 /* then they are committed, whoever else is waiting */
+#define TEXT_PER_TURN     (1U << 20)
+#define TURN_MILLISECONDS 20
 #define ACCEPTS_PER_TURN  64
 #define CONNECTIONS_MAX   50000
 #define CONNECTIONS_MIN   16
@@ -94,13 +96,16 @@ struct server {
     server_commit commit;
     void *context;
     struct listener *listeners;
+    struct event *wake; /* makes the loop go round once */
     struct connection *newest, *oldest;
     size_t connection_count, capacity;
     size_t held;
     bool stopping;
     struct server_counts counts; /* but for its gauges */
     /* the turn */
+    bool gathers; /* whoever asks while it lasts */
     bool wants_commit;
+    int64_t turn_began; /* with its first reply, milliseconds */
     struct buffer text;
     struct reply *replies;
     size_t reply_count, reply_room;
@@ -119,6 +124,16 @@ static size_t take_requests(struct connection *connection, const char *bytes, si
 static void send_bytes(struct connection *connection, const char *bytes, size_t length);
 static void close_connection(struct connection *connection);
 static void release_connection(struct connection *connection);
+static void go_on(struct connection *connection);
+static bool is_turn_full(const struct server *server);
+
+/* Of a clock that only goes on, about. */
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* Whether a trouble may be logged again. */
 static bool may_complain(time_t *last)
@@ -237,8 +252,10 @@ static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
     struct listener *listener = argument;
     struct server *server = listener->server;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (server->connection_count >= server->capacity && !make_place(server))
+        if (server->connection_count >= server->capacity && !make_place(server)) {
+            pause_accepting(listener, EMFILE);
             return;
+        }
         int accepted = accept4(descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int reason = errno;
         if (accepted >= 0) {
@@ -263,6 +280,20 @@ static void add_up(struct connection *connection)
     connection->held = held;
 }
 
+/* Those that lose something by it only if the others do not suffice. */
+static void close_idle(struct server *server, const struct connection *connection, bool all)
+{
+    struct connection *newer;
+    for (struct connection *one = server->oldest; one != NULL && server->held > HELD_ENOUGH;
+         one = newer) {
+        newer = one->newer;
+        if (one != connection && one->parts == 0 && one->held > 0 && (all || !must_stay(one))) {
+            server->counts.evicted_for_memory++;
+            close_connection(one);
+        }
+    }
+}
+
 /* Closes those who hold something and have been idle for longest, but not `connection`, which is
  * being served. */
 static void make_room(struct server *server, const struct connection *connection)
@@ -271,15 +302,9 @@ static void make_room(struct server *server, const struct connection *connection
         log_warning("more than %u MB of unfinished requests and unread replies are held: closing "
                     "connections that have been idle for longest",
                     HELD_MAX >> 20);
-    struct connection *newer;
-    for (struct connection *one = server->oldest; one != NULL && server->held > HELD_ENOUGH;
-         one = newer) {
-        newer = one->newer;
-        if (one != connection && one->parts == 0 && one->held > 0) {
-            server->counts.evicted_for_memory++;
-            close_connection(one);
-        }
-    }
+    close_idle(server, connection, false);
+    if (server->held > HELD_MAX)
+        close_idle(server, connection, true);
 }
 
 /* Keeps the memory of all connections' buffers together within its bound. False if that cannot be
@@ -330,8 +355,6 @@ static void read_ready(evutil_socket_t descriptor, short what, void *argument)
     struct server *server = connection->server;
     if (connection->parts > 0)
         return;
-    if (server->reply_count >= REPLIES_PER_TURN)
-        server_end_turn(server);
     mark_active(connection);
     size_t received = 0;
     if (!connection->has_backlog && !receive(connection, &received)) {
@@ -347,8 +370,26 @@ static void read_ready(evutil_socket_t descriptor, short what, void *argument)
     }
     size_t taken = take_requests(connection, bytes, length);
     keep_input(connection, bytes + taken, length - taken);
-    if (connection->state == CONNECTION_CLOSING && connection->parts == 0)
+    if (connection->parts == 0)
+        go_on(connection);
+    if (is_turn_full(server))
+        server_end_turn(server); /* which may release the connection */
+}
+
+/* Nothing is to be said to the connection now. */
+static void go_on(struct connection *connection)
+{
+    if (connection->state == CONNECTION_CLOSING)
         close_connection(connection);
+    else if (connection->has_backlog)
+        event_active(&connection->read_event, EV_READ, 0);
+}
+
+/* Others wait for their replies, and the time stands still in a turn. */
+static bool is_turn_full(const struct server *server)
+{
+    return server->reply_count >= REPLIES_PER_TURN || server->text.length >= TEXT_PER_TURN ||
+           (server->reply_count > 0 && milliseconds() - server->turn_began >= TURN_MILLISECONDS);
 }
 
 static void begin_part(struct connection *connection)
@@ -374,6 +415,8 @@ static void add_reply(struct connection *connection, size_t start,
         server->reply_room = server->reply_room > 0 ? server->reply_room * 2 : 64;
         server->replies = memory_grow(server->replies, server->reply_room * sizeof(struct reply));
     }
+    if (server->reply_count == 0)
+        server->turn_began = milliseconds();
     server->parts[server->part_count - 1].end++;
     server->replies[server->reply_count++] = (struct reply){.start = start,
                                                             .end = server->text.length,
@@ -388,7 +431,9 @@ static void decide(struct connection *connection, const char *request, size_t le
     size_t start = server->text.length;
     connection->protocol->decide(connection->protocol->context, connection, request, length,
                                  &server->text, &verdict);
-    if (!verdict.is_postponed)
+    if (verdict.is_postponed)
+        server->wants_commit = true; /* it has joined the batch */
+    else
         add_reply(connection, start, &verdict);
     if (!verdict.is_last)
         return;
@@ -496,6 +541,8 @@ void server_end_turn(struct server *server)
     for (size_t i = 0; i < server->part_count; i++)
         end_part(server, &server->parts[i], committed);
     server->part_count = server->reply_count = 0;
+    if (server->text.capacity > TEXT_PER_TURN)
+        buffer_free(&server->text);
     buffer_clear(&server->text);
 }
 
@@ -586,8 +633,10 @@ static void close_connection(struct connection *connection)
     buffer_free(&connection->input);
     buffer_free(&connection->output);
     add_up(connection);
-    if (connection->client != NULL)
+    if (connection->client != NULL) {
         connection->protocol->closed(connection->protocol->context, connection->client);
+        event_active(server->wake, 0, 0); /* what he leaves is dealt with at once */
+    }
     connection->state = CONNECTION_CLOSED;
     release_connection(connection);
 }
@@ -641,6 +690,13 @@ static size_t find_capacity(void)
                : CONNECTIONS_MIN;
 }
 
+static void do_nothing(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    (void)argument;
+}
+
 struct server *server_new(struct event_base *base, server_commit commit, void *context)
 {
     struct server *server = memory_zero(1, sizeof(*server));
@@ -648,6 +704,9 @@ struct server *server_new(struct event_base *base, server_commit commit, void *c
     server->commit = commit;
     server->context = context;
     server->capacity = find_capacity();
+    server->wake = event_new(base, -1, 0, do_nothing, NULL);
+    if (server->wake == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
     server->counts.turn_size.scale = &distribution_sizes;
     return server;
 }
@@ -666,13 +725,35 @@ void server_listen(struct server *server, int descriptor, const struct server_pr
     event_add(&listener->accept_event, NULL);
 }
 
+static void loop_once(struct server *server, int flags)
+{
+    if (event_base_loop(server->base, flags) != 0)
+        log_fatal(EX_OSERR, "the event loop has failed");
+}
+
+/* While some were read others have asked: they are in the same turn, as long as more come. */
+static void gather(struct server *server)
+{
+    size_t before = 0;
+    while (server->reply_count > before && !is_turn_full(server)) {
+        before = server->reply_count;
+        loop_once(server, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* NONBLOCK alone goes on and on */
+    }
+}
+
 void server_run(struct server *server)
 {
     while (!server->stopping) {
-        if (event_base_loop(server->base, EVLOOP_ONCE) != 0)
-            log_fatal(EX_OSERR, "the event loop has failed");
+        loop_once(server, EVLOOP_ONCE);
+        if (server->gathers)
+            gather(server);
         server_end_turn(server);
     }
+}
+
+void server_set_gathering(struct server *server, bool gathers)
+{
+    server->gathers = gathers;
 }
 
 void server_stop(struct server *server)
@@ -710,6 +791,7 @@ void server_free(struct server *server)
         newer = connection->newer;
         close_connection(connection);
     }
+    event_free(server->wake);
     buffer_free(&server->text);
     free(server->replies);
     free(server->parts);

@@ -6,9 +6,10 @@
  * What a peer can do is bounded: a request by attr.h, the replies of one connection in a turn by a
  * constant; who does not read his replies is not read from either. The memory of unfinished
  * requests and unread replies is bounded for all together: beyond it, who holds some and has been
- * idle for longest is disconnected. When there is no descriptor left
- * for a new connection, the one that has been idle for longest is closed (Postfix connects again
- * when it has something to ask). Who speaks something else is told so and disconnected.
+ * idle for longest is disconnected, who has reservations or waits last of all. When there is no
+ * descriptor left for a new connection, the one that has been idle for longest is closed (Postfix
+ * connects again when it has something to ask), unless it has reservations or waits. Who speaks
+ * something else is told so and disconnected.
  *
  * Raw events, not bufferevents: a request is decided where recv(2) put it and a reply is sent from
  * where it was written, so that an idle connection holds no buffer and a busy one copies nothing.
@@ -52,8 +53,8 @@ struct server_protocol {
 /* Ends a batch: true if what was decided since the last call may be told. */
 typedef bool (*server_commit)(void *context, struct error *error);
 
-/* Raises the limit of open files to what is allowed. `base` must outlive the server. Release with
- * server_free(). */
+/* As many connections as the limit of open files allows. `base` must outlive the server. Release
+ * with server_free(). */
 struct server *server_new(struct event_base *base, server_commit commit, void *context);
 
 /* Accepts connections on a listening, non-blocking descriptor, which becomes the server's. */
@@ -74,6 +75,10 @@ void server_reply(struct connection *connection, const struct buffer *reply,
 
 /* There is something to commit at the end of the turn, though perhaps nobody to be told. */
 void server_want_commit(struct server *server);
+
+/* Where a commit takes long: a turn also takes in who asks while it lasts, so that there are fewer
+ * and larger ones. Not so at first. */
+void server_set_gathering(struct server *server, bool gathers);
 
 /* Works until server_stop() is called from one of the base's events. */
 void server_run(struct server *server);

@@ -138,6 +138,9 @@ void ledger_abandon(struct ledger *ledger, struct ledger_owner *owner);
  * somebody waits before him. Places in a queue are no part of a batch: who was answered, or was
  * abandoned, is out of it even if the batch is not written. */
 
+/* Who may wait for an account at once. */
+#define LEDGER_QUEUE_MAX 1000
+
 /* Answers who waited: LEDGER_GRANTED, with a reservation that was given to his owner and is part of
  * the batch, LEDGER_LATER, when his time is up or it has become clear that it will not do, or
  * LEDGER_NEVER. `context` is that of ledger_wait(). It must not call the ledger. */
@@ -146,7 +149,8 @@ void ledger_on_answer(struct ledger *ledger, ledger_answered *answered);
 
 /*
  * As ledger_reserve(), with the reservation given to `owner`. What has no room now but will have
- * within `wait` microseconds gets a place in the account's queue (LEDGER_WAITING) and exactly one
+ * within `wait` microseconds (0: nobody waits) gets a place in the account's queue, as long as
+ * fewer than LEDGER_QUEUE_MAX are in it (LEDGER_WAITING), and exactly one
  * call of `answered` from a later ledger_serve(), unless the owner is abandoned before. A waiter
  * keeps the quota with which he came.
  */
@@ -172,7 +176,8 @@ size_t ledger_waiter_count(const struct ledger *ledger);
 /* How long a pause lasts. */
 struct ledger_pause {
     const char *cause; /* for people; cut off at STORE_CAUSE_MAX bytes */
-    int64_t until;     /* with most == 0; INT64_MAX: until ledger_resume() */
+    /* With most == 0: by hand, which ends a row of failures. INT64_MAX: until ledger_resume(). */
+    int64_t until;
     /* With most > 0 the pause is `least` long, and twice that, four times that, ... each time it
      * follows one without success in between, but at most `most`. When it is over, a reservation is
      * granted as a probe where none is open, the next when it was settled with a recipient

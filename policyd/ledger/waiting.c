@@ -88,6 +88,12 @@ static void join(struct ledger *ledger, struct account *account,
     answer->verdict = LEDGER_WAITING;
 }
 
+/* Who looks at a queue looks at all of it. */
+static bool is_crowded(const struct account *account)
+{
+    return account->queue != NULL && account->queue->count >= LEDGER_QUEUE_MAX;
+}
+
 void ledger_wait(struct ledger *ledger, const struct ledger_request *request, int64_t wait,
                  struct ledger_owner *owner, void *context, struct ledger_answer *answer)
 {
@@ -97,7 +103,8 @@ void ledger_wait(struct ledger *ledger, const struct ledger_request *request, in
         struct reservation *reservation = ledger_take(ledger, account, request);
         reservation_give(reservation, owner);
         answer->id = reservation->id;
-    } else if (answer->verdict == LEDGER_LATER && answer->earliest - answer->now <= wait) {
+    } else if (answer->verdict == LEDGER_LATER && wait > 0 &&
+               answer->earliest - answer->now <= wait && !is_crowded(account)) {
         join(ledger, account, request, wait, owner, context, answer);
     }
 }

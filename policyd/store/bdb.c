@@ -491,7 +491,7 @@ static bool has_sound_log(const struct store_bdb *bdb, struct error *error)
                          store_directory_has(bdb->directory, STORE_TURNS);
     if (has_databases && !store_directory_has_log(bdb->directory))
         return incomplete(bdb, "its log files (" STORE_LOG_PREFIX "*)", error);
-    return store_log_covers_databases(bdb->directory, error);
+    return store_log_make_sound(bdb->directory, error);
 }
 
 static bool has_records(DB *database, bool *any, struct store_bdb *bdb, struct error *error)

@@ -1,7 +1,8 @@
-/* log_end.c - does the ledger's log go as far as its databases?
+/* log_end.c - does the ledger's log go as far as its databases, and no further than it says?
  *
- * Source: Berkeley DB keeps the sequence number of a page's last log record (DB_LSN, in the
- * machine's byte order) at the beginning of each page.
+ * Source: Berkeley DB (log/log.c, dbinc/log.h, dbinc/db_page.h), in the machine's byte order: a
+ * page begins with the sequence number (DB_LSN) of the log record that changed it last; a log file
+ * with 28 bytes about itself; a log record with the offset of the one before it and its own length.
  */
 #include "policyd/store/log_end.h"
 
@@ -16,9 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGES_AT_A_TIME 256
+#define FILE_HEADER     28
 
 static void take_message(const DB_ENV *environment, const char *prefix, const char *message)
 {
@@ -69,6 +72,80 @@ static bool are_covered(const char *pages, size_t size, const DB_LSN *end)
     return true;
 }
 
+/* --- behind the end ----------------------------------------------------------- */
+
+/* Overwrites with zeros what is not zero from `start` on, page by page: what is a hole in the file
+ * stays one, so that it takes no space. False with errno. */
+static bool wipe(int descriptor, off_t start)
+{
+    static const char zeros[STORE_PAGE_SIZE];
+    char bytes[STORE_PAGE_SIZE];
+    ssize_t length;
+    bool is_dirty = false;
+    for (off_t at = start;; at += length) {
+        size_t wanted = (size_t)(STORE_PAGE_SIZE - at % STORE_PAGE_SIZE);
+        length = pread(descriptor, bytes, wanted, at);
+        if (length <= 0)
+            break;
+        if (memcmp(bytes, zeros, (size_t)length) == 0)
+            continue;
+        is_dirty = true;
+        errno = ENOSPC; /* unless a short write says otherwise */
+        if (pwrite(descriptor, zeros, (size_t)length, at) != length)
+            return false;
+    }
+    return length == 0 && (!is_dirty || fdatasync(descriptor) == 0);
+}
+
+static int open_log(const char *directory, u_int32_t number, struct error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" STORE_LOG_PREFIX "%010u", directory, number);
+    int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (descriptor < 0 && errno != ENOENT)
+        error_set(error, "the ledger's %s cannot be opened: %s", path, strerror(errno));
+    return descriptor;
+}
+
+/* Where the record ends that begins at `offset`. False with errno if that cannot be read. */
+static bool find_record_end(int descriptor, u_int32_t offset, off_t *end)
+{
+    u_int32_t header[2];
+    struct stat status;
+    errno = EIO; /* unless it is something else */
+    if (pread(descriptor, header, sizeof(header), (off_t)offset) != (ssize_t)sizeof(header) ||
+        fstat(descriptor, &status) != 0)
+        return false;
+    *end = (off_t)offset + header[1];
+    return header[1] > sizeof(header) && *end <= status.st_size;
+}
+
+/* What a crash left of a record that was not written whole. Berkeley DB would write over its
+ * beginning and find the rest at the next start; its checksum is too weak to tell that from a
+ * record. */
+static bool wipe_file(const char *directory, u_int32_t number, u_int32_t last_record,
+                      struct error *error)
+{
+    int descriptor = open_log(directory, number, error);
+    if (descriptor < 0)
+        return errno == ENOENT;
+    off_t start = FILE_HEADER;
+    bool wiped = (last_record == 0 || find_record_end(descriptor, last_record, &start)) &&
+                 wipe(descriptor, start);
+    int reason = errno;
+    close(descriptor);
+    return wiped || error_set(error, "the ledger's log file %u in %s cannot be written: %s", number,
+                              directory, strerror(reason));
+}
+
+static bool wipe_tail(const char *directory, const DB_LSN *end, struct error *error)
+{
+    return wipe_file(directory, end->file, end->offset, error) &&
+           wipe_file(directory, end->file + 1, 0, error);
+}
+
+/* --- the databases ------------------------------------------------------------ */
+
 static bool is_covered(const char *directory, const char *name, const DB_LSN *end,
                        struct error *error)
 {
@@ -79,13 +156,16 @@ static bool is_covered(const char *directory, const char *name, const DB_LSN *en
         return errno == ENOENT ||
                error_set(error, "the ledger's %s cannot be read: %s", path, strerror(errno));
     char *pages = memory_alloc((size_t)PAGES_AT_A_TIME * STORE_PAGE_SIZE);
-    ssize_t size;
+    ssize_t size = 0;
     bool covered = true;
     while (covered &&
            (size = read(descriptor, pages, (size_t)PAGES_AT_A_TIME * STORE_PAGE_SIZE)) > 0)
         covered = are_covered(pages, (size_t)size, end);
+    int reason = errno;
     free(pages);
     close(descriptor);
+    if (size < 0)
+        return error_set(error, "the ledger's %s cannot be read: %s", path, strerror(reason));
     return covered || error_set(error,
                                 "the ledger %s has a log that ends before its %s; it is left as it "
                                 "is: restore the log files, or move it away to start with empty "
@@ -93,7 +173,7 @@ static bool is_covered(const char *directory, const char *name, const DB_LSN *en
                                 directory, name);
 }
 
-bool store_log_covers_databases(const char *directory, struct error *error)
+bool store_log_make_sound(const char *directory, struct error *error)
 {
     static const char *const names[] = {STORE_ACCOUNTS, STORE_TURNS, STORE_RESERVATIONS};
     DB_LSN end;
@@ -111,5 +191,5 @@ bool store_log_covers_databases(const char *directory, struct error *error)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (!is_covered(directory, names[i], &end, error))
             return false;
-    return true;
+    return wipe_tail(directory, &end, error);
 }

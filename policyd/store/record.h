@@ -1,7 +1,7 @@
 /* record.h - the ledger's records as bytes
  *
- * Numbers are big-endian, so that keys sort by value and the files can be read on another machine;
- * within a turn they take as many bytes as they need, seven bits in each.
+ * Numbers are big-endian, so that keys sort by value; within a turn they take as many bytes as they
+ * need, seven bits in each.
  *
  *   account      key: number (4)
  *                value: version 1 (1), retention (8), pause: since (8), until (8), failures (4);

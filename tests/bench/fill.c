@@ -5,9 +5,10 @@
  *
  * DESCRIPTION
  *     Writes EVENTS messages to one recipient each for each of ACCOUNTS accounts, spread evenly
- *     over the last SECONDS, into the ledger that main.cf names, with policyd's own ledger and a
- *     clock that runs through these seconds as fast as it can. The accounts are those that load
- *     asks for. Started as root it changes to post365_user as policyd does.
+ *     over the last SECONDS, each in a turn of its own, into the ledger that main.cf names, with
+ *     policyd's own ledger and a clock that runs through these seconds as fast as it can. The
+ *     accounts are those that load asks for. Started as root it changes to post365_user as policyd
+ *     does.
  */
 #include "common/clock.h"
 #include "common/service.h"
@@ -56,6 +57,26 @@ static void send_one(struct ledger *ledger, const struct settings *settings, uin
         errx(EX_SOFTWARE, "%s may not send; raise the quotas", name);
 }
 
+/* A time in which each account sends one message. */
+struct round {
+    int64_t begin, length;
+};
+
+static void send_round(struct ledger *ledger, const struct settings *settings, uint32_t accounts,
+                       struct past *past, struct round round)
+{
+    struct error error;
+    bool more;
+    for (uint32_t account = 0; account < accounts; account++) {
+        past->now = round.begin + round.length * account / accounts;
+        send_one(ledger, settings, account);
+        if (!ledger_commit(ledger, &error))
+            errx(EX_IOERR, "%s", error.text);
+    }
+    if (!ledger_tidy(ledger, &more, &error))
+        errx(EX_IOERR, "%s", error.text);
+}
+
 int main(int argc, char *argv[])
 {
     struct error error;
@@ -72,14 +93,9 @@ int main(int argc, char *argv[])
     struct ledger *ledger = open_ledger(settings, &past, &error);
     if (ledger == NULL)
         errx(EX_CONFIG, "%s", error.text);
-    for (uint32_t event = 0; event < events; event++) {
-        bool more;
-        past.now = begin + length / events * event;
-        for (uint32_t account = 0; account < accounts; account++)
-            send_one(ledger, settings, account);
-        if (!ledger_commit(ledger, &error) || !ledger_tidy(ledger, &more, &error))
-            errx(EX_IOERR, "%s", error.text);
-    }
+    for (uint32_t event = 0; event < events; event++)
+        send_round(ledger, settings, accounts, &past,
+                   (struct round){begin + length / events * event, length / events});
     ledger_close(ledger);
     settings_free(settings);
     return EX_OK;

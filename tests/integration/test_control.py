@@ -219,6 +219,41 @@ def test_replies_to_who_waits_come_behind_later_ones(start):
         assert set(replies) == {"end", "late"}
 
 
+def test_a_lone_waiter_is_served_when_its_time_comes(start):
+    policyd = start(post365_message_quota="1/300ms", post365_quota_guard="0s")
+    with Control(policyd) as control:
+        held = control.reserve()
+        assert control.ask("settle", reservation=held["reservation"], recipients=1)["result"] == "done"
+        late = []
+        for _ in range(5):
+            begun = time.monotonic()
+            control.send("reserve", account=UPN, recipients=1, wait=10_000_000)
+            reply = dict(control.reply())
+            late.append(time.monotonic() - begun)
+            assert reply["result"] == "granted"
+            assert control.ask("settle", reservation=reply["reservation"], recipients=1)["result"] == "done"
+        assert sorted(late)[2] < 0.6, late  # the tick that would serve it otherwise comes once a second
+
+
+def test_requests_behind_many_that_wait_are_read(start):
+    policyd = start(post365_message_quota="none")
+    with Control(policyd) as control:
+        control.ask("pause", account=UPN, cause="x", until=int(time.time() + 600) * 1_000_000)
+        waiting = f"request=reserve\naccount={UPN}\nrecipients=1\nwait=3600000000\ntag=w\n\n" * 40
+        control.endpoint.sendall((waiting + f"request=resume\naccount={UPN}\ntag=r\n\n").encode())
+        replies = [dict(control.reply()) for _ in range(41)]
+    assert sorted(reply["tag"] for reply in replies) == ["r"] + ["w"] * 40
+    assert {reply["result"] for reply in replies} == {"done", "granted"}
+
+
+def test_an_account_is_paused_and_resumed_whatever_its_quota_says(start):
+    policyd = start(post365_quota_maps="inline:{ { relay@contoso.com = messages=many } }")
+    with Control(policyd) as control:
+        assert control.reserve()["result"] == "error"
+        assert control.ask("pause", account=UPN, cause="535 5.7.3")["result"] == "done"
+        assert control.ask("resume", account=UPN)["result"] == "done"
+
+
 def test_who_waits_too_long_is_told_when(start):
     policyd = start(post365_message_quota="1/500ms", post365_quota_guard="0s")
     with Control(policyd) as control:

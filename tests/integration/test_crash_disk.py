@@ -59,9 +59,9 @@ def test_writes_that_fail_at_random(place, sync):
         with rig.load("-n", str(rig.random.choice([300, 3000, 10000]))):
             rig.reserve(100)
         failed += disk.failed
+        disk.clear()
         if is_up(rig):
             rig.check(f"round {number + 1}, before its end", learn=False)
-            disk.clear()
             with rig.load("-n", "500") as figures:
                 pass
             if is_up(rig):
@@ -71,7 +71,6 @@ def test_writes_that_fail_at_random(place, sync):
                 ended += 1
         else:
             ended += 1
-        disk.clear()
         rig.start()
         rig.check(f"round {number + 1}")
     print(f"sync={sync}: {failed} calls failed, {rig.load_totals['granted']} granted, "

@@ -21,7 +21,8 @@ import subprocess
 
 import pytest
 
-from crashing import NAMES, SEED, Rig, rounds
+from crashing import NAMES, SEED, Rig, rounds, with_faults
+from harness import faults
 
 MESSAGES = 60
 PAGE = 4096
@@ -143,6 +144,35 @@ def test_a_torn_tail_loses_what_was_in_it_and_no_more(story, damage):
         rig.start()
         assert rig.counted() == story.counted, f"{what}: what was torn off came back\n{rig.policyd.log()[-3000:]}"
         rig.policyd.kill()
+
+
+# Berkeley DB's checksum of a short record is little more than its bytes, added: these pass for one.
+LOOKS_LIKE_A_RECORD = bytes.fromhex("1a0000001100000068000000" "0000000063")
+
+
+def test_what_a_crash_left_behind_the_end_is_never_taken_for_a_record(place):
+    """A recovery that is killed, too, after it has written over the beginning of what another crash had left."""
+    rig, disk = with_faults(place, post365_ledger_sync="yes")
+    rig.start()
+    story = Story(rig, place.directory / "sound")
+    story.tell()
+    died = 0
+    for shift in range(len(LOOKS_LIKE_A_RECORD)):
+        for number in range(1, min(rounds(3), 10) + 1):
+            copy(story.sound, rig.ledger)
+            overwrite(log_of(rig.ledger), log_end(rig.ledger) + SLACK + shift, b"\x01" + LOOKS_LIKE_A_RECORD * 4000)
+            disk.clear()
+            disk.set(die_how=faults.AFTER, die_at=number, files=faults.LOG)
+            rig.execute()
+            if rig.wait_started():
+                rig.policyd.kill()
+            else:
+                died += rig.status_of_end() == -9
+            disk.clear()
+            rig.start()
+            assert rig.counted() == story.marks[-1][1], f"write {number}, shift {shift}"
+            rig.policyd.kill()
+    assert died > 0
 
 
 # --- damage that no torn tail explains ---

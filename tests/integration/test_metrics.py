@@ -282,6 +282,18 @@ def test_health_says_why_not(start, place):
         subprocess.run(["umount", "-l", ledger], check=True)
 
 
+def test_health_says_that_the_ledger_cannot_be_used(place):
+    measured = place.add(Measured(place.directory / "measured"))
+    measured.start()
+    measured.stop()
+    turns = measured.directory / "ledger" / "turns.db"
+    turns.write_bytes(b"x" * len(turns.read_bytes()))
+    measured.start(wait=False)
+    assert processes.wait_until(measured.refuses, 10)
+    status, _, body = measured.get("/healthz")
+    assert status == 503 and "the ledger" in body
+
+
 def test_the_status_page_links_the_others(measured):
     status, headers, body = measured.get("/")
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"

@@ -373,7 +373,7 @@ void model_judge_wait(struct model *model, const struct model_request *request, 
                       struct model_answer *answer)
 {
     model_judge(model, request, answer);
-    if (answer->verdict == LEDGER_LATER && answer->earliest <= model->now + wait)
+    if (answer->verdict == LEDGER_LATER && wait > 0 && answer->earliest <= model->now + wait)
         answer->verdict = LEDGER_WAITING;
 }
 
