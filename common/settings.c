@@ -30,6 +30,8 @@
 enum postfix_value {
     POSTFIX_CONFIG_DIRECTORY,
     POSTFIX_QUEUE_DIRECTORY,
+    POSTFIX_COMMAND_DIRECTORY,
+    POSTFIX_MYHOSTNAME,
     POSTFIX_MAIL_OWNER,
     POSTFIX_RELAYHOST,
     POSTFIX_RECIPIENT_DELIMITER,
@@ -42,6 +44,8 @@ enum postfix_value {
 static const char *const postfix_expressions[POSTFIX_VALUES] = {
     [POSTFIX_CONFIG_DIRECTORY] = "$config_directory",
     [POSTFIX_QUEUE_DIRECTORY] = "$queue_directory",
+    [POSTFIX_COMMAND_DIRECTORY] = "$command_directory",
+    [POSTFIX_MYHOSTNAME] = "$myhostname",
     [POSTFIX_MAIL_OWNER] = "$mail_owner",
     [POSTFIX_RELAYHOST] = "$relayhost",
     [POSTFIX_RECIPIENT_DELIMITER] = "$recipient_delimiter",
@@ -266,6 +270,8 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     bool fine = expand(source, postfix_expressions, POSTFIX_VALUES, values, error);
     settings->config_directory = values[POSTFIX_CONFIG_DIRECTORY];
     settings->queue_directory = values[POSTFIX_QUEUE_DIRECTORY];
+    settings->command_directory = values[POSTFIX_COMMAND_DIRECTORY];
+    settings->myhostname = values[POSTFIX_MYHOSTNAME];
     settings->mail_owner = values[POSTFIX_MAIL_OWNER];
     settings->relayhost = values[POSTFIX_RELAYHOST];
     settings->recipient_delimiter = values[POSTFIX_RECIPIENT_DELIMITER];
@@ -343,6 +349,8 @@ void settings_free(struct settings *settings)
         parameter_free(parameter_at(i), settings);
     free(settings->config_directory);
     free(settings->queue_directory);
+    free(settings->command_directory);
+    free(settings->myhostname);
     free(settings->mail_owner);
     free(settings->relayhost);
     free(settings->recipient_delimiter);

@@ -20,6 +20,8 @@ struct settings {
     /* of Postfix */
     char *config_directory;
     char *queue_directory;
+    char *command_directory; /* where postqueue(1) is */
+    char *myhostname;
     char *mail_owner;
     char *relayhost;
     char *recipient_delimiter;

@@ -27,7 +27,7 @@ install: all
 	install -m 644 conf/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/post365.conf
 	install -m 644 conf/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
-	install -m 644 conf/office365_replies.regexp $(DESTDIR)$(SHAREDIR)
+	install -m 644 conf/office365_replies.regexp conf/master.cf $(DESTDIR)$(SHAREDIR)
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) $(call manual_place,$(page)) &&) true
 	$(if $(DESTDIR),,@$(MAKE) --no-print-directory install-account)
 

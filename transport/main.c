@@ -41,7 +41,7 @@
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
-#include "transport/accounts.h"
+#include "transport/account_sockets.h"
 #include "transport/credentials.h"
 #include "transport/delivery.h"
 #include "transport/destination.h"
@@ -60,7 +60,6 @@
 
 #define SOCKET_PARAMETER "post365_transport_socket"
 #define QUOTA_MAPS       "post365_quota_maps"
-#define POSTQUEUE        "/usr/sbin/postqueue"
 #define SIGNALS          3
 #define SESSIONS_MAX     1000
 #define SIZE_LIMIT       157286400 /* octets, what Office 365 says */
@@ -78,7 +77,7 @@ struct daemon {
     struct destination destination;
     struct socket_place place, control_place;
     int listening;
-    struct accounts *accounts;
+    struct account_sockets *accounts;
     struct tls *tls;
     struct event_base *base;
     struct evdns_base *dns;
@@ -90,7 +89,6 @@ struct daemon {
     struct lmtp *lmtp;
     struct event *signals[SIGNALS];
     struct event *watch, *farewell;
-    char hostname[256];
 };
 
 static void open_tables(struct daemon *daemon);
@@ -161,10 +159,11 @@ static void open_sockets(struct daemon *daemon)
                                       &daemon->place, &error);
     if (daemon->listening < 0)
         service_refuse(&daemon->service, &error);
-    daemon->accounts = accounts_listen(daemon->credentials, settings, &daemon->place, &error);
+    daemon->accounts =
+        account_sockets_listen(daemon->credentials, settings, &daemon->place, &error);
     if (daemon->accounts != NULL && drop_privileges(daemon, &error))
         return;
-    accounts_remove(daemon->accounts);
+    account_sockets_remove(daemon->accounts);
     socket_remove(&daemon->place);
     service_refuse(&daemon->service, &error);
 }
@@ -192,16 +191,9 @@ static void channel_changed(void *context, bool is_up, const struct error *error
         log_warning("%s; mail waits in Postfix's queue", error->text);
 }
 
-/* The machine's name; what EHLO says must be one. */
-static void find_hostname(struct daemon *daemon)
-{
-    if (gethostname(daemon->hostname, sizeof(daemon->hostname)) != 0 || daemon->hostname[0] == '\0')
-        strcpy(daemon->hostname, "localhost");
-    daemon->hostname[sizeof(daemon->hostname) - 1] = '\0';
-}
-
 static void open_upstream(struct daemon *daemon)
 {
+    const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
@@ -209,17 +201,18 @@ static void open_upstream(struct daemon *daemon)
                                                          .tls = daemon->tls,
                                                          .host = daemon->destination.host,
                                                          .port = daemon->destination.port,
-                                                         .name = daemon->hostname};
+                                                         .name = settings->myhostname};
     daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
     daemon->channel =
         ledger_channel_new(daemon->base, &daemon->control_place, channel_changed, daemon);
-    daemon->wakeup =
-        wakeup_new(daemon->base, POSTQUEUE, daemon->service.settings->config_directory);
+    char *postqueue = memory_format("%s/postqueue", settings->command_directory);
+    daemon->wakeup = wakeup_new(daemon->base, postqueue, settings->config_directory);
+    free(postqueue);
 }
 
 static void open_downstream(struct daemon *daemon)
 {
-    const struct lmtp_settings settings = {.hostname = daemon->hostname,
+    const struct lmtp_settings settings = {.hostname = daemon->service.settings->myhostname,
                                            .size_limit = SIZE_LIMIT,
                                            .sessions_max = SESSIONS_MAX,
                                            .timeout = {.tv_sec = LMTP_TIMEOUT}};
@@ -229,7 +222,7 @@ static void open_downstream(struct daemon *daemon)
     handler.context = daemon->deliveries;
     daemon->lmtp = lmtp_new(daemon->base, &settings, &handler);
     lmtp_listen(daemon->lmtp, daemon->listening, NULL);
-    accounts_serve(daemon->accounts, daemon->lmtp);
+    account_sockets_serve(daemon->accounts, daemon->lmtp);
 }
 
 /* Ends when nothing is lost by it, or after a while. */
@@ -359,7 +352,6 @@ static void work(struct daemon *daemon)
     if (evdns_base_resolv_conf_parse(daemon->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
         log_warning("/etc/resolv.conf names no name server: names other than those in /etc/hosts "
                     "cannot be resolved");
-    find_hostname(daemon);
     daemon->credentials_version = credentials_version(daemon->credentials);
     open_upstream(daemon);
     open_downstream(daemon);
@@ -374,7 +366,7 @@ static void work(struct daemon *daemon)
 
 static void finish(struct daemon *daemon)
 {
-    accounts_remove(daemon->accounts);
+    account_sockets_remove(daemon->accounts);
     socket_remove(&daemon->place);
     for (size_t i = 0; i < SIGNALS; i++)
         event_free(daemon->signals[i]);

@@ -39,8 +39,8 @@ static void every_form_gives_host_and_port(void **state)
 static void what_makes_no_sense_is_named(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"",          "[]",          ":587",        "[host",
-                                        "[host]587", "[host]:0",    "[host]:65536", "[host]:x",
+    static const char *const cases[] = {"",          "[]",         ":587",         "[host",
+                                        "[host]587", "[host]:0",   "[host]:65536", "[host]:x",
                                         "[host]:",   "[host]:587x"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char relayhost[64], directory[] = "/etc/postfix";

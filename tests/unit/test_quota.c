@@ -77,9 +77,11 @@ static void what_is_no_rate_is_refused_with_an_example(void **state)
 static void overrides_change_what_they_name(void **state)
 {
     (void)state;
-    const struct quota defaults = {{10000, 86400 * S}, {30, 60 * S}, 500};
+    const struct quota defaults = {{10000, 86400 * S}, {30, 60 * S}, 500, 3};
     struct quota quota = defaults;
     struct error error;
+    assert_true(quota_override(&quota, "connections=2", &error));
+    assert_int_equal(quota.connections, 2);
     assert_true(quota_override(&quota, "messages=20/1m  recipients=2000/1d", &error));
     assert_int_equal(quota.messages.limit, 20);
     assert_int_equal(quota.recipients.limit, 2000);
@@ -99,7 +101,7 @@ static void a_wrong_override_changes_nothing(void **state)
     static const char *const cases[] = {"messages=20/1m nonsense", "recipients=5", "hvee",
                                         "recipients_per_message=0", "messages="};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct quota quota = {{10000, 86400 * S}, {30, 60 * S}, 500};
+        struct quota quota = {{10000, 86400 * S}, {30, 60 * S}, 500, 3};
         struct error error = {{0}};
         if (quota_override(&quota, cases[i], &error))
             fail_msg("\"%s\" was taken", cases[i]);

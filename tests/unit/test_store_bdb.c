@@ -714,7 +714,7 @@ static void log_files_do_not_pile_up(void **state)
 static void a_ledger_finds_its_counts_again(void **state)
 {
     const struct fixture *fixture = *state;
-    static const struct quota quota = {{10, INT64_C(86400000000)}, {30, INT64_C(60000000)}, 500};
+    static const struct quota quota = {{10, INT64_C(86400000000)}, {30, INT64_C(60000000)}, 500, 3};
     static const struct ledger_rules rules = {CLOCK_SECOND, INT64_C(86400000000)};
     struct error error;
     bool more;

@@ -90,7 +90,7 @@ static void silence_is_temporary_and_says_whether_it_may_have_arrived(void **sta
     struct verdict verdict;
     struct submission_end end = {.stage = REPLY_STAGE_CONNECT, .text = "host:587: refused"};
     verdict_of_end(&end, "host", &verdict);
-    assert_string_equal(verdict.reply, "451 4.4.1 host:587: refused (connection)");
+    assert_string_equal(verdict.reply, "451 4.4.1 host:587: refused (connect)");
     end = (struct submission_end){
         .stage = REPLY_STAGE_END_OF_DATA, .text = "host:587: lost", .is_unknown = true};
     verdict_of_end(&end, "host", &verdict);

@@ -1,9 +1,9 @@
-/* accounts.c - the sockets of the accounts
+/* account_sockets.c - the sockets of the accounts
  *
  * Security: an account's name becomes a file's name. One with a slash, or that begins with a dot,
  * gets no socket.
  */
-#include "transport/accounts.h"
+#include "transport/account_sockets.h"
 
 #include "common/log.h"
 #include "common/memory.h"
@@ -24,7 +24,7 @@ struct account_socket {
     int descriptor; /* -1: given away */
 };
 
-struct accounts {
+struct account_sockets {
     const struct settings *settings;
     char *directory; /* "/var/spool/postfix/post365/accounts" */
     struct account_socket *sockets;
@@ -33,7 +33,7 @@ struct accounts {
     struct error error;
 };
 
-static bool listen_for(struct accounts *accounts, const char *upn)
+static bool listen_for(struct account_sockets *accounts, const char *upn)
 {
     struct account_socket one = {.descriptor = -1};
     char *value = memory_format("unix:%s/%s", accounts->directory, upn);
@@ -51,7 +51,7 @@ static bool listen_for(struct accounts *accounts, const char *upn)
 
 static void visit(void *context, const char *upn)
 {
-    struct accounts *accounts = context;
+    struct account_sockets *accounts = context;
     if (accounts->failed)
         return;
     bool is_name = strchr(upn, '/') == NULL && upn[0] != '.' &&
@@ -64,10 +64,12 @@ static void visit(void *context, const char *upn)
     accounts->failed = !listen_for(accounts, upn);
 }
 
-struct accounts *accounts_listen(struct credentials *credentials, const struct settings *settings,
-                                 const struct socket_place *place, struct error *error)
+struct account_sockets *account_sockets_listen(struct credentials *credentials,
+                                               const struct settings *settings,
+                                               const struct socket_place *place,
+                                               struct error *error)
 {
-    struct accounts *accounts = memory_zero(1, sizeof(*accounts));
+    struct account_sockets *accounts = memory_zero(1, sizeof(*accounts));
     accounts->settings = settings;
     if (place->family != SOCKET_UNIX)
         return accounts;
@@ -77,11 +79,11 @@ struct accounts *accounts_listen(struct credentials *credentials, const struct s
     if (!accounts->failed)
         return accounts;
     *error = accounts->error;
-    accounts_remove(accounts);
+    account_sockets_remove(accounts);
     return NULL;
 }
 
-void accounts_serve(struct accounts *accounts, struct lmtp *server)
+void account_sockets_serve(struct account_sockets *accounts, struct lmtp *server)
 {
     for (size_t i = 0; i < accounts->count; i++) {
         lmtp_listen(server, accounts->sockets[i].descriptor, accounts->sockets[i].upn);
@@ -89,7 +91,7 @@ void accounts_serve(struct accounts *accounts, struct lmtp *server)
     }
 }
 
-void accounts_remove(struct accounts *accounts)
+void account_sockets_remove(struct account_sockets *accounts)
 {
     if (accounts == NULL)
         return;

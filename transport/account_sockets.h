@@ -1,11 +1,11 @@
-/* accounts.h - the sockets of the accounts
+/* account_sockets.h - the sockets of the accounts
  *
  * Each account that has credentials gets a socket of its own, accounts/<UPN> beside
  * post365_transport_socket: a destination of its own for Postfix, which then schedules the accounts
  * apart, so that an account without room does not hold up another.
  */
-#ifndef POST365_TRANSPORT_ACCOUNTS_H
-#define POST365_TRANSPORT_ACCOUNTS_H
+#ifndef POST365_TRANSPORT_ACCOUNT_SOCKETS_H
+#define POST365_TRANSPORT_ACCOUNT_SOCKETS_H
 
 #include "common/error.h"
 #include "common/settings.h"
@@ -13,17 +13,19 @@
 #include "transport/credentials.h"
 #include "transport/lmtp.h"
 
-struct accounts;
+struct account_sockets;
 
 /* Binds them, before root is dropped; none where the transport's own socket (`place`) is no UNIX
  * socket. NULL with the reason. */
-struct accounts *accounts_listen(struct credentials *credentials, const struct settings *settings,
-                                 const struct socket_place *place, struct error *error);
+struct account_sockets *account_sockets_listen(struct credentials *credentials,
+                                               const struct settings *settings,
+                                               const struct socket_place *place,
+                                               struct error *error);
 
 /* Gives the descriptors to the server. */
-void accounts_serve(struct accounts *accounts, struct lmtp *server);
+void account_sockets_serve(struct account_sockets *accounts, struct lmtp *server);
 
 /* Removes the sockets and releases all; NULL is allowed. */
-void accounts_remove(struct accounts *accounts);
+void account_sockets_remove(struct account_sockets *accounts);
 
 #endif
