@@ -9,8 +9,8 @@
 #include "common/attr.h"
 #include "common/control.h"
 #include "common/memory.h"
-#include "policyd/command.h"
 #include "common/quotas.h"
+#include "policyd/command.h"
 
 #include <inttypes.h>
 #include <stdio.h>

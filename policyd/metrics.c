@@ -4,9 +4,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/quotas.h"
 #include "policyd/exposition.h"
 #include "policyd/http.h"
-#include "common/quotas.h"
 #include "policyd/store/bdb.h"
 #include "policyd/store/meter.h"
 

@@ -12,8 +12,8 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/siphash.h"
 #include "common/quotas.h"
+#include "common/siphash.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #ifndef POST365_POLICYD_LEDGER_PARTS_H
 #define POST365_POLICYD_LEDGER_PARTS_H
 
-#include "policyd/ledger/accounts.h"
 #include "common/agenda.h"
+#include "policyd/ledger/accounts.h"
 #include "policyd/ledger/batch.h"
 #include "policyd/ledger/ledger.h"
 #include "policyd/ledger/queue.h"

@@ -5,8 +5,8 @@
 #ifndef POST365_POLICYD_LEDGER_QUEUE_H
 #define POST365_POLICYD_LEDGER_QUEUE_H
 
-#include "common/quota.h"
 #include "common/agenda.h"
+#include "common/quota.h"
 #include "policyd/ledger/history.h"
 
 #include <stdbool.h>
