@@ -33,8 +33,10 @@ int memory_count(const unsigned char *disguised, size_t length)
         if (sscanf(line, "%lx-%lx %7s", &start, &end, mode) != 3 || mode[0] != 'r')
             continue;
         while (start < end) {
-            ssize_t got = pread(memory, chunk, sizeof(chunk), (off_t)start);
-            if (got <= (ssize_t)length)
+            /* Not beyond the end: the next mapping may begin there, and is looked at itself. */
+            size_t wanted = end - start < sizeof(chunk) ? end - start : sizeof(chunk);
+            ssize_t got = pread(memory, chunk, wanted, (off_t)start);
+            if (got < (ssize_t)length)
                 break;
             for (size_t i = 0; i + length <= (size_t)got; i++) {
                 size_t same = 0;
@@ -46,7 +48,7 @@ int memory_count(const unsigned char *disguised, size_t length)
                 count += same == length && !own;
             }
             explicit_bzero(chunk, (size_t)got);
-            start += (size_t)got < sizeof(chunk) ? (size_t)got : sizeof(chunk) - length;
+            start += (size_t)got < sizeof(chunk) ? (size_t)got : sizeof(chunk) - (length - 1);
         }
     }
     fclose(maps);
