@@ -25,8 +25,9 @@ static struct {
     char log[65536];
 } workplace;
 
-void workplace_make(void)
+int workplace_make(void **state)
 {
+    (void)state;
     strcpy(workplace.directory, "/tmp/post365-tables-XXXXXX");
     assert_non_null(mkdtemp(workplace.directory));
     assert_int_equal(chmod(workplace.directory, 0755), 0);
@@ -36,6 +37,7 @@ void workplace_make(void)
     snprintf(path, sizeof(path), "%s/main.cf", workplace.directory);
     /* Postfix reads a file that changed within the last two seconds again until it is quiet. */
     assert_int_equal(utime(path, &(struct utimbuf){1, 1}), 0);
+    return 0;
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
@@ -46,9 +48,11 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
-void workplace_remove(void)
+int workplace_remove(void **state)
 {
+    (void)state;
     nftw(workplace.directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return 0;
 }
 
 const char *workplace_directory(void)

@@ -2,10 +2,11 @@
 #ifndef POST365_TESTS_UNIT_TABLE_WORKPLACE_H
 #define POST365_TESTS_UNIT_TABLE_WORKPLACE_H
 
-/* A fresh directory below /tmp with a main.cf that suffices for postmap -c; others may read it. */
-void workplace_make(void);
+/* A fresh directory below /tmp with a main.cf that suffices for postmap -c; others may read it.
+ * This and the next are a group's set-up and tear-down for cmocka; the state is not used. */
+int workplace_make(void **state);
 /* Removes it with all that is in it. */
-void workplace_remove(void);
+int workplace_remove(void **state);
 
 const char *workplace_directory(void);
 /* The path of a file in it; valid until the eighth call after this one. */

@@ -26,20 +26,6 @@ struct fixture {
     struct credentials *credentials;
 };
 
-static int make(void **state)
-{
-    (void)state;
-    workplace_make();
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    workplace_remove();
-    return 0;
-}
-
 static void open_fixture(struct fixture *fixture, struct fixture *old, const char *password_maps,
                          const char *relayhost, const char *token_maps)
 {
@@ -604,5 +590,5 @@ int main(void)
         cmocka_unit_test(no_line_of_an_exchange_stays),
 #endif
     };
-    return cmocka_run_group_tests(tests, make, clean);
+    return cmocka_run_group_tests(tests, workplace_make, workplace_remove);
 }

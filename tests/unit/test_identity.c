@@ -30,20 +30,6 @@ struct fixture {
     struct identities *identities;
 };
 
-static int make(void **state)
-{
-    (void)state;
-    workplace_make();
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    workplace_remove();
-    return 0;
-}
-
 static char *text_of(const char *text)
 {
     return memory_copy(text != NULL ? text : "");
@@ -470,5 +456,5 @@ int main(void)
         cmocka_unit_test(changed_tables_are_noticed),
         cmocka_unit_test(a_reload_keeps_credentials_that_only_root_may_read),
     };
-    return cmocka_run_group_tests(tests, make, clean);
+    return cmocka_run_group_tests(tests, workplace_make, workplace_remove);
 }

@@ -324,20 +324,6 @@ static void names_of_any_length_are_answered(void **state)
     }
 }
 
-static int make(void **state)
-{
-    (void)state;
-    workplace_make();
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    workplace_remove();
-    return 0;
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -354,5 +340,5 @@ int main(void)
         TEST(any_number_of_senders_have_their_own_accounts),
         TEST(names_of_any_length_are_answered),
     };
-    return cmocka_run_group_tests_name("payers", tests, make, clean);
+    return cmocka_run_group_tests_name("payers", tests, workplace_make, workplace_remove);
 }

@@ -583,18 +583,9 @@ static void more_recipients_than_a_number_holds_are_refused(void **state)
 
 static int use_utc(void **state)
 {
-    (void)state;
     setenv("TZ", "UTC", 1);
     tzset();
-    workplace_make();
-    return 0;
-}
-
-static int clean_up(void **state)
-{
-    (void)state;
-    workplace_remove();
-    return 0;
+    return workplace_make(state);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -632,5 +623,5 @@ int main(void)
         TEST(values_longer_than_any_address_are_refused),
         TEST(more_recipients_than_a_number_holds_are_refused),
     };
-    return cmocka_run_group_tests_name("policy", tests, use_utc, clean_up);
+    return cmocka_run_group_tests_name("policy", tests, use_utc, workplace_remove);
 }

@@ -27,20 +27,6 @@
 #define MEMORY_CAN_BE_LOCKED 1
 #endif
 
-static int make(void **state)
-{
-    (void)state;
-    workplace_make();
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    workplace_remove();
-    return 0;
-}
-
 static void a_secret_holds_what_is_put_into_it(void **state)
 {
     (void)state;
@@ -264,5 +250,5 @@ int main(void)
         cmocka_unit_test(nothing_stays_of_a_secret_that_is_released),
 #endif
     };
-    return cmocka_run_group_tests(tests, make, clean);
+    return cmocka_run_group_tests(tests, workplace_make, workplace_remove);
 }

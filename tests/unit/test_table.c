@@ -26,20 +26,6 @@
 
 #define NOBODY 65534
 
-static int make(void **state)
-{
-    (void)state;
-    workplace_make();
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    workplace_remove();
-    return 0;
-}
-
 static struct tables *open_value(const char *value, enum table_content content, struct error *error)
 {
     error->text[0] = '\0';
@@ -1307,5 +1293,5 @@ int main(void)
         cmocka_unit_test(many_threads_may_look_up_while_tables_change),
         cmocka_unit_test(whoever_waits_for_the_same_answer_gets_it),
     };
-    return cmocka_run_group_tests(tests, make, clean);
+    return cmocka_run_group_tests(tests, workplace_make, workplace_remove);
 }
