@@ -90,16 +90,23 @@ bool attr_next(const char *request, size_t length, size_t *position, struct attr
     return true;
 }
 
+bool attr_digits(const char *digits, size_t length, uint64_t most, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned digit = (unsigned)(unsigned char)digits[i] - '0';
+        if (digit > 9 || digit > most || *number > (most - digit) / 10)
+            return false;
+        *number = *number * 10 + digit;
+    }
+    return length > 0;
+}
+
 bool attr_number(const struct attr *attr, uint32_t *number)
 {
     uint64_t value = 0;
-    for (size_t i = 0; i < attr->value_length; i++) {
-        if (attr->value[i] < '0' || attr->value[i] > '9')
-            return false;
-        value = value * 10 + (uint64_t)(attr->value[i] - '0');
-        if (value > UINT32_MAX)
-            return false;
-    }
+    if (attr->value_length > 0 && !attr_digits(attr->value, attr->value_length, UINT32_MAX, &value))
+        return false;
     *number = (uint32_t)value;
     return true;
 }

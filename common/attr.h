@@ -128,6 +128,10 @@ static inline bool attr_has_value(const struct attr *attr, const char *value)
            memcmp(attr->value, value, attr->value_length) == 0;
 }
 
+/* Reads a decimal number of at most `most`: digits only, and at least one. False if it is none, or
+ * is larger; `*number` is undefined then. */
+bool attr_digits(const char *digits, size_t length, uint64_t most, uint64_t *number);
+
 /* A value that is a decimal number, digits only; an empty value is 0, as the protocol says. False
  * if it is none, or over 32 bits. */
 bool attr_number(const struct attr *attr, uint32_t *number);

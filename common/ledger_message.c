@@ -132,22 +132,10 @@ bool ledger_command_write(struct buffer *text, uint64_t tag, const struct ledger
 
 /* --- words and numbers ------------------------------------------------------- */
 
-static bool read_number(const char *digits, size_t length, uint64_t most, uint64_t *number)
-{
-    *number = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned digit = (unsigned)(unsigned char)digits[i] - '0';
-        if (digit > 9 || digit > most || *number > (most - digit) / 10)
-            return false;
-        *number = *number * 10 + digit;
-    }
-    return length > 0;
-}
-
 static bool read_count(const char *digits, size_t length, uint32_t *count)
 {
     uint64_t number;
-    if (!read_number(digits, length, UINT32_MAX, &number))
+    if (!attr_digits(digits, length, UINT32_MAX, &number))
         return false;
     *count = (uint32_t)number;
     return true;
@@ -166,7 +154,7 @@ static bool read_limit(const char *text, size_t length, uint32_t *limit)
 static bool read_time(const char *digits, size_t length, int64_t *time)
 {
     uint64_t number;
-    if (!read_number(digits, length, INT64_MAX, &number))
+    if (!attr_digits(digits, length, INT64_MAX, &number))
         return false;
     *time = (int64_t)number;
     return true;
@@ -475,7 +463,7 @@ static bool read_granted(struct reading *reading, struct ledger_reply *reply)
 {
     const struct attr *attr = need(reading, FIELD_RESERVATION);
     return attr != NULL &&
-           (read_number(attr->value, attr->value_length, UINT64_MAX, &reply->reservation) ||
+           (attr_digits(attr->value, attr->value_length, UINT64_MAX, &reply->reservation) ||
             wrong(reading, CONTROL_RESERVATION, "is no number within its range"));
 }
 
@@ -638,5 +626,5 @@ bool ledger_reply_tag(const char *text, size_t length, uint64_t *tag)
     struct attr attr;
     size_t position = 0;
     return attr_next(text, length, &position, &attr) && attr_is(&attr, CONTROL_TAG) &&
-           read_number(attr.value, attr.value_length, UINT64_MAX, tag);
+           attr_digits(attr.value, attr.value_length, UINT64_MAX, tag);
 }

@@ -68,24 +68,12 @@ static bool read_text(const struct attr *attr, char *text, size_t most)
     return true;
 }
 
-static bool read_number(const struct attr *attr, uint64_t most, uint64_t *number)
-{
-    *number = 0;
-    for (size_t i = 0; i < attr->value_length; i++) {
-        unsigned digit = (unsigned)(unsigned char)attr->value[i] - '0';
-        if (digit > 9 || *number > (most - digit) / 10)
-            return false;
-        *number = *number * 10 + digit;
-    }
-    return attr->value_length > 0;
-}
-
 static void read_attribute(const struct attr *attr, struct command *command)
 {
     for (size_t i = 0; i < COMMAND_NUMBERS; i++)
         if (attr_is(attr, numbers[i].name)) {
             command->has[i] = true;
-            if (!read_number(attr, numbers[i].most, &command->number[i]))
+            if (!attr_digits(attr->value, attr->value_length, numbers[i].most, &command->number[i]))
                 command->mistake = "a number is none, or is too large";
             return;
         }
