@@ -11,13 +11,13 @@
 BENCH         ?= quick
 BENCH_SECONDS ?=
 BENCH_SOURCES  := $(wildcard tests/bench/*.c)
-BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,load null misbehave fill)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,load null misbehave fill probe)
 BENCH_COMMON   := $(call object,tests/bench/endpoint.c tests/bench/question.c tests/bench/histogram.c)
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_COMMON)
 	@mkdir -p $(@D)
 	$(call say,link)
-	$(Q)$(LINK) -o $@ $^
+	$(Q)$(LINK) -o $@ $^ -pthread
 
 # An archive: fill takes what the ledger needs and no more.
 $(BUILD)/bench/policyd.a: $(call object,$(filter-out policyd/main.c,$(POLICYD_SOURCES)) $(COMMON_SOURCES))

@@ -28,6 +28,9 @@ struct distribution {
     uint64_t sum;
 };
 
+/* Microseconds of a clock that only goes forward, to take times with. */
+uint64_t distribution_clock(void);
+
 static inline void distribution_add(struct distribution *distribution, uint64_t value)
 {
     size_t i = 0;

@@ -143,6 +143,12 @@ static void write_store(const struct metrics *metrics, struct buffer *text)
                             true);
     exposition_distribution(text, "commit_records", "Records written in one batch.",
                             &counts->write_sizes, false);
+    exposition_distribution(text, "checkpoint_duration_seconds",
+                            "Time that a checkpoint of the ledger took; decisions wait for it.",
+                            store_bdb_checkpoint_times(metrics->parts.store), true);
+    exposition_distribution(text, "expiry_duration_seconds",
+                            "Time that removing old events from the ledger took, a few at a time.",
+                            &counts->expiry_times, true);
     write_pair(text, "store_failures_total", EXPOSITION_COUNTER,
                "Times that the ledger could not be written, by work.", "work",
                (const char *const[]){"commit", "upkeep"},

@@ -52,6 +52,7 @@ struct store_bdb {
     uint64_t useless; /* turns up to this sequence are older than anybody asks for */
     bool running;     /* was read whole: from now on a panic ends the program */
     int panic;        /* why Berkeley DB first panicked before that */
+    struct distribution checkpoint_times;
     time_t message_minute;
     unsigned messages;
 };
@@ -259,6 +260,15 @@ static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
     return EINVAL;
 }
 
+/* If so much was written, or a minute has passed, since the last one; 0, 0: always. */
+static int checkpoint(struct store_bdb *bdb, uint32_t kbytes, uint32_t minutes)
+{
+    uint64_t begin = distribution_clock();
+    int code = bdb->environment->txn_checkpoint(bdb->environment, kbytes, minutes, 0);
+    distribution_add(&bdb->checkpoint_times, distribution_clock() - begin);
+    return code;
+}
+
 /* The cost of a checkpoint grows with what was written since the last one, and everybody waits for
  * it. A busy minute gets many small ones, each a few milliseconds. Whether it worked is of no
  * interest to whoever writes; bdb_maintain() will try again, and tell. */
@@ -267,7 +277,7 @@ static void checkpoint_volume(struct store_bdb *bdb)
     if (bdb->volume < (size_t)CHECKPOINT_KBYTES * 1024)
         return;
     bdb->volume = 0;
-    bdb->environment->txn_checkpoint(bdb->environment, 0, 0, 0);
+    checkpoint(bdb, 0, 0);
 }
 
 /* Written is written: a commit that flushed by itself would not tell of a log file that could not
@@ -359,8 +369,7 @@ static bool bdb_expire(struct store *store, int64_t before, size_t most, struct 
 static bool bdb_maintain(struct store *store, struct error *error)
 {
     struct store_bdb *bdb = bdb_of(store);
-    int code = bdb->environment->txn_checkpoint(bdb->environment, CHECKPOINT_KBYTES,
-                                                CHECKPOINT_MINUTES, 0);
+    int code = checkpoint(bdb, CHECKPOINT_KBYTES, CHECKPOINT_MINUTES);
     return code == 0 || failed(bdb, code, "cannot be checkpointed", error);
 }
 
@@ -528,6 +537,11 @@ static bool open_databases(struct store_bdb *bdb, struct error *error)
            open_database(bdb, &bdb->reservations, STORE_RESERVATIONS, error);
 }
 
+const struct distribution *store_bdb_checkpoint_times(const struct store *store)
+{
+    return &((const struct store_bdb *)(const void *)store)->checkpoint_times;
+}
+
 bool store_bdb_size(const struct store *store, struct store_bdb_size *size)
 {
     const struct store_bdb *bdb = (const struct store_bdb *)(const void *)store;
@@ -570,6 +584,7 @@ struct store *store_bdb_open(const struct settings *settings, struct error *erro
                                                        .close = bdb_close};
     struct store_bdb *bdb = memory_zero(1, sizeof(*bdb));
     bdb->store.operations = &operations;
+    bdb->checkpoint_times.scale = &distribution_times;
     bdb->directory = memory_copy(settings->ledger);
     bdb->lock = check_version(error) ? store_directory_lock(settings, error) : -1;
     if (bdb->lock < 0 || !has_sound_log(bdb, error) ||

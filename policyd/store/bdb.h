@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "common/settings.h"
+#include "policyd/distribution.h"
 #include "policyd/store/store.h"
 
 #include <stdbool.h>
@@ -25,6 +26,10 @@ struct store_bdb_size {
     uint64_t data, logs;
 };
 bool store_bdb_size(const struct store *store, struct store_bdb_size *size);
+
+/* Microseconds of each checkpoint, during which everybody waits. Valid until the store is closed.
+ */
+const struct distribution *store_bdb_checkpoint_times(const struct store *store);
 
 /* Another value of post365_ledger_sync, as after a reload. */
 bool store_bdb_set_sync(struct store *store, bool sync, struct error *error);

@@ -4,7 +4,6 @@
 #include "common/memory.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 struct store_meter {
     struct store store;
@@ -15,13 +14,6 @@ struct store_meter {
 static struct store_meter *meter_of(struct store *store)
 {
     return (struct store_meter *)(void *)store;
-}
-
-static uint64_t microseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static bool meter_read(struct store *store, const struct store_reader *reader, struct error *error)
@@ -44,13 +36,13 @@ static bool meter_write(struct store *store, const struct store_change *changes,
 {
     struct store_meter *meter = meter_of(store);
     struct store_counts *counts = &meter->counts;
-    uint64_t begin = microseconds();
+    uint64_t begin = distribution_clock();
     if (!meter->inner->operations->write(meter->inner, changes, count, error)) {
         counts->failed_writes++;
         counts->write_error = *error;
         return false;
     }
-    distribution_add(&counts->write_times, microseconds() - begin);
+    distribution_add(&counts->write_times, distribution_clock() - begin);
     distribution_add(&counts->write_sizes, size_of(changes, count));
     counts->write_error.text[0] = '\0';
     return true;
@@ -72,8 +64,10 @@ static bool meter_expire(struct store *store, int64_t before, size_t most, struc
 {
     struct store_meter *meter = meter_of(store);
     const struct store_operations *operations = meter->inner->operations;
-    return operations->expire(meter->inner, before, most, rest, error) ||
-           note_upkeep(meter, false, error);
+    uint64_t begin = distribution_clock();
+    bool worked = operations->expire(meter->inner, before, most, rest, error);
+    distribution_add(&meter->counts.expiry_times, distribution_clock() - begin);
+    return worked || note_upkeep(meter, false, error);
 }
 
 static bool meter_maintain(struct store *store, struct error *error)
@@ -101,6 +95,7 @@ struct store *store_meter_new(struct store *inner)
     meter->inner = inner;
     meter->counts.write_times.scale = &distribution_times;
     meter->counts.write_sizes.scale = &distribution_sizes;
+    meter->counts.expiry_times.scale = &distribution_times;
     return &meter->store;
 }
 

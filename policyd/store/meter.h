@@ -10,8 +10,9 @@
 #include "policyd/store/store.h"
 
 struct store_counts {
-    struct distribution write_times; /* microseconds, of writes that worked */
-    struct distribution write_sizes; /* records, each entry of a turn as one */
+    struct distribution write_times;  /* microseconds, of writes that worked */
+    struct distribution write_sizes;  /* records, each entry of a turn as one */
+    struct distribution expiry_times; /* microseconds, of each removal of what is too old */
     uint64_t failed_writes;
     uint64_t failed_upkeep;    /* expiry, checkpoint */
     struct error write_error;  /* why the last write failed, "" if it worked */

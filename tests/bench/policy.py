@@ -29,7 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import servers  # noqa: E402
-from bench.servers import Crowd, Null, Policyd, WrongAnswers, load  # noqa: E402
+from bench.servers import Crowd, Null, Policyd, Probe, WrongAnswers, load  # noqa: E402
 from harness import workplace  # noqa: E402
 
 CONNECTIONS = (1, 20, 100)
@@ -37,6 +37,7 @@ ACCOUNTS = (1, 50, 100000)
 DAY = 86400
 MEGABYTE = 1 << 20
 SOAK_PERIOD = "10s"
+LONGEST = 5
 # What full load of a day is spread over: nothing of it expires while it is measured.
 PAST = 80000
 CROWDS = (("idle", 5000), ("half", 5000), ("never-read", 100), ("vanish", 500), ("vanish-wait", 500))
@@ -330,28 +331,38 @@ def misbehaving_run(bench, daemon):
 # --- soak --------------------------------------------------------------------
 
 def soak(bench):
-    """Full load with expiry running: memory, disk, pauses over time."""
+    """Full load with expiry running: memory, disk, pauses over time, and what the machine itself had its programs wait for."""
     bench.results["soak"] = []
     null = bench.start(Null(bench.directory("soak-floor")))
     floor = load(null, null.granted, connections=100, accounts=50, seconds=min(bench.seconds, 30))
     null.stop()
-    lines = []
+    lines, pauses, work = [], [], []
     for sync in ("no", "yes"):
         daemon = bench.start(Policyd(bench.directory(f"soak-{sync}"), name=f"sync-{sync}", accounts=50, sync=sync,
                                      recipients=f"{servers.NO_LIMIT}/{SOAK_PERIOD}",
-                                     messages=f"{servers.NO_LIMIT}/{SOAK_PERIOD}"))
-        samples, whole = soak_run(bench, daemon)
+                                     messages=f"{servers.NO_LIMIT}/{SOAK_PERIOD}",
+                                     post365_metrics_listen=f"127.0.0.1:{servers.free_ports(1)[0]}"))
+        with Probe(bench.place.directory / f"probe-{sync}") as probe:
+            samples, whole = soak_run(bench, daemon, probe)
+            time.sleep(2)  # the figures are published once a second
+            longer = {bound: daemon.longer_than(bound) for bound in (0.025, 0.05)}
         daemon.stop()
-        bench.results["soak"].append({"server": f"policyd {daemon.name}", "floor": floor, "whole": whole, "samples": samples})
+        bench.results["soak"].append({"server": f"policyd {daemon.name}", "floor": floor, "whole": whole, "samples": samples,
+                                      "longer_than": longer})
         lines += [soak_line(daemon, samples, part) for part in range(5)]
+        pauses += pause_lines(daemon, samples)
+        work += [(f"policyd {daemon.name}", name, *(longer[bound][name] for bound in longer)) for name in servers.WORK]
         print(f"\npolicyd {daemon.name}: {whole['per_second']:,} decisions/s, longest time without an answer "
               f"{whole['longest_gap_us'] / 1000:.1f} ms (floor {floor['longest_gap_us'] / 1000:.1f} ms in "
               f"{floor['seconds']:.0f} s)")
     print_table(f"Soak, everything expires after {SOAK_PERIOD}", (
         "server", "seconds", "decisions/s", "memory MB", "disk MB", "largest disk", "longest gap ms"), lines)
+    print_table("How often what decisions wait for took long", ("server", "work", "> 25 ms", "> 50 ms"), work)
+    print_table(f"The {LONGEST} longest gaps beside what the machine kept other programs waiting for then, ms", (
+        "server", "second", "gap", "processor", "disk"), pauses)
 
 
-def soak_run(bench, daemon):
+def soak_run(bench, daemon, probe):
     samples = []
     with servers.begin_load(daemon, connections=100, accounts=50, seconds=bench.seconds,
                             interval=max(1.0, bench.seconds / 600)) as process:
@@ -360,7 +371,8 @@ def soak_run(bench, daemon):
             if "actions" in figures:
                 break
             samples.append({"per_second": figures["per_second"], "p99_us": figures["p99_us"],
-                            "longest_gap_us": figures["longest_gap_us"], "memory": daemon.memory(), "disk": daemon.disk()})
+                            "longest_gap_us": figures["longest_gap_us"], "memory": daemon.memory(), "disk": daemon.disk(),
+                            **probe.take()})
     if process.returncode != 0 or set(figures["actions"]) != {daemon.granted}:
         raise WrongAnswers(f"{daemon.name}: {figures}\n{daemon.log()[-2000:]}")
     return samples, figures
@@ -373,6 +385,14 @@ def soak_line(daemon, samples, part):
             f"{some[-1]['memory'] / MEGABYTE:.1f}", f"{some[-1]['disk'] / MEGABYTE:.1f}",
             f"{max(one['disk'] for one in some) / MEGABYTE:.1f}",
             f"{max(one['longest_gap_us'] for one in some) / 1000:.1f}")
+
+
+def pause_lines(daemon, samples):
+    """A wait at the seam of two seconds may be in either of them."""
+    longest = sorted(range(len(samples)), key=lambda second: samples[second]["longest_gap_us"], reverse=True)[:LONGEST]
+    return [(f"policyd {daemon.name}", second, f"{samples[second]['longest_gap_us'] / 1000:.1f}",
+             *(f"{max(one[wait] for one in samples[max(0, second - 1):second + 2]) / 1000:.1f}"
+               for wait in ("processor_us", "disk_us"))) for second in longest]
 
 
 # --- what is aimed at --------------------------------------------------------

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 from harness import processes, workplace
@@ -22,6 +23,8 @@ POSTFWD = "/usr/sbin/postfwd2"
 RATE_LIMIT = "/usr/bin/policyd-rate-limit"
 NO_LIMIT = 2000000000
 START_LIMIT = 120
+# What policyd does to its ledger; decisions wait for each.
+WORK = ("commit", "checkpoint", "expiry")
 
 
 def pinned(processor, arguments):
@@ -114,6 +117,7 @@ class Policyd(Server):
             "post365_policy_socket": "unix:post365/policy", "post365_recipient_quota": recipients,
             "post365_message_quota": messages, **parameters}
         self.control = f"unix:{spool}/post365/control"
+        self.metrics = parameters.get("post365_metrics_listen")
         if accounts:
             table = self.etc / "accounts"
             table.write_text("".join(f"user{i:06}@example.com user{i:06}@example.com\n" for i in range(accounts)))
@@ -140,6 +144,13 @@ class Policyd(Server):
             except FileNotFoundError:
                 pass  # a log file that is needed no more
         return total
+
+    def longer_than(self, seconds):
+        """How often each kind of work took longer than so many seconds (a bound of the daemon's scale) since the start."""
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as reply:
+            figures = dict(line.rsplit(" ", 1) for line in reply.read().decode().splitlines() if not line.startswith("#"))
+        return {work: int(figures[f"post365_{work}_duration_seconds_count"])
+                - int(figures[f'post365_{work}_duration_seconds_bucket{{le="{seconds:.6f}"}}']) for work in WORK}
 
     def stop(self, patience=60.0):
         return super().stop(patience)
@@ -240,6 +251,29 @@ def load(server, expect, **options):
 def begin_load(server, **options):
     """The load generator in the background: a process whose stdout has a line of figures for every interval."""
     return subprocess.Popen(_load_command(server, **options), stdout=subprocess.PIPE, text=True)
+
+
+class Probe:
+    """What the machine itself keeps a program waiting for, see probe.c: there inside the block."""
+
+    def __init__(self, file):
+        self.arguments = [PROGRAMS / "probe", file]
+        self.process = None
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def take(self):
+        """The longest waits since the last call, in microseconds: for a processor, for the disk."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 class Crowd:

@@ -245,6 +245,16 @@ def test_commits_connections_and_store_are_measured(start):
     assert found["post365_reservations"][frozenset()] == 0
 
 
+def test_the_upkeep_of_the_store_is_measured(start):
+    measured = start(post365_recipient_quota="none", post365_message_quota="100/1s")
+    with measured.connect() as client:
+        assert client.ask() == "DUNNO"
+        assert processes.wait_until(lambda: measured.value("expiry_duration_seconds_count") > 0, 10, 0.1)
+        found = measured.metrics()
+    assert found["post365_expiry_duration_seconds_sum"][frozenset()] > 0
+    assert "post365_checkpoint_duration_seconds_count" in found
+
+
 def test_a_reload_that_fails_is_counted(start):
     measured = start()
     measured.configure(post365_message_quota="junk")
