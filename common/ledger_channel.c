@@ -128,7 +128,7 @@ static void end_call(struct ledger_channel *channel, struct ledger_call *call,
 {
     const struct ledger_call ended = *call;
     remove_call(channel, call);
-    if (ended.state == CALL_EXPECTED)
+    if (ended.state == CALL_EXPECTED && ended.done != NULL)
         ended.done(ended.context, reply, error);
 }
 

@@ -59,7 +59,7 @@ bool ledger_channel_is_up(const struct ledger_channel *channel, struct error *er
 /*
  * Asks. Returns the call, the channel's, or NULL with the reason, without calling `done`, when
  * nothing was asked: policyd is down, the request makes no sense, or one of the limits above is
- * reached. `done` is never called from here.
+ * reached. `done` is never called from here; NULL: nobody is interested in the reply.
  */
 struct ledger_call *ledger_channel_ask(struct ledger_channel *channel,
                                        const struct ledger_command *command,

@@ -205,6 +205,23 @@ static bool check_directory(const char *directory, const struct owners *owners, 
     return true;
 }
 
+bool socket_keep_directory(const char *directory, const struct settings *settings,
+                           struct error *error)
+{
+    struct owners owners;
+    if (!find_owners(settings, &owners, error) ||
+        !check_directory(directory, &owners, false, error))
+        return false;
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool kept = descriptor >= 0 &&
+                (!owners.root || (fchown(descriptor, (uid_t)-1, owners.postfix_group) == 0 &&
+                                  fchmod(descriptor, DIRECTORY_MODE | S_ISGID) == 0));
+    int reason = errno;
+    if (descriptor >= 0)
+        close(descriptor);
+    return kept || error_set(error, "directory %s: %s", directory, strerror(reason));
+}
+
 /* As the owner of the directory, who cannot be made to remove what is not his. */
 static bool remove_stale(const char *path, const struct settings *settings, struct error *error)
 {

@@ -59,8 +59,16 @@ void socket_owner_end(const struct socket_owner *saved);
 int socket_listen(const char *parameter, const char *value, const struct settings *settings,
                   struct socket_place *place, struct error *error);
 
-/* The same for a UNIX socket that members of post365_user's own group may connect to, rather than
- * Postfix. */
+/*
+ * Makes a directory, beside those of other sockets, in which post365_user may later make sockets
+ * that Postfix's group may connect to, when root has been dropped: they get the directory's group.
+ * Call as root; another caller makes such sockets for his own group. False with the reason.
+ */
+bool socket_keep_directory(const char *directory, const struct settings *settings,
+                           struct error *error);
+
+/* socket_listen() for a UNIX socket that members of post365_user's own group may connect to, rather
+ * than Postfix. */
 int socket_listen_for_group(const char *parameter, const char *value,
                             const struct settings *settings, struct socket_place *place,
                             struct error *error);

@@ -5,10 +5,10 @@
  */
 #include "transport/account_sockets.h"
 
+#include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,49 +19,71 @@
 #define PATH_SIZE   sizeof(((struct socket_place *)0)->path)
 
 struct account_socket {
-    char *upn;
     struct socket_place place;
     int descriptor; /* -1: given away */
 };
 
 struct account_sockets {
     const struct settings *settings;
-    char *directory; /* "/var/spool/postfix/post365/accounts" */
-    struct account_socket *sockets;
-    size_t count;
-    bool failed;
+    char *directory;            /* "/var/spool/postfix/post365/accounts", NULL: there are none */
+    struct dictionary *sockets; /* by UPN */
+    struct lmtp *server;        /* whom they are given to; NULL before */
+    bool failed;                /* the first time: the program refuses to start */
     struct error error;
 };
 
+static void close_socket(void *value)
+{
+    struct account_socket *one = value;
+    if (one->descriptor >= 0)
+        close(one->descriptor);
+    socket_remove(&one->place);
+    free(one);
+}
+
+static void serve(void *context, const char *upn, void *value)
+{
+    const struct account_sockets *accounts = context;
+    struct account_socket *one = value;
+    lmtp_listen(accounts->server, one->descriptor, upn);
+    one->descriptor = -1;
+}
+
 static bool listen_for(struct account_sockets *accounts, const char *upn)
 {
-    struct account_socket one = {.descriptor = -1};
+    struct socket_place place;
     char *value = memory_format("unix:%s/%s", accounts->directory, upn);
-    one.descriptor =
-        socket_listen(PARAMETER, value, accounts->settings, &one.place, &accounts->error);
+    int descriptor = socket_listen(PARAMETER, value, accounts->settings, &place, &accounts->error);
     free(value);
-    if (one.descriptor < 0)
+    if (descriptor < 0)
         return false;
-    one.upn = memory_copy(upn);
-    accounts->sockets =
-        memory_grow(accounts->sockets, (accounts->count + 1) * sizeof(struct account_socket));
-    accounts->sockets[accounts->count++] = one;
+    struct account_socket *one = memory_zero(1, sizeof(*one));
+    *one = (struct account_socket){.place = place, .descriptor = descriptor};
+    dictionary_put(accounts->sockets, upn, one);
+    if (accounts->server != NULL)
+        serve(accounts, upn, one);
     return true;
+}
+
+static bool has_name_for_a_socket(const struct account_sockets *accounts, const char *upn)
+{
+    return strchr(upn, '/') == NULL && upn[0] != '.' &&
+           strlen(accounts->directory) + strlen(upn) + 2 <= PATH_SIZE;
 }
 
 static void visit(void *context, const char *upn)
 {
     struct account_sockets *accounts = context;
-    if (accounts->failed)
+    if (accounts->failed || dictionary_find(accounts->sockets, upn) != NULL)
         return;
-    bool is_name = strchr(upn, '/') == NULL && upn[0] != '.' &&
-                   strlen(accounts->directory) + strlen(upn) + 2 <= PATH_SIZE;
-    if (!is_name || accounts->count >= SOCKETS_MAX) {
-        log_warning("account %s gets no socket of its own: %s", upn,
-                    is_name ? "there are too many" : "its name is no socket's name");
-        return;
-    }
-    accounts->failed = !listen_for(accounts, upn);
+    if (!has_name_for_a_socket(accounts, upn))
+        log_warning("account %s gets no socket of its own: its name is no socket's name", upn);
+    else if (dictionary_count(accounts->sockets) >= SOCKETS_MAX)
+        log_warning("account %s gets no socket of its own: there are too many", upn);
+    else if (!listen_for(accounts, upn) && accounts->server == NULL)
+        accounts->failed = true;
+    else if (dictionary_find(accounts->sockets, upn) == NULL)
+        log_warning("account %s gets no socket of its own: %s", upn, accounts->error.text);
 }
 
 struct account_sockets *account_sockets_listen(struct credentials *credentials,
@@ -71,10 +93,12 @@ struct account_sockets *account_sockets_listen(struct credentials *credentials,
 {
     struct account_sockets *accounts = memory_zero(1, sizeof(*accounts));
     accounts->settings = settings;
+    accounts->sockets = dictionary_new(close_socket);
     if (place->family != SOCKET_UNIX)
         return accounts;
     const char *slash = strrchr(place->path, '/');
     accounts->directory = memory_format("%.*s/" DIRECTORY, (int)(slash - place->path), place->path);
+    accounts->failed = !socket_keep_directory(accounts->directory, settings, &accounts->error);
     credentials_each(credentials, visit, accounts);
     if (!accounts->failed)
         return accounts;
@@ -85,23 +109,23 @@ struct account_sockets *account_sockets_listen(struct credentials *credentials,
 
 void account_sockets_serve(struct account_sockets *accounts, struct lmtp *server)
 {
-    for (size_t i = 0; i < accounts->count; i++) {
-        lmtp_listen(server, accounts->sockets[i].descriptor, accounts->sockets[i].upn);
-        accounts->sockets[i].descriptor = -1;
-    }
+    accounts->server = server;
+    dictionary_each(accounts->sockets, serve, accounts);
+}
+
+void account_sockets_update(struct account_sockets *accounts, struct credentials *credentials,
+                            const struct settings *settings)
+{
+    accounts->settings = settings;
+    if (accounts->directory != NULL)
+        credentials_each(credentials, visit, accounts);
 }
 
 void account_sockets_remove(struct account_sockets *accounts)
 {
     if (accounts == NULL)
         return;
-    for (size_t i = 0; i < accounts->count; i++) {
-        if (accounts->sockets[i].descriptor >= 0)
-            close(accounts->sockets[i].descriptor);
-        socket_remove(&accounts->sockets[i].place);
-        free(accounts->sockets[i].upn);
-    }
-    free(accounts->sockets);
+    dictionary_free(accounts->sockets);
     free(accounts->directory);
     free(accounts);
 }

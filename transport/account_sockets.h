@@ -10,8 +10,8 @@
 #include "common/error.h"
 #include "common/settings.h"
 #include "common/socket.h"
-#include "transport/credentials.h"
-#include "transport/lmtp.h"
+#include "transport/lmtp/server.h"
+#include "transport/submission/credentials.h"
 
 struct account_sockets;
 
@@ -22,8 +22,14 @@ struct account_sockets *account_sockets_listen(struct credentials *credentials,
                                                const struct socket_place *place,
                                                struct error *error);
 
-/* Gives the descriptors to the server. */
+/* Gives the descriptors to the server, also those that come later. */
 void account_sockets_serve(struct account_sockets *accounts, struct lmtp *server);
+
+/* Binds those of accounts that have got credentials since; one that cannot be bound is logged.
+ * Those of accounts that have lost theirs stay, and say so. `settings` take the place of the
+ * former. */
+void account_sockets_update(struct account_sockets *accounts, struct credentials *credentials,
+                            const struct settings *settings);
 
 /* Removes the sockets and releases all; NULL is allowed. */
 void account_sockets_remove(struct account_sockets *accounts);

@@ -28,8 +28,7 @@
  *
  * BUGS
  *     $relayhost's first destination alone is used, by its addresses, whether in brackets or not. A
- *     lookup table that is asked through postmap(1) holds up all messages meanwhile. An account
- * that gets credentials while the program runs gets its own socket at the next start.
+ *     lookup table that is asked through postmap(1) holds up all messages meanwhile.
  */
 #include "common/clock.h"
 #include "common/control.h"
@@ -42,13 +41,13 @@
 #include "common/socket.h"
 #include "common/table.h"
 #include "transport/account_sockets.h"
-#include "transport/credentials.h"
-#include "transport/delivery.h"
-#include "transport/destination.h"
-#include "transport/lmtp.h"
-#include "transport/pool.h"
-#include "transport/tls.h"
-#include "transport/wakeup.h"
+#include "transport/delivery/delivery.h"
+#include "transport/lmtp/server.h"
+#include "transport/queue/wakeup.h"
+#include "transport/submission/credentials.h"
+#include "transport/submission/destination.h"
+#include "transport/submission/pool.h"
+#include "transport/submission/tls.h"
 
 #include <event2/dns.h>
 #include <event2/event.h>
@@ -191,6 +190,16 @@ static void channel_changed(void *context, bool is_up, const struct error *error
         log_warning("%s; mail waits in Postfix's queue", error->text);
 }
 
+/* Again after a reload: a laptop's, or a container's, change. */
+static void find_name_servers(struct daemon *daemon)
+{
+    evdns_base_clear_nameservers_and_suspend(daemon->dns);
+    if (evdns_base_resolv_conf_parse(daemon->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
+        log_warning("/etc/resolv.conf names no name server: names other than those in /etc/hosts "
+                    "cannot be resolved");
+    evdns_base_resume(daemon->dns);
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
@@ -260,6 +269,7 @@ static void watch_credentials(evutil_socket_t descriptor, short what, void *argu
     if (version == daemon->credentials_version)
         return;
     daemon->credentials_version = version;
+    account_sockets_update(daemon->accounts, daemon->credentials, daemon->service.settings);
     deliveries_credentials_changed(daemon->deliveries);
 }
 
@@ -279,6 +289,8 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     const struct delivery_parts parts = parts_of(daemon);
     deliveries_configure(daemon->deliveries, &parts);
     pool_configure(daemon->pool, credentials);
+    account_sockets_update(daemon->accounts, credentials, settings);
+    find_name_servers(daemon);
     identities_close(old_identities);
     tables_close(old_quota_maps);
     credentials_close(old_credentials);
@@ -349,9 +361,7 @@ static void work(struct daemon *daemon)
                       : NULL;
     if (daemon->dns == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    if (evdns_base_resolv_conf_parse(daemon->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
-        log_warning("/etc/resolv.conf names no name server: names other than those in /etc/hosts "
-                    "cannot be resolved");
+    find_name_servers(daemon);
     daemon->credentials_version = credentials_version(daemon->credentials);
     open_upstream(daemon);
     open_downstream(daemon);

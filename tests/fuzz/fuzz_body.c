@@ -5,7 +5,7 @@
  * with memmem(3). Whatever the pieces, what has passed must be what it says, and no peer, however
  * lax about line ends, may find an end in it.
  */
-#include "transport/body.h"
+#include "transport/lmtp/body.h"
 
 #include <stdint.h>
 #include <stdlib.h>

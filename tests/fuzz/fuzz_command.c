@@ -1,9 +1,9 @@
 /* fuzz_command.c - a line from a stranger into the reader of LMTP's commands
  *
- * libFuzzer (clang -fsanitize=fuzzer). Checks what transport/command.h and envelope.h promise of
- * any line; one that is a command for an envelope is given to one, as well.
+ * libFuzzer (clang -fsanitize=fuzzer). Checks what transport/lmtp/command.h and envelope.h promise
+ * of any line; one that is a command for an envelope is given to one, as well.
  */
-#include "transport/envelope.h"
+#include "transport/lmtp/envelope.h"
 
 #include "common/address.h"
 #include "common/utf8.h"

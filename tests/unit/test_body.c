@@ -1,5 +1,5 @@
 /* test_body.c - where a message ends, and what of it goes on */
-#include "transport/body.h"
+#include "transport/lmtp/body.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

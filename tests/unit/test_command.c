@@ -1,5 +1,5 @@
 /* test_command.c - commands of LMTP, as Postfix says them and as it never would */
-#include "transport/command.h"
+#include "transport/lmtp/command.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

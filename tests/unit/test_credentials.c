@@ -3,8 +3,8 @@
 #include "common/memory.h"
 #include "tests/unit/memory_search.h"
 #include "tests/unit/table_workplace.h"
-#include "transport/credentials.h"
-#include "transport/token.h"
+#include "transport/submission/credentials.h"
+#include "transport/submission/token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* test_envelope.c - what a transaction has said before its data */
-#include "transport/envelope.h"
+#include "transport/lmtp/envelope.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

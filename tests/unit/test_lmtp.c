@@ -1,5 +1,5 @@
 /* test_lmtp.c - LMTP over real sockets: client, server and handler live in one event loop */
-#include "transport/lmtp.h"
+#include "transport/lmtp/server.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"

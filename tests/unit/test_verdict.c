@@ -1,5 +1,5 @@
 /* test_verdict.c - what Postfix is told for what Microsoft says */
-#include "transport/verdict.h"
+#include "transport/delivery/verdict.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

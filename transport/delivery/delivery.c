@@ -1,0 +1,369 @@
+/* delivery.c - one message's way, from Postfix's DATA to the last reply
+ *
+ *   LEDGER      room is asked for, and waited for
+ *   CONNECTING  a connection of the account is asked for
+ *   ENVELOPE    Microsoft is told sender and recipients
+ *   BODY        the message streams through
+ *   FINAL       the final dot was sent
+ *   SETTLING    the ledger is told what was accepted; then Postfix is
+ *
+ * The client may go away at any time; what Microsoft may have taken is then settled without him.
+ */
+#include "transport/delivery/delivery.h"
+
+#include "common/buffer.h"
+#include "common/dictionary.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "transport/delivery/parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define DATA_TIMEOUT 240 /* seconds until DATA is answered; conf/master.cf grants 300 */
+
+static void patience_ends(evutil_socket_t descriptor, short what, void *argument);
+
+/* --- life ---------------------------------------------------------------------- */
+
+void delivery_set_timer(struct delivery *delivery, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    event_add(delivery->timer, &timeout);
+}
+
+static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transaction *transaction,
+                                     const struct envelope *envelope)
+{
+    struct delivery *delivery = memory_zero(1, sizeof(*delivery));
+    delivery->all = all;
+    delivery->transaction = transaction;
+    delivery->sent = *envelope;
+    delivery->recipients = envelope->recipient_count;
+    delivery->refusals = memory_zero(envelope->recipient_count, sizeof(char *));
+    snprintf(delivery->queue_id, sizeof(delivery->queue_id), "%s", envelope_queue_id(envelope));
+    delivery->next = all->first;
+    delivery->linked_by = &all->first;
+    if (delivery->next != NULL)
+        delivery->next->linked_by = &delivery->next;
+    all->first = delivery;
+    delivery->timer = evtimer_new(all->parts.base, patience_ends, delivery);
+    if (delivery->timer == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    delivery_set_timer(delivery, DATA_TIMEOUT);
+    all->counts.messages++;
+    all->counts.under_way++;
+    return delivery;
+}
+
+static void free_delivery(struct delivery *delivery)
+{
+    *delivery->linked_by = delivery->next;
+    if (delivery->next != NULL)
+        delivery->next->linked_by = delivery->linked_by;
+    delivery->all->counts.under_way--;
+    for (size_t i = 0; i < delivery->recipients; i++)
+        free(delivery->refusals[i]);
+    free(delivery->refusals);
+    event_free(delivery->timer);
+    free(delivery->account);
+    free(delivery->sender);
+    free(delivery);
+}
+
+const char *delivery_shown_id(const struct delivery *delivery)
+{
+    return delivery->queue_id[0] != '\0' ? delivery->queue_id : "NOQUEUE";
+}
+
+/* --- telling Postfix ------------------------------------------------------------ */
+
+void delivery_refuse(struct delivery *delivery, const char *reply)
+{
+    log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu: %s", delivery_shown_id(delivery),
+             SENDER_SHOWN, delivery->sender, delivery->account, delivery->recipients, reply);
+    delivery_release(delivery);
+    if (delivery->transaction != NULL)
+        lmtp_refuse(delivery->transaction, reply);
+    free_delivery(delivery);
+}
+
+void delivery_reply(struct delivery *delivery)
+{
+    struct lmtp_transaction *transaction = delivery->transaction;
+    for (size_t i = 0; transaction != NULL && i < delivery->recipients; i++)
+        lmtp_reply(transaction, i,
+                   delivery->refusals[i] != NULL ? delivery->refusals[i] : delivery->verdict.reply);
+    log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu, refused=%zu: %s%s",
+             delivery_shown_id(delivery), SENDER_SHOWN, delivery->sender, delivery->account,
+             delivery->recipients, delivery->refused, delivery->verdict.reply,
+             transaction == NULL ? " (Postfix has gone)" : "");
+    free_delivery(delivery);
+}
+
+/* --- Microsoft ------------------------------------------------------------------ */
+
+static void count_end(struct delivery *delivery, bool is_unknown)
+{
+    struct delivery_counts *counts = &delivery->all->counts;
+    if (delivery->verdict.is_accepted)
+        counts->accepted++;
+    else if (is_unknown)
+        counts->unknown++;
+    else if (delivery->verdict.is_temporary)
+        counts->deferred++;
+    else
+        counts->refused++;
+}
+
+static void connection_granted(void *context, struct submission *submission, bool is_fresh);
+
+static void connection_refused(void *context, const struct submission_end *end)
+{
+    struct delivery *delivery = context;
+    delivery->request = NULL;
+    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    count_end(delivery, false);
+    delivery_obey(delivery);
+    if (end->stage == REPLY_STAGE_AUTH && end->reply != NULL)
+        delivery_lock_out(delivery);
+    delivery_refuse(delivery, delivery->verdict.reply);
+}
+
+static const struct pool_handler pool_handler = {.granted = connection_granted,
+                                                 .refused = connection_refused};
+
+void delivery_take_connection(struct delivery *delivery)
+{
+    delivery->state = DELIVERY_CONNECTING;
+    delivery->request =
+        pool_take(delivery->all->parts.pool, delivery->account, delivery->quota.connections,
+                  delivery->was_retried, &pool_handler, delivery);
+}
+
+static void recipient_refused(void *context, size_t recipient, const struct reply *reply)
+{
+    struct delivery *delivery = context;
+    verdict_of_recipient(reply, delivery->all->parts.host, &delivery->verdict);
+    free(delivery->refusals[recipient]);
+    delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
+    delivery->refused++;
+    delivery_obey(delivery);
+}
+
+static void body_wanted(void *context)
+{
+    struct delivery *delivery = context;
+    delivery->state = DELIVERY_BODY;
+    event_del(delivery->timer);
+    lmtp_go_on(delivery->transaction);
+}
+
+static void body_drained(void *context)
+{
+    const struct delivery *delivery = context;
+    lmtp_resume(delivery->transaction);
+}
+
+/* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and
+ * a new one is worth a try. */
+static bool is_stale(const struct delivery *delivery, const struct submission_end *end)
+{
+    return !delivery->is_fresh && !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
+           (end->reply == NULL || end->reply->code == 421);
+}
+
+static void forget_refusals(struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->sent.recipient_count; i++) {
+        free(delivery->refusals[i]);
+        delivery->refusals[i] = NULL;
+    }
+    delivery->refused = 0;
+}
+
+/* All recipients were refused, each for a reason of its own: they are told behind DATA. */
+static void tell_recipients(struct delivery *delivery)
+{
+    delivery_release(delivery);
+    lmtp_go_on(delivery->transaction);
+    delivery_reply(delivery);
+}
+
+static void message_ended(void *context, const struct submission_end *end)
+{
+    struct delivery *delivery = context;
+    struct submission *submission = delivery->submission;
+    delivery->submission = NULL;
+    if (submission_is_idle(submission))
+        pool_put(delivery->all->parts.pool, submission);
+    if (is_stale(delivery, end)) {
+        delivery->was_retried = true;
+        forget_refusals(delivery);
+        delivery_take_connection(delivery);
+        return;
+    }
+    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    count_end(delivery, end->is_unknown);
+    if (!delivery->verdict.is_accepted && !end->is_unknown && end->stage != REPLY_STAGE_RCPT)
+        delivery_obey(delivery);
+    if (delivery->verdict.is_accepted || end->is_unknown) {
+        delivery_settle(delivery);
+    } else if (delivery->state == DELIVERY_ENVELOPE && end->stage == REPLY_STAGE_RCPT) {
+        tell_recipients(delivery);
+    } else if (delivery->state == DELIVERY_ENVELOPE) {
+        delivery_refuse(delivery, delivery->verdict.reply);
+    } else {
+        delivery_release(delivery);
+        delivery_reply(delivery);
+    }
+}
+
+static const struct submission_message_handler message_handler = {
+    .refused = recipient_refused,
+    .wants_body = body_wanted,
+    .drained = body_drained,
+    .ended = message_ended,
+};
+
+static void connection_granted(void *context, struct submission *submission, bool is_fresh)
+{
+    struct delivery *delivery = context;
+    delivery->request = NULL;
+    delivery_unlock(delivery);
+    delivery->submission = submission;
+    delivery->is_fresh = is_fresh;
+    delivery->state = DELIVERY_ENVELOPE;
+    submission_send(submission, &delivery->sent, delivery->sender, &message_handler, delivery);
+}
+
+/* Lets go of what the message has taken, before anything was sent. */
+static void let_go(struct delivery *delivery)
+{
+    if (delivery->call != NULL)
+        ledger_channel_cancel(delivery->call);
+    if (delivery->request != NULL)
+        pool_cancel(delivery->request);
+    if (delivery->submission != NULL)
+        submission_abandon(delivery->submission);
+    delivery->call = NULL;
+    delivery->request = NULL;
+    delivery->submission = NULL;
+}
+
+/* Postfix would give up, and with the whole connection. What was accepted is told although the
+ * ledger has not answered: it has been asked, and will count. */
+static void patience_ends(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct delivery *delivery = argument;
+    if (delivery->state == DELIVERY_SETTLING) {
+        log_warning("%s: the ledger does not answer", delivery_shown_id(delivery));
+        ledger_channel_cancel(delivery->call);
+        delivery->call = NULL;
+        delivery_reply(delivery);
+        return;
+    }
+    delivery->all->counts.deferred++;
+    let_go(delivery);
+    delivery_refuse(delivery, "451 4.4.1 no room, connection or answer within Postfix's patience");
+}
+
+/* --- the client ----------------------------------------------------------------- */
+
+static void *begin(void *context, struct lmtp_transaction *transaction,
+                   const struct envelope *envelope, const char *account)
+{
+    struct delivery *delivery = new_delivery(context, transaction, envelope);
+    struct buffer reply = {0};
+    if (delivery_find_account(delivery, account, &reply)) {
+        buffer_free(&reply);
+        return delivery_ask_ledger(delivery) ? delivery : NULL;
+    }
+    delivery->all->counts.failed++;
+    log_warning("%s: from=<%.*s>: %s", delivery_shown_id(delivery), SENDER_SHOWN,
+                delivery->sent.sender, reply.data);
+    lmtp_refuse(transaction, reply.data);
+    buffer_free(&reply);
+    free_delivery(delivery);
+    return NULL;
+}
+
+static void take_body(void *message, struct evbuffer *bytes)
+{
+    struct delivery *delivery = message;
+    if (delivery->state == DELIVERY_BODY && delivery->submission != NULL)
+        submission_write(delivery->submission, bytes);
+    else
+        evbuffer_drain(bytes, evbuffer_get_length(bytes));
+}
+
+static void body_ended(void *message, uint64_t replaced)
+{
+    struct delivery *delivery = message;
+    if (delivery->state != DELIVERY_BODY || delivery->submission == NULL)
+        return;
+    if (replaced > 0)
+        log_info("%s: %" PRIu64 " bare CR or LF became blanks", delivery_shown_id(delivery),
+                 replaced);
+    delivery->state = DELIVERY_FINAL;
+    submission_end_body(delivery->submission);
+}
+
+/* Before the final dot nothing has happened. After it, what Microsoft says is still settled. */
+static void client_gone(void *message)
+{
+    struct delivery *delivery = message;
+    delivery->transaction = NULL;
+    if (delivery->state == DELIVERY_FINAL || delivery->state == DELIVERY_SETTLING)
+        return;
+    log_info("%s: account=<%s>: Postfix has gone before the end", delivery_shown_id(delivery),
+             delivery->account);
+    let_go(delivery);
+    delivery_release(delivery);
+    free_delivery(delivery);
+}
+
+const struct lmtp_handler delivery_handler = {
+    .begin = begin, .body = take_body, .end = body_ended, .gone = client_gone};
+
+/* --- all of them ----------------------------------------------------------------- */
+
+struct deliveries *deliveries_new(const struct delivery_parts *parts)
+{
+    struct deliveries *deliveries = memory_zero(1, sizeof(*deliveries));
+    deliveries->locked_out = dictionary_new(NULL);
+    deliveries_configure(deliveries, parts);
+    return deliveries;
+}
+
+void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts)
+{
+    deliveries->parts = *parts;
+}
+
+const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries)
+{
+    return &deliveries->counts;
+}
+
+void deliveries_free(struct deliveries *deliveries)
+{
+    if (deliveries == NULL)
+        return;
+    while (deliveries->first != NULL) {
+        struct delivery *delivery = deliveries->first;
+        if (delivery->submission != NULL)
+            submission_abandon(delivery->submission);
+        if (delivery->request != NULL)
+            pool_cancel(delivery->request);
+        if (delivery->call != NULL)
+            ledger_channel_cancel(delivery->call);
+        free_delivery(delivery);
+    }
+    dictionary_free(deliveries->locked_out);
+    free(deliveries);
+}

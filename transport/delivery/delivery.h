@@ -1,0 +1,67 @@
+/* delivery.h - one message's way, from Postfix's DATA to the last reply
+ *
+ * For each message: whose account is it; the ledger is asked for room, and waits for it; a
+ * connection; the envelope; the body streams through; the ledger is told what was accepted; Postfix
+ * gets a reply for each recipient. What has no room in time is left in Postfix's queue and woken up
+ * when it will have (wakeup.h). What Microsoft says about the account pauses it for everybody
+ * (verdict.h).
+ *
+ * No message is lost: whatever is not known to be delivered is answered with a temporary failure,
+ * and whatever may have been delivered is counted.
+ */
+#ifndef POST365_TRANSPORT_DELIVERY_DELIVERY_H
+#define POST365_TRANSPORT_DELIVERY_DELIVERY_H
+
+#include "common/identity.h"
+#include "common/ledger_channel.h"
+#include "common/settings.h"
+#include "common/table.h"
+#include "transport/lmtp/server.h"
+#include "transport/queue/wakeup.h"
+#include "transport/submission/pool.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct deliveries;
+
+/* What messages are delivered with. All of it belongs to the caller and outlives its use here. */
+struct delivery_parts {
+    struct event_base *base;
+    const struct settings *settings;
+    struct identities *identities;
+    struct tables *quota_maps;
+    struct ledger_channel *channel;
+    struct pool *pool;
+    struct wakeup *wakeup;
+    const char *host; /* Microsoft's, for replies */
+};
+
+/* Since the start. */
+struct delivery_counts {
+    uint64_t messages;  /* begun */
+    uint64_t accepted;  /* by Microsoft */
+    uint64_t refused;   /* for good */
+    uint64_t deferred;  /* by Microsoft, or for want of a connection */
+    uint64_t waiting;   /* left in the queue for want of room */
+    uint64_t failed;    /* no account, no ledger */
+    uint64_t unknown;   /* between the final dot and the reply */
+    uint64_t under_way; /* now */
+};
+
+/* Release with deliveries_free(), when nothing is under way or the program ends. */
+struct deliveries *deliveries_new(const struct delivery_parts *parts);
+void deliveries_free(struct deliveries *deliveries);
+
+/* Other parts from now on, as after a reload; what is under way goes on with those that it has. */
+void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts);
+
+/* Credentials may have changed: accounts that are paused since their login failed are resumed. */
+void deliveries_credentials_changed(struct deliveries *deliveries);
+
+/* Where lmtp.h hands messages to; its context is the deliveries. */
+extern const struct lmtp_handler delivery_handler;
+
+const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries);
+
+#endif

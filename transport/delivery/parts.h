@@ -1,0 +1,91 @@
+/* parts.h - what the files of a delivery share: delivery.c, sender.c, room.c, consequence.c */
+#ifndef POST365_TRANSPORT_DELIVERY_PARTS_H
+#define POST365_TRANSPORT_DELIVERY_PARTS_H
+
+#include "common/buffer.h"
+#include "common/quota.h"
+#include "transport/delivery/delivery.h"
+#include "transport/delivery/verdict.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+#define SENDER_SHOWN 256 /* octets, in replies and in the log */
+
+enum delivery_state {
+    DELIVERY_LEDGER,
+    DELIVERY_CONNECTING,
+    DELIVERY_ENVELOPE,
+    DELIVERY_BODY,
+    DELIVERY_FINAL,
+    DELIVERY_SETTLING,
+};
+
+struct delivery {
+    struct deliveries *all;
+    struct delivery *next, **linked_by;
+    struct lmtp_transaction *transaction; /* NULL: nobody is to be told any more */
+    enum delivery_state state;
+    char *account; /* the folded UPN */
+    char *sender;  /* on the wire */
+    char queue_id[64];
+    struct quota quota;
+    struct envelope sent; /* what is sent of the envelope, whose strings these are */
+    size_t recipients;    /* of the whole envelope */
+    char **refusals;      /* for each recipient, or NULL */
+    size_t refused;
+    struct ledger_call *call;
+    bool has_reservation;
+    uint64_t reservation;
+    struct pool_request *request;
+    struct submission *submission;
+    bool is_fresh, was_retried;
+    struct event *timer; /* the end of Postfix's patience */
+    struct verdict verdict;
+};
+
+struct deliveries {
+    struct delivery_parts parts;
+    struct delivery_counts counts;
+    struct delivery *first;
+    struct dictionary *locked_out; /* accounts that are paused since their login failed */
+};
+
+/* --- delivery.c --- */
+
+/* The queue id, for the log; "NOQUEUE" if it is not known. */
+const char *delivery_shown_id(const struct delivery *delivery);
+/* How long the present state may take, in seconds. */
+void delivery_set_timer(struct delivery *delivery, time_t seconds);
+/* The ledger has granted room: asks for a connection. */
+void delivery_take_connection(struct delivery *delivery);
+/* Ends it with this reply, of one line without CRLF: at DATA, the whole message; or behind it, for
+ * each recipient its refusal or the verdict. */
+void delivery_refuse(struct delivery *delivery, const char *reply);
+void delivery_reply(struct delivery *delivery);
+
+/* --- sender.c --- */
+
+/* Finds the account, that of the socket or else of the sender, and its quota; leaves out the
+ * recipients that are too many at once. False with the reply. */
+bool delivery_find_account(struct delivery *delivery, const char *socket_account,
+                           struct buffer *reply);
+
+/* --- room.c --- */
+
+/* Asks for room. False if the delivery is over already. */
+bool delivery_ask_ledger(struct delivery *delivery);
+/* It was not sent. If policyd is not told, it counts: that is the safe side. */
+void delivery_release(struct delivery *delivery);
+/* It was sent, or may have been, to those that were not refused; then Postfix is told. */
+void delivery_settle(struct delivery *delivery);
+
+/* --- consequence.c --- */
+
+/* What the verdict says about the account. */
+void delivery_obey(struct delivery *delivery);
+/* The account's login has failed; it has worked. */
+void delivery_lock_out(struct delivery *delivery);
+void delivery_unlock(struct delivery *delivery);
+
+#endif

@@ -1,0 +1,153 @@
+/* room.c - the ledger: room is asked for before a message is sent, and told afterwards what was */
+#include "common/room.h"
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "transport/delivery/parts.h"
+
+#include <inttypes.h>
+
+#define WAKE_LEAST     (2 * CLOCK_SECOND)
+#define SETTLE_TIMEOUT 20 /* seconds for the ledger, when Microsoft has accepted */
+#define NO_LEDGER      "451 4.3.0 the sending quota cannot be checked now: "
+
+/* --- before --------------------------------------------------------------------- */
+
+static void write_later(const struct delivery *delivery, const struct ledger_reply *answer,
+                        struct buffer *reply)
+{
+    int64_t now = clock_now(clock_system());
+    buffer_append_string(reply, "450 4.7.1 ");
+    switch (answer->measure) {
+    case LEDGER_REPLY_RECIPIENTS:
+        room_write_used(reply, delivery->account, answer->used, &answer->rate, "recipients",
+                        (uint32_t)delivery->sent.recipient_count, answer->earliest, now);
+        break;
+    case LEDGER_REPLY_MESSAGES:
+        room_write_used(reply, delivery->account, answer->used, &answer->rate, "messages", 1,
+                        answer->earliest, now);
+        break;
+    case LEDGER_REPLY_PAUSE:
+        room_write_paused(reply, delivery->account, answer->pause.cause, answer->earliest, now);
+        break;
+    case LEDGER_REPLY_ORDER:
+    case LEDGER_REPLY_MEASURES:
+        room_write_turn(reply, delivery->account, answer->earliest, now);
+        break;
+    }
+}
+
+static void wake_at(const struct delivery *delivery, int64_t when)
+{
+    int64_t soonest = clock_now(clock_system()) + WAKE_LEAST; /* Postfix must have put it off */
+    if (when == LEDGER_FOREVER)
+        return;
+    when = when > soonest ? when : soonest;
+    if (delivery->queue_id[0] != '\0')
+        wakeup_put(delivery->all->parts.wakeup, delivery->queue_id, when);
+    else
+        wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when);
+}
+
+/* The ledger has not granted it. */
+static void tell_no_room(struct delivery *delivery, const struct ledger_reply *answer)
+{
+    struct buffer reply = {0};
+    char period[32];
+    if (answer->result == LEDGER_REPLY_LATER) {
+        delivery->all->counts.waiting++;
+        write_later(delivery, answer, &reply);
+        wake_at(delivery, answer->earliest);
+    } else if (answer->result == LEDGER_REPLY_NEVER) {
+        delivery->all->counts.refused++;
+        quota_format_period(answer->rate.period, period, sizeof(period));
+        buffer_format(
+            &reply,
+            "554 5.5.3 %zu recipients are more than %s may ever send to: %" PRIu32 " %s per %s",
+            delivery->sent.recipient_count, delivery->account, answer->rate.limit,
+            answer->measure == LEDGER_REPLY_RECIPIENTS ? "recipients" : "messages", period);
+    } else {
+        delivery->all->counts.failed++;
+        buffer_format(&reply, NO_LEDGER "%s", answer->reason);
+    }
+    delivery_refuse(delivery, reply.data);
+    buffer_free(&reply);
+}
+
+static void tell_no_ledger(struct delivery *delivery, const struct error *error)
+{
+    struct buffer reply = {0};
+    delivery->all->counts.failed++;
+    buffer_format(&reply, NO_LEDGER "%s", error->text);
+    delivery_refuse(delivery, reply.data);
+    buffer_free(&reply);
+}
+
+static void reserved(void *context, const struct ledger_reply *reply, const struct error *error)
+{
+    struct delivery *delivery = context;
+    delivery->call = NULL;
+    if (reply == NULL) {
+        tell_no_ledger(delivery, error);
+    } else if (reply->result == LEDGER_REPLY_GRANTED) {
+        delivery->has_reservation = true;
+        delivery->reservation = reply->reservation;
+        delivery_take_connection(delivery);
+    } else {
+        tell_no_room(delivery, reply);
+    }
+}
+
+bool delivery_ask_ledger(struct delivery *delivery)
+{
+    const struct delivery_parts *parts = &delivery->all->parts;
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_RESERVE,
+                                           .account = delivery->account,
+                                           .recipients = (uint32_t)delivery->sent.recipient_count,
+                                           .messages = 1,
+                                           .wait = parts->settings->max_wait};
+    struct error error;
+    delivery->state = DELIVERY_LEDGER;
+    delivery->call = ledger_channel_ask(parts->channel, &command, reserved, delivery, &error);
+    if (delivery->call != NULL)
+        return true;
+    tell_no_ledger(delivery, &error);
+    return false;
+}
+
+/* --- afterwards ------------------------------------------------------------------ */
+
+void delivery_release(struct delivery *delivery)
+{
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_RELEASE,
+                                           .reservation = delivery->reservation};
+    if (delivery->has_reservation)
+        ledger_channel_ask(delivery->all->parts.channel, &command, NULL, NULL, NULL);
+    delivery->has_reservation = false;
+}
+
+static void settled(void *context, const struct ledger_reply *reply, const struct error *error)
+{
+    struct delivery *delivery = context;
+    delivery->call = NULL;
+    if (reply == NULL)
+        log_warning("%s: the ledger counts it as sent: %s", delivery_shown_id(delivery),
+                    error->text);
+    delivery_reply(delivery);
+}
+
+void delivery_settle(struct delivery *delivery)
+{
+    size_t accepted = delivery->sent.recipient_count - delivery->refused;
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_SETTLE,
+                                           .reservation = delivery->reservation,
+                                           .recipients = (uint32_t)accepted};
+    struct error error;
+    delivery->state = DELIVERY_SETTLING;
+    delivery->has_reservation = false;
+    delivery_set_timer(delivery, SETTLE_TIMEOUT);
+    delivery->call =
+        ledger_channel_ask(delivery->all->parts.channel, &command, settled, delivery, &error);
+    if (delivery->call == NULL)
+        settled(delivery, NULL, &error);
+}

@@ -1,0 +1,88 @@
+/* verdict.c - what Postfix is told about a message, and what happens to its account */
+#include "transport/delivery/verdict.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WORDS_MAX  420 /* of Microsoft's */
+#define REMEDY_MAX 300
+
+/* "5.7.139 ", or nothing. */
+static const char *enhanced_text(const struct reply_enhanced *enhanced, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (enhanced->class != 0)
+        snprintf(text, size, "%u.%u.%u ", enhanced->class, enhanced->subject, enhanced->detail);
+    return text;
+}
+
+/* Whether a permanent code at this stage says nothing about the message itself. */
+static bool is_before_message(enum reply_stage stage)
+{
+    return stage == REPLY_STAGE_CONNECT || stage == REPLY_STAGE_STARTTLS ||
+           stage == REPLY_STAGE_AUTH;
+}
+
+static void judge_reply(const struct reply *reply, enum reply_stage stage, const char *host,
+                        struct verdict *verdict)
+{
+    char said[32], told[32];
+    struct reply changed = *reply;
+    const struct office365_row *row = office365_explain(reply, stage);
+    if (row->told == OFFICE365_TEMPORARY || is_before_message(stage))
+        reply_make_temporary(&changed);
+    if (changed.code == 421)
+        changed.code = 451; /* of our own connections with Postfix it says nothing */
+    if (changed.code / 100 != 4 && changed.code / 100 != 5) {
+        /* Not what was asked for: whatever it means, the message was not taken. */
+        changed.code = 451;
+        changed.enhanced = (struct reply_enhanced){4, 5, 0};
+    }
+    if (changed.enhanced.class == 0)
+        changed.enhanced = (struct reply_enhanced){changed.code / 100, 0, 0};
+    verdict->row = row;
+    verdict->account = row->account;
+    verdict->is_temporary = changed.code / 100 == 4;
+    enhanced_text(&changed.enhanced, told, sizeof(told));
+    int length = snprintf(verdict->reply, sizeof(verdict->reply),
+                          "%u %shost %s said: %u %s%.*s (in reply to %s)", changed.code, told, host,
+                          reply->code, enhanced_text(&reply->enhanced, said, sizeof(said)),
+                          WORDS_MAX, reply->text, office365_stage_words(stage));
+    if (row->needs_admin && length > 0 && (size_t)length < sizeof(verdict->reply))
+        snprintf(verdict->reply + length, sizeof(verdict->reply) - (size_t)length, "; %s: %.*s",
+                 row->name, REMEDY_MAX, row->remedy);
+}
+
+static void judge_silence(const struct submission_end *end, struct verdict *verdict)
+{
+    verdict->is_temporary = true;
+    verdict->account = OFFICE365_ACCOUNT_NOTHING;
+    if (end->is_unknown)
+        snprintf(verdict->reply, sizeof(verdict->reply),
+                 "451 4.4.2 %.*s; between the final dot and the reply: it may have been delivered",
+                 WORDS_MAX, end->text);
+    else
+        snprintf(verdict->reply, sizeof(verdict->reply), "451 4.4.1 %.*s (%s)", WORDS_MAX,
+                 end->text, office365_stage_words(end->stage));
+}
+
+void verdict_of_end(const struct submission_end *end, const char *host, struct verdict *verdict)
+{
+    *verdict = (struct verdict){.is_accepted = false};
+    const struct reply *reply = end->reply;
+    verdict->is_accepted =
+        reply != NULL && end->stage == REPLY_STAGE_END_OF_DATA && reply->code / 100 == 2;
+    if (verdict->is_accepted)
+        snprintf(verdict->reply, sizeof(verdict->reply), "250 2.0.0 host %s said: %u %.*s", host,
+                 reply->code, WORDS_MAX, reply->text);
+    else if (reply != NULL)
+        judge_reply(reply, end->stage, host, verdict);
+    else
+        judge_silence(end, verdict);
+}
+
+void verdict_of_recipient(const struct reply *reply, const char *host, struct verdict *verdict)
+{
+    *verdict = (struct verdict){.is_accepted = false};
+    judge_reply(reply, REPLY_STAGE_RCPT, host, verdict);
+}

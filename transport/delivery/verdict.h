@@ -1,0 +1,34 @@
+/* verdict.h - what Postfix is told about a message, and what happens to its account
+ *
+ * Microsoft's reply, or the lack of one, becomes the reply that Postfix logs and keeps as the
+ * reason: with Microsoft's own words, and the remedy where somebody has to do something. What a
+ * later attempt can mend is temporary, whatever code it came with (common/office365.h).
+ *
+ * Pure.
+ */
+#ifndef POST365_TRANSPORT_DELIVERY_VERDICT_H
+#define POST365_TRANSPORT_DELIVERY_VERDICT_H
+
+#include "common/office365.h"
+#include "transport/submission/submission.h"
+
+#include <stdbool.h>
+
+/* What is told, of one line without CRLF. */
+#define VERDICT_SIZE 900
+
+struct verdict {
+    char reply[VERDICT_SIZE];
+    bool is_accepted;                /* by Microsoft */
+    bool is_temporary;               /* Postfix will try again */
+    enum office365_account account;  /* what happens to all other mail of it */
+    const struct office365_row *row; /* the cause, or NULL where nobody has replied */
+};
+
+/* `host` is whom it is about. */
+void verdict_of_end(const struct submission_end *end, const char *host, struct verdict *verdict);
+
+/* The same for a recipient that was refused. */
+void verdict_of_recipient(const struct reply *reply, const char *host, struct verdict *verdict);
+
+#endif

@@ -1,0 +1,45 @@
+/* scan.h - which messages of some accounts wait in Postfix's queue
+ *
+ * Reads what `postqueue -j` says, line by line as it comes, and keeps the oldest deferred messages
+ * alone: the queue may be long. For mail whose queue id Postfix does not tell (XFORWARD has none
+ * for sendmail(1)), and after a restart, which forgets what was to be woken up.
+ *
+ * Source: postqueue(1), "JSON object format". Pure.
+ */
+#ifndef POST365_TRANSPORT_QUEUE_SCAN_H
+#define POST365_TRANSPORT_QUEUE_SCAN_H
+
+#include <event2/buffer.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SCAN_MOST 1000
+
+struct scan;
+
+/* Whether a message with this queue id is looked for. */
+typedef bool scan_wanted(void *context, const char *queue_id);
+
+/* Looks for deferred messages of no account so far. Release with scan_free(); NULL is allowed. */
+struct scan *scan_new(scan_wanted *wanted, void *context);
+void scan_free(struct scan *scan);
+
+/* Those whose envelope sender is `account` (a folded UPN), in any case, count as well, if they have
+ * arrived at `since` (seconds since the epoch) or later. With the first account those of the null
+ * sender do, too. */
+void scan_add(struct scan *scan, const char *account, int64_t since);
+
+/* Takes all whole lines out of `bytes`. A line that is too long, or no JSON, is passed over. */
+void scan_read(struct scan *scan, struct evbuffer *bytes);
+
+/* What was found: at most SCAN_MOST queue ids, the oldest message first. They are the scan's. */
+size_t scan_count(const struct scan *scan);
+const char *scan_id(const struct scan *scan, size_t number);
+int64_t scan_arrival(const struct scan *scan, size_t number);
+
+/* Calls `visit` for each account, in no order. */
+void scan_each_account(const struct scan *scan, void (*visit)(void *context, const char *account),
+                       void *context);
+
+#endif

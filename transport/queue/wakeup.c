@@ -1,0 +1,227 @@
+/* wakeup.c - messages that leave Postfix's queue when their time has come */
+#include "transport/queue/wakeup.h"
+
+#include "common/agenda.h"
+#include "common/clock.h"
+#include "common/dictionary.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "transport/queue/postqueue.h"
+#include "transport/queue/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define PAUSE_MICROS 100000       /* between two messages */
+#define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
+
+enum subject { SUBJECT_MESSAGE, SUBJECT_ACCOUNT };
+
+struct entry {
+    struct agenda_entry due;
+    enum subject subject;
+    int64_t since; /* of an account: older messages were woken up; seconds since the epoch */
+    char name[];   /* queue id or UPN: no queue id has an @ */
+};
+
+struct wakeup {
+    struct dictionary *entries; /* by name */
+    struct agenda agenda;
+    struct event *timer;
+    int64_t fires; /* when, if it is set */
+    struct postqueue *postqueue;
+    struct scan *scan; /* under way, or NULL */
+};
+
+static struct entry *first_entry(const struct wakeup *wakeup)
+{
+    struct agenda_entry *due = agenda_first(&wakeup->agenda);
+    return due != NULL ? (struct entry *)(void *)((char *)due - offsetof(struct entry, due)) : NULL;
+}
+
+static struct entry *first_due(const struct wakeup *wakeup)
+{
+    struct entry *entry = first_entry(wakeup);
+    return entry != NULL && entry->due.due <= clock_now(clock_system()) ? entry : NULL;
+}
+
+/* Never later than it is set already: who puts much down must not hold up what is due. */
+static void set_timer(struct wakeup *wakeup)
+{
+    const struct entry *entry = first_entry(wakeup);
+    if (entry == NULL || postqueue_is_running(wakeup->postqueue))
+        return;
+    int64_t now = clock_now(clock_system()), wait = entry->due.due - now;
+    wait = wait < PAUSE_MICROS ? PAUSE_MICROS : wait > CHECK_MICROS ? CHECK_MICROS : wait;
+    if (event_pending(wakeup->timer, EV_TIMEOUT, NULL) && now + wait >= wakeup->fires)
+        return;
+    const struct timeval timeout = {.tv_sec = wait / CLOCK_SECOND, .tv_usec = wait % CLOCK_SECOND};
+    wakeup->fires = now + wait;
+    event_add(wakeup->timer, &timeout);
+}
+
+static void remove_entry(struct wakeup *wakeup, struct entry *entry)
+{
+    agenda_set(&wakeup->agenda, &entry->due, AGENDA_NEVER);
+    dictionary_remove(wakeup->entries, entry->name);
+}
+
+/* Returns the entry, or NULL if there is no room. */
+static struct entry *put(struct wakeup *wakeup, const char *name, enum subject subject,
+                         int64_t when)
+{
+    struct entry *entry = dictionary_find(wakeup->entries, name);
+    if (entry == NULL && dictionary_count(wakeup->entries) >= WAKEUP_MAX)
+        return NULL;
+    if (entry == NULL) {
+        size_t length = strlen(name);
+        entry = memory_zero(1, sizeof(*entry) + length + 1);
+        memcpy(entry->name, name, length + 1);
+        entry->subject = subject;
+        dictionary_put(wakeup->entries, name, entry);
+    }
+    agenda_set(&wakeup->agenda, &entry->due, when);
+    set_timer(wakeup);
+    return entry;
+}
+
+void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when)
+{
+    put(wakeup, queue_id, SUBJECT_MESSAGE, when);
+}
+
+void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when)
+{
+    struct entry *entry = put(wakeup, account, SUBJECT_ACCOUNT, when);
+    if (entry != NULL)
+        entry->since = 0;
+}
+
+size_t wakeup_count(const struct wakeup *wakeup)
+{
+    return dictionary_count(wakeup->entries);
+}
+
+/* --- one message --------------------------------------------------------------- */
+
+/* A message that has gone meanwhile makes postqueue complain: that is fine. */
+static void message_ended(void *context, bool worked)
+{
+    (void)worked;
+    set_timer(context);
+}
+
+static void wake(struct wakeup *wakeup, const struct entry *entry)
+{
+    static const struct postqueue_handler handler = {.ended = message_ended};
+    log_debug("%s: its time has come", entry->name);
+    postqueue_run(wakeup->postqueue, "-i", entry->name, &handler, wakeup);
+}
+
+/* --- the messages of accounts --------------------------------------------------- */
+
+static bool has_no_time(void *context, const char *queue_id)
+{
+    const struct wakeup *wakeup = context;
+    return dictionary_find(wakeup->entries, queue_id) == NULL;
+}
+
+static void scan_output(void *context, struct evbuffer *bytes)
+{
+    const struct wakeup *wakeup = context;
+    scan_read(wakeup->scan, bytes);
+}
+
+struct page {
+    struct wakeup *wakeup;
+    int64_t when, since;
+};
+
+static void look_on(void *context, const char *account)
+{
+    const struct page *page = context;
+    struct entry *entry = put(page->wakeup, account, SUBJECT_ACCOUNT, page->when);
+    if (entry != NULL)
+        entry->since = page->since;
+}
+
+/* Where there are more than it could take the accounts are looked at again behind those. No message
+ * is met twice but those that came in the second of the last one. */
+static void turn_page(struct wakeup *wakeup, const struct scan *scan, int64_t when)
+{
+    int64_t first = scan_arrival(scan, 0), last = scan_arrival(scan, SCAN_MOST - 1);
+    struct page page = {wakeup, when, last > first ? last : last + 1};
+    scan_each_account(scan, look_on, &page);
+}
+
+static void scan_ended(void *context, bool worked)
+{
+    struct wakeup *wakeup = context;
+    struct scan *scan = wakeup->scan;
+    int64_t now = clock_now(clock_system());
+    wakeup->scan = NULL;
+    for (size_t i = 0; i < scan_count(scan); i++)
+        wakeup_put(wakeup, scan_id(scan, i), now + (int64_t)i);
+    if (!worked)
+        log_warning("postqueue -j has failed; mail waits for Postfix's next attempt");
+    else if (scan_count(scan) == SCAN_MOST)
+        turn_page(wakeup, scan, now + SCAN_MOST);
+    scan_free(scan);
+    set_timer(wakeup);
+}
+
+/* All accounts whose time has come are looked for at once. */
+static void look_for_accounts(struct wakeup *wakeup)
+{
+    static const struct postqueue_handler handler = {.output = scan_output, .ended = scan_ended};
+    struct entry *entry;
+    wakeup->scan = scan_new(has_no_time, wakeup);
+    while ((entry = first_due(wakeup)) != NULL && entry->subject == SUBJECT_ACCOUNT) {
+        scan_add(wakeup->scan, entry->name, entry->since);
+        remove_entry(wakeup, entry);
+    }
+    if (postqueue_run(wakeup->postqueue, "-j", NULL, &handler, wakeup))
+        return;
+    scan_free(wakeup->scan);
+    wakeup->scan = NULL;
+}
+
+static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct wakeup *wakeup = argument;
+    struct entry *entry = postqueue_is_running(wakeup->postqueue) ? NULL : first_due(wakeup);
+    if (entry != NULL && entry->subject == SUBJECT_ACCOUNT) {
+        look_for_accounts(wakeup);
+    } else if (entry != NULL) {
+        wake(wakeup, entry);
+        remove_entry(wakeup, entry);
+    }
+    set_timer(wakeup);
+}
+
+struct wakeup *wakeup_new(struct event_base *base, const char *program,
+                          const char *config_directory)
+{
+    struct wakeup *wakeup = memory_zero(1, sizeof(*wakeup));
+    wakeup->postqueue = postqueue_new(base, program, config_directory);
+    wakeup->entries = dictionary_new(free);
+    wakeup->timer = evtimer_new(base, timer_ends, wakeup);
+    if (wakeup->timer == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    return wakeup;
+}
+
+void wakeup_free(struct wakeup *wakeup)
+{
+    if (wakeup == NULL)
+        return;
+    postqueue_free(wakeup->postqueue);
+    scan_free(wakeup->scan);
+    event_free(wakeup->timer);
+    agenda_free(&wakeup->agenda);
+    dictionary_free(wakeup->entries);
+    free(wakeup);
+}

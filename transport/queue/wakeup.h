@@ -1,0 +1,38 @@
+/* wakeup.h - messages that leave Postfix's queue when their time has come
+ *
+ * Postfix tries a deferred message again after minutes, and after hours when it has failed often. A
+ * message that is deferred because its account has no room is put down here with the time when it
+ * will have; then `postqueue -i` hands it to the queue manager, the oldest first and a few at a
+ * time, so that no storm of attempts breaks loose.
+ */
+#ifndef POST365_TRANSPORT_QUEUE_WAKEUP_H
+#define POST365_TRANSPORT_QUEUE_WAKEUP_H
+
+#include <event2/event.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Messages that are put down at most; what is beyond is left to Postfix. */
+#define WAKEUP_MAX 100000
+
+struct wakeup;
+
+/* `program` is postqueue(1), `config_directory` its -c; both are copied. Release with
+ * wakeup_free(). */
+struct wakeup *wakeup_new(struct event_base *base, const char *program,
+                          const char *config_directory);
+void wakeup_free(struct wakeup *wakeup);
+
+/* The message with this queue id (letters and digits) is to be tried at this time, in microseconds
+ * since the epoch. Twice the same message: the later call counts. */
+void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when);
+
+/* The deferred messages of this account (a folded UPN) that are not put down are to be tried from
+ * this time on: for those whose queue id is not known. The oldest first; each that has to wait
+ * again is put down again. */
+void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when);
+
+/* How many are put down. */
+size_t wakeup_count(const struct wakeup *wakeup);
+
+#endif

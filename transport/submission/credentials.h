@@ -1,0 +1,65 @@
+/* credentials.h - which user name and secret authenticate an account
+ *
+ * An account (UPN) that post365_token_maps knows authenticates with that token (XOAUTH2), any other
+ * with what post365_password_maps has for it (LOGIN): under the UPN; under $relayhost, where
+ * smtp(8) looks; under any other key of a table that can be enumerated. A line counts only if its
+ * user name is the UPN: Microsoft counts and trusts whoever logs in, so nobody else may do that for
+ * the account. Passwords stay in memory (common/secret.h), since most hosts let root alone read
+ * them; they are in no message. Not thread-safe.
+ */
+#ifndef POST365_TRANSPORT_SUBMISSION_CREDENTIALS_H
+#define POST365_TRANSPORT_SUBMISSION_CREDENTIALS_H
+
+#include "common/error.h"
+#include "common/secret.h"
+#include "common/settings.h"
+#include "common/table.h"
+#include "transport/submission/sasl.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct credentials;
+
+struct credential {
+    enum sasl_mechanism mechanism;
+    char *user;            /* as written in the table; with a token: as asked for */
+    struct secret *secret; /* the password or the access token */
+};
+
+/* Opens the tables, while the program is still root. `settings` must outlive the result. NULL with
+ * the reason. */
+struct credentials *credentials_open(const struct settings *settings, struct error *error);
+/* The same for a reload, when root has been dropped: what can no longer be read is taken over from
+ * `old` (may be NULL; it stays the caller's to close), see tables_reopen(). */
+struct credentials *credentials_reopen(struct credentials *old, const struct settings *settings,
+                                       struct error *error);
+/* Tries, as the final user, what must work for the look-ups, see tokens_check(). False with the
+ * reason. Call between dropping root and reporting ready. */
+bool credentials_check(struct credentials *credentials, struct error *error);
+/* Wipes and releases. `credentials` may be NULL. */
+void credentials_close(struct credentials *credentials);
+
+/* TABLE_FOUND: the credential is the caller's to credential_release(). TABLE_NONE: there is none
+ * for this account; `error` says what to write where. TABLE_FAILED: a look-up failed or what it
+ * gave is of no use; `error` says what and the remedy. The last two are temporary failures of a
+ * delivery. Changed tables and files are read again first; what the program may no longer read
+ * serves on, with one warning. */
+enum table_answer credentials_find(struct credentials *credentials, const char *upn,
+                                   struct credential *credential, struct error *error);
+/* Wipes and releases what is in it, if anything is; the struct stays the caller's. */
+void credential_release(struct credential *credential);
+
+/* Another number than at the last call if the tables or token files have changed since, read again
+ * or not, or after a reload: reason to try an account again whose login failed. It never goes down.
+ * Takes a stat(2) for each file. Changes in what is asked through postmap(1) and has no file
+ * (ldap:) are not seen. */
+uint64_t credentials_version(struct credentials *credentials);
+
+/* Calls `visit` once with each account that has credentials, folded to lower case, in no order: the
+ * UPNs of post365_token_maps and the user names of post365_password_maps, of tables that can be
+ * enumerated (hash:, btree:, texthash:, inline:). `visit` must not use `credentials`. */
+void credentials_each(struct credentials *credentials,
+                      void (*visit)(void *context, const char *upn), void *context);
+
+#endif

@@ -1,0 +1,22 @@
+/* destination.h - where $relayhost says that mail goes
+ *
+ * "[host]:port", "[host]", "host:port" or "host"; of a list the first counts.
+ */
+#ifndef POST365_TRANSPORT_SUBMISSION_DESTINATION_H
+#define POST365_TRANSPORT_SUBMISSION_DESTINATION_H
+
+#include "common/error.h"
+#include "common/settings.h"
+
+#include <stdbool.h>
+
+struct destination {
+    char host[256];
+    char port[8]; /* a number; 587 where none is named */
+};
+
+/* False with the reason: relayhost is empty, has no host, or a port that is none. */
+bool destination_parse(const struct settings *settings, struct destination *destination,
+                       struct error *error);
+
+#endif

@@ -1,0 +1,213 @@
+/* message.c - one message over an opened connection
+ *
+ * MAIL, RCPT... and DATA go together where the server takes that (RFC 2920). A message that nobody
+ * is to get is ended so that both sides agree that there is none.
+ */
+#include "transport/submission/parts.h"
+
+#include <event2/bufferevent.h>
+
+/* Seconds, those of RFC 5321 4.5.3.2. */
+#define ENVELOPE_TIMEOUT 300
+#define BODY_TIMEOUT     180
+#define FINAL_TIMEOUT    600
+
+/* --- sender and recipients ----------------------------------------------------- */
+
+static void say_mail(struct submission *submission)
+{
+    const struct envelope *envelope = submission->envelope;
+    unsigned offered = submission->extensions;
+    submission_say(submission, "MAIL FROM:<%s>", submission->sender);
+    if (envelope->size > 0 && (offered & EXTENSION_SIZE))
+        submission_say(submission, " SIZE=%llu", (unsigned long long)envelope->size);
+    if (envelope->body == LMTP_BODY_8BITMIME && (offered & EXTENSION_8BITMIME))
+        submission_say(submission, " BODY=8BITMIME");
+    if (envelope->utf8)
+        submission_say(submission, " SMTPUTF8");
+    if (envelope->ret[0] != '\0' && (offered & EXTENSION_DSN))
+        submission_say(submission, " RET=%s", envelope->ret);
+    if (envelope->envid[0] != '\0' && (offered & EXTENSION_DSN))
+        submission_say(submission, " ENVID=%s", envelope->envid);
+    submission_say(submission, "\r\n");
+}
+
+static void say_rcpt(struct submission *submission, const struct envelope_recipient *recipient)
+{
+    bool has_dsn = (submission->extensions & EXTENSION_DSN) != 0;
+    submission_say(submission, "RCPT TO:<%s>", recipient->address);
+    if (recipient->notify[0] != '\0' && has_dsn)
+        submission_say(submission, " NOTIFY=%s", recipient->notify);
+    if (recipient->orcpt[0] != '\0' && has_dsn)
+        submission_say(submission, " ORCPT=%s", recipient->orcpt);
+    submission_say(submission, "\r\n");
+}
+
+/* The next of MAIL, RCPT..., DATA; all of them where the server takes them together. */
+static void ask_on(struct submission *submission)
+{
+    size_t recipients = submission->envelope->recipient_count;
+    bool together = (submission->extensions & EXTENSION_PIPELINING) != 0;
+    do {
+        if (submission->asked == 0)
+            say_mail(submission);
+        else if (submission->asked <= recipients)
+            say_rcpt(submission, &submission->envelope->recipients[submission->asked - 1]);
+        else
+            submission_say(submission, "DATA\r\n");
+        submission->asked++;
+    } while (together && submission->asked < recipients + 2);
+}
+
+void submission_send(struct submission *submission, const struct envelope *envelope,
+                     const char *sender, const struct submission_message_handler *handler,
+                     void *context)
+{
+    submission->envelope = envelope;
+    submission->sender = sender;
+    submission->message = handler;
+    submission->message_context = context;
+    submission->asked = submission->answered = submission->accepted = 0;
+    submission->mail_refused = submission->is_void = submission->was_refused = false;
+    submission->last[0] = '\r';
+    submission->last[1] = '\n';
+    ask_on(submission);
+    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+}
+
+/* --- replies ------------------------------------------------------------------- */
+
+static void note_refusal(struct submission *submission, enum reply_stage stage)
+{
+    submission->was_refused = true;
+    submission->refusal = submission->reply;
+    submission->refusal_stage = stage;
+}
+
+/* The message is over, the connection goes on. */
+static void tell_refusal(struct submission *submission)
+{
+    const struct submission_end end = {.stage = submission->refusal_stage,
+                                       .reply = &submission->refusal};
+    submission_become_idle(submission);
+    submission_end_message(submission, &end);
+}
+
+/* While the body goes the peer has nothing to say, but has to take it. */
+static void watch_writing(struct submission *submission, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
+}
+
+/* DATA was answered, and with it all that stood before it. */
+static void begin_body(struct submission *submission)
+{
+    bool may_go = submission->reply.code / 100 == 3;
+    if (submission->reply.code / 100 == 2) {
+        submission_lose(submission, "answers DATA with %u", submission->reply.code);
+        return;
+    }
+    if (may_go && submission->accepted > 0) {
+        submission_wait(submission, SUBMISSION_BODY, 0);
+        watch_writing(submission, BODY_TIMEOUT);
+        if (submission->message != NULL)
+            submission->message->wants_body(submission->message_context);
+        return;
+    }
+    if (!may_go && !submission->was_refused)
+        note_refusal(submission, REPLY_STAGE_DATA);
+    else if (!may_go && submission->accepted > 0)
+        note_refusal(submission, REPLY_STAGE_DATA);
+    if (!may_go) {
+        /* Something must end a transaction whose MAIL was taken. */
+        submission_say(submission, "RSET\r\n");
+    } else {
+        submission_say(submission, ".\r\n");
+    }
+    submission->is_void = true;
+    submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
+}
+
+static void take_recipient(struct submission *submission)
+{
+    if (submission->reply.code / 100 == 2) {
+        submission->accepted++;
+        return;
+    }
+    if (submission->mail_refused)
+        return;
+    note_refusal(submission, REPLY_STAGE_RCPT);
+    if (submission->message != NULL)
+        submission->message->refused(submission->message_context, submission->answered - 1,
+                                     &submission->reply);
+}
+
+void submission_take_envelope_reply(struct submission *submission)
+{
+    size_t recipients = submission->envelope->recipient_count;
+    size_t number = submission->answered;
+    if (number == 0) {
+        submission->mail_refused = submission->reply.code / 100 != 2;
+        if (submission->mail_refused)
+            note_refusal(submission, REPLY_STAGE_MAIL);
+    } else if (number <= recipients) {
+        take_recipient(submission);
+    } else {
+        begin_body(submission);
+        return;
+    }
+    submission->answered++;
+    if (submission->asked <= submission->answered)
+        ask_on(submission);
+    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+}
+
+void submission_take_final_reply(struct submission *submission)
+{
+    const struct reply reply = submission->reply;
+    const struct submission_end end = {.stage = REPLY_STAGE_END_OF_DATA, .reply = &reply};
+    if (submission->is_void && !submission_is_class(submission, 2) &&
+        !submission_is_class(submission, 5)) {
+        /* Who answers that does not know where we are: it is no connection for the next message. */
+        const struct submission_end refusal = {.stage = submission->refusal_stage,
+                                               .reply = &submission->refusal};
+        submission_finish(submission, &refusal);
+        return;
+    }
+    if (submission->is_void) {
+        tell_refusal(submission);
+        return;
+    }
+    submission_become_idle(submission);
+    submission_end_message(submission, &end);
+}
+
+/* --- the body ------------------------------------------------------------------ */
+
+bool submission_write(struct submission *submission, struct evbuffer *bytes)
+{
+    struct evbuffer *output = bufferevent_get_output(submission->connection);
+    size_t pending = evbuffer_get_length(output);
+    size_t length = evbuffer_get_length(bytes);
+    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
+    size_t taken = length < room ? length : room;
+    if (taken >= 2) {
+        struct evbuffer_ptr end;
+        evbuffer_ptr_set(bytes, &end, taken - 2, EVBUFFER_PTR_SET);
+        evbuffer_copyout_from(bytes, &end, submission->last, 2);
+    } else if (taken == 1) {
+        submission->last[0] = submission->last[1];
+        evbuffer_copyout(bytes, &submission->last[1], 1);
+    }
+    evbuffer_remove_buffer(bytes, output, taken);
+    return taken == length;
+}
+
+void submission_end_body(struct submission *submission)
+{
+    bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
+    submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
+    watch_writing(submission, 0);
+    submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
+}

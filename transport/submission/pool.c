@@ -1,0 +1,392 @@
+/* pool.c - the connections of each account
+ *
+ * Each account that has a connection or a request is in a list; there are as many as there are
+ * accounts in use. What can be done for an account is done by serve(), from the event loop.
+ */
+#include "transport/submission/pool.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+struct lane;
+
+enum line_state {
+    LINE_OPENING,
+    LINE_IDLE,
+    LINE_BUSY,
+};
+
+/* A connection and what the pool knows about it. */
+struct line {
+    struct line *next;
+    struct lane *lane;
+    struct submission *submission;
+    enum line_state state;
+    bool was_used;
+    int64_t opened, idle_since; /* microseconds of the monotonic clock */
+    struct event *idle_timer;
+};
+
+struct pool_request {
+    struct pool_request *next;
+    struct lane *lane;
+    const struct pool_handler *handler;
+    void *context;
+    bool wants_fresh;
+};
+
+/* An account in use. */
+struct lane {
+    struct lane *next;
+    struct pool *pool;
+    struct line *lines;
+    size_t line_count, limit;
+    struct pool_request *first, **last; /* who waits */
+    struct event *serve;
+    char account[];
+};
+
+struct pool {
+    const struct submission_parts *parts;
+    struct credentials *credentials;
+    struct pool_limits limits;
+    struct lane *lanes;
+    bool is_ending;
+};
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static struct event *new_event(struct pool *pool, event_callback_fn callback, void *context)
+{
+    struct event *event = event_new(pool->parts->base, -1, 0, callback, context);
+    if (event == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    return event;
+}
+
+/* --- lanes --------------------------------------------------------------------- */
+
+static void serve(evutil_socket_t descriptor, short what, void *argument);
+
+static struct lane *find_lane(const struct pool *pool, const char *account)
+{
+    struct lane *lane = pool->lanes;
+    while (lane != NULL && strcmp(lane->account, account) != 0)
+        lane = lane->next;
+    return lane;
+}
+
+static struct lane *add_lane(struct pool *pool, const char *account)
+{
+    size_t length = strlen(account);
+    struct lane *lane = memory_zero(1, sizeof(*lane) + length + 1);
+    memcpy(lane->account, account, length + 1);
+    lane->pool = pool;
+    lane->last = &lane->first;
+    lane->serve = new_event(pool, serve, lane);
+    lane->next = pool->lanes;
+    pool->lanes = lane;
+    return lane;
+}
+
+static void remove_lane(struct lane *lane)
+{
+    struct lane **link = &lane->pool->lanes;
+    while (*link != lane)
+        link = &(*link)->next;
+    *link = lane->next;
+    event_free(lane->serve);
+    free(lane);
+}
+
+static void want_service(struct lane *lane)
+{
+    event_active(lane->serve, 0, 0);
+}
+
+/* --- lines --------------------------------------------------------------------- */
+
+static void opened(void *context);
+static void closed(void *context, const struct submission_end *end);
+
+static const struct submission_handler line_handler = {.opened = opened, .closed = closed};
+
+static void close_idle(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct line *line = argument;
+    submission_close(line->submission);
+}
+
+static void become_idle(struct line *line)
+{
+    const int64_t wait = line->lane->pool->limits.idle;
+    const struct timeval timeout = {.tv_sec = wait / 1000000, .tv_usec = wait % 1000000};
+    line->state = LINE_IDLE;
+    line->idle_since = monotonic();
+    event_add(line->idle_timer, &timeout);
+    want_service(line->lane);
+}
+
+static void opened(void *context)
+{
+    struct line *line = context;
+    line->opened = monotonic();
+    become_idle(line);
+}
+
+static void remove_line(struct line *line)
+{
+    struct lane *lane = line->lane;
+    struct line **link = &lane->lines;
+    while (*link != line)
+        link = &(*link)->next;
+    *link = line->next;
+    lane->line_count--;
+    event_free(line->idle_timer);
+    free(line);
+}
+
+static struct pool_request *pop_request(struct lane *lane)
+{
+    struct pool_request *request = lane->first;
+    lane->first = request->next;
+    if (lane->first == NULL)
+        lane->last = &lane->first;
+    return request;
+}
+
+/* All who wait: the next try would say the same. */
+static void refuse_all(struct lane *lane, const struct submission_end *end)
+{
+    while (lane->first != NULL) {
+        struct pool_request *request = pop_request(lane);
+        request->handler->refused(request->context, end);
+        free(request);
+    }
+}
+
+static void closed(void *context, const struct submission_end *end)
+{
+    struct line *line = context;
+    struct lane *lane = line->lane;
+    bool was_opening = line->state == LINE_OPENING;
+    remove_line(line);
+    if (lane->pool->is_ending)
+        return;
+    if (was_opening && end != NULL)
+        refuse_all(lane, end);
+    want_service(lane);
+}
+
+static void open_line(struct lane *lane)
+{
+    struct pool *pool = lane->pool;
+    struct credential credential;
+    struct error error;
+    if (credentials_find(pool->credentials, lane->account, &credential, &error) != TABLE_FOUND) {
+        const struct submission_end end = {.stage = REPLY_STAGE_AUTH, .text = error.text};
+        refuse_all(lane, &end);
+        return;
+    }
+    struct line *line = memory_zero(1, sizeof(*line));
+    line->lane = lane;
+    line->state = LINE_OPENING;
+    line->idle_timer = new_event(pool, close_idle, line);
+    line->next = lane->lines;
+    lane->lines = line;
+    lane->line_count++;
+    line->submission = submission_open(pool->parts, &credential, &line_handler, line);
+}
+
+/* --- serving ------------------------------------------------------------------- */
+
+static bool is_old(const struct line *line)
+{
+    return monotonic() - line->opened >= line->lane->pool->limits.age;
+}
+
+/* The idle line that was used last: the others may then become old enough to be closed. */
+static struct line *best_idle(const struct lane *lane, bool fresh)
+{
+    struct line *best = NULL;
+    for (struct line *line = lane->lines; line != NULL; line = line->next)
+        if (line->state == LINE_IDLE && submission_is_idle(line->submission) &&
+            !(fresh && line->was_used) && !is_old(line) &&
+            (best == NULL || line->idle_since > best->idle_since))
+            best = line;
+    return best;
+}
+
+static size_t count_lines(const struct lane *lane, enum line_state state)
+{
+    size_t count = 0;
+    for (const struct line *line = lane->lines; line != NULL; line = line->next)
+        count += line->state == state;
+    return count;
+}
+
+static size_t count_requests(const struct lane *lane)
+{
+    size_t count = 0;
+    for (const struct pool_request *request = lane->first; request != NULL; request = request->next)
+        count++;
+    return count;
+}
+
+static void grant(struct lane *lane, struct line *line)
+{
+    struct pool_request *request = pop_request(lane);
+    bool is_fresh = !line->was_used;
+    event_del(line->idle_timer);
+    line->state = LINE_BUSY;
+    line->was_used = true;
+    request->handler->granted(request->context, line->submission, is_fresh);
+    free(request);
+}
+
+/* Idle ones that nobody may use make room. */
+static void close_useless(struct lane *lane)
+{
+    struct line *next;
+    for (struct line *line = lane->lines; line != NULL; line = next) {
+        next = line->next;
+        if (line->state == LINE_IDLE &&
+            (is_old(line) || (lane->first != NULL && lane->first->wants_fresh && line->was_used)))
+            submission_close(line->submission);
+    }
+}
+
+static void serve(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct lane *lane = argument;
+    struct line *line;
+    while (lane->first != NULL && (line = best_idle(lane, lane->first->wants_fresh)) != NULL)
+        grant(lane, line);
+    close_useless(lane);
+    size_t wanted = count_requests(lane);
+    size_t opening = count_lines(lane, LINE_OPENING);
+    for (; opening < wanted && lane->line_count < lane->limit && lane->first != NULL; opening++)
+        open_line(lane);
+    if (lane->first == NULL && lane->lines == NULL)
+        remove_lane(lane);
+}
+
+/* --- asking -------------------------------------------------------------------- */
+
+struct pool_request *pool_take(struct pool *pool, const char *account, size_t limit,
+                               bool wants_fresh, const struct pool_handler *handler, void *context)
+{
+    struct lane *lane = find_lane(pool, account);
+    if (lane == NULL)
+        lane = add_lane(pool, account);
+    struct pool_request *request = memory_zero(1, sizeof(*request));
+    *request = (struct pool_request){
+        .lane = lane, .handler = handler, .context = context, .wants_fresh = wants_fresh};
+    lane->limit = limit > 0 ? limit : 1;
+    *lane->last = request;
+    lane->last = &request->next;
+    want_service(lane);
+    return request;
+}
+
+void pool_cancel(struct pool_request *request)
+{
+    struct lane *lane = request->lane;
+    struct pool_request **link = &lane->first;
+    while (*link != request)
+        link = &(*link)->next;
+    *link = request->next;
+    if (lane->last == &request->next)
+        lane->last = link;
+    free(request);
+    want_service(lane);
+}
+
+static struct line *line_of(const struct pool *pool, const struct submission *submission)
+{
+    for (const struct lane *lane = pool->lanes; lane != NULL; lane = lane->next)
+        for (struct line *line = lane->lines; line != NULL; line = line->next)
+            if (line->submission == submission)
+                return line;
+    return NULL;
+}
+
+void pool_put(struct pool *pool, struct submission *submission)
+{
+    struct line *line = line_of(pool, submission);
+    if (line != NULL && submission_is_idle(submission))
+        become_idle(line);
+}
+
+void pool_shrink(struct pool *pool, const char *account)
+{
+    struct lane *lane = find_lane(pool, account);
+    struct line *next;
+    for (struct line *line = lane != NULL ? lane->lines : NULL; line != NULL; line = next) {
+        next = line->next;
+        if (line->state == LINE_IDLE)
+            submission_close(line->submission);
+    }
+}
+
+size_t pool_count(const struct pool *pool, const char *account)
+{
+    size_t count = 0;
+    for (const struct lane *lane = pool->lanes; lane != NULL; lane = lane->next)
+        if (account == NULL || strcmp(lane->account, account) == 0)
+            count += lane->line_count;
+    return count;
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+struct pool *pool_new(const struct submission_parts *parts, struct credentials *credentials,
+                      const struct pool_limits *limits)
+{
+    struct pool *pool = memory_zero(1, sizeof(*pool));
+    pool->parts = parts;
+    pool->credentials = credentials;
+    pool->limits = *limits;
+    return pool;
+}
+
+void pool_configure(struct pool *pool, struct credentials *credentials)
+{
+    pool->credentials = credentials;
+}
+
+static void free_lane(struct lane *lane)
+{
+    while (lane->first != NULL)
+        free(pop_request(lane));
+    struct line *next;
+    for (struct line *line = lane->lines; line != NULL; line = next) {
+        next = line->next;
+        submission_drop(line->submission);
+    }
+    remove_lane(lane);
+}
+
+void pool_free(struct pool *pool)
+{
+    if (pool == NULL)
+        return;
+    pool->is_ending = true;
+    while (pool->lanes != NULL)
+        free_lane(pool->lanes);
+    free(pool);
+}

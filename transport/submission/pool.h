@@ -1,0 +1,62 @@
+/* pool.h - the connections of each account
+ *
+ * An account has at most so many connections at once, Microsoft's limit (three by default). A
+ * connection carries message after message; one that is idle for long, or old, is closed. Who asks
+ * while all are busy waits his turn, first come first served.
+ */
+#ifndef POST365_TRANSPORT_SUBMISSION_POOL_H
+#define POST365_TRANSPORT_SUBMISSION_POOL_H
+
+#include "transport/submission/submission.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pool;
+struct pool_request;
+
+struct pool_limits {
+    int64_t idle; /* microseconds without a message after which a connection is closed */
+    int64_t age;  /* and after which it takes no further message */
+};
+
+/* How a request is answered, once. */
+struct pool_handler {
+    /* A connection that is opened and has no message: the caller's until pool_put() or until its
+     * message has ended with the connection (is_connection_lost). `is_fresh`: nobody has used it.
+     */
+    void (*granted)(void *context, struct submission *submission, bool is_fresh);
+    /* There is none: it could not be opened, or the account has no credentials (`end` without a
+     * reply at the stage AUTH). */
+    void (*refused)(void *context, const struct submission_end *end);
+};
+
+/* `parts` and `credentials` outlive the pool. Release with pool_free(). */
+struct pool *pool_new(const struct submission_parts *parts, struct credentials *credentials,
+                      const struct pool_limits *limits);
+
+/* Closes everything at once; who waits is told nothing. */
+void pool_free(struct pool *pool);
+
+/* Other credentials from now on, as after a reload. */
+void pool_configure(struct pool *pool, struct credentials *credentials);
+
+/* Asks for a connection of an account (folded UPN), of which there may be `limit` at once. With
+ * `wants_fresh` an idle one will not do. The answer comes from the event loop. */
+struct pool_request *pool_take(struct pool *pool, const char *account, size_t limit,
+                               bool wants_fresh, const struct pool_handler *handler, void *context);
+
+/* The request is not wanted any more; it is not answered. */
+void pool_cancel(struct pool_request *request);
+
+/* Gives a connection back whose message has ended and which is idle. */
+void pool_put(struct pool *pool, struct submission *submission);
+
+/* Closes the idle connections of an account. */
+void pool_shrink(struct pool *pool, const char *account);
+
+/* How many connections an account has, busy ones included; of all accounts with NULL. */
+size_t pool_count(const struct pool *pool, const char *account);
+
+#endif

@@ -1,0 +1,336 @@
+/* submission.c - one connection to Microsoft: its life, what it hears, how it ends
+ *
+ * A reply is read line by line; when it is whole, the state says what it answers: opening.c and
+ * message.c go on from there. Whatever ends the connection goes through submission_finish(), which
+ * tells the message, then the owner, once.
+ */
+#include "transport/submission/submission.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "transport/submission/parts.h"
+
+#include <errno.h>
+#include <event2/bufferevent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define LINE_MAX_OCTETS 8192
+#define QUIT_TIMEOUT    2 /* seconds */
+
+static void deadline_passed(evutil_socket_t descriptor, short what, void *argument);
+
+/* --- ends ---------------------------------------------------------------------- */
+
+static enum reply_stage stage_of(const struct submission *submission)
+{
+    static const enum reply_stage stages[] = {[SUBMISSION_RESOLVING] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_CONNECTING] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_GREETING] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_EHLO] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_STARTTLS] = REPLY_STAGE_STARTTLS,
+                                              [SUBMISSION_HANDSHAKE] = REPLY_STAGE_STARTTLS,
+                                              [SUBMISSION_EHLO_SECURE] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_AUTH] = REPLY_STAGE_AUTH,
+                                              [SUBMISSION_IDLE] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_ENVELOPE] = REPLY_STAGE_MAIL,
+                                              [SUBMISSION_BODY] = REPLY_STAGE_DATA,
+                                              [SUBMISSION_FINAL] = REPLY_STAGE_END_OF_DATA,
+                                              [SUBMISSION_QUIT] = REPLY_STAGE_CONNECT,
+                                              [SUBMISSION_CLOSED] = REPLY_STAGE_CONNECT};
+    if (submission->state != SUBMISSION_ENVELOPE || submission->answered == 0)
+        return stages[submission->state];
+    return submission->answered <= submission->envelope->recipient_count ? REPLY_STAGE_RCPT
+                                                                         : REPLY_STAGE_DATA;
+}
+
+void submission_end_message(struct submission *submission, const struct submission_end *end)
+{
+    const struct submission_message_handler *message = submission->message;
+    submission->message = NULL;
+    submission->envelope = NULL;
+    if (message != NULL)
+        message->ended(submission->message_context, end);
+}
+
+void submission_lose(struct submission *submission, const char *format, ...)
+{
+    va_list arguments;
+    char what[SUBMISSION_TEXT_SIZE / 2];
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->parts->host,
+             submission->parts->port, what);
+    const struct submission_end end = {.stage = stage_of(submission),
+                                       .text = submission->text,
+                                       .is_unknown = submission->state == SUBMISSION_FINAL &&
+                                                     !submission->is_void};
+    submission_finish(submission, &end);
+}
+
+void submission_refuse(struct submission *submission)
+{
+    const struct submission_end end = {.stage = stage_of(submission), .reply = &submission->reply};
+    submission_finish(submission, &end);
+}
+
+static void release(struct submission *submission)
+{
+    if (submission->lookup != NULL)
+        evdns_getaddrinfo_cancel(submission->lookup);
+    if (submission->addresses != NULL)
+        evutil_freeaddrinfo(submission->addresses);
+    if (submission->connection != NULL)
+        bufferevent_free(submission->connection);
+    event_free(submission->deferred);
+    event_free(submission->deadline);
+    credential_release(&submission->credential);
+    free(submission);
+}
+
+void submission_finish(struct submission *submission, const struct submission_end *end)
+{
+    bool was_quitting = submission->state == SUBMISSION_QUIT;
+    if (submission->state == SUBMISSION_CLOSED)
+        return;
+    submission->state = SUBMISSION_CLOSED;
+    if (submission->message != NULL)
+        submission_end_message(submission, end);
+    submission->handler->closed(submission->context, was_quitting ? NULL : end);
+    if (!submission->is_held)
+        release(submission);
+}
+
+void submission_hold(struct submission *submission)
+{
+    submission->is_held = true;
+}
+
+void submission_let_go(struct submission *submission)
+{
+    submission->is_held = false;
+    if (submission->state == SUBMISSION_CLOSED)
+        release(submission);
+}
+
+/* --- speaking ------------------------------------------------------------------ */
+
+void submission_set_deadline(struct submission *submission, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    event_del(submission->deadline);
+    if (seconds > 0)
+        event_add(submission->deadline, &timeout);
+}
+
+void submission_say(struct submission *submission, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    evbuffer_add_vprintf(bufferevent_get_output(submission->connection), format, arguments);
+    va_end(arguments);
+}
+
+void submission_wait(struct submission *submission, enum submission_state state, time_t seconds)
+{
+    submission->state = state;
+    submission_set_deadline(submission, seconds);
+    reply_begin(&submission->reply);
+}
+
+void submission_become_idle(struct submission *submission)
+{
+    submission_wait(submission, SUBMISSION_IDLE, 0);
+}
+
+bool submission_is_class(const struct submission *submission, unsigned class)
+{
+    return submission->reply.code / 100 == class;
+}
+
+/* --- what the peer says -------------------------------------------------------- */
+
+static void take_reply(struct submission *submission)
+{
+    switch (submission->state) {
+    case SUBMISSION_GREETING:
+    case SUBMISSION_EHLO:
+    case SUBMISSION_STARTTLS:
+    case SUBMISSION_EHLO_SECURE:
+    case SUBMISSION_AUTH:
+        submission_take_opening_reply(submission);
+        return;
+    case SUBMISSION_ENVELOPE:
+        if (submission->reply.code == 421)
+            submission_refuse(submission);
+        else
+            submission_take_envelope_reply(submission);
+        return;
+    case SUBMISSION_FINAL:
+        if (submission->reply.code == 421)
+            submission_refuse(submission);
+        else
+            submission_take_final_reply(submission);
+        return;
+    case SUBMISSION_IDLE:
+    case SUBMISSION_BODY:
+        submission_refuse(submission); /* nobody has asked: it says farewell */
+        return;
+    case SUBMISSION_QUIT:
+        submission_finish(submission, NULL);
+        return;
+    case SUBMISSION_RESOLVING:
+    case SUBMISSION_CONNECTING:
+    case SUBMISSION_HANDSHAKE:
+    case SUBMISSION_CLOSED:
+        submission_lose(submission, "spoke before its turn");
+        return;
+    }
+}
+
+/* Reads one line of a reply. False: there is no whole one, or the connection is gone. */
+static bool read_line(struct submission *submission)
+{
+    struct evbuffer *input = bufferevent_get_input(submission->connection);
+    struct error error;
+    size_t length;
+    char *line = evbuffer_readln(input, &length, EVBUFFER_EOL_CRLF);
+    if (line == NULL) {
+        if (evbuffer_get_length(input) > LINE_MAX_OCTETS)
+            submission_lose(submission, "sent a line of more than %d octets", LINE_MAX_OCTETS);
+        return false;
+    }
+    if (submission->state == SUBMISSION_EHLO || submission->state == SUBMISSION_EHLO_SECURE)
+        submission_note_extension(submission, length > 4 ? line + 4 : "",
+                                  length > 4 ? length - 4 : 0);
+    enum reply_progress progress = reply_add_line(&submission->reply, line, length, &error);
+    free(line);
+    if (progress == REPLY_MALFORMED)
+        submission_lose(submission, "does not speak SMTP: %s", error.text);
+    else if (progress == REPLY_COMPLETE)
+        take_reply(submission);
+    return progress != REPLY_MALFORMED;
+}
+
+/* A callback may close the connection: it is held until the reading has ended. */
+static void read_replies(struct bufferevent *connection, void *argument)
+{
+    struct submission *submission = argument;
+    submission_hold(submission);
+    while (submission->state != SUBMISSION_CLOSED && submission->connection == connection &&
+           read_line(submission))
+        ;
+    submission_let_go(submission);
+}
+
+/* --- what happens to the connection -------------------------------------------- */
+
+static void failed(struct submission *submission, short what)
+{
+    struct error error;
+    if (submission->state == SUBMISSION_CONNECTING) {
+        submission_connect_next(submission);
+    } else if (submission->state == SUBMISSION_HANDSHAKE) {
+        tls_explain(submission->connection, submission->parts->host, &error);
+        submission_lose(submission, "%s", error.text);
+    } else if (what & BEV_EVENT_TIMEOUT) {
+        submission_lose(submission, "does not take the message");
+    } else if (submission->state == SUBMISSION_QUIT) {
+        submission_finish(submission, NULL);
+    } else {
+        submission_lose(submission, "the connection was lost%s%s",
+                        what & BEV_EVENT_ERROR ? ": " : "",
+                        what & BEV_EVENT_ERROR ? strerror(errno) : "");
+    }
+}
+
+static void deadline_passed(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct submission *submission = argument;
+    if (submission->state == SUBMISSION_CONNECTING) {
+        errno = ETIMEDOUT;
+        submission_connect_next(submission);
+    } else if (submission->state == SUBMISSION_QUIT) {
+        submission_finish(submission, NULL);
+    } else {
+        submission_lose(submission, "does not answer");
+    }
+}
+
+static void happened(struct bufferevent *connection, short what, void *argument)
+{
+    (void)connection;
+    struct submission *submission = argument;
+    if (what & BEV_EVENT_CONNECTED)
+        submission_connected(submission);
+    else
+        failed(submission, what);
+}
+
+/* What was written has left. */
+static void written(struct bufferevent *connection, void *argument)
+{
+    (void)connection;
+    struct submission *submission = argument;
+    if (submission->state == SUBMISSION_BODY && submission->message != NULL)
+        submission->message->drained(submission->message_context);
+}
+
+void submission_watch(struct submission *submission, struct bufferevent *connection)
+{
+    submission->connection = connection;
+    bufferevent_setcb(connection, read_replies, written, happened, submission);
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+struct submission *submission_open(const struct submission_parts *parts,
+                                   struct credential *credential,
+                                   const struct submission_handler *handler, void *context)
+{
+    struct submission *submission = memory_zero(1, sizeof(*submission));
+    submission->parts = parts;
+    submission->credential = *credential;
+    *credential = (struct credential){.user = NULL};
+    submission->handler = handler;
+    submission->context = context;
+    submission->deferred = event_new(parts->base, -1, 0, submission_resolve, submission);
+    submission->deadline = evtimer_new(parts->base, deadline_passed, submission);
+    if (submission->deferred == NULL || submission->deadline == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    event_active(submission->deferred, 0, 0);
+    return submission;
+}
+
+void submission_abandon(struct submission *submission)
+{
+    submission->message = NULL;
+    submission_drop(submission);
+}
+
+void submission_close(struct submission *submission)
+{
+    if (submission->state == SUBMISSION_IDLE) {
+        submission_say(submission, "QUIT\r\n");
+        submission_wait(submission, SUBMISSION_QUIT, QUIT_TIMEOUT);
+        return;
+    }
+    if (submission->state != SUBMISSION_QUIT)
+        submission_drop(submission);
+}
+
+void submission_drop(struct submission *submission)
+{
+    submission_lose(submission, "closed by us");
+}
+
+bool submission_is_idle(const struct submission *submission)
+{
+    return submission->state == SUBMISSION_IDLE;
+}

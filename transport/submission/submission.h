@@ -1,0 +1,97 @@
+/* submission.h - one connection to Microsoft: name, TLS, AUTH, and message after message
+ *
+ * It is opened once, carries one message at a time, and is closed once. Everything happens in the
+ * event loop. No callback is called from inside a function of this header but `ended` and
+ * `closed` from those that close the connection.
+ *
+ * Sources: RFC 5321, RFC 2920 (pipelining), RFC 3207 (what is behind STARTTLS's reply in plain text
+ * is thrown away), RFC 4954, RFC 3461.
+ */
+#ifndef POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
+#define POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
+
+#include "common/reply.h"
+#include "transport/lmtp/envelope.h"
+#include "transport/submission/credentials.h"
+#include "transport/submission/tls.h"
+
+#include <event2/buffer.h>
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct submission;
+
+/* What is kept of a body before the peer must take some. */
+#define SUBMISSION_ROOM ((size_t)64 * 1024)
+
+/* How a connection or a message came to its end. */
+struct submission_end {
+    enum reply_stage stage;
+    const struct reply *reply; /* Microsoft's, or NULL */
+    const char *text;          /* without a reply: what went wrong, with host and remedy */
+    bool is_unknown; /* the final dot was sent and no reply came: it may have been taken */
+};
+
+struct submission_handler {
+    /* Ready for the first message. */
+    void (*opened)(void *context);
+    /* It is no more: it could not be opened, an idle one was closed by the peer, or behind `ended`.
+     * `end` is NULL behind submission_close(). The connection is released when this returns. */
+    void (*closed)(void *context, const struct submission_end *end);
+};
+
+/* What happens to a message. */
+struct submission_message_handler {
+    /* A recipient was refused; the others go on. */
+    void (*refused)(void *context, size_t recipient, const struct reply *reply);
+    /* The body may come. */
+    void (*wants_body)(void *context);
+    /* There is room for more of it. */
+    void (*drained)(void *context);
+    /* Exactly once: it was accepted (a reply of class 2) for all recipients that were not refused,
+     * or not. If all recipients were refused the stage is RCPT. */
+    void (*ended)(void *context, const struct submission_end *end);
+};
+
+/* For all connections. All of it outlives them. */
+struct submission_parts {
+    struct event_base *base;
+    struct evdns_base *dns;
+    struct tls *tls;
+    const char *host; /* a name, or an address */
+    const char *port; /* a number */
+    const char *name; /* ours, for EHLO */
+};
+
+/* Begins to open a connection with these credentials, which become its own. */
+struct submission *submission_open(const struct submission_parts *parts,
+                                   struct credential *credential,
+                                   const struct submission_handler *handler, void *context);
+
+/* Sends what stands before a body. `sender` is the account's address in place of the envelope's.
+ * The connection is opened and has no message; the envelope outlives `ended`. */
+void submission_send(struct submission *submission, const struct envelope *envelope,
+                     const char *sender, const struct submission_message_handler *handler,
+                     void *context);
+
+/* Takes as much of the body as there is room for out of `bytes`, dot-stuffed, with CRLF. Between
+ * `wants_body` and submission_end_body(). False if something was left: `drained` will be called. */
+bool submission_write(struct submission *submission, struct evbuffer *bytes);
+
+/* The body is whole: sends the final dot, and CRLF before it where the body does not end so. */
+void submission_end_body(struct submission *submission);
+
+/* The message is not wanted any more: the connection is closed, `ended` is not called. */
+void submission_abandon(struct submission *submission);
+
+/* Says QUIT to an idle connection, which closes soon; another one is dropped. */
+void submission_close(struct submission *submission);
+
+/* Closes it at once; what is under way ends as lost. */
+void submission_drop(struct submission *submission);
+
+bool submission_is_idle(const struct submission *submission);
+
+#endif

@@ -1,0 +1,244 @@
+/* token.c - OAuth2 access tokens, from files that something else keeps fresh
+ *
+ * Security: a token is as good as a password for an hour. A file that other users of the host may
+ * read or write is not used, and what is read is secret from the first byte on.
+ */
+#include "transport/submission/token.h"
+
+#include "common/address.h"
+#include "common/dictionary.h"
+#include "common/file_state.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PARAMETER    "post365_token_maps"
+#define WARNINGS_MAX 20
+
+struct tokens {
+    const struct settings *settings;
+    struct tables *tables;
+    struct dictionary *files; /* path to struct file_state, of those that were asked for */
+    uint64_t changes;         /* of the files */
+};
+
+/* --- open and close --- */
+
+struct tokens *tokens_reopen(struct tokens *old, const struct settings *settings,
+                             struct error *error)
+{
+    struct tables *tables =
+        tables_reopen(old != NULL ? old->tables : NULL, PARAMETER, settings->token_maps,
+                      settings->config_directory, TABLE_VALUES, error);
+    if (tables == NULL)
+        return NULL;
+    struct tokens *tokens = memory_zero(1, sizeof(*tokens));
+    tokens->settings = settings;
+    tokens->tables = tables;
+    tokens->files = dictionary_new(free);
+    return tokens;
+}
+
+void tokens_close(struct tokens *tokens)
+{
+    if (tokens == NULL)
+        return;
+    tables_close(tokens->tables);
+    dictionary_free(tokens->files);
+    free(tokens);
+}
+
+/* --- files --- */
+
+static struct file_state look_at(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? file_state_of(&status) : (struct file_state){0};
+}
+
+/* From now on tokens_version() looks at the file. It is looked at before it is read, so that a
+ * change in between is noticed, if twice. */
+static void watch(struct tokens *tokens, const char *path)
+{
+    if (dictionary_find(tokens->files, path) != NULL)
+        return;
+    struct file_state *state = memory_zero(1, sizeof(*state));
+    *state = look_at(path);
+    dictionary_put(tokens->files, path, state);
+}
+
+static void notice_change(void *context, const char *path, void *value)
+{
+    struct tokens *tokens = context;
+    struct file_state *state = value;
+    const struct file_state now = look_at(path);
+    if (file_state_equal(state, &now))
+        return;
+    *state = now;
+    tokens->changes++;
+}
+
+uint64_t tokens_version(struct tokens *tokens)
+{
+    uint64_t version;
+    tables_refresh(tokens->tables, &version);
+    dictionary_each(tokens->files, notice_change, tokens);
+    return version + tokens->changes;
+}
+
+/* A descriptor of a file that may hold a token, or -1 with the reason. */
+static int open_file(const char *path, struct error *error)
+{
+    struct stat status;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0 || fstat(descriptor, &status) != 0)
+        error_set(error, "%s: %s; %s", path, strerror(errno),
+                  errno == EACCES ? "make it readable for the group of post365_user, chmod 640"
+                                  : "have a token written there");
+    else if (!S_ISREG(status.st_mode))
+        error_set(error, "%s: not a regular file; name the file that holds the token", path);
+    else if ((status.st_mode & (S_IROTH | S_IWOTH)) != 0)
+        error_set(error, "%s: open to every user of this host; run: chmod o= %s", path, path);
+    else if (status.st_size > (off_t)TOKEN_FILE_MAX)
+        error_set(error, "%s: larger than %zu bytes; put the token alone there", path,
+                  TOKEN_FILE_MAX);
+    else
+        return descriptor;
+    if (descriptor >= 0)
+        close(descriptor);
+    return -1;
+}
+
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r';
+}
+
+/* Leaves the first line without the blanks around it. False if that can be no token. */
+static bool take_first_line(struct secret *secret)
+{
+    const char *bytes = secret_reveal(secret);
+    const char *newline = memchr(bytes, '\n', secret_length(secret));
+    size_t end = newline != NULL ? (size_t)(newline - bytes) : secret_length(secret), start = 0;
+    while (start < end && is_blank(bytes[start]))
+        start++;
+    while (end > start && is_blank(bytes[end - 1]))
+        end--;
+    secret_trim(secret, start, end - start);
+    for (size_t i = 0; i < end - start; i++)
+        if (bytes[i] <= ' ' || bytes[i] > '~')
+            return false;
+    return end > start;
+}
+
+static struct secret *read_token(const char *path, struct error *error)
+{
+    int descriptor = open_file(path, error);
+    if (descriptor < 0)
+        return NULL;
+    struct secret *token = secret_new(TOKEN_FILE_MAX);
+    bool fine = secret_read(token, descriptor) >= 0 ||
+                error_set(error, "%s: %s; check the file system", path, strerror(errno));
+    close(descriptor);
+    fine = fine && (take_first_line(token) ||
+                    error_set(error,
+                              "%s: the first line is no access token; have the token alone, "
+                              "without quotes or JSON, written there",
+                              path));
+    if (fine)
+        return token;
+    secret_free(token);
+    return NULL;
+}
+
+/* --- look-ups --- */
+
+static void name_place(const struct tokens *tokens, const char *upn, struct error *error)
+{
+    char *shown = tables_shown(tokens->settings->token_maps, TABLE_PASSWORDS);
+    error_prefix(error, "%s/main.cf: " PARAMETER " = " ERROR_SHOWN ": for key " ERROR_SHOWN,
+                 tokens->settings->config_directory, shown, upn);
+    free(shown);
+}
+
+enum table_answer tokens_find(struct tokens *tokens, const char *upn, struct secret **token,
+                              struct error *error)
+{
+    char *path = NULL;
+    *token = NULL;
+    enum table_answer answer = tables_find(tokens->tables, upn, &path, error);
+    if (answer != TABLE_FOUND)
+        return answer;
+    if (path[0] == '/') {
+        watch(tokens, path);
+        *token = read_token(path, error);
+    } else {
+        /* It may be the token itself that stands there. */
+        error_set(error, "no absolute path; write that of the file that holds the token");
+    }
+    if (*token == NULL)
+        name_place(tokens, upn, error);
+    free(path);
+    return *token != NULL ? TABLE_FOUND : TABLE_FAILED;
+}
+
+struct upn_visit {
+    void (*visit)(void *context, const char *upn);
+    void *context;
+};
+
+static void visit_upn(void *context, const char *key)
+{
+    const struct upn_visit *upns = context;
+    if (address_is_upn(key))
+        upns->visit(upns->context, key);
+}
+
+void tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
+                 void *context)
+{
+    struct upn_visit upns = {.visit = visit, .context = context};
+    tables_each_key(tokens->tables, visit_upn, &upns);
+}
+
+static void collect(void *context, const char *upn)
+{
+    dictionary_put(context, upn, memory_copy(upn));
+}
+
+struct trial {
+    struct tokens *tokens;
+    unsigned warnings;
+};
+
+static void try_token(void *context, const char *upn, void *value)
+{
+    struct trial *trial = context;
+    struct secret *token = NULL;
+    struct error error;
+    (void)value;
+    if (trial->warnings < WARNINGS_MAX &&
+        tokens_find(trial->tokens, upn, &token, &error) == TABLE_FAILED) {
+        log_warning("%s", error.text);
+        trial->warnings++;
+    }
+    secret_free(token);
+}
+
+bool tokens_check(struct tokens *tokens, struct error *error)
+{
+    if (!tables_check(tokens->tables, error))
+        return false;
+    struct trial trial = {.tokens = tokens};
+    struct dictionary *upns = dictionary_new(free);
+    tokens_each(tokens, collect, upns);
+    dictionary_each(upns, try_token, &trial);
+    dictionary_free(upns);
+    return true;
+}
