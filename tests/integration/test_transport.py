@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import smtplib
@@ -152,6 +153,35 @@ def test_mail_flows_again_when_the_password_is_mended(start, office365):
     deferred(relay, "535 5.7.3")
     relay.postfix.table("sasl_passwd", {f"[localhost]:{office365.port}": f"{UPN}:changed"}, mode=0o644)
     relay.arrival(message_id, timeout=40)
+
+
+def test_mended_credentials_end_a_pause_that_began_before_a_restart(start, office365):
+    office365.set_mailbox(UPN, password="changed")
+    relay = start(post365_max_wait="1s")
+    _, message_id = relay.submit(UPN, ["a@dest.example"], HEADER.encode())
+    deferred(relay, "535 5.7.3")
+    relay.transport.stop()
+    relay.transport.start()
+    relay.postfix.flush()
+    deferred(relay, "is paused until")
+    relay.postfix.table("sasl_passwd", {f"[localhost]:{office365.port}": f"{UPN}:changed"}, mode=0o644)
+    relay.arrival(message_id, timeout=40)
+
+
+def test_an_account_that_gets_credentials_later_gets_its_socket(start, office365):
+    office365.set_mailbox(OTHER, password="other")
+    relay = start(post365_upn=UPN)
+    socket = relay.postfix.queue_directory / "post365" / "accounts" / OTHER
+    assert not socket.exists()
+    relay.postfix.table("sasl_passwd", {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}", OTHER: f"{OTHER}:other"},
+                        mode=0o644)
+    assert processes.wait_until(socket.exists, 20, 0.1), relay.transport.log()[-2000:]
+    status_of = socket.stat()
+    assert status_of.st_mode & 0o777 == 0o660
+    assert status_of.st_gid == pwd.getpwnam("postfix").pw_gid
+    with lmtp(relay, f"accounts/{OTHER}") as client:
+        assert client.sendmail("", ["a@dest.example"], f"From: {OTHER}\r\n\r\nhello\r\n") == {}
+    assert relay.accepted()[0].sender == OTHER
 
 
 # --- room ---

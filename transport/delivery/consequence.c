@@ -6,6 +6,7 @@
 #include "transport/delivery/parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SECOND CLOCK_SECOND
 #define MINUTE (60 * SECOND)
@@ -73,6 +74,13 @@ void delivery_lock_out(struct delivery *delivery)
 {
     static char known[] = "";
     dictionary_put(delivery->all->locked_out, delivery->account, known);
+}
+
+/* Its cause is the reply that paused it, which says at what stage it came. */
+void delivery_note_pause(struct delivery *delivery, const char *cause)
+{
+    if (strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL)
+        delivery_lock_out(delivery);
 }
 
 void delivery_unlock(struct delivery *delivery)

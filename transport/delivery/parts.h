@@ -87,5 +87,8 @@ void delivery_obey(struct delivery *delivery);
 /* The account's login has failed; it has worked. */
 void delivery_lock_out(struct delivery *delivery);
 void delivery_unlock(struct delivery *delivery);
+/* The ledger says that the account is paused, and why: perhaps since a login failed before this
+ * program was started. */
+void delivery_note_pause(struct delivery *delivery, const char *cause);
 
 #endif

@@ -56,6 +56,8 @@ static void tell_no_room(struct delivery *delivery, const struct ledger_reply *a
     char period[32];
     if (answer->result == LEDGER_REPLY_LATER) {
         delivery->all->counts.waiting++;
+        if (answer->measure == LEDGER_REPLY_PAUSE)
+            delivery_note_pause(delivery, answer->pause.cause);
         write_later(delivery, answer, &reply);
         wake_at(delivery, answer->earliest);
     } else if (answer->result == LEDGER_REPLY_NEVER) {

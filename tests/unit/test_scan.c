@@ -1,0 +1,143 @@
+/* test_scan.c - postqueue -j, read line by line */
+#include "transport/queue/scan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define UPN "relay@contoso.com"
+
+/* Everything but queue ids that begin with N. */
+static bool wanted(void *context, const char *queue_id)
+{
+    (void)context;
+    return queue_id[0] != 'N';
+}
+
+static void say(struct scan *scan, struct evbuffer *bytes, const char *queue, const char *id,
+                const char *sender, int arrival)
+{
+    evbuffer_add_printf(bytes,
+                        "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %d, "
+                        "\"message_size\": 1, \"sender\": \"%s\", \"recipients\": []}\n",
+                        queue, id, arrival, sender);
+    scan_read(scan, bytes);
+}
+
+static struct scan *start(int64_t since)
+{
+    struct scan *scan = scan_new(wanted, NULL);
+    scan_add(scan, UPN, since);
+    return scan;
+}
+
+static void finds_deferred_messages_of_the_account_the_oldest_first(void **state)
+{
+    (void)state;
+    struct scan *scan = start(0);
+    struct evbuffer *bytes = evbuffer_new();
+    say(scan, bytes, "deferred", "A2", "Relay@Contoso.COM", 200);
+    say(scan, bytes, "deferred", "A1", "MAILER-DAEMON", 100);
+    say(scan, bytes, "deferred", "A3", UPN, 300);
+    say(scan, bytes, "active", "B1", UPN, 50);
+    say(scan, bytes, "hold", "B2", UPN, 50);
+    say(scan, bytes, "deferred", "C1", "else@contoso.com", 50);
+    say(scan, bytes, "deferred", "N1", UPN, 50);
+    say(scan, bytes, "deferred", "-r", UPN, 50);
+    say(scan, bytes, "deferred", "", UPN, 50);
+    assert_int_equal(scan_count(scan), 3);
+    assert_string_equal(scan_id(scan, 0), "A1");
+    assert_string_equal(scan_id(scan, 1), "A2");
+    assert_string_equal(scan_id(scan, 2), "A3");
+    assert_int_equal(scan_arrival(scan, 2), 300);
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
+static void leaves_out_what_arrived_before(void **state)
+{
+    (void)state;
+    struct scan *scan = start(200);
+    struct evbuffer *bytes = evbuffer_new();
+    say(scan, bytes, "deferred", "A1", UPN, 199);
+    say(scan, bytes, "deferred", "A2", UPN, 200);
+    assert_int_equal(scan_count(scan), 1);
+    assert_string_equal(scan_id(scan, 0), "A2");
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
+static void keeps_the_oldest_of_more_than_it_can_take(void **state)
+{
+    (void)state;
+    struct scan *scan = start(0);
+    struct evbuffer *bytes = evbuffer_new();
+    char id[16];
+    for (int i = 2 * SCAN_MOST; i > 0; i--) {
+        snprintf(id, sizeof(id), "A%d", i);
+        say(scan, bytes, "deferred", id, UPN, i);
+    }
+    assert_int_equal(scan_count(scan), SCAN_MOST);
+    assert_string_equal(scan_id(scan, 0), "A1");
+    assert_int_equal(scan_arrival(scan, SCAN_MOST - 1), SCAN_MOST);
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
+/* A line that comes in pieces; junk; one of two megabytes; and the next one is read again. */
+static void reads_whatever_comes(void **state)
+{
+    (void)state;
+    struct scan *scan = start(0);
+    struct evbuffer *bytes = evbuffer_new();
+    static const char line[] =
+        "{\"queue_name\": \"deferred\", \"queue_id\": \"A1\", \"arrival_time\": "
+        "1, \"sender\": \"" UPN "\"}\n";
+    for (size_t i = 0; i < sizeof(line) - 1; i++) {
+        evbuffer_add(bytes, &line[i], 1);
+        scan_read(scan, bytes);
+    }
+    evbuffer_add_printf(bytes, "junk\n[]\n{}\n{\"queue_id\": 7}\n\n");
+    scan_read(scan, bytes);
+    char block[4096];
+    memset(block, ' ', sizeof(block));
+    for (size_t i = 0; i < 512; i++) {
+        evbuffer_add(bytes, block, sizeof(block));
+        scan_read(scan, bytes);
+        assert_true(evbuffer_get_length(bytes) <= ((size_t)1 << 20) + sizeof(block));
+    }
+    evbuffer_add_printf(bytes, "\n");
+    say(scan, bytes, "deferred", "A2", UPN, 2);
+    assert_int_equal(scan_count(scan), 2);
+    assert_string_equal(scan_id(scan, 1), "A2");
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
+static void without_an_account_nothing_is_looked_for(void **state)
+{
+    (void)state;
+    struct scan *scan = scan_new(wanted, NULL);
+    struct evbuffer *bytes = evbuffer_new();
+    say(scan, bytes, "deferred", "A1", "MAILER-DAEMON", 1);
+    assert_int_equal(scan_count(scan), 0);
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_deferred_messages_of_the_account_the_oldest_first),
+        cmocka_unit_test(leaves_out_what_arrived_before),
+        cmocka_unit_test(keeps_the_oldest_of_more_than_it_can_take),
+        cmocka_unit_test(reads_whatever_comes),
+        cmocka_unit_test(without_an_account_nothing_is_looked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
