@@ -16,6 +16,7 @@ from .fate import Fate
 from .runs import DAY, MESSAGES, MINUTE, RECIPIENTS
 
 SENDER_REFUSALS = ("5.7.60", "5.2.252", "5.7.512", "5.1.20")
+UNKNOWN_USER = "550 5.1.1"
 _WIDTH = 100
 
 
@@ -161,7 +162,8 @@ def print_replies(paper, runs):
     paper.line("""
   5.7.60, 5.2.252, 5.7.512 and 5.1.20 are about the sender. 554 5.2.0 and 554 5.4.1 are a limit that
   was reached: that passes in a while, but the code says "permanent", so Postfix gives up at once.
-  With post365 Postfix defers what meets a limit, and applications are told when to come back.""")
+  With post365 a message is sent when there is room for it; what is refused then is an address that
+  does not exist.""")
 
 
 def _short(text, width):
@@ -205,11 +207,7 @@ def print_queue(paper, run):
         paper.line("  nothing had to wait in Postfix's queue")
     for reason, number in reasons.most_common():
         paper.line(f"  {number:4}   {_short(reason, _WIDTH - 9)}")
-    told = [outcome for outcome in run.outcomes.values() if outcome.attempts > 1]
     paper.line()
-    times = sum(outcome.attempts - 1 for outcome in told)
-    paper.line(f"  Meanwhile post365 told applications {times} times when to come back, for "
-               f"{len(told)} messages.")
     left = sum(len(queued["recipients"]) for queued in run.queue)
     paper.line(f"  At the end {left or 'nothing'} {'are' if left else 'is'} left in the queue.")
 
@@ -238,7 +236,9 @@ def checks(runs, all_records):
     open_ = sum(record.fate in (Fate.DEFERRED, Fate.KEPT) for record in all_records[1])
     twice = Counter((arrival.message_id, recipient)
                     for arrival in arrivals for recipient in arrival.recipients)
-    told = sum(outcome.attempts - 1 for outcome in ours.outcomes.values())
+    limits = sum(number for code, number in refusals(ours).items()
+                 if code != UNKNOWN_USER and code.partition(" ")[2] not in SENDER_REFUSALS)
+    at_once = [outcome.attempts == 1 for outcome in ours.outcomes.values()]
     reports = list(fate.reports(ours).values())
     warned = ours.relay.postfix.command("postconf", "-n").stderr + ours.relay.postfix.check()
     return [
@@ -247,7 +247,8 @@ def checks(runs, all_records):
         ("with it no sender is refused", after == 0, f"{after} refusals"),
         ("nothing is lost", lost[1] == 0, f"{lost[1]} lost"),
         ("nothing is left waiting", open_ == 0 and not ours.queue, f"{open_} waiting"),
-        ("applications are told beforehand when to come back", told > 0, f"{told} times"),
+        ("Microsoft's limits are never met", limits == 0, f"{limits} refusals"),
+        ("no application is asked to come back", all(at_once), _of(at_once)),
         ("nothing arrives twice", max(twice.values(), default=0) == 1, f"{len(twice)} recipients"),
         ("envelope sender and Sender: are the account's or its alias's", all(good_sender), _of(good_sender)),
         ("From: is as it should be, display names byte for byte", all(good_from), _of(good_from)),

@@ -28,6 +28,7 @@ _PARAMETERS = {
     # Postfix folds longer lines at 998 bytes by default, which would change bodies; Office 365
     # takes them.
     "smtp_line_length_limit": "0",
+    "lmtp_line_length_limit": "0",
     # The programs that submit stand for other hosts: Postfix shall not complete their headers.
     "local_header_rewrite_clients": "",
     # Retries as the short "minute" needs them.
@@ -76,7 +77,8 @@ def prepare(place, name, with_post365):
     office365 = place.add(Office365(place.directory / f"{name}-office365", **office365_settings()))
     office365.start()
     relay = place.add(Relay(place.directory / name, office365, post365=_POST365 if with_post365 else None,
-                            parameters=_PARAMETERS, logins=dict([traffic.PERSON])))
+                            transport=[traffic.UPN] if with_post365 else None, parameters=_PARAMETERS,
+                            logins=dict([traffic.PERSON])))
     relay.start()
     return Run(name, relay, office365)
 

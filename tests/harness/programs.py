@@ -4,6 +4,7 @@ They read their settings from that Postfix's main.cf, log to a file, and run as 
 """
 
 import os
+import shutil
 import signal
 import socket
 
@@ -87,6 +88,16 @@ class Policyd(Daemon):
 
 
 class Transport(Daemon):
+    """With a postqueue(1) that post365_user may use on this Postfix: Debian's is setgid, and then takes no
+    configuration directory that the system's main.cf does not name. See Relay.start() for the rest."""
+
     program = "post365-transport"
     parameter = "post365_transport_socket"
     default = "unix:post365/transport"
+
+    def __init__(self, postfix, *options):
+        commands = postfix.directory / "commands"
+        commands.mkdir()
+        shutil.copyfile("/usr/sbin/postqueue", commands / "postqueue")
+        (commands / "postqueue").chmod(0o755)
+        super().__init__(postfix, "-o", f"command_directory={commands}", *options)

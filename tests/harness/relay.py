@@ -129,6 +129,9 @@ class Relay:
             if daemon:
                 daemon.start()
         self.postfix.start()
+        if self.transport:
+            # What the group postdrop may do, everybody may: ask showq, wake a message up.
+            (self.postfix.queue_directory / "public").chmod(0o755)
         return self
 
     def submit(self, sender, recipients, header, body=b"hello\n", **options):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pwd
-import shutil
 import signal
 import smtplib
 
@@ -195,30 +194,10 @@ def test_a_message_waits_for_its_turn_and_goes_when_there_is_room(start, office3
     assert not relay.refused()
 
 
-@pytest.fixture
-def commands(place):
-    """A command_directory with a postqueue that anybody may use on this Postfix: Debian's is setgid, and then takes no
-    configuration directory that the system's main.cf does not name."""
-    directory = place.directory / "commands"
-    directory.mkdir()
-    shutil.copyfile("/usr/sbin/postqueue", directory / "postqueue")
-    (directory / "postqueue").chmod(0o755)
-    return directory
-
-
-def open_queue(relay):
-    """What the group postdrop may do, everybody may."""
-    (relay.postfix.queue_directory / "public").chmod(0o755)
-
-
 @pytest.mark.parametrize("submit", ["smtp", "sendmail"])
-def test_what_has_no_room_in_time_is_woken_up_when_it_has(start, commands, submit):
+def test_what_has_no_room_in_time_is_woken_up_when_it_has(start, submit):
     relay = start(post365_message_quota="1/6s", post365_max_wait="1s",
                   parameters={"minimal_backoff_time": "300s", "queue_run_delay": "300s"})
-    open_queue(relay)
-    relay.transport.stop()
-    relay.transport.arguments += ["-o", f"command_directory={commands}"]
-    relay.transport.start()
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
     if submit == "smtp":
         relay.submit(UPN, ["b@dest.example"], HEADER.encode())
