@@ -1,10 +1,18 @@
-/* consequence.c - what Microsoft's answer means for all other mail of an account */
+/* consequence.c - what Microsoft's answer means for all other mail of an account
+ *
+ * An account in trouble is paused in the ledger; here it is known until when, so that its own
+ * socket turns Postfix away in one step, and one message is woken up when the pause may be over.
+ * When Microsoft has answered that one without a word about the account, the others are.
+ */
 #include "common/clock.h"
+#include "common/control.h"
 #include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/room.h"
 #include "transport/delivery/parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,20 +20,83 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 
-struct waker {
-    struct deliveries *all;
-    char *account;
+/* What the ledger says of a pause is asked for again after this time: somebody may end it by hand.
+ */
+#define BELIEVED MINUTE
+
+struct trouble {
+    int64_t until;    /* LEDGER_FOREVER: until somebody ends it */
+    int64_t believed; /* until when it is known without asking */
+    bool is_login;    /* ends with other credentials */
+    char cause[CONTROL_CAUSE_MAX + 1];
 };
 
-/* The account is paused: its mail goes when that is over. */
+/* --- knowing --------------------------------------------------------------------- */
+
+void delivery_note_pause(struct deliveries *all, const char *account, const char *cause,
+                         int64_t until)
+{
+    int64_t now = clock_now(clock_system());
+    struct trouble *trouble = memory_zero(1, sizeof(*trouble));
+    trouble->until = until;
+    trouble->believed = until < now + BELIEVED ? until : now + BELIEVED;
+    trouble->is_login = strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL;
+    snprintf(trouble->cause, sizeof(trouble->cause), "%s", cause);
+    dictionary_put(all->troubled, account, trouble);
+    wakeup_put_probe(all->parts.wakeup, account, trouble->believed);
+}
+
+void delivery_note_health(const struct delivery *delivery)
+{
+    struct deliveries *all = delivery->all;
+    if (!dictionary_remove(all->troubled, delivery->account))
+        return;
+    log_info("account <%s> works again", delivery->account);
+    wakeup_put_account(all->parts.wakeup, delivery->account, clock_now(clock_system()));
+}
+
+void delivery_note_silence(const struct delivery *delivery)
+{
+    struct deliveries *all = delivery->all;
+    if (dictionary_find(all->troubled, delivery->account) != NULL)
+        wakeup_put_probe(all->parts.wakeup, delivery->account,
+                         clock_now(clock_system()) + BELIEVED);
+}
+
+const char *delivery_greet(void *context, const char *account)
+{
+    struct deliveries *all = context;
+    int64_t now = clock_now(clock_system());
+    const struct trouble *trouble = dictionary_find(all->troubled, account);
+    if (trouble == NULL || now >= trouble->believed)
+        return NULL;
+    buffer_clear(&all->greeting);
+    buffer_append_string(&all->greeting, "421 4.7.1 ");
+    room_write_paused(&all->greeting, account, trouble->cause, trouble->until, now);
+    return all->greeting.data;
+}
+
+/* --- pausing --------------------------------------------------------------------- */
+
+struct asked {
+    struct deliveries *all;
+    char *account, *cause;
+};
+
+static void free_asked(struct asked *asked)
+{
+    free(asked->account);
+    free(asked->cause);
+    free(asked);
+}
+
 static void paused(void *context, const struct ledger_reply *reply, const struct error *error)
 {
     (void)error;
-    struct waker *waker = context;
-    if (reply != NULL && reply->result == LEDGER_REPLY_DONE && reply->pause.until != LEDGER_FOREVER)
-        wakeup_put_account(waker->all->parts.wakeup, waker->account, reply->pause.until);
-    free(waker->account);
-    free(waker);
+    struct asked *asked = context;
+    if (reply != NULL && reply->result == LEDGER_REPLY_DONE)
+        delivery_note_pause(asked->all, asked->account, asked->cause, reply->pause.until);
+    free_asked(asked);
 }
 
 static void pause_account(struct delivery *delivery, int64_t least, int64_t most)
@@ -36,13 +107,12 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
                                            .cause = verdict->reply,
                                            .least = least,
                                            .most = most};
-    struct waker *waker = memory_zero(1, sizeof(*waker));
-    waker->all = delivery->all;
-    waker->account = memory_copy(delivery->account);
-    if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, waker, NULL) == NULL) {
-        free(waker->account);
-        free(waker);
-    }
+    struct asked *asked = memory_zero(1, sizeof(*asked));
+    asked->all = delivery->all;
+    asked->account = memory_copy(delivery->account);
+    asked->cause = memory_copy(verdict->reply);
+    if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) == NULL)
+        free_asked(asked);
     log_warning("%s: account <%s> is paused, cause %s: %s", delivery_shown_id(delivery),
                 delivery->account, verdict->row->name, verdict->reply);
 }
@@ -70,37 +140,21 @@ void delivery_obey(struct delivery *delivery)
 
 /* --- credentials ---------------------------------------------------------------- */
 
-void delivery_lock_out(struct delivery *delivery)
-{
-    static char known[] = "";
-    dictionary_put(delivery->all->locked_out, delivery->account, known);
-}
-
-/* Its cause is the reply that paused it, which says at what stage it came. */
-void delivery_note_pause(struct delivery *delivery, const char *cause)
-{
-    if (strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL)
-        delivery_lock_out(delivery);
-}
-
-void delivery_unlock(struct delivery *delivery)
-{
-    dictionary_remove(delivery->all->locked_out, delivery->account);
-}
-
+/* One message shows whether it was the credentials. */
 static void resume(void *context, const char *account, void *value)
 {
-    (void)value;
-    const struct deliveries *deliveries = context;
+    const struct deliveries *all = context;
+    struct trouble *trouble = value;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = account};
-    ledger_channel_ask(deliveries->parts.channel, &command, NULL, NULL, NULL);
-    wakeup_put_account(deliveries->parts.wakeup, account, clock_now(clock_system()) + SECOND);
+    if (!trouble->is_login)
+        return;
+    ledger_channel_ask(all->parts.channel, &command, NULL, NULL, NULL);
+    trouble->believed = 0;
+    wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + SECOND);
     log_info("the credentials have changed: account <%s> is resumed", account);
 }
 
 void deliveries_credentials_changed(struct deliveries *deliveries)
 {
-    dictionary_each(deliveries->locked_out, resume, deliveries);
-    dictionary_free(deliveries->locked_out);
-    deliveries->locked_out = dictionary_new(NULL);
+    dictionary_each(deliveries->troubled, resume, deliveries);
 }

@@ -127,8 +127,8 @@ static void connection_refused(void *context, const struct submission_end *end)
     verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
     count_end(delivery, false);
     delivery_obey(delivery);
-    if (end->stage == REPLY_STAGE_AUTH && end->reply != NULL)
-        delivery_lock_out(delivery);
+    if (end->reply == NULL)
+        delivery_note_silence(delivery);
     delivery_refuse(delivery, delivery->verdict.reply);
 }
 
@@ -207,6 +207,10 @@ static void message_ended(void *context, const struct submission_end *end)
     }
     verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
     count_end(delivery, end->is_unknown);
+    if (end->reply == NULL)
+        delivery_note_silence(delivery);
+    else if (delivery->verdict.account == OFFICE365_ACCOUNT_NOTHING)
+        delivery_note_health(delivery);
     if (!delivery->verdict.is_accepted && !end->is_unknown && end->stage != REPLY_STAGE_RCPT)
         delivery_obey(delivery);
     if (delivery->verdict.is_accepted || end->is_unknown) {
@@ -232,7 +236,6 @@ static void connection_granted(void *context, struct submission *submission, boo
 {
     struct delivery *delivery = context;
     delivery->request = NULL;
-    delivery_unlock(delivery);
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
     delivery->state = DELIVERY_ENVELOPE;
@@ -268,6 +271,7 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
         return;
     }
     delivery->all->counts.deferred++;
+    delivery_note_silence(delivery);
     let_go(delivery);
     delivery_refuse(delivery, "451 4.4.1 no room, connection or answer within Postfix's patience");
 }
@@ -327,15 +331,18 @@ static void client_gone(void *message)
     free_delivery(delivery);
 }
 
-const struct lmtp_handler delivery_handler = {
-    .begin = begin, .body = take_body, .end = body_ended, .gone = client_gone};
+const struct lmtp_handler delivery_handler = {.greet = delivery_greet,
+                                              .begin = begin,
+                                              .body = take_body,
+                                              .end = body_ended,
+                                              .gone = client_gone};
 
 /* --- all of them ----------------------------------------------------------------- */
 
 struct deliveries *deliveries_new(const struct delivery_parts *parts)
 {
     struct deliveries *deliveries = memory_zero(1, sizeof(*deliveries));
-    deliveries->locked_out = dictionary_new(NULL);
+    deliveries->troubled = dictionary_new(free);
     deliveries_configure(deliveries, parts);
     return deliveries;
 }
@@ -364,6 +371,7 @@ void deliveries_free(struct deliveries *deliveries)
             ledger_channel_cancel(delivery->call);
         free_delivery(delivery);
     }
-    dictionary_free(deliveries->locked_out);
+    dictionary_free(deliveries->troubled);
+    buffer_free(&deliveries->greeting);
     free(deliveries);
 }

@@ -48,7 +48,8 @@ struct deliveries {
     struct delivery_parts parts;
     struct delivery_counts counts;
     struct delivery *first;
-    struct dictionary *locked_out; /* accounts that are paused since their login failed */
+    struct dictionary *troubled; /* accounts that are paused, as far as is known */
+    struct buffer greeting;      /* for the one who was turned away last */
 };
 
 /* --- delivery.c --- */
@@ -84,11 +85,14 @@ void delivery_settle(struct delivery *delivery);
 
 /* What the verdict says about the account. */
 void delivery_obey(struct delivery *delivery);
-/* The account's login has failed; it has worked. */
-void delivery_lock_out(struct delivery *delivery);
-void delivery_unlock(struct delivery *delivery);
-/* The ledger says that the account is paused, and why: perhaps since a login failed before this
- * program was started. */
-void delivery_note_pause(struct delivery *delivery, const char *cause);
+/* The ledger says that the account is paused, why, and until when (microseconds since the epoch).
+ */
+void delivery_note_pause(struct deliveries *all, const char *account, const char *cause,
+                         int64_t until);
+/* Microsoft has answered, and has nothing against the account; has not answered. */
+void delivery_note_health(const struct delivery *delivery);
+void delivery_note_silence(const struct delivery *delivery);
+/* lmtp_handler's greet: 421 while the account is known to be paused. */
+const char *delivery_greet(void *context, const char *account);
 
 #endif

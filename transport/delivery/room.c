@@ -56,10 +56,12 @@ static void tell_no_room(struct delivery *delivery, const struct ledger_reply *a
     char period[32];
     if (answer->result == LEDGER_REPLY_LATER) {
         delivery->all->counts.waiting++;
-        if (answer->measure == LEDGER_REPLY_PAUSE)
-            delivery_note_pause(delivery, answer->pause.cause);
         write_later(delivery, answer, &reply);
-        wake_at(delivery, answer->earliest);
+        if (answer->measure == LEDGER_REPLY_PAUSE)
+            delivery_note_pause(delivery->all, delivery->account, answer->pause.cause,
+                                answer->earliest);
+        else
+            wake_at(delivery, answer->earliest);
     } else if (answer->result == LEDGER_REPLY_NEVER) {
         delivery->all->counts.refused++;
         quota_format_period(answer->rate.period, period, sizeof(period));

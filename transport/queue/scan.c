@@ -113,6 +113,11 @@ size_t scan_count(const struct scan *scan)
     return scan->count;
 }
 
+bool scan_is_full(const struct scan *scan)
+{
+    return scan->count == SCAN_MOST;
+}
+
 const char *scan_id(const struct scan *scan, size_t number)
 {
     return scan->found[number].id;

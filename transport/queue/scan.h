@@ -35,6 +35,7 @@ void scan_read(struct scan *scan, struct evbuffer *bytes);
 
 /* What was found: at most SCAN_MOST queue ids, the oldest message first. They are the scan's. */
 size_t scan_count(const struct scan *scan);
+bool scan_is_full(const struct scan *scan);
 const char *scan_id(const struct scan *scan, size_t number);
 int64_t scan_arrival(const struct scan *scan, size_t number);
 

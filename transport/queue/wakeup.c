@@ -16,7 +16,11 @@
 #define PAUSE_MICROS 100000       /* between two messages */
 #define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
 
-enum subject { SUBJECT_MESSAGE, SUBJECT_ACCOUNT };
+enum subject {
+    SUBJECT_MESSAGE,
+    SUBJECT_ACCOUNT,
+    SUBJECT_PROBE,
+};
 
 struct entry {
     struct agenda_entry due;
@@ -78,9 +82,9 @@ static struct entry *put(struct wakeup *wakeup, const char *name, enum subject s
         size_t length = strlen(name);
         entry = memory_zero(1, sizeof(*entry) + length + 1);
         memcpy(entry->name, name, length + 1);
-        entry->subject = subject;
         dictionary_put(wakeup->entries, name, entry);
     }
+    entry->subject = subject;
     agenda_set(&wakeup->agenda, &entry->due, when);
     set_timer(wakeup);
     return entry;
@@ -96,6 +100,11 @@ void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when
     struct entry *entry = put(wakeup, account, SUBJECT_ACCOUNT, when);
     if (entry != NULL)
         entry->since = 0;
+}
+
+void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when)
+{
+    put(wakeup, account, SUBJECT_PROBE, when);
 }
 
 size_t wakeup_count(const struct wakeup *wakeup)
@@ -165,23 +174,45 @@ static void scan_ended(void *context, bool worked)
         wakeup_put(wakeup, scan_id(scan, i), now + (int64_t)i);
     if (!worked)
         log_warning("postqueue -j has failed; mail waits for Postfix's next attempt");
-    else if (scan_count(scan) == SCAN_MOST)
+    else if (scan_is_full(scan))
         turn_page(wakeup, scan, now + SCAN_MOST);
     scan_free(scan);
     set_timer(wakeup);
 }
 
-/* All accounts whose time has come are looked for at once. */
+/* A probe needs one message, and one that may be put down already. */
+static bool is_any(void *context, const char *queue_id)
+{
+    (void)context;
+    (void)queue_id;
+    return true;
+}
+
+static void probe_ended(void *context, bool worked)
+{
+    struct wakeup *wakeup = context;
+    struct scan *scan = wakeup->scan;
+    (void)worked;
+    wakeup->scan = NULL;
+    if (scan_count(scan) > 0)
+        wakeup_put(wakeup, scan_id(scan, 0), clock_now(clock_system()));
+    scan_free(scan);
+    set_timer(wakeup);
+}
+
+/* All accounts whose time has come are looked for at once, but a probe by itself. */
 static void look_for_accounts(struct wakeup *wakeup)
 {
-    static const struct postqueue_handler handler = {.output = scan_output, .ended = scan_ended};
-    struct entry *entry;
-    wakeup->scan = scan_new(has_no_time, wakeup);
-    while ((entry = first_due(wakeup)) != NULL && entry->subject == SUBJECT_ACCOUNT) {
+    static const struct postqueue_handler all = {.output = scan_output, .ended = scan_ended};
+    static const struct postqueue_handler one = {.output = scan_output, .ended = probe_ended};
+    struct entry *entry = first_due(wakeup);
+    bool is_probe = entry->subject == SUBJECT_PROBE;
+    wakeup->scan = scan_new(is_probe ? is_any : has_no_time, wakeup);
+    do {
         scan_add(wakeup->scan, entry->name, entry->since);
         remove_entry(wakeup, entry);
-    }
-    if (postqueue_run(wakeup->postqueue, "-j", NULL, &handler, wakeup))
+    } while (!is_probe && (entry = first_due(wakeup)) != NULL && entry->subject == SUBJECT_ACCOUNT);
+    if (postqueue_run(wakeup->postqueue, "-j", NULL, is_probe ? &one : &all, wakeup))
         return;
     scan_free(wakeup->scan);
     wakeup->scan = NULL;
@@ -193,7 +224,7 @@ static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct wakeup *wakeup = argument;
     struct entry *entry = postqueue_is_running(wakeup->postqueue) ? NULL : first_due(wakeup);
-    if (entry != NULL && entry->subject == SUBJECT_ACCOUNT) {
+    if (entry != NULL && entry->subject != SUBJECT_MESSAGE) {
         look_for_accounts(wakeup);
     } else if (entry != NULL) {
         wake(wakeup, entry);

@@ -32,6 +32,10 @@ void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when);
  * again is put down again. */
 void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when);
 
+/* One deferred message of this account is to be tried at this time, the oldest: to see whether
+ * others would go. In place of what was put down for the account. */
+void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when);
+
 /* How many are put down. */
 size_t wakeup_count(const struct wakeup *wakeup);
 
