@@ -1,8 +1,9 @@
 /* verdict.h - what Postfix is told about a message, and what happens to its account
  *
  * Microsoft's reply, or the lack of one, becomes the reply that Postfix logs and keeps as the
- * reason: with Microsoft's own words, and the remedy where other mail is held up or somebody has to do something. What a
- * later attempt can mend is temporary, whatever code it came with (common/office365.h).
+ * reason: with Microsoft's own words, and the remedy where other mail is held up or somebody has to
+ * do something. What a later attempt can mend is temporary, whatever code it came with
+ * (common/office365.h).
  *
  * Pure.
  */
