@@ -4,14 +4,19 @@
 #   make bench BENCH=full           the same for longer, memory, cost of history, misbehaving clients
 #   make bench BENCH=soak           ten minutes at full load (BENCH_SECONDS=600)
 #   make bench BENCH_SECONDS=2      so long for each figure
+#   make bench BENCH=transport      the transport against Postfix's own smtp(8), and its memory
+#                                   (BENCH_MESSAGES=2000 BENCH_ROUNDS=5)
 #
-# Figures go to the terminal and to build/bench/policy.json. They are never asserted: see
-# tests/bench/policy.py for what can be measured alone (BENCH=memory, ...) and how.
+# Figures go to the terminal and to build/bench/policy.json or transport.json. They are never
+# asserted: see tests/bench/policy.py and tests/bench/transport.py for what can be measured alone
+# (BENCH=memory, BENCH=transport-memory, ...) and how.
 
-BENCH         ?= quick
-BENCH_SECONDS ?=
+BENCH          ?= quick
+BENCH_SECONDS  ?=
+BENCH_MESSAGES ?=
+BENCH_ROUNDS   ?=
 BENCH_SOURCES  := $(wildcard tests/bench/*.c)
-BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,load null misbehave fill probe)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,load null misbehave fill probe deliver far)
 BENCH_COMMON   := $(call object,tests/bench/endpoint.c tests/bench/question.c tests/bench/histogram.c)
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_COMMON)
@@ -30,10 +35,18 @@ $(BUILD)/bench/fill: $(call object,tests/bench/fill.c tests/bench/question.c) $(
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
 
+$(BUILD)/bench/deliver: $(call object,tests/bench/deliver.c) $(BENCH_COMMON)
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -pthread $(shell $(PKG_CONFIG) --libs openssl)
+
+BENCH_SCRIPT := $(if $(filter transport%,$(BENCH)),transport,policy)
+
 .PHONY: bench bench-programs
-bench-programs: all $(BENCH_PROGRAMS)
+bench-programs: all office365 $(BENCH_PROGRAMS)
 bench: bench-programs
-	@POST365_BUILD=$(BUILD) $(PYTHON) -B tests/bench/policy.py $(BENCH) \
-	    $(if $(BENCH_SECONDS),--seconds $(BENCH_SECONDS))
+	@POST365_BUILD=$(BUILD) $(PYTHON) -B tests/bench/$(BENCH_SCRIPT).py $(BENCH) \
+	    $(if $(BENCH_SECONDS),--seconds $(BENCH_SECONDS)) \
+	    $(if $(BENCH_MESSAGES),--messages $(BENCH_MESSAGES)) $(if $(BENCH_ROUNDS),--rounds $(BENCH_ROUNDS))
 
 -include $(patsubst %.o,%.d,$(call object,$(BENCH_SOURCES)))

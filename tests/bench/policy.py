@@ -19,9 +19,6 @@ answers were wrong.
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -29,7 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import servers  # noqa: E402
-from bench.servers import Crowd, Null, Policyd, Probe, WrongAnswers, load  # noqa: E402
+from bench.report import WrongAnswers, machine, median_of, print_table, ratio  # noqa: E402
+from bench.servers import Crowd, Null, Policyd, Probe, load  # noqa: E402
 from harness import workplace  # noqa: E402
 
 CONNECTIONS = (1, 20, 100)
@@ -62,36 +60,6 @@ class Bench:
         return path
 
 
-def machine(directory):
-    """Where this was measured."""
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.machine())
-    return {"processor": model, "processors": len(servers.PROCESSORS), "kernel": platform.release(),
-            "ledger_file_system": file_system(directory), "load_average": os.getloadavg()[0],
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-
-
-def file_system(directory):
-    """The type of the file system that a directory lies in."""
-    directory = str(Path(directory).resolve())
-    best = ("", "unknown")
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        point = fields.split()[4]
-        if (directory + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):
-            best = (point, rest.split()[0])
-    return best[1]
-
-
-def median_of(runs, key):
-    return statistics.median(run[key] for run in runs)
-
-
-def ratio(runs, others, key):
-    """The median of the rounds' ratios."""
-    return statistics.median(one[key] / other[key] for one, other in zip(runs, others, strict=True) if other[key])
-
-
 def spent(runs):
     """Microseconds of the server's processor time for a decision."""
     decisions = sum(run["decisions"] for run in runs)
@@ -107,17 +75,6 @@ def row(runs, floor=None):
         result["p99_of_floor"] = round(ratio(runs, floor, "p99_us"), 2)
         result["processor_of_floor"] = round(spent(floor) / spent(runs), 3) if spent(runs) else None
     return result
-
-
-def print_table(title, heads, rows):
-    """Left: the first column; right: all others."""
-    cells = [[str(cell) for cell in line] for line in (heads, *rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
-    print(f"\n{title}\n")
-    for line in cells:
-        print("  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
-                        for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip())
-    sys.stdout.flush()
 
 
 # The last two are not disturbed by what else runs: the server's own processor time for a decision, and the floor's

@@ -15,6 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from bench.report import WrongAnswers
 from harness import processes, workplace
 
 PROGRAMS = workplace.BUILD / "bench"
@@ -223,10 +224,6 @@ def free_ports(count):
 def others():
     """The other policy services that are installed here."""
     return [kind for kind, program in ((Postfwd, POSTFWD), (RateLimit, RATE_LIMIT)) if os.access(program, os.X_OK)]
-
-
-class WrongAnswers(Exception):
-    """A server did not answer what it had to. What was measured means nothing."""
 
 
 def _load_command(server, *, connections, accounts, seconds, prime=False, warm_up=0.0, interval=0.0):

@@ -96,16 +96,17 @@ class Relay:
     passwords    {key of smtp_sasl_password_maps: "user:password"}; default: the relayhost with
                  UPN and PASSWORD
     logins       {login: password} of the submission port
+    services     further lines of master.cf
 
     `postfix`, `milter`, `policyd` and `transport` (None without) can be stopped, killed and started one
     by one.
     """
 
     def __init__(self, directory, office365, *, post365=None, transport=None, parameters=None,
-                 passwords=None, logins=None):
+                 passwords=None, logins=None, services=""):
         self.office365 = office365
         self.postfix = Postfix(Path(directory), logins=logins,
-                               services="" if transport is None else SERVICE)
+                               services=services if transport is None else SERVICE + services)
         self.milter = self.policyd = self.transport = None
         passwords = passwords or {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}"}
         table = self.postfix.table("sasl_passwd", passwords, "texthash", mode=0o600)

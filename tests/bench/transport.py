@@ -1,0 +1,229 @@
+"""How fast mail leaves through the transport, beside Postfix's own SMTP client, and what memory large messages take.
+
+    make bench BENCH=transport [BENCH_MESSAGES=N] [BENCH_ROUNDS=N]
+
+    transport             all that follows
+    transport-account     one account on loopback
+    transport-accounts    20 accounts by sender, 20 ms of round-trip delay (see network.py)
+    transport-memory      50 messages of 100 MB at once
+
+How it is measured: everything runs in a network namespace of its own. Each relay has a private Postfix; a backlog of
+small messages is put into its queue on hold, then let go, and its speed is that from the first acceptance to the last
+in the stand-in's journal. The relays take turns, round after round; a ratio is that of two neighbours in one round, and
+what is printed is the median of the rounds. The stand-in refuses nothing, and its own ceiling is measured with a client
+that does nothing else.
+
+The relays: "recipe" is Postfix's smtp(8) as the usual recipe for Office 365 sets it up (TLS, AUTH); "tuned" has what
+Postfix can do about it (see TUNED), and "60 at once" as many connections as the transport may have for 20 accounts.
+The transport is as post365 is shipped: three connections an account, the ledger flushed to disk.
+
+Figures go to stdout and to <build>/bench/transport.json. Nothing about time is asserted: the exit status is not 0 only
+if a message was refused, lost or doubled.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import mailers, network  # noqa: E402
+from bench.mailers import Mailer, by_postfix, by_transport  # noqa: E402
+from bench.report import WrongAnswers, machine, median_of, print_table, ratio  # noqa: E402
+from harness import workplace  # noqa: E402
+
+MEGABYTE = 1 << 20
+ACCOUNTS = 20
+CONNECTIONS = 3
+DELAY = 20
+LARGE, LARGE_SIZE = 50, 100 * 1000 * 1000
+WARM_UP = 100
+# What Postfix offers against the cost of a new connection: it keeps TLS sessions, and (not with authentication by
+# sender) TLS connections.
+TUNED = {"smtp_tls_session_cache_database": "btree:$data_directory/smtp_scache", "smtp_tls_connection_reuse": "yes"}
+AT_ONCE = {name: str(ACCOUNTS * CONNECTIONS)
+           for name in ("smtp_destination_concurrency_limit", "smtp_initial_destination_concurrency")}
+FIGURES = ("per_second", "machine_busy", "machine_us", "office365_us")
+
+
+class Bench:
+    """A run: where it happens, how much of it, and what it has found."""
+
+    def __init__(self, place, messages, rounds):
+        self.place = place
+        self.messages = messages
+        self.rounds = rounds
+        self.results = {"machine": machine(place.directory), "messages": messages, "rounds": rounds}
+
+    def directory(self, name):
+        return self.place.directory / name
+
+    def standin(self, name, upns, **settings):
+        return self.place.add(mailers.standin(self.directory(name), upns, **settings)).start()
+
+    def mailer(self, name, relay, upns):
+        return self.place.add(Mailer(name, relay, upns)).start()
+
+
+# --- speed -------------------------------------------------------------------
+
+def take_turns(bench, subjects):
+    """{name: figures of each round}; a first one is not counted."""
+    runs = {subject.name: [] for subject in subjects}
+    for turn in range(bench.rounds + 1):
+        for subject in subjects:
+            count = subject.fill(bench.messages if turn > 0 else WARM_UP)
+            figures = subject.drain(count)
+            if turn > 0:
+                runs[subject.name].append(figures)
+    return runs
+
+
+def summarize(bench, runs):
+    """A row for each relay, against each of the others in its own rounds."""
+    ours = runs["transport"]
+    rows = []
+    for name, some in runs.items():
+        row = {"relay": name, **{key: round(median_of(some, key), 2) for key in FIGURES},
+               "logins": round(median_of(some, "logins")),
+               "sending_per_account": max(one["sending_per_account"] for one in some)}
+        if name != "transport":
+            row["transport_is_times_faster"] = round(ratio(ours, some, "per_second"), 2)
+        else:
+            row |= {key: round(median_of(some, key)) for key in ours[0] if key.startswith("post365-")}
+        rows.append(row)
+    return {"messages": ours[0]["messages"], "rows": rows, "runs": runs}
+
+
+def ceiling(office365, host, upns, connections, messages):
+    """Messages a second that the stand-in takes from a client that does nothing else."""
+    places = [(f"inet:{host}:{office365.port}", upn) for upn in upns]
+    return mailers.deliver(places, connections=connections, messages=max(1, messages // connections),
+                           submission=True)["per_second"]
+
+
+def print_speed(title, figures):
+    print_table(f"{title}, {figures['messages']:,} messages of {mailers.MESSAGE_SIZE:,} octets", (
+        "relay", "messages/s", "transport, times", "logins", "at once, of an account", "machine busy", "machine us",
+        "stand-in us"), [
+            (row["relay"], f"{row['per_second']:,.0f}", row.get("transport_is_times_faster", ""), row["logins"],
+             row["sending_per_account"], f"{row['machine_busy']:.0%}", f"{row['machine_us']:,.0f}",
+             f"{row['office365_us']:,.0f}") for row in figures["rows"]])
+    ours = next(row for row in figures["rows"] if row["relay"] == "transport")
+    print(f"\nOf processor time a message: post365-transport {ours['post365-transport_us']} us, post365-policyd "
+          f"{ours['post365-policyd_us']} us. The stand-in alone takes {figures['standin_per_second']:,.0f} messages/s"
+          + (f", the transport without Postfix {figures['without_postfix_per_second']:,.0f}"
+             if "without_postfix_per_second" in figures else "") + ".")
+
+
+def one_account(bench):
+    """One account on loopback."""
+    upns = mailers.accounts(1)
+    office365 = bench.standin("o1", upns)
+    relays = {"recipe": by_postfix(bench.directory("a1"), office365, "localhost", upns),
+              "tuned": by_postfix(bench.directory("a2"), office365, "localhost", upns, **TUNED),
+              "transport": by_transport(bench.directory("a3"), office365, "localhost", upns)}
+    subjects = [bench.mailer(name, relay, upns) for name, relay in relays.items()]
+    figures = summarize(bench, take_turns(bench, subjects))
+    figures["standin_per_second"] = ceiling(office365, "127.0.0.1", upns, CONNECTIONS, 3 * bench.messages)
+    figures["without_postfix_per_second"] = mailers.deliver(
+        mailers.account_places(relays["transport"], upns), connections=CONNECTIONS, messages=bench.messages)["per_second"]
+    for subject in subjects:
+        subject.stop()
+    print_speed("One account on loopback", figures)
+    bench.results["account"] = figures
+
+
+def many_accounts(bench):
+    """20 accounts by sender, far away."""
+    upns = mailers.accounts(ACCOUNTS)
+    distance = bench.place.add(network.Distance(bench.place.directory, DELAY)).start()
+    office365 = bench.standin("o2", upns, listen=f"{network.HERE}:0", hostnames=[network.FAR])
+    relays = {"recipe": by_postfix(bench.directory("b1"), office365, network.FAR, upns),
+              "tuned": by_postfix(bench.directory("b2"), office365, network.FAR, upns, **TUNED),
+              "tuned, 60 at once": by_postfix(bench.directory("b3"), office365, network.FAR, upns, **TUNED, **AT_ONCE),
+              "transport": by_transport(bench.directory("b4"), office365, network.FAR, upns)}
+    subjects = [bench.mailer(name, relay, upns) for name, relay in relays.items()]
+    figures = summarize(bench, take_turns(bench, subjects))
+    figures["round_trip_ms"] = round(network.measure_round_trip(office365.port), 1)
+    figures["standin_per_second"] = ceiling(office365, network.HERE, upns, ACCOUNTS * CONNECTIONS, 3 * bench.messages)
+    for subject in (*subjects, distance):
+        subject.stop()
+    print_speed(f"{ACCOUNTS} accounts by sender, {figures['round_trip_ms']} ms round trip", figures)
+    bench.results["accounts"] = figures
+
+
+# --- memory ------------------------------------------------------------------
+
+def memory(bench):
+    """Large messages at once, through the sockets of so many accounts that each has its connections."""
+    upns = mailers.accounts(-(-LARGE // CONNECTIONS))
+    office365 = bench.standin("o3", upns)
+    relay = bench.place.add(by_transport(bench.directory("c1"), office365, "localhost", upns))
+    relay.policyd.start()
+    relay.transport.start()
+    before = mailers.status(relay.transport.pid, "VmRSS")
+    journal = mailers.Journal(office365)
+    done = mailers.deliver(mailers.account_places(relay, upns), connections=LARGE, messages=1, size=LARGE_SIZE)
+    figures = {"messages": LARGE, "octets": LARGE_SIZE, "accounts": len(upns), "together": done["together"],
+               "megabytes_per_second": round(done["octets_per_second"] / 1e6), "accepted": journal.count(),
+               "memory_before_mb": round(before / MEGABYTE, 1),
+               "peak_memory_mb": round(mailers.status(relay.transport.pid, "VmHWM") / MEGABYTE, 1)}
+    relay.stop()
+    if figures["accepted"] != LARGE:
+        raise WrongAnswers(f"{figures['accepted']} of {LARGE} large messages were accepted")
+    print_table("Large messages at once, the transport's memory", [head.replace("_", " ") for head in figures],
+                [figures.values()])
+    bench.results["memory"] = figures
+
+
+# --- what is aimed at --------------------------------------------------------
+
+def print_aims(results):
+    """What was measured beside what is aimed at."""
+    lines = []
+    for part, aim in (("account", ">= 1.0"), ("accounts", ">= 3")):
+        lines += [(f"{'one account' if part == 'account' else f'{ACCOUNTS} accounts'}, times Postfix's, {row['relay']}", aim,
+                   row["transport_is_times_faster"]) for row in results.get(part, {"rows": ()})["rows"]
+                  if "transport_is_times_faster" in row]
+    if "memory" in results:
+        lines.append((f"{results['memory']['together']} messages of 100 MB at once, MB", "< 64",
+                      results["memory"]["peak_memory_mb"]))
+    print_table("What is aimed at", ("", "aim", "measured"), lines)
+
+
+# --- the run -----------------------------------------------------------------
+
+PARTS = {"transport-account": one_account, "transport-accounts": many_accounts, "transport-memory": memory}
+MODES = {"transport": tuple(PARTS), **{name: (name,) for name in PARTS}}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("mode", choices=MODES, nargs="?", default="transport")
+    parser.add_argument("--messages", type=int, default=2000, help="of a backlog")
+    parser.add_argument("--rounds", type=int, default=5, help="a median is of so many figures")
+    arguments = parser.parse_args()
+    if workplace.why_not():
+        sys.exit(f"make bench: {workplace.why_not()}")
+    network.enter()
+    with workplace.Workplace("b", unique=True) as place:
+        bench = Bench(place, arguments.messages, arguments.rounds)
+        where = bench.results["machine"]
+        print(f"{where['processor']}, {where['processors']} processors, Linux {where['kernel']}, queues and ledger on "
+              f"{where['ledger_file_system']}, load average {where['load_average']:.2f}; {arguments.rounds} rounds of "
+              f"{arguments.messages} messages")
+        try:
+            for name in MODES[arguments.mode]:
+                PARTS[name](bench)
+            print_aims(bench.results)
+        except WrongAnswers as problem:
+            sys.exit(f"\nmake bench: wrong answers: {problem}")
+        finally:
+            (workplace.BUILD / "bench" / "transport.json").write_text(json.dumps(bench.results, indent=1) + "\n")
+    print(f"\nThe figures are in {workplace.BUILD / 'bench' / 'transport.json'}")
+
+
+if __name__ == "__main__":
+    main()
