@@ -38,7 +38,7 @@ def standin(directory, upns, **settings):
         "recipients": None, "messages": None, "recipients_per_message": None, "connections": None}, **settings)
 
 
-def by_postfix(directory, office365, host, upns, **parameters):
+def by_postfix(directory, office365, host, upns, services="", **parameters):
     """A relay as the usual recipe sets it up: one account, or the sender's."""
     relayhost = f"[{host}]:{office365.port}"
     if len(upns) > 1:
@@ -48,8 +48,18 @@ def by_postfix(directory, office365, host, upns, **parameters):
                       "sender_dependent_relayhost_maps": f"inline:{{ {relayhosts} }}", **parameters}
     else:
         passwords = {relayhost: f"{upns[0]}:{PASSWORD}"}
-    return Relay(directory, office365, passwords=passwords, services=TLSPROXY,
+    return Relay(directory, office365, passwords=passwords, services=TLSPROXY + services,
                  parameters={**HOLD, "relayhost": relayhost, **parameters})
+
+
+def service_each(office365, host, upns, connections):
+    """Options of by_postfix(): a service in master.cf for every account, which thereby is a destination of its own, with
+    so many connections."""
+    names = {upn: upn.partition("@")[0] for upn in upns}
+    transports = ", ".join(f"{{ {upn} = {name}:[{host}]:{office365.port} }}" for upn, name in names.items())
+    return {"services": "".join(f"{name}  unix  -  -  n  -  {connections}  smtp\n" for name in names.values()),
+            "sender_dependent_default_transport_maps": f"inline:{{ {transports} }}",
+            **{f"{name}_destination_concurrency_limit": str(connections) for name in names.values()}}
 
 
 def by_transport(directory, office365, host, upns, **post365):

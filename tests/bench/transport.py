@@ -13,9 +13,11 @@ in the stand-in's journal. The relays take turns, round after round; a ratio is 
 what is printed is the median of the rounds. The stand-in refuses nothing, and its own ceiling is measured with a client
 that does nothing else.
 
-The relays: "recipe" is Postfix's smtp(8) as the usual recipe for Office 365 sets it up (TLS, AUTH); "tuned" has what
-Postfix can do about it (see TUNED), and "60 at once" as many connections as the transport may have for 20 accounts.
-The transport is as post365 is shipped: three connections an account, the ledger flushed to disk.
+The relays: "recipe" is Postfix's smtp(8) as the usual recipe for Office 365 sets it up (TLS, AUTH); "tuned" keeps TLS
+sessions and connections (see TUNED); "60 at once" is tuned, with as many connections as the transport may have for 20
+accounts; "a service each" is tuned, with 20 services in master.cf of three connections each: with authentication by sender
+the only one that is certain to stay below Microsoft's limit. The transport is as post365 is shipped: three connections
+an account, milter, the ledger flushed to disk.
 
 Figures go to stdout and to <build>/bench/transport.json. Nothing about time is asserted: the exit status is not 0 only
 if a message was refused, lost or doubled.
@@ -39,8 +41,7 @@ CONNECTIONS = 3
 DELAY = 20
 LARGE, LARGE_SIZE = 50, 100 * 1000 * 1000
 WARM_UP = 100
-# What Postfix offers against the cost of a new connection: it keeps TLS sessions, and (not with authentication by
-# sender) TLS connections.
+# What Postfix offers against the cost of a new connection.
 TUNED = {"smtp_tls_session_cache_database": "btree:$data_directory/smtp_scache", "smtp_tls_connection_reuse": "yes"}
 AT_ONCE = {name: str(ACCOUNTS * CONNECTIONS)
            for name in ("smtp_destination_concurrency_limit", "smtp_initial_destination_concurrency")}
@@ -142,8 +143,10 @@ def many_accounts(bench):
     office365 = bench.standin("o2", upns, listen=f"{network.HERE}:0", hostnames=[network.FAR])
     relays = {"recipe": by_postfix(bench.directory("b1"), office365, network.FAR, upns),
               "tuned": by_postfix(bench.directory("b2"), office365, network.FAR, upns, **TUNED),
-              "tuned, 60 at once": by_postfix(bench.directory("b3"), office365, network.FAR, upns, **TUNED, **AT_ONCE),
-              "transport": by_transport(bench.directory("b4"), office365, network.FAR, upns)}
+              "60 at once": by_postfix(bench.directory("b3"), office365, network.FAR, upns, **TUNED, **AT_ONCE),
+              "a service each": by_postfix(bench.directory("b4"), office365, network.FAR, upns, **TUNED,
+                                           **mailers.service_each(office365, network.FAR, upns, CONNECTIONS)),
+              "transport": by_transport(bench.directory("b5"), office365, network.FAR, upns)}
     subjects = [bench.mailer(name, relay, upns) for name, relay in relays.items()]
     figures = summarize(bench, take_turns(bench, subjects))
     figures["round_trip_ms"] = round(network.measure_round_trip(office365.port), 1)
@@ -181,12 +184,13 @@ def memory(bench):
 # --- what is aimed at --------------------------------------------------------
 
 def print_aims(results):
-    """What was measured beside what is aimed at."""
+    """What was measured beside what is aimed at. The other relays are no recipe, but show where the difference comes
+    from."""
     lines = []
-    for part, aim in (("account", ">= 1.0"), ("accounts", ">= 3")):
-        lines += [(f"{'one account' if part == 'account' else f'{ACCOUNTS} accounts'}, times Postfix's, {row['relay']}", aim,
-                   row["transport_is_times_faster"]) for row in results.get(part, {"rows": ()})["rows"]
-                  if "transport_is_times_faster" in row]
+    for part, title, aim in (("account", "one account", ">= 1.0"), ("accounts", f"{ACCOUNTS} accounts", ">= 3")):
+        rows = results[part]["rows"] if part in results else ()
+        lines += [(f"{title}, times Postfix's, {row['relay']}", aim if row["relay"] in ("recipe", "tuned") else "",
+                   row["transport_is_times_faster"]) for row in rows if row["relay"] != "transport"]
     if "memory" in results:
         lines.append((f"{results['memory']['together']} messages of 100 MB at once, MB", "< 64",
                       results["memory"]["peak_memory_mb"]))

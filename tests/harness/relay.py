@@ -66,10 +66,11 @@ def with_post365(parameters):
 
 # How Postfix's lmtp(8) speaks to the transport; conf/master.cf is the same for admins.
 SERVICE = """\
-post365   unix  -       -       n       -       -       lmtp
+post365   unix  -       -       n       -       500     lmtp
   -o syslog_name=postfix/post365
   -o lmtp_send_xforward_command=yes
   -o lmtp_data_init_timeout=300s
+  -o lmtp_connection_cache_on_demand=no
 """
 
 
@@ -79,6 +80,7 @@ def through_transport(accounts):
     return {
         "post365_meter": "delivery",
         "default_transport": "post365:unix:post365/transport",
+        "post365_destination_concurrency_limit": "5",
         "sender_dependent_default_transport_maps": f"inline:{{ {maps} }}" if maps else "",
         "smtp_reply_filter": None,
     }
