@@ -97,7 +97,7 @@ class Rig:
         def send():
             with self.client() as client:
                 replies.extend(client.send(account, list(recipients), data))
-        sending = threading.Thread(target=send)
+        sending = threading.Thread(target=send, daemon=True)
         sending.start()
         processes.wait_until(lambda: not plays or len(self.front.armed()) == 0, 10)
         self.bystander_sends()
@@ -131,6 +131,9 @@ def _rig(module_place):
 def rig(_rig):
     """A Rig with a fresh transport, which must be none the worse for the test at its end."""
     _rig.start()
-    yield _rig
-    _rig.check()
-    assert _rig.transport.stop() == 0
+    try:
+        yield _rig
+        _rig.check()
+    finally:
+        status = _rig.transport.stop()
+    assert status == 0
