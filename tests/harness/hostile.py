@@ -30,6 +30,7 @@ class Peer:
     def __init__(self, connection, context):
         self.connection = connection
         self.heard = []
+        self.dropped = threading.Event()  # by us
         self._context = context
         self._input = b""
 
@@ -67,6 +68,12 @@ class Peer:
         with contextlib.suppress(Gone):
             while True:
                 self._receive()
+
+    def drop(self):
+        """Ends the connection, from any thread."""
+        self.dropped.set()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     # --- as it should be, up to some stage ---
 
@@ -155,9 +162,21 @@ class Hostile:
         """The plays that have no connection yet."""
         return list(self._plays)
 
+    def drop(self):
+        """Closes the connections of all plays."""
+        for peer in list(self.peers):
+            peer.drop()
+
+    def forget(self):
+        """Plays, peers and problems are those of another test."""
+        self._plays.clear()
+        self.peers.clear()
+        self.problems.clear()
+
     def stop(self):
         """Ends all connections. May be called twice."""
         self._plays.clear()
+        self.drop()
         for endpoint in (self._listening, *self._sockets):
             with contextlib.suppress(OSError):
                 endpoint.shutdown(socket.SHUT_RDWR)
@@ -184,6 +203,7 @@ class Hostile:
 
     def _perform(self, play, connection):
         connection.settimeout(PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = Peer(connection, self._context)
         self.peers.append(peer)
         try:
@@ -200,10 +220,15 @@ class Hostile:
         with connection, contextlib.suppress(OSError):
             with socket.create_connection(("127.0.0.1", self.office365.port)) as other:
                 self._sockets.append(other)
-                ways = {connection: other, other: connection}
+                ways = {connection.fileno(): (connection, other), other.fileno(): (other, connection)}
+                ready = select.poll()
+                for descriptor, (source, _) in ways.items():
+                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    ready.register(descriptor, select.POLLIN)
                 while True:
-                    for source in select.select(list(ways), [], [])[0]:
+                    for descriptor, _ in ready.poll():
+                        source, sink = ways[descriptor]
                         data = source.recv(_CHUNK)
                         if not data:
                             return
-                        ways[source].sendall(data)
+                        sink.sendall(data)

@@ -36,7 +36,8 @@
     "250-" HOST "\r\n250-SIZE 157286400\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"     \
     "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n"                                                       \
     "250 XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
-#define TO_ONE "MAIL FROM:<relay@contoso.com>\r\nRCPT TO:<a@b.c>\r\n"
+#define IN_A_MESSAGE "LHLO x\r\n" TO_ONE "DATA\r\n"
+#define TO_ONE       "MAIL FROM:<relay@contoso.com>\r\nRCPT TO:<a@b.c>\r\n"
 
 enum when { AT_ONCE, LATER };
 
@@ -874,6 +875,41 @@ static void a_line_has_no_more_time_for_being_slow(void **state)
     client_expect_close(fixture, &fixture->client);
 }
 
+/* Octet by octet, each well within the time: that of the whole has an end. */
+static void a_message_has_no_more_time_for_being_slow(void **state)
+{
+    struct fixture *fixture = *state;
+    expect(fixture, GREETING);
+    ask(fixture, IN_A_MESSAGE, LHLO_REPLY OK_MAIL OK_RCPT SEND_IT);
+    unsigned octets = 0;
+    for (; client_has(&fixture->client) == 0 && octets < 100; octets++) {
+        say(fixture, "x");
+        pass_time(fixture, SILENCE / 10);
+    }
+    assert_in_range(octets, 2, 50);
+    expect(fixture, "421 4.4.2 Timeout\r\n");
+    client_expect_close(fixture, &fixture->client);
+    assert_int_equal(fixture->script.gones, 1);
+}
+
+/* But so much of it within the time is enough, however long it is. */
+static void a_message_that_goes_on_may_take_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    static char much[LMTP_LEAST];
+    memset(much, 'x', sizeof(much));
+    fixture->script.counts_only = true;
+    expect(fixture, GREETING);
+    ask(fixture, IN_A_MESSAGE, LHLO_REPLY OK_MAIL OK_RCPT SEND_IT);
+    for (int i = 0; i < 6; i++) {
+        client_say_bytes(&fixture->client, much, sizeof(much));
+        pass_time(fixture, SILENCE / 2);
+    }
+    ask(fixture, "\r\n.\r\n", "");
+    RUN_UNTIL(fixture, fixture->script.ends == 1);
+    assert_int_equal(fixture->script.gones, 0);
+}
+
 static void the_handler_has_all_the_time_it_wants(void **state)
 {
     struct fixture *fixture = *state;
@@ -910,14 +946,37 @@ static void who_does_not_read_is_not_read_from(void **state)
 /* --- many clients, accounts
  * ------------------------------------------------------------------------- */
 
-static void so_many_clients_and_no_more(void **state)
+static void whoever_was_silent_longest_makes_room(void **state)
 {
     struct fixture *fixture = *state;
     struct client others[3];
-    for (size_t i = 0; i < COUNT(others); i++)
+    for (size_t i = 0; i < COUNT(others) - 1; i++) {
         client_open(fixture, &others[i]);
-    client_expect(fixture, &others[0], GREETING);
-    client_expect(fixture, &others[1], GREETING);
+        client_expect(fixture, &others[i], GREETING);
+    }
+    ask(fixture, "NOOP\r\n", OK); /* the first one, but not the most silent any more */
+    client_open(fixture, &others[2]);
+    client_expect(fixture, &others[2], GREETING);
+    client_expect(fixture, &others[0], "421 4.3.2 Too many connections\r\n");
+    client_expect_close(fixture, &others[0]);
+    RUN_UNTIL(fixture, lmtp_sessions(fixture->server) == 3);
+    ask(fixture, "NOOP\r\n", OK);
+    for (size_t i = 0; i < COUNT(others); i++)
+        client_close(&others[i]);
+}
+
+static void whoever_is_in_a_message_is_not_sent_away(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client others[3];
+    for (size_t i = 0; i < COUNT(others) - 1; i++) {
+        client_open(fixture, &others[i]);
+        client_expect(fixture, &others[i], GREETING);
+        client_say_bytes(&others[i], IN_A_MESSAGE, strlen(IN_A_MESSAGE));
+        client_expect(fixture, &others[i], LHLO_REPLY OK_MAIL OK_RCPT SEND_IT);
+    }
+    announce(fixture);
+    client_open(fixture, &others[2]);
     client_expect(fixture, &others[2], "421 4.3.2 Too many connections\r\n");
     client_expect_close(fixture, &others[2]);
     client_close(&others[0]);
@@ -1038,9 +1097,12 @@ int main(void)
         TEST_OF_SILENCE(silence_has_an_end),
         TEST_OF_SILENCE(silence_within_the_data_has_an_end),
         TEST_OF_SILENCE(a_line_has_no_more_time_for_being_slow),
+        TEST_OF_SILENCE(a_message_has_no_more_time_for_being_slow),
+        TEST_OF_SILENCE(a_message_that_goes_on_may_take_its_time),
         TEST_OF_SILENCE(the_handler_has_all_the_time_it_wants),
         TEST_OF_SILENCE(who_does_not_read_is_not_read_from),
-        TEST(so_many_clients_and_no_more),
+        TEST(whoever_was_silent_longest_makes_room),
+        TEST(whoever_is_in_a_message_is_not_sent_away),
         cmocka_unit_test_setup_teardown(an_account_can_be_closed_at_the_greeting,
                                         set_up_for_account, tear_down),
         TEST(a_stop_lets_messages_finish),

@@ -23,13 +23,19 @@ static bool is_before_message(enum reply_stage stage)
            stage == REPLY_STAGE_AUTH;
 }
 
+/* Whether a permanent code says that the two sides are out of step: another connection is not. */
+static bool is_out_of_step(const struct reply *reply)
+{
+    return reply->code == 503;
+}
+
 static void judge_reply(const struct reply *reply, enum reply_stage stage, const char *host,
                         struct verdict *verdict)
 {
     char said[32], told[32];
     struct reply changed = *reply;
     const struct office365_row *row = office365_explain(reply, stage);
-    if (row->told == OFFICE365_TEMPORARY || is_before_message(stage))
+    if (row->told == OFFICE365_TEMPORARY || is_before_message(stage) || is_out_of_step(reply))
         reply_make_temporary(&changed);
     if (changed.code == 421)
         changed.code = 451; /* of our own connections with Postfix it says nothing */

@@ -205,8 +205,11 @@ bool lmtp_step_body(struct lmtp_session *session)
 {
     struct lmtp_transaction *transaction = session->transaction;
     size_t taken = take_input(transaction, bufferevent_get_input(session->stream));
-    if (taken > 0 || transaction->body.has_ended)
+    transaction->lately += taken;
+    if (transaction->lately >= LMTP_LEAST || transaction->body.has_ended) {
+        transaction->lately = 0;
         session->has_progressed = true;
+    }
     if (transaction->body.has_ended)
         session->state = LMTP_AT_REST;
     return hand_over(session, taken > 0) || taken > 0 || session->state == LMTP_AT_REST;

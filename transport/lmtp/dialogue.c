@@ -57,7 +57,7 @@ static void do_mail(struct lmtp_session *session, const struct lmtp_command *com
     } else if (envelope_has_begun(&session->envelope)) {
         refuse(session, IN_TRANSACTION);
     } else if (limit > 0 && command->size > limit) {
-        lmtp_say(session, TOO_LARGE);
+        refuse(session, TOO_LARGE);
     } else {
         envelope_begin(&session->envelope, command);
         lmtp_say(session, "250 2.1.0 Ok");
@@ -71,7 +71,10 @@ static void do_rcpt(struct lmtp_session *session, const struct lmtp_command *com
         return;
     }
     const char *objection = envelope_add(&session->envelope, command);
-    lmtp_say(session, objection != NULL ? objection : "250 2.1.5 Ok");
+    if (objection != NULL)
+        refuse(session, objection);
+    else
+        lmtp_say(session, "250 2.1.5 Ok");
 }
 
 static void do_data(struct lmtp_session *session)

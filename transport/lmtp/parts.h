@@ -40,6 +40,7 @@ struct lmtp_transaction {
     struct body body;
     struct evbuffer *bytes; /* what the handler has not drained */
     bool is_resumed;        /* the handler wants what it left */
+    size_t lately;          /* octets that have come since the client's time began */
     char **replies;         /* one for each recipient, NULL if not given yet */
     size_t reply_count, given, sent;
 };

@@ -24,9 +24,9 @@
 #define COMPLAINTS_PER_MINUTE 5
 #define DISCARD_MAX           (1U << 20) /* what is read from somebody who is sent away */
 #define DISCARD_SIZE          4096
-#define TOO_MANY_SESSIONS     "421 4.3.2 Too many connections"
 #define STOPPING              "421 4.3.2 Service is closing"
 #define SILENCE               "421 4.4.2 Timeout"
+static const char too_many_sessions[] = "421 4.3.2 Too many connections";
 /* When no descriptor is left for a client. */
 static const struct timeval accept_pause = {.tv_sec = 1};
 
@@ -62,17 +62,21 @@ void lmtp_say_last(struct lmtp_session *session, const char *reply)
     session->has_progressed = true;
 }
 
-void lmtp_complain(struct lmtp_session *session, const char *reply)
+static bool may_complain(struct lmtp *server)
 {
-    struct lmtp *server = session->server;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     if (now.tv_sec / 60 != server->minute) {
         server->minute = now.tv_sec / 60;
         server->complaints = 0;
     }
+    return server->complaints++ < COMPLAINTS_PER_MINUTE;
+}
+
+void lmtp_complain(struct lmtp_session *session, const char *reply)
+{
     const char *queue_id = envelope_queue_id(&session->envelope);
-    if (server->complaints++ < COMPLAINTS_PER_MINUTE)
+    if (may_complain(session->server))
         log_warning("%s%sthe LMTP client was told: %s", queue_id, *queue_id != '\0' ? ": " : "",
                     reply);
 }
@@ -82,7 +86,6 @@ static void turn_away(int descriptor, const char *reply)
 {
     char line[LMTP_REPLY_MAX + 3];
     int length = snprintf(line, sizeof(line), "%.*s\r\n", (int)LMTP_REPLY_MAX, reply);
-    log_debug("an LMTP client is turned away: %s", reply);
     (void)send(descriptor, line, (size_t)length, MSG_NOSIGNAL);
     close(descriptor);
 }
@@ -92,6 +95,30 @@ static void turn_away(int descriptor, const char *reply)
 static size_t unsent(const struct lmtp_session *session)
 {
     return evbuffer_get_length(bufferevent_get_output(session->stream));
+}
+
+/* As the one that has been heard last. */
+static void link_session(struct lmtp_session *session)
+{
+    struct lmtp *server = session->server;
+    session->previous = NULL;
+    session->next = server->sessions;
+    if (session->next != NULL)
+        session->next->previous = session;
+    server->sessions = session;
+    server->session_count++;
+}
+
+static void unlink_session(struct lmtp_session *session)
+{
+    struct lmtp *server = session->server;
+    if (session->previous != NULL)
+        session->previous->next = session->next;
+    else
+        server->sessions = session->next;
+    if (session->next != NULL)
+        session->next->previous = session->previous;
+    server->session_count--;
 }
 
 /* Does what can be done next. Returns whether there may be more. */
@@ -137,6 +164,10 @@ static bool waits_for_client(const struct lmtp_session *session)
 /* A line is awaited as a whole: who sends it octet by octet has no more time for it. */
 static void set_timeout(struct lmtp_session *session)
 {
+    if (session->has_progressed) {
+        unlink_session(session);
+        link_session(session);
+    }
     if (!waits_for_client(session))
         event_del(&session->timeout_event);
     else if (session->has_progressed || !event_pending(&session->timeout_event, EV_TIMEOUT, NULL))
@@ -241,7 +272,7 @@ static void time_is_over(evutil_socket_t descriptor, short what, void *argument)
     if (session->state == LMTP_CLOSING || unsent(session) >= LMTP_UNSENT_MAX) {
         session->state = LMTP_CLOSED; /* nobody reads what is said */
     } else {
-        log_debug("an LMTP client has been silent for too long");
+        lmtp_complain(session, SILENCE);
         lmtp_say_last(session, SILENCE);
     }
     lmtp_transaction_abandon(session);
@@ -264,30 +295,13 @@ void lmtp_wake(struct lmtp_session *session)
 
 static void release_session(struct lmtp_session *session)
 {
-    struct lmtp *server = session->server;
-    if (session->previous != NULL)
-        session->previous->next = session->next;
-    else
-        server->sessions = session->next;
-    if (session->next != NULL)
-        session->next->previous = session->previous;
-    server->session_count--;
+    unlink_session(session);
     event_del(&session->wake_event);
     event_del(&session->timeout_event);
     bufferevent_free(session->stream);
     lmtp_transaction_forget(session);
     free(session->account);
     free(session);
-}
-
-static void link_session(struct lmtp_session *session)
-{
-    struct lmtp *server = session->server;
-    session->next = server->sessions;
-    if (session->next != NULL)
-        session->next->previous = session;
-    server->sessions = session;
-    server->session_count++;
 }
 
 static void add_session(struct lmtp_listener *listener, int descriptor)
@@ -318,18 +332,39 @@ static void add_session(struct lmtp_listener *listener, int descriptor)
 
 /* --- accepting ----------------------------------------------------------------------- */
 
+/* Makes room for a client: the one between two commands who has been silent for longest has to go.
+ * False if all are in the middle of a message. */
+static bool send_one_away(struct lmtp *server)
+{
+    struct lmtp_session *longest = NULL;
+    for (struct lmtp_session *session = server->sessions; session != NULL; session = session->next)
+        if (session->state == LMTP_AT_COMMAND || session->state == LMTP_AT_LONG_LINE)
+            longest = session;
+    if (longest == NULL)
+        return false;
+    lmtp_complain(longest, too_many_sessions);
+    if (unsent(longest) > 0)
+        longest->state = LMTP_CLOSED; /* he does not even read */
+    else
+        lmtp_say_last(longest, too_many_sessions);
+    lmtp_wake(longest);
+    return true;
+}
+
 static void welcome(struct lmtp_listener *listener, int descriptor)
 {
-    const struct lmtp *server = listener->server;
+    struct lmtp *server = listener->server;
     const struct lmtp_handler *handler = &server->handler;
     const char *refusal = NULL;
     int one = 1;
     /* Fails on a UNIX socket, which has no need of it. */
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (server->session_count >= server->settings.sessions_max)
-        refusal = TOO_MANY_SESSIONS;
+    if (server->session_count >= server->settings.sessions_max && !send_one_away(server))
+        refusal = too_many_sessions;
     else if (listener->account != NULL && handler->greet != NULL)
         refusal = handler->greet(handler->context, listener->account);
+    if (refusal == too_many_sessions && may_complain(server))
+        log_warning("an LMTP client is turned away, all others are in a message: %s", refusal);
     if (refusal != NULL)
         turn_away(descriptor, refusal);
     else if (server->is_released || server->is_stopping)

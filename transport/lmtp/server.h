@@ -8,8 +8,11 @@
  * What a client can do is bounded: a line, an envelope, the octets that are waiting for the handler
  * (LMTP_UNCONSUMED_MAX, beyond which nothing is read from the client), and the replies that he has
  * not read (LMTP_UNSENT_MAX, beyond which nothing is read from him either; that he does not read
- * has an end as any other silence has). While a decision or replies are awaited no further command
- * is carried out. He who closes the connection, or the half that he sends on, is gone.
+ * has an end as any other silence has). His time is bounded, too: a line has to be whole, and so
+ * much of a message (LMTP_LEAST) or its end has to be there, before it is over. If there are too
+ * many clients, the one between two commands who has been silent for longest makes room. While a
+ * decision or replies are awaited no further command is carried out. He who closes the connection,
+ * or the half that he sends on, is gone.
  *
  * One thread, that of the event loop. The handler is called from the loop and never from within
  * a function of this file, so that it may call any of them wherever it is, lmtp_free() as well.
@@ -28,6 +31,7 @@
 #define LMTP_TIMEOUT        300    /* seconds; what Postfix grants us for MAIL and RCPT */
 #define LMTP_UNCONSUMED_MAX 65536U /* octets; what is read at once may come on top */
 #define LMTP_UNSENT_MAX     65536U /* octets; one more reply may come on top */
+#define LMTP_LEAST          65536U /* octets of a message that must come within LMTP_TIMEOUT */
 #define LMTP_REPLY_MAX      1000U  /* octets; longer replies are cut */
 
 struct lmtp;
@@ -36,7 +40,7 @@ struct lmtp_transaction; /* one message, from DATA to its last reply */
 struct lmtp_settings {
     const char *hostname;   /* of this relay, for the greeting; copied */
     uint64_t size_limit;    /* octets of a message; 0 for no limit */
-    size_t sessions_max;    /* clients at once */
+    size_t sessions_max;    /* clients at once; some more while others are sent away */
     struct timeval timeout; /* of silence, LMTP_TIMEOUT but for tests */
 };
 

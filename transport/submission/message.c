@@ -11,6 +11,7 @@
 #define ENVELOPE_TIMEOUT 300
 #define BODY_TIMEOUT     180
 #define FINAL_TIMEOUT    600
+#define VOID_TIMEOUT     20 /* nothing is at stake any more */
 
 /* --- sender and recipients ----------------------------------------------------- */
 
@@ -126,7 +127,7 @@ static void begin_body(struct submission *submission)
         submission_say(submission, ".\r\n");
     }
     submission->is_void = true;
-    submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
+    submission_wait(submission, SUBMISSION_FINAL, VOID_TIMEOUT);
 }
 
 static void take_recipient(struct submission *submission)
@@ -167,12 +168,11 @@ void submission_take_final_reply(struct submission *submission)
 {
     const struct reply reply = submission->reply;
     const struct submission_end end = {.stage = REPLY_STAGE_END_OF_DATA, .reply = &reply};
-    if (submission->is_void && !submission_is_class(submission, 2) &&
-        !submission_is_class(submission, 5)) {
+    bool is_expected = submission_is_class(submission, 2) || submission_is_class(submission, 5) ||
+                       (!submission->is_void && submission_is_class(submission, 4));
+    if (!is_expected) {
         /* Who answers that does not know where we are: it is no connection for the next message. */
-        const struct submission_end refusal = {.stage = submission->refusal_stage,
-                                               .reply = &submission->refusal};
-        submission_finish(submission, &refusal);
+        submission_lose(submission, "answers the end of the data with %u", reply.code);
         return;
     }
     if (submission->is_void) {

@@ -56,8 +56,29 @@ void submission_end_message(struct submission *submission, const struct submissi
         message->ended(submission->message_context, end);
 }
 
+/* The reply that has decided about the message already, however the connection ends; NULL if there
+ * is none. */
+static const struct reply *known_refusal(const struct submission *submission)
+{
+    bool is_decided = submission->is_void ||
+                      (submission->mail_refused && submission->state == SUBMISSION_ENVELOPE);
+    return submission->message != NULL && is_decided ? &submission->refusal : NULL;
+}
+
+/* The end of the connection with that reply. */
+static void finish_refused(struct submission *submission, const struct reply *refusal)
+{
+    const struct submission_end end = {.stage = submission->refusal_stage, .reply = refusal};
+    submission_finish(submission, &end);
+}
+
 void submission_lose(struct submission *submission, const char *format, ...)
 {
+    const struct reply *refusal = known_refusal(submission);
+    if (refusal != NULL) {
+        finish_refused(submission, refusal);
+        return;
+    }
     va_list arguments;
     char what[SUBMISSION_TEXT_SIZE / 2];
     va_start(arguments, format);
@@ -74,6 +95,11 @@ void submission_lose(struct submission *submission, const char *format, ...)
 
 void submission_refuse(struct submission *submission)
 {
+    const struct reply *refusal = known_refusal(submission);
+    if (refusal != NULL) {
+        finish_refused(submission, refusal);
+        return;
+    }
     const struct submission_end end = {.stage = stage_of(submission), .reply = &submission->reply};
     submission_finish(submission, &end);
 }
@@ -224,6 +250,10 @@ static void read_replies(struct bufferevent *connection, void *argument)
     while (submission->state != SUBMISSION_CLOSED && submission->connection == connection &&
            read_line(submission))
         ;
+    if (submission->state == SUBMISSION_IDLE &&
+        (submission->reply.lines > 0 ||
+         evbuffer_get_length(bufferevent_get_input(submission->connection)) > 0))
+        submission_lose(submission, "spoke without being asked"); /* or it opens the next reply */
     submission_let_go(submission);
 }
 
@@ -242,9 +272,9 @@ static void failed(struct submission *submission, short what)
     } else if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
     } else {
-        submission_lose(submission, "the connection was lost%s%s",
-                        what & BEV_EVENT_ERROR ? ": " : "",
-                        what & BEV_EVENT_ERROR ? strerror(errno) : "");
+        bool has_reason = (what & BEV_EVENT_ERROR) != 0 && errno != 0; /* TLS has none */
+        submission_lose(submission, "the connection was lost%s%s", has_reason ? ": " : "",
+                        has_reason ? strerror(errno) : "");
     }
 }
 
