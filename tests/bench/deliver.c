@@ -1,4 +1,5 @@
-/* deliver.c - a closed loop of messages, to an LMTP server or with TLS and AUTH to a submission server
+/* deliver.c - a closed loop of messages, to an LMTP server or with TLS and AUTH to a submission
+ * server
  *
  * SYNOPSIS
  *     deliver [-c CONNECTIONS] [-n MESSAGES] [-s SIZE] [-w PASSWORD] {PLACE SENDER}...
@@ -179,9 +180,9 @@ static void note_flight(void)
 static void send_content(struct worker *worker)
 {
     char header[512];
-    int length = snprintf(header, sizeof(header),
-                          "From: <%s>\r\nTo: <r@dest.example>\r\nSubject: bench\r\n\r\n",
-                          worker->sender);
+    int length =
+        snprintf(header, sizeof(header),
+                 "From: <%s>\r\nTo: <r@dest.example>\r\nSubject: bench\r\n\r\n", worker->sender);
     put(worker, header, (size_t)length);
     size_t lines = options.size / LINE_WIDTH;
     for (; lines >= BLOCK_SIZE / LINE_WIDTH; lines -= BLOCK_SIZE / LINE_WIDTH)
