@@ -30,7 +30,7 @@ SBINDIR ?= $(PREFIX)/sbin
 # --- sources -----------------------------------------------------------------
 
 PROGRAMS         := post365-milter post365-policyd post365-transport
-COMMON_SOURCES   := $(wildcard common/*.c)
+COMMON_SOURCES   := $(wildcard common/*.c common/*/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
 POLICYD_SOURCES  := $(wildcard policyd/*.c policyd/*/*.c)
 TRANSPORT_SOURCES := $(wildcard transport/*.c transport/*/*.c)
@@ -41,7 +41,7 @@ FUZZ_SOURCES     := $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SOURCES     := $(wildcard tools/*.c)
 ALL_SOURCES      := $(COMMON_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) \
                     $(STANDIN_SOURCES) $(UNIT_SOURCES) $(SUPPORT_SOURCES) $(FUZZ_SOURCES) $(TOOL_SOURCES)
-ALL_HEADERS      := $(wildcard common/*.h milter/*.h policyd/*.h policyd/*/*.h transport/*.h transport/*/*.h tests/*/*.h)
+ALL_HEADERS      := $(wildcard common/*.h common/*/*.h milter/*.h policyd/*.h policyd/*/*.h transport/*.h transport/*/*.h tests/*/*.h)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

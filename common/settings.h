@@ -51,7 +51,8 @@ struct settings {
     int64_t max_wait; /* microseconds */
     char *tls_ca_file;
     char *tls_ca_path;
-    char *metrics_listen; /* "": off */
+    char *metrics_listen;           /* "": off */
+    char *transport_metrics_listen; /* "": off */
 };
 
 /*

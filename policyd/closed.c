@@ -4,7 +4,7 @@
 #include "common/attr.h"
 #include "common/control.h"
 #include "common/log.h"
-#include "policyd/http.h"
+#include "common/metrics/http.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
 
@@ -162,7 +162,7 @@ static void start_health(struct closed *closed, int listening)
     struct error error;
     if (listening < 0)
         return;
-    closed->http = http_start(copy_of(listening), &error);
+    closed->http = http_start(copy_of(listening), "post365-policyd", &error);
     if (closed->http == NULL)
         log_warning("%s", error.text);
     publish(-1, 0, closed);

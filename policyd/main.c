@@ -11,7 +11,7 @@
  *     messages are counted, and in smtpd_recipient_restrictions, where it looks ahead. With
  * post365_meter = delivery it only refuses what no period could hold. On post365_control_socket it
  * reserves for the transport, and tells what the ledger holds (common/control.h). On
- * post365_metrics_listen it answers HTTP: Prometheus metrics and health (policyd/http.h).
+ * post365_metrics_listen it answers HTTP: Prometheus metrics and health (common/metrics/http.h).
  *
  * SECURITY
  *     Started as root it opens lookup tables and its sockets, makes the ledger's directory, then
@@ -36,6 +36,7 @@
 #include "common/control.h"
 #include "common/identity.h"
 #include "common/log.h"
+#include "common/metrics/http.h"
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
@@ -141,12 +142,6 @@ static bool drop_privileges(struct daemon *daemon, struct error *error)
            identities_check(daemon->identities, error) && tables_check(daemon->quota_maps, error);
 }
 
-static bool check_metrics(const struct settings *settings, struct error *error)
-{
-    return settings->metrics_listen[0] == '\0' ||
-           socket_check_address(METRICS, settings->metrics_listen, settings, error);
-}
-
 static void end_test(struct daemon *daemon)
 {
     struct error error;
@@ -155,8 +150,9 @@ static void end_test(struct daemon *daemon)
                         &error) ||
         !socket_prepare(CONTROL_PARAMETER, settings->control_socket, settings, true,
                         &daemon->control_place, &error) ||
-        !check_metrics(settings, &error) || !store_directory_prepare(settings, true, &error) ||
-        !drop_privileges(daemon, &error) || !store_directory_check(settings, &error))
+        !http_check(METRICS, settings->metrics_listen, settings, &error) ||
+        !store_directory_prepare(settings, true, &error) || !drop_privileges(daemon, &error) ||
+        !store_directory_check(settings, &error))
         service_refuse(&daemon->service, &error);
     service_end_test(&daemon->service, daemon->identities);
 }
@@ -181,12 +177,8 @@ static void open_metrics(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
-    daemon->metrics_listening = -1;
-    if (settings->metrics_listen[0] == '\0')
-        return;
-    daemon->metrics_listening =
-        socket_listen_address(METRICS, settings->metrics_listen, settings, &error);
-    if (daemon->metrics_listening < 0)
+    if (!http_listen(METRICS, settings->metrics_listen, settings, &daemon->metrics_listening,
+                     &error))
         service_refuse(&daemon->service, &error);
 }
 

@@ -4,9 +4,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/metrics/exposition.h"
+#include "common/metrics/http.h"
 #include "common/quotas.h"
-#include "policyd/exposition.h"
-#include "policyd/http.h"
 #include "policyd/store/bdb.h"
 #include "policyd/store/meter.h"
 
@@ -50,23 +50,6 @@ static void publish(struct metrics *metrics);
 
 /* --- writing ----------------------------------------------------------------- */
 
-static void write_number(struct buffer *text, const char *name, enum exposition_type type,
-                         const char *help, uint64_t value)
-{
-    exposition_family(text, name, type, help);
-    exposition_integer(text, name, NULL, 0, value);
-}
-
-/* A family of two samples that one label tells apart. */
-static void write_pair(struct buffer *text, const char *name, enum exposition_type type,
-                       const char *help, const char *label, const char *const values[2],
-                       const uint64_t numbers[2])
-{
-    exposition_family(text, name, type, help);
-    for (size_t i = 0; i < 2; i++)
-        exposition_integer(text, name, &(struct exposition_label){label, values[i]}, 1, numbers[i]);
-}
-
 static void write_build(const struct metrics *metrics, struct buffer *text)
 {
     int major, minor, patch;
@@ -80,9 +63,9 @@ static void write_build(const struct metrics *metrics, struct buffer *text)
     exposition_family(text, "start_time_seconds", EXPOSITION_GAUGE,
                       "When the service started, since the epoch.");
     exposition_seconds(text, "start_time_seconds", NULL, 0, metrics->started);
-    write_pair(text, "reloads_total", EXPOSITION_COUNTER, "Reloads of the configuration.", "result",
-               (const char *const[]){"ok", "failed"},
-               (const uint64_t[]){metrics->reloads, metrics->failed_reloads});
+    exposition_pair(text, "reloads_total", EXPOSITION_COUNTER, "Reloads of the configuration.",
+                    "result", (const char *const[]){"ok", "failed"},
+                    (const uint64_t[]){metrics->reloads, metrics->failed_reloads});
 }
 
 static void write_decisions(const struct metrics *metrics, struct buffer *text)
@@ -113,23 +96,24 @@ static void write_server(const struct metrics *metrics, struct buffer *text)
 {
     struct server_counts counts;
     server_count(metrics->parts.server, &counts);
-    write_number(text, "decisions_not_stored_total", EXPOSITION_COUNTER,
-                 "Decisions that could not be written and became a temporary failure.",
-                 counts.not_stored);
-    write_number(text, "connections", EXPOSITION_GAUGE, "Open connections.", counts.connections);
-    write_number(text, "connections_limit", EXPOSITION_GAUGE,
-                 "Connections that may be open before the one idle for longest is closed.",
-                 counts.capacity);
-    write_number(text, "connections_accepted_total", EXPOSITION_COUNTER, "Connections accepted.",
-                 counts.accepted);
-    write_pair(text, "connections_evicted_total", EXPOSITION_COUNTER,
-               "Idle connections closed to make room, by what was scarce.", "scarce",
-               (const char *const[]){"descriptors", "memory"},
-               (const uint64_t[]){counts.evicted, counts.evicted_for_memory});
-    write_number(text, "protocol_errors_total", EXPOSITION_COUNTER,
-                 "Connections closed because what arrived was no request.", counts.malformed);
-    write_number(text, "buffered_bytes", EXPOSITION_GAUGE,
-                 "Memory of unfinished requests and unread replies.", counts.held);
+    exposition_number(text, "decisions_not_stored_total", EXPOSITION_COUNTER,
+                      "Decisions that could not be written and became a temporary failure.",
+                      counts.not_stored);
+    exposition_number(text, "connections", EXPOSITION_GAUGE, "Open connections.",
+                      counts.connections);
+    exposition_number(text, "connections_limit", EXPOSITION_GAUGE,
+                      "Connections that may be open before the one idle for longest is closed.",
+                      counts.capacity);
+    exposition_number(text, "connections_accepted_total", EXPOSITION_COUNTER,
+                      "Connections accepted.", counts.accepted);
+    exposition_pair(text, "connections_evicted_total", EXPOSITION_COUNTER,
+                    "Idle connections closed to make room, by what was scarce.", "scarce",
+                    (const char *const[]){"descriptors", "memory"},
+                    (const uint64_t[]){counts.evicted, counts.evicted_for_memory});
+    exposition_number(text, "protocol_errors_total", EXPOSITION_COUNTER,
+                      "Connections closed because what arrived was no request.", counts.malformed);
+    exposition_number(text, "buffered_bytes", EXPOSITION_GAUGE,
+                      "Memory of unfinished requests and unread replies.", counts.held);
     exposition_distribution(text, "turn_replies", "Replies in one turn of the event loop.",
                             &counts.turn_size, false);
 }
@@ -149,14 +133,15 @@ static void write_store(const struct metrics *metrics, struct buffer *text)
     exposition_distribution(text, "expiry_duration_seconds",
                             "Time that removing old events from the ledger took, a few at a time.",
                             &counts->expiry_times, true);
-    write_pair(text, "store_failures_total", EXPOSITION_COUNTER,
-               "Times that the ledger could not be written, by work.", "work",
-               (const char *const[]){"commit", "upkeep"},
-               (const uint64_t[]){counts->failed_writes, counts->failed_upkeep});
+    exposition_pair(text, "store_failures_total", EXPOSITION_COUNTER,
+                    "Times that the ledger could not be written, by work.", "work",
+                    (const char *const[]){"commit", "upkeep"},
+                    (const uint64_t[]){counts->failed_writes, counts->failed_upkeep});
     if (store_bdb_size(metrics->parts.store, &size))
-        write_pair(text, "store_size_bytes", EXPOSITION_GAUGE,
-                   "What the ledger takes on the disk, by kind of file.", "kind",
-                   (const char *const[]){"data", "log"}, (const uint64_t[]){size.data, size.logs});
+        exposition_pair(text, "store_size_bytes", EXPOSITION_GAUGE,
+                        "What the ledger takes on the disk, by kind of file.", "kind",
+                        (const char *const[]){"data", "log"},
+                        (const uint64_t[]){size.data, size.logs});
 }
 
 static const char *find_trouble(const struct metrics *metrics)
@@ -297,15 +282,15 @@ static void write_accounts(struct metrics *metrics, struct buffer *text)
     read_use(metrics, entries);
     for (size_t i = 0; i < count; i++)
         written += metrics->shown[i].has_quota;
-    write_number(text, "accounts", EXPOSITION_GAUGE, "Accounts that the ledger holds.",
-                 ledger_account_count(ledger));
-    write_number(text, "accounts_omitted", EXPOSITION_GAUGE,
-                 "Accounts that have no samples here: too many, or quota not yet looked up.",
-                 ledger_account_count(ledger) - written);
-    write_number(text, "reservations", EXPOSITION_GAUGE, "Open reservations.",
-                 ledger_reservation_count(ledger));
-    write_number(text, "waiters", EXPOSITION_GAUGE, "Requests that wait for room.",
-                 ledger_waiter_count(ledger));
+    exposition_number(text, "accounts", EXPOSITION_GAUGE, "Accounts that the ledger holds.",
+                      ledger_account_count(ledger));
+    exposition_number(text, "accounts_omitted", EXPOSITION_GAUGE,
+                      "Accounts that have no samples here: too many, or quota not yet looked up.",
+                      ledger_account_count(ledger) - written);
+    exposition_number(text, "reservations", EXPOSITION_GAUGE, "Open reservations.",
+                      ledger_reservation_count(ledger));
+    exposition_number(text, "waiters", EXPOSITION_GAUGE, "Requests that wait for room.",
+                      ledger_waiter_count(ledger));
     write_column(metrics, text, "account_used",
                  "What an account has used of its rolling window, open reservations included.",
                  COLUMN_USED, entries);
@@ -349,7 +334,7 @@ struct metrics *metrics_start(struct event_base *base, int listening,
     metrics->timer = event_new(base, -1, EV_PERSIST, publish_again, metrics);
     if (metrics->timer == NULL || event_add(metrics->timer, &interval) != 0)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    metrics->http = http_start(listening, error);
+    metrics->http = http_start(listening, "post365-policyd", error);
     if (metrics->http == NULL) {
         metrics_stop(metrics);
         return NULL;

@@ -19,7 +19,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "policyd/distribution.h"
+#include "common/metrics/distribution.h"
 
 #include <event2/event.h>
 #include <stdbool.h>

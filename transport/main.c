@@ -9,6 +9,8 @@
  *     to $relayhost over a verified and authenticated connection, and gives Postfix Microsoft's
  *     answer. What has no room in time stays in Postfix's queue, and is woken up when it will have.
  *
+ *     On post365_transport_metrics_listen it answers HTTP: Prometheus metrics and health.
+ *
  *     It listens on post365_transport_socket, and beside it on accounts/<UPN> for each account that
  *     has credentials, so that Postfix can keep the accounts apart.
  *
@@ -37,12 +39,14 @@
 #include "common/ledger_socket.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/metrics/http.h"
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
 #include "transport/account_sockets.h"
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
+#include "transport/metrics.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/credentials.h"
 #include "transport/submission/destination.h"
@@ -59,6 +63,7 @@
 
 #define SOCKET_PARAMETER "post365_transport_socket"
 #define QUOTA_MAPS       "post365_quota_maps"
+#define METRICS          "post365_transport_metrics_listen"
 #define SIGNALS          3
 #define SESSIONS_MAX     1000
 #define SIZE_LIMIT       157286400 /* octets, what Office 365 says */
@@ -86,6 +91,8 @@ struct daemon {
     struct wakeup *wakeup;
     struct deliveries *deliveries;
     struct lmtp *lmtp;
+    int metrics_listening;
+    struct transport_metrics *metrics; /* NULL: not wanted */
     struct event *signals[SIGNALS];
     struct event *watch, *farewell;
 };
@@ -145,6 +152,7 @@ static void end_test(struct daemon *daemon)
     const struct settings *settings = daemon->service.settings;
     if (!socket_prepare(SOCKET_PARAMETER, settings->transport_socket, settings, true,
                         &daemon->place, &error) ||
+        !http_check(METRICS, settings->transport_metrics_listen, settings, &error) ||
         !drop_privileges(daemon, &error))
         service_refuse(&daemon->service, &error);
     service_end_test(&daemon->service, daemon->identities);
@@ -154,6 +162,9 @@ static void open_sockets(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
+    if (!http_listen(METRICS, settings->transport_metrics_listen, settings,
+                     &daemon->metrics_listening, &error))
+        service_refuse(&daemon->service, &error);
     daemon->listening = socket_listen(SOCKET_PARAMETER, settings->transport_socket, settings,
                                       &daemon->place, &error);
     if (daemon->listening < 0)
@@ -232,6 +243,23 @@ static void open_downstream(struct daemon *daemon)
     daemon->lmtp = lmtp_new(daemon->base, &settings, &handler);
     lmtp_listen(daemon->lmtp, daemon->listening, NULL);
     account_sockets_serve(daemon->accounts, daemon->lmtp);
+}
+
+static void start_metrics(struct daemon *daemon)
+{
+    struct error error;
+    const struct transport_metrics_parts parts = {.deliveries = daemon->deliveries,
+                                                  .lmtp = daemon->lmtp,
+                                                  .sessions_max = SESSIONS_MAX,
+                                                  .pool = daemon->pool,
+                                                  .wakeup = daemon->wakeup,
+                                                  .channel = daemon->channel};
+    if (daemon->metrics_listening < 0)
+        return;
+    daemon->metrics =
+        transport_metrics_start(daemon->base, daemon->metrics_listening, &parts, &error);
+    if (daemon->metrics == NULL)
+        log_error("%s: %s", METRICS, error.text);
 }
 
 /* Ends when nothing is lost by it, or after a while. */
@@ -317,11 +345,13 @@ static void reload(evutil_socket_t signal, short what, void *argument)
     if (credentials != NULL) {
         adopt(daemon, settings, identities, quota_maps, credentials);
         service_reloaded(&daemon->service, daemon->identities);
+        transport_metrics_count_reload(daemon->metrics, true);
         return;
     }
     tables_close(quota_maps);
     identities_close(identities);
     settings_free(settings);
+    transport_metrics_count_reload(daemon->metrics, false);
     log_error("reload failed, the old settings stay in force: %s", error.text);
 }
 
@@ -366,6 +396,7 @@ static void work(struct daemon *daemon)
     open_upstream(daemon);
     open_downstream(daemon);
     add_events(daemon);
+    start_metrics(daemon);
     /* Whoever was to be woken up by the one before. */
     credentials_each(daemon->credentials, wake_account, daemon->wakeup);
     service_ready(&daemon->service, daemon->identities);
@@ -382,6 +413,7 @@ static void finish(struct daemon *daemon)
         event_free(daemon->signals[i]);
     event_free(daemon->watch);
     event_free(daemon->farewell);
+    transport_metrics_stop(daemon->metrics);
     lmtp_free(daemon->lmtp);
     deliveries_free(daemon->deliveries);
     pool_free(daemon->pool);

@@ -3,8 +3,8 @@
 #define POST365_POLICYD_STORE_BDB_H
 
 #include "common/error.h"
+#include "common/metrics/distribution.h"
 #include "common/settings.h"
-#include "policyd/distribution.h"
 #include "policyd/store/store.h"
 
 #include <stdbool.h>

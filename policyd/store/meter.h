@@ -6,7 +6,7 @@
 #ifndef POST365_POLICYD_STORE_METER_H
 #define POST365_POLICYD_STORE_METER_H
 
-#include "policyd/distribution.h"
+#include "common/metrics/distribution.h"
 #include "policyd/store/store.h"
 
 struct store_counts {

@@ -1,5 +1,5 @@
 /* test_exposition.c - figures in Prometheus' text format, byte by byte */
-#include "policyd/exposition.h"
+#include "common/metrics/exposition.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

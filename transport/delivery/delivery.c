@@ -53,6 +53,7 @@ static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transac
     if (delivery->timer == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     delivery_set_timer(delivery, DATA_TIMEOUT);
+    delivery->begun = distribution_clock();
     all->counts.messages++;
     all->counts.under_way++;
     return delivery;
@@ -64,6 +65,7 @@ static void free_delivery(struct delivery *delivery)
     if (delivery->next != NULL)
         delivery->next->linked_by = delivery->linked_by;
     delivery->all->counts.under_way--;
+    distribution_add(&delivery->all->counts.times, distribution_clock() - delivery->begun);
     for (size_t i = 0; i < delivery->recipients; i++)
         free(delivery->refusals[i]);
     free(delivery->refusals);
@@ -108,14 +110,16 @@ void delivery_reply(struct delivery *delivery)
 static void count_end(struct delivery *delivery, bool is_unknown)
 {
     struct delivery_counts *counts = &delivery->all->counts;
-    if (delivery->verdict.is_accepted)
+    if (delivery->verdict.is_accepted) {
         counts->accepted++;
-    else if (is_unknown)
+        counts->recipients += delivery->sent.recipient_count - delivery->refused;
+    } else if (is_unknown) {
         counts->unknown++;
-    else if (delivery->verdict.is_temporary)
+    } else if (delivery->verdict.is_temporary) {
         counts->deferred++;
-    else
+    } else {
         counts->refused++;
+    }
 }
 
 static void connection_granted(void *context, struct submission *submission, bool is_fresh);
@@ -343,6 +347,8 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
 {
     struct deliveries *deliveries = memory_zero(1, sizeof(*deliveries));
     deliveries->troubled = dictionary_new(free);
+    deliveries->counts.room_times.scale = &distribution_times;
+    deliveries->counts.times.scale = &distribution_times;
     deliveries_configure(deliveries, parts);
     return deliveries;
 }
@@ -355,6 +361,11 @@ void deliveries_configure(struct deliveries *deliveries, const struct delivery_p
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries)
 {
     return &deliveries->counts;
+}
+
+size_t deliveries_troubled(const struct deliveries *deliveries)
+{
+    return dictionary_count(deliveries->troubled);
 }
 
 void deliveries_free(struct deliveries *deliveries)

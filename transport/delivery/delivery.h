@@ -14,6 +14,7 @@
 
 #include "common/identity.h"
 #include "common/ledger_channel.h"
+#include "common/metrics/distribution.h"
 #include "common/settings.h"
 #include "common/table.h"
 #include "transport/lmtp/server.h"
@@ -39,14 +40,17 @@ struct delivery_parts {
 
 /* Since the start. */
 struct delivery_counts {
-    uint64_t messages;  /* begun */
-    uint64_t accepted;  /* by Microsoft */
-    uint64_t refused;   /* for good */
-    uint64_t deferred;  /* by Microsoft, or for want of a connection */
-    uint64_t waiting;   /* left in the queue for want of room */
-    uint64_t failed;    /* no account, no ledger */
-    uint64_t unknown;   /* between the final dot and the reply */
-    uint64_t under_way; /* now */
+    uint64_t messages;              /* begun */
+    uint64_t accepted;              /* by Microsoft */
+    uint64_t refused;               /* for good */
+    uint64_t deferred;              /* by Microsoft, or for want of a connection */
+    uint64_t waiting;               /* left in the queue for want of room */
+    uint64_t failed;                /* no account, no ledger */
+    uint64_t unknown;               /* between the final dot and the reply */
+    uint64_t under_way;             /* now */
+    uint64_t recipients;            /* of messages that were accepted */
+    struct distribution room_times; /* microseconds until the ledger had answered */
+    struct distribution times;      /* and until Postfix had its last reply */
 };
 
 /* Release with deliveries_free(), when nothing is under way or the program ends. */
@@ -63,5 +67,8 @@ void deliveries_credentials_changed(struct deliveries *deliveries);
 extern const struct lmtp_handler delivery_handler;
 
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries);
+
+/* The accounts that are known to be paused. */
+size_t deliveries_troubled(const struct deliveries *deliveries);
 
 #endif

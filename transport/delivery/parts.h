@@ -41,6 +41,7 @@ struct delivery {
     struct submission *submission;
     bool is_fresh, was_retried;
     struct event *timer; /* the end of Postfix's patience */
+    uint64_t begun;      /* microseconds of distribution_clock() */
     struct verdict verdict;
 };
 

@@ -91,6 +91,7 @@ static void reserved(void *context, const struct ledger_reply *reply, const stru
 {
     struct delivery *delivery = context;
     delivery->call = NULL;
+    distribution_add(&delivery->all->counts.room_times, distribution_clock() - delivery->begun);
     if (reply == NULL) {
         tell_no_ledger(delivery, error);
     } else if (reply->result == LEDGER_REPLY_GRANTED) {

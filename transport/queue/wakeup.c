@@ -36,6 +36,7 @@ struct wakeup {
     int64_t fires; /* when, if it is set */
     struct postqueue *postqueue;
     struct scan *scan; /* under way, or NULL */
+    uint64_t woken;
 };
 
 static struct entry *first_entry(const struct wakeup *wakeup)
@@ -107,6 +108,11 @@ void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when)
     put(wakeup, account, SUBJECT_PROBE, when);
 }
 
+uint64_t wakeup_woken(const struct wakeup *wakeup)
+{
+    return wakeup->woken;
+}
+
 size_t wakeup_count(const struct wakeup *wakeup)
 {
     return dictionary_count(wakeup->entries);
@@ -125,7 +131,7 @@ static void wake(struct wakeup *wakeup, const struct entry *entry)
 {
     static const struct postqueue_handler handler = {.ended = message_ended};
     log_debug("%s: its time has come", entry->name);
-    postqueue_run(wakeup->postqueue, "-i", entry->name, &handler, wakeup);
+    wakeup->woken += postqueue_run(wakeup->postqueue, "-i", entry->name, &handler, wakeup);
 }
 
 /* --- the messages of accounts --------------------------------------------------- */

@@ -36,6 +36,9 @@ void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when
  * others would go. In place of what was put down for the account. */
 void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when);
 
+/* How many were woken up since the start. */
+uint64_t wakeup_woken(const struct wakeup *wakeup);
+
 /* How many are put down. */
 size_t wakeup_count(const struct wakeup *wakeup);
 

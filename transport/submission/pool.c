@@ -56,6 +56,7 @@ struct pool {
     struct credentials *credentials;
     struct pool_limits limits;
     struct lane *lanes;
+    struct pool_counts counts;
     bool is_ending;
 };
 
@@ -142,6 +143,9 @@ static void become_idle(struct line *line)
 static void opened(void *context)
 {
     struct line *line = context;
+    struct pool_counts *counts = &line->lane->pool->counts;
+    counts->opened++;
+    counts->resumed += submission_is_resumed(line->submission);
     line->opened = monotonic();
     become_idle(line);
 }
@@ -185,8 +189,11 @@ static void closed(void *context, const struct submission_end *end)
     remove_line(line);
     if (lane->pool->is_ending)
         return;
-    if (was_opening && end != NULL)
+    if (was_opening && end != NULL) {
+        lane->pool->counts.failed++;
+        lane->pool->counts.refused += end->stage == REPLY_STAGE_AUTH && end->reply != NULL;
         refuse_all(lane, end);
+    }
     want_service(lane);
 }
 
@@ -341,6 +348,11 @@ void pool_shrink(struct pool *pool, const char *account)
         if (line->state == LINE_IDLE)
             submission_close(line->submission);
     }
+}
+
+const struct pool_counts *pool_counts(const struct pool *pool)
+{
+    return &pool->counts;
 }
 
 size_t pool_count(const struct pool *pool, const char *account)

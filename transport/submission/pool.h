@@ -56,6 +56,15 @@ void pool_put(struct pool *pool, struct submission *submission);
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);
 
+/* Since the start. */
+struct pool_counts {
+    uint64_t opened;  /* up to the login */
+    uint64_t resumed; /* of these, with a TLS session of before */
+    uint64_t failed;  /* could not be opened */
+    uint64_t refused; /* of these, by an answer to AUTH */
+};
+const struct pool_counts *pool_counts(const struct pool *pool);
+
 /* How many connections an account has, busy ones included; of all accounts with NULL. */
 size_t pool_count(const struct pool *pool, const char *account);
 

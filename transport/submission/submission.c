@@ -364,3 +364,8 @@ bool submission_is_idle(const struct submission *submission)
 {
     return submission->state == SUBMISSION_IDLE;
 }
+
+bool submission_is_resumed(const struct submission *submission)
+{
+    return tls_is_resumed(submission->connection);
+}

@@ -94,4 +94,7 @@ void submission_drop(struct submission *submission);
 
 bool submission_is_idle(const struct submission *submission);
 
+/* Whether an opened connection has taken up a TLS session of before. */
+bool submission_is_resumed(const struct submission *submission);
+
 #endif

@@ -1,15 +1,16 @@
-/* http.c - what post365_metrics_listen answers, over libevent's HTTP server
+/* http.c - what a program answers over HTTP, over libevent's HTTP server
  *
  * Security: whoever may connect may send anything, as slowly as he likes. libevent bounds the size
  * of a request; how long a connection takes, and how many there are, is bounded here: each is
  * followed from its bufferevent's creation to the moment when libevent lets go of it. To end one,
  * its socket is shut down, which libevent takes for the client's doing.
  */
-#include "policyd/http.h"
+#include "common/metrics/http.h"
 
 #include "common/log.h"
 #include "common/memory.h"
-#include "policyd/exposition.h"
+#include "common/metrics/exposition.h"
+#include "common/socket.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -58,6 +59,7 @@ struct connection {
 };
 
 struct http {
+    const char *program;
     pthread_t thread;
     pthread_mutex_t lock;
     struct page *page; /* under the lock */
@@ -207,10 +209,10 @@ static void answer_status(struct http *http, struct evhttp_request *request)
     struct evbuffer *body = new_body();
     evbuffer_add_printf(body,
                         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                        "<title>post365-policyd</title></head>\n<body><h1>post365-policyd "
-                        "%s</h1>\n<p>%s</p>\n<ul><li><a href=\"/metrics\">Metrics</a></li>"
+                        "<title>%s</title></head>\n<body><h1>%s %s</h1>\n<p>%s</p>\n<ul><li><a "
+                        "href=\"/metrics\">Metrics</a></li>"
                         "<li><a href=\"/healthz\">Health</a></li></ul></body></html>\n",
-                        POST365_VERSION,
+                        http->program, http->program, POST365_VERSION,
                         trouble[0] == '\0' ? "The service is well." : "The service is not well.");
     answer(request, HTTP_OK, "OK", "text/html; charset=utf-8", body);
 }
@@ -400,9 +402,26 @@ static void release(struct http *http)
     free(http);
 }
 
-struct http *http_start(int listening, struct error *error)
+bool http_check(const char *parameter, const char *where, const struct settings *settings,
+                struct error *error)
+{
+    return where[0] == '\0' || socket_check_address(parameter, where, settings, error);
+}
+
+bool http_listen(const char *parameter, const char *where, const struct settings *settings,
+                 int *descriptor, struct error *error)
+{
+    *descriptor = -1;
+    if (where[0] == '\0')
+        return true;
+    *descriptor = socket_listen_address(parameter, where, settings, error);
+    return *descriptor >= 0;
+}
+
+struct http *http_start(int listening, const char *program, struct error *error)
 {
     struct http *http = memory_zero(1, sizeof(*http));
+    http->program = program;
     struct buffer nothing = {0};
     pthread_mutex_init(&http->lock, NULL);
     http->page = new_page(&nothing, "");

@@ -1,5 +1,5 @@
 /* distribution.c - how often a figure was how large: the scales */
-#include "policyd/distribution.h"
+#include "common/metrics/distribution.h"
 
 #include <time.h>
 

@@ -1,5 +1,5 @@
 /* exposition.c - figures in Prometheus' text format */
-#include "policyd/exposition.h"
+#include "common/metrics/exposition.h"
 
 #include "common/clock.h"
 #include "common/utf8.h"
@@ -72,6 +72,22 @@ void exposition_seconds(struct buffer *text, const char *name,
     append_name(text, name, "", labels, count);
     append_seconds(text, time);
     buffer_append_char(text, '\n');
+}
+
+void exposition_number(struct buffer *text, const char *name, enum exposition_type type,
+                       const char *help, uint64_t value)
+{
+    exposition_family(text, name, type, help);
+    exposition_integer(text, name, NULL, 0, value);
+}
+
+void exposition_pair(struct buffer *text, const char *name, enum exposition_type type,
+                     const char *help, const char *label, const char *const values[2],
+                     const uint64_t numbers[2])
+{
+    exposition_family(text, name, type, help);
+    for (size_t i = 0; i < 2; i++)
+        exposition_integer(text, name, &(struct exposition_label){label, values[i]}, 1, numbers[i]);
 }
 
 static void append_bucket(struct buffer *text, const char *name, const char *bound, uint64_t value)

@@ -2,8 +2,8 @@
  *
  * Plain counters per range, cheap enough for the way of every request.
  */
-#ifndef POST365_POLICYD_DISTRIBUTION_H
-#define POST365_POLICYD_DISTRIBUTION_H
+#ifndef POST365_COMMON_METRICS_DISTRIBUTION_H
+#define POST365_COMMON_METRICS_DISTRIBUTION_H
 
 #include <stdbool.h>
 #include <stddef.h>

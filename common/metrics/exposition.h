@@ -5,11 +5,11 @@
  *
  * Source: Prometheus, "Exposition formats", text format 0.0.4.
  */
-#ifndef POST365_POLICYD_EXPOSITION_H
-#define POST365_POLICYD_EXPOSITION_H
+#ifndef POST365_COMMON_METRICS_EXPOSITION_H
+#define POST365_COMMON_METRICS_EXPOSITION_H
 
 #include "common/buffer.h"
-#include "policyd/distribution.h"
+#include "common/metrics/distribution.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +32,13 @@ void exposition_integer(struct buffer *text, const char *name,
                         const struct exposition_label labels[], size_t count, uint64_t value);
 void exposition_seconds(struct buffer *text, const char *name,
                         const struct exposition_label labels[], size_t count, int64_t time);
+
+/* A family of one sample without labels; of two that one label tells apart. */
+void exposition_number(struct buffer *text, const char *name, enum exposition_type type,
+                       const char *help, uint64_t value);
+void exposition_pair(struct buffer *text, const char *name, enum exposition_type type,
+                     const char *help, const char *label, const char *const values[2],
+                     const uint64_t numbers[2]);
 
 /* Family and samples of a distribution; `is_time` if it holds microseconds. */
 void exposition_distribution(struct buffer *text, const char *name, const char *help,

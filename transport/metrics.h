@@ -1,0 +1,41 @@
+/* metrics.h - the transport's figures, published once a second
+ *
+ * As policyd/metrics: everybody counts for himself, this reads and writes it down, common/metrics
+ * answers.
+ */
+#ifndef POST365_TRANSPORT_METRICS_H
+#define POST365_TRANSPORT_METRICS_H
+
+#include "common/error.h"
+#include "common/ledger_channel.h"
+#include "transport/delivery/delivery.h"
+#include "transport/lmtp/server.h"
+#include "transport/queue/wakeup.h"
+#include "transport/submission/pool.h"
+
+#include <event2/event.h>
+
+struct transport_metrics;
+
+/* What is reported on. All of it belongs to the caller and outlives its use here. */
+struct transport_metrics_parts {
+    const struct deliveries *deliveries;
+    const struct lmtp *lmtp;
+    size_t sessions_max;
+    const struct pool *pool;
+    const struct wakeup *wakeup;
+    const struct ledger_channel *channel;
+};
+
+/* Starts to answer on a listening descriptor, which becomes its own. NULL with the reason. */
+struct transport_metrics *transport_metrics_start(struct event_base *base, int listening,
+                                                  const struct transport_metrics_parts *parts,
+                                                  struct error *error);
+
+/* A reload has ended. */
+void transport_metrics_count_reload(struct transport_metrics *metrics, bool worked);
+
+/* `metrics` may be NULL, here and in the one before. */
+void transport_metrics_stop(struct transport_metrics *metrics);
+
+#endif
