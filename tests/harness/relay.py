@@ -80,7 +80,7 @@ def through_transport(accounts):
     return {
         "post365_meter": "delivery",
         "default_transport": "post365:unix:post365/transport",
-        "post365_destination_concurrency_limit": "5",
+        "post365_destination_concurrency_limit": "10",
         "sender_dependent_default_transport_maps": f"inline:{{ {maps} }}" if maps else "",
         "smtp_reply_filter": None,
     }
