@@ -125,13 +125,21 @@ static size_t scan(struct session *session, const char *bytes, size_t length, bo
     return at;
 }
 
+/* front - the first bytes of the input, at least one; false if there is none. The first block of an
+ * evbuffer may be empty although others follow. */
+static bool front(struct evbuffer *input, struct evbuffer_iovec *block)
+{
+    return evbuffer_get_length(input) > 0 && evbuffer_pullup(input, 1) != NULL &&
+           evbuffer_peek(input, -1, NULL, block, 1) >= 1;
+}
+
 bool transfer_data(struct session *session, struct evbuffer *input)
 {
     struct evbuffer_iovec block;
     bool ended = false;
     size_t used;
 
-    if (evbuffer_peek(input, -1, NULL, &block, 1) < 1)
+    if (!front(input, &block))
         return false;
     used = scan(session, block.iov_base, portion(session, block.iov_len), &ended);
     evbuffer_drain(input, used);
@@ -204,7 +212,7 @@ bool transfer_chunk(struct session *session, struct evbuffer *input)
     size_t length;
 
     if (session->chunk_left > 0) {
-        if (evbuffer_peek(input, -1, NULL, &block, 1) < 1)
+        if (!front(input, &block))
             return false;
         length = block.iov_len;
         if ((int64_t)length > session->chunk_left)
