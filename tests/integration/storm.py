@@ -75,12 +75,39 @@ class Weather:
         return [number for number, fault in zip(numbers, faults) if fault.get("commit") == "never"]
 
     def out_of_reach(self):
-        """No connection, until clear()."""
-        self.office365.add_fault(stage="connect", action="drop")
+        """No connection, until that is over: returns its number."""
+        number = self.office365.add_fault(stage="connect", action="drop")
         self.office365.control({"command": "drop_connections"})
+        return number
+
+    def end(self, number):
+        self.office365.control({"command": "remove_fault", "id": number})
 
     def clear(self):
         self.office365.clear_faults()
+
+
+class Outage:
+    """Microsoft is out of reach for so many seconds, when a part of the mail has been accepted. To be called again and
+    again; true when it is over."""
+
+    def __init__(self, part, seconds):
+        self.part = part
+        self.seconds = seconds
+        self.begun = self.number = None
+        self.backlog = 0  # messages that waited when it ended
+
+    def __call__(self, storm):
+        if self.begun is None:
+            if storm.progress.accepted >= self.part * len(storm.plan.mails):
+                self.number = storm.weather.out_of_reach()
+                self.begun = time.monotonic()
+            return False
+        if self.number is not None and time.monotonic() >= self.begun + self.seconds:
+            self.backlog = len(storm.relay.postfix.queue())
+            storm.weather.end(self.number)
+            self.number = None
+        return self.number is None
 
 
 class Progress:
@@ -103,22 +130,24 @@ class Progress:
 class Storm:
     """`limits` are those of the stand-in, and post365's quotas are the same numbers."""
 
-    def __init__(self, place, count, limits, guard="1s", **post365):
+    def __init__(self, place, count, limits, accounts=ACCOUNTS, **post365):
+        print(f"POST365_STORM_SEED={SEED}")
         self.random = random.Random(SEED)
         self.limits = limits
+        self.accounts = accounts
         self.office365 = place.add(Office365(
             place.directory / "office365", seed=SEED, limits=limits,
-            mailboxes={upn: {"password": upn} for upn in ACCOUNTS},
+            mailboxes={upn: {"password": upn} for upn in accounts},
             unknown_recipients={"unknown-user": [f"@{GONE}"]})).start()
         self.weather = Weather(self.office365)
         self.relay = place.add(Relay(
-            place.directory / "relay", self.office365, transport=ACCOUNTS,
-            passwords={upn: f"{upn}:{upn}" for upn in ACCOUNTS},
+            place.directory / "relay", self.office365, transport=accounts,
+            passwords={upn: f"{upn}:{upn}" for upn in accounts},
             parameters=self._parameters(place.directory),
-            post365={**quotas(limits), "post365_quota_guard": guard, "post365_upn": ACCOUNTS[0],
+            post365={**quotas(limits), "post365_upn": accounts[0],
                      "post365_sender_upn_maps": {f"@app{number}.intern.example": upn
-                                                 for number, upn in enumerate(ACCOUNTS)}, **post365}))
-        self.plan = Plan(self.random, count, ACCOUNTS, GONE, limits["recipients_per_message"])
+                                                 for number, upn in enumerate(accounts)}, **post365}))
+        self.plan = Plan(self.random, count, accounts, GONE, limits["recipients_per_message"])
         self.attempts = deque()  # storm_mail.Attempt, by all submitters
         self.kills = []
         self.rows = {}  # of the faults that refuse what would have been accepted: number: name of the row, or "lost"
@@ -306,7 +335,7 @@ class Administrator:
     def __init__(self, storm, rows):
         self.storm = storm
         known = storm.office365.replies()
-        self.waiting = {upn: deque(row for row in rows[number::len(ACCOUNTS)]) for number, upn in enumerate(ACCOUNTS)}
+        self.waiting = {upn: deque(rows[number::len(storm.accounts)]) for number, upn in enumerate(storm.accounts)}
         self.stages = {name: row["stage"] for name, row in known.items()}
         self.active = {}  # account: number of the fault
         self.paused = set()  # accounts seen so at the last look
@@ -343,7 +372,7 @@ class Administrator:
         place = SimpleNamespace(parameters=relay.postfix.parameters, queue=relay.postfix.queue_directory)
         try:
             with Control(place) as control:
-                for upn in ACCOUNTS:
+                for upn in self.storm.accounts:
                     status = control.ask("status", account=upn)
                     if "pause_cause" not in status:
                         self.paused.discard(upn)

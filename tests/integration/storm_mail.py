@@ -45,12 +45,12 @@ class Attempt:
 
 class Plan:
     """`count` messages: most small, some of MB, a handful of 25 MB if there are many; mostly to one or a few, some to up
-    to 700."""
+    to 7/5 of what one message may have, 700 of 500."""
 
     def __init__(self, random, count, accounts, gone, per_message):
         self.block = random.randbytes(57 * 1000)
         sizes = [self._size(random, count) for _ in range(count)]
-        recipients = [self._recipients(random) for _ in range(count)]
+        recipients = [max(1, self._recipients(random) * per_message // 500) for _ in range(count)]
         if count >= 1000:
             for place in random.sample(range(count), 5):
                 sizes[place] = LARGEST

@@ -3,17 +3,27 @@
 `make test` sends a few messages, `make storm` two thousand. See storm.py for how to replay a run.
 """
 
-from storm import ACCOUNTS, SEED, WEATHER, Storm, messages
-from storm_books import QUOTA, most_in_any
+from storm import ACCOUNTS, SEED, WEATHER, Outage, Storm, messages
+from storm_books import most_in_any
 
-COUNT = messages(60)
-IS_FULL = COUNT >= 1000
+FEW = 60
+IS_FULL = messages(FEW) >= 1000
 KILLS = 45 if IS_FULL else 6
-DRAIN = 900 if IS_FULL else 60
-LIMITS = {
+DRAIN = 600 if IS_FULL else 60  # seconds
+WIDE = {
     "recipients": {"limit": 2500, "period": 20}, "messages": {"limit": 60, "period": 3},
     "recipients_per_message": 500, "connections": 3,
 }
+# A minute of 2 s, an hour of 120 s, a "day" that the run fills several times; or, in a short run, less of everything.
+NARROW = {
+    "recipients": {"limit": 2000, "period": 20}, "messages": {"limit": 30, "period": 2},
+    "recipients_per_message": 500, "connections": 3,
+} if IS_FULL else {
+    "recipients": {"limit": 75, "period": 3}, "messages": {"limit": 4, "period": 1},
+    "recipients_per_message": 50, "connections": 2,
+}
+BUSY = ACCOUNTS if IS_FULL else ACCOUNTS[:2]
+OUTAGE = 120 if IS_FULL else 3
 
 
 def rows_of(storm):
@@ -24,6 +34,7 @@ def rows_of(storm):
 
 
 def check(storm):
+    """Each recipient was reached once, or its sender knows; or somebody had to die."""
     books = storm.books()
     print(f"POST365_STORM_SEED={SEED}: {books.figures()}")
     wrong = books.wrong()
@@ -32,11 +43,55 @@ def check(storm):
     return books
 
 
+def check_never_over(storm, books):
+    """The stand-in has refused nothing for quota, rate, connections or recipients, and by its journal no interval holds
+    more than it may."""
+    over = books.over()
+    assert not over, f"POST365_STORM_SEED={SEED}: {len(over)} refusals:\n" + "\n".join(over[:20])
+    for upn in storm.accounts:
+        mine = [entry for entry in books.accepted if entry["mailbox"] == upn]
+        for name, amount in (("messages", lambda entry: 1), ("recipients", lambda entry: len(entry["recipients"]))):
+            most = most_in_any(mine, storm.limits[name]["period"], amount)
+            assert most <= storm.limits[name]["limit"], f"POST365_STORM_SEED={SEED}: {most} {name} of {upn}"
+        assert max(len(entry["recipients"]) for entry in mine) <= storm.limits["recipients_per_message"]
+
+
+def most_used(storm):
+    """{name: the most that any account has used of it} as the stand-in tells."""
+    stats = [storm.office365.stats(upn) for upn in storm.accounts]
+    return {"messages": max(one["messages"]["max"] for one in stats),
+            "recipients": max(one["recipients"]["max"] for one in stats),
+            "connections": max(one["sending"]["max"] for one in stats)}
+
+
 def test_nothing_is_lost_and_nothing_doubled(place):
-    storm = Storm(place, COUNT, LIMITS).start()
+    storm = Storm(place, messages(FEW), WIDE).start()
     storm.break_out(WEATHER, 1 if IS_FULL else 3)
     rows = rows_of(storm)
     storm.run(rows=rows, kills=KILLS)
     storm.drain(DRAIN)
     books = check(storm)
-    assert not books.over(), books.over()[:10]
+    print(f"{len(storm.admin.said)} of {len(rows)} rows were said")
+    assert len(storm.admin.said) >= (len(rows) if IS_FULL else 1)
+    assert {kill.name for kill in storm.kills} == {"transport", "policyd", "postfix"}
+    assert books.deaths
+    check_never_over(storm, books)
+
+
+def test_no_limit_is_ever_exceeded(place):
+    count = messages(FEW)
+    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="2s", post365_quota_guard="1s" if IS_FULL else "500ms").start()
+    storm.most_under_way = count  # all that an outage leaves
+    storm.break_out(WEATHER, 1 if IS_FULL else 2)
+    outage = Outage(0.3, OUTAGE)
+    storm.run(kills=KILLS, also=outage)
+    storm.drain(DRAIN)
+    books = check(storm)
+    used = most_used(storm)
+    print(f"backlog behind the outage: {outage.backlog}; most used: {used} of {NARROW}")
+    check_never_over(storm, books)
+    # Each limit has mattered.
+    assert outage.backlog > 0
+    assert used["messages"] == NARROW["messages"]["limit"] and used["connections"] == NARROW["connections"], used
+    assert used["recipients"] > 0.7 * NARROW["recipients"]["limit"], used
+    assert "room at" in storm.relay.postfix.log()
