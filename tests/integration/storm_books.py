@@ -231,15 +231,15 @@ class Books:
                 if not (entry["event"] == "rcpt-refused" and "5.1.1" in str(entry["reply"]))]
 
     def figures(self):
-        why = Counter(self.deaths.values())
-        delivered = sum(1 for entries in self.deliveries.values() if entries)
-        kills = Counter(kill.name for kill in self.kills)
-        return (f"{self.messages} submissions, {len(self.attempts)} recipients: {delivered} delivered, "
-                f"{len(self.reported)} reported; {len(self.accepted)} transactions accepted, "
-                f"{sum(entry['size'] for entry in self.accepted) >> 20} MB; kills {dict(kills)}; deaths {dict(why)}; "
-                f"{len(self.doubled())} transactions doubled, {sum(len(e) - 1 for e in self.deliveries.values() if e)} recipients; "
-                f"submissions of unknown outcome {len({a.message_id for a in self.attempts.values() if not a.is_sure})}; "
-                f"refusals ordered {len(self.injected)}")
+        sure = [recipient for recipient, attempt in self.attempts.items() if attempt.is_sure]
+        maybe = {attempt.message_id for attempt in self.attempts.values() if not attempt.is_sure}
+        extra = sum(len(entries) - 1 for entries in self.deliveries.values() if entries)
+        return (f"{self.messages - len(maybe)} messages taken, {len(maybe)} perhaps; {len(sure)} recipients of those taken: "
+                f"{sum(1 for recipient in sure if self.deliveries[recipient])} delivered, "
+                f"{sum(1 for recipient in sure if recipient in self.reported)} reported; {len(self.accepted)} transactions "
+                f"accepted, {sum(entry['size'] for entry in self.accepted) >> 20} MB; kills "
+                f"{dict(Counter(kill.name for kill in self.kills))}; deaths {dict(Counter(self.deaths.values()))}; "
+                f"{len(self.doubled())} transactions doubled, {extra} recipients twice")
 
 
 def refused_recipients(entry):
