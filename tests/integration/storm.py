@@ -270,11 +270,11 @@ class Killer:
         self.left = kills
         self.turns = itertools.cycle(["transport", "policyd", "postfix"])
         # All of them before the last message is accepted.
-        self.step_width = max(1, int(len(storm.plan.mails) * 0.8 / kills)) if kills else 0
+        self.step_width = max(2, int(len(storm.plan.mails) * 0.6 / kills)) if kills else 0
         self.next = self._draw(0)
 
     def _draw(self, now):
-        return now + self.storm.random.randint(1, max(1, 2 * self.step_width - 1))
+        return now + self.storm.random.randint(self.step_width // 2, self.step_width * 3 // 2)
 
     @property
     def is_done(self):

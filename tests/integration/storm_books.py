@@ -7,7 +7,8 @@ A delivery may happen twice only where nobody can know of the first one. Such a 
 
     a reply lost    the stand-in accepted, and its reply did not get through
     a kill          transport or Postfix ended before Postfix had noted what was accepted
-    picked up       Postfix ended after pickup(8) had a message queued and before it removed what sendmail(1) had left
+    forgotten       Postfix ended after pickup(8) had a message queued and before it removed what sendmail(1) had left; or
+                    after it had put down that a recipient is to be reported, and before it had noted that
 
 Each is found without looking at what was doubled, and counted by transactions.
 """
@@ -167,11 +168,14 @@ class Books:
                    and self.ended.get(entry["connection"], kill.begun) >= kill.begun - 0.01
                    and entry["time"] <= kill.restarted for kill in self.kills)
 
-    def picked_up_again(self, recipient):
-        """How often pickup(8) has made a message of the same file, beyond once."""
-        if not self.attempts[recipient].mail.by_sendmail or not any(kill.name == "postfix" for kill in self.kills):
-            return 0
-        return max(0, len({one.queue_id for one in self.logged[recipient]}) - 1)
+    def forgotten(self, recipient):
+        """How often Postfix, killed, has forgotten about this recipient what nobody else knows: that pickup(8) has queued
+        the message, or that a report is on its way."""
+        kills = [kill for kill in self.kills if kill.name == "postfix"]
+        queued = len({one.queue_id for one in self.logged[recipient]})
+        again = max(0, queued - 1) if kills and self.attempts[recipient].mail.by_sendmail else 0
+        return again + sum(recipient in kill.undone and any(one.status == "bounced" and one.place <= kill.logged
+                                                            for one in self.logged[recipient]) for kill in kills)
 
     # --- verdicts ---
 
@@ -193,9 +197,10 @@ class Books:
         if recipient in self.reported and not (recipient.endswith("@" + attempt.mail.gone)
                                                or self.injected[recipient] & PERMANENT):
             wrong.append(f"{recipient} was returned for {[one.reply for one in self.logged[recipient]][-1:]}")
-        deaths = sum(entry["message"] in self.deaths for entry in entries) + self.picked_up_again(recipient)
-        if times > 1 + deaths:
-            wrong.append(f"{recipient}: {len(entries)} deliveries, reported: {recipient in self.reported}, {deaths} deaths: "
+        earlier = entries if recipient in self.reported else entries[:-1]
+        idle = [entry for entry in earlier if entry["message"] not in self.deaths]
+        if len(idle) > self.forgotten(recipient):
+            wrong.append(f"{recipient} was reached {times} times, although {idle[0]['message']} was known to have arrived: "
                          f"{[(entry['message'], entry['time'], entry['known']) for entry in entries]} {self.logged[recipient]}")
         return wrong
 
