@@ -1,0 +1,199 @@
+/* test_wakeup.c - messages are handed back to Postfix in their order; postqueue(1) is a script that
+ * notes its words */
+#include "common/clock.h"
+#include "common/memory.h"
+#include "transport/queue/wakeup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define UPN      "relay@contoso.com"
+#define PATIENCE 10 /* seconds */
+
+struct place {
+    char directory[64];
+    char program[96], words[96];
+    struct event_base *base;
+    struct wakeup *wakeup;
+};
+
+/* Notes its option and argument, and lists the queue that is in the file `queue`. */
+static const char script[] = "#!/bin/sh\n"
+                             "cd \"$2\" || exit 1\n"
+                             "echo \"$3 $4\" >> words\n"
+                             "[ \"$3\" = -j ] && cat queue\n"
+                             "[ ! -e broken ]\n";
+
+static void write_file(const struct place *place, const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", place->directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int begin(void **state)
+{
+    struct place *place = memory_zero(1, sizeof(*place));
+    snprintf(place->directory, sizeof(place->directory), "/tmp/post365-wakeup.XXXXXX");
+    assert_non_null(mkdtemp(place->directory));
+    snprintf(place->program, sizeof(place->program), "%s/postqueue", place->directory);
+    snprintf(place->words, sizeof(place->words), "%s/words", place->directory);
+    write_file(place, "postqueue", script);
+    write_file(place, "queue", "");
+    assert_int_equal(chmod(place->program, 0755), 0);
+    place->base = event_base_new();
+    place->wakeup = wakeup_new(place->base, place->program, place->directory);
+    *state = place;
+    return 0;
+}
+
+static int end(void **state)
+{
+    static const char *const names[] = {"postqueue", "queue", "words", "broken"};
+    struct place *place = *state;
+    char path[128];
+    wakeup_free(place->wakeup);
+    event_base_free(place->base);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", place->directory, names[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(place->directory), 0);
+    free(place);
+    return 0;
+}
+
+static char *read_words(const struct place *place)
+{
+    static char text[4096];
+    FILE *file = fopen(place->words, "r");
+    size_t length = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file != NULL)
+        fclose(file);
+    text[length] = '\0';
+    return text;
+}
+
+/* Runs until postqueue has been called so, or for too long. */
+static void expect(const struct place *place, const char *words)
+{
+    int64_t last = clock_now(clock_system()) + PATIENCE * CLOCK_SECOND;
+    while (strlen(read_words(place)) < strlen(words) && clock_now(clock_system()) < last) {
+        const struct timeval often = {.tv_usec = 20000};
+        event_base_loopexit(place->base, &often);
+        event_base_dispatch(place->base);
+    }
+    assert_string_equal(read_words(place), words);
+}
+
+/* And that nothing more is to come. */
+static void expect_idle(const struct place *place, const char *words)
+{
+    const struct timeval while_ = {.tv_usec = 400000}; /* four times the pause between two */
+    expect(place, words);
+    event_base_loopexit(place->base, &while_);
+    event_base_dispatch(place->base);
+    assert_string_equal(read_words(place), words);
+}
+
+static void hands_messages_back_in_the_order_of_their_times(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    wakeup_put(place->wakeup, "LATER", now + 3600 * CLOCK_SECOND);
+    wakeup_put(place->wakeup, "B", now + 2);
+    wakeup_put(place->wakeup, "A", now + 1);
+    expect_idle(place, "-i A\n-i B\n");
+    assert_int_equal(wakeup_count(place->wakeup), 1);
+    assert_int_equal(wakeup_woken(place->wakeup), 2);
+}
+
+static void the_later_call_counts(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    wakeup_put(place->wakeup, "A", now);
+    wakeup_put(place->wakeup, "A", now + 3600 * CLOCK_SECOND);
+    wakeup_put(place->wakeup, "B", now);
+    expect_idle(place, "-i B\n");
+}
+
+#define LINE(id, arrival)                                                                          \
+    "{\"queue_name\": \"deferred\", \"queue_id\": \"" id "\", \"arrival_time\": " arrival          \
+    ", \"sender\": \"" UPN "\"}\n"
+
+static void finds_the_messages_of_an_account_the_oldest_first(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "queue", LINE("C", "30") LINE("A", "10") LINE("P", "5") LINE("B", "20"));
+    wakeup_put(place->wakeup, "P", now + 3600 * CLOCK_SECOND); /* has a time of its own */
+    wakeup_put_account(place->wakeup, UPN, now);
+    expect_idle(place, "-j \n-i A\n-i B\n-i C\n");
+}
+
+static void a_probe_is_one_message_whatever_time_it_has(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "queue", LINE("C", "30") LINE("A", "10") LINE("B", "20"));
+    wakeup_put(place->wakeup, "A", now + 3600 * CLOCK_SECOND);
+    wakeup_put_account(place->wakeup, UPN, now);
+    wakeup_put_probe(place->wakeup, UPN, now);
+    expect_idle(place, "-j \n-i A\n");
+    assert_int_equal(wakeup_count(place->wakeup), 0);
+}
+
+static void a_postqueue_that_fails_does_not_hold_up_the_others(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "broken", "");
+    wakeup_put(place->wakeup, "A", now);
+    wakeup_put_account(place->wakeup, UPN, now + 1);
+    wakeup_put(place->wakeup, "B", now + 2);
+    expect_idle(place, "-i A\n-j \n-i B\n");
+}
+
+/* Under a stream of messages that are put down the timer must not be put off again and again. */
+static void what_is_due_is_not_held_up_by_what_is_put_down(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system()), last = now + PATIENCE * CLOCK_SECOND;
+    char id[32];
+    wakeup_put(place->wakeup, "A", now);
+    for (int i = 0; read_words(place)[0] == '\0' && clock_now(clock_system()) < last; i++) {
+        const struct timeval often = {.tv_usec = 5000};
+        snprintf(id, sizeof(id), "N%d", i);
+        wakeup_put(place->wakeup, id, last + 3600 * CLOCK_SECOND);
+        event_base_loopexit(place->base, &often);
+        event_base_dispatch(place->base);
+    }
+    assert_string_equal(read_words(place), "-i A\n");
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(hands_messages_back_in_the_order_of_their_times),
+        TEST(the_later_call_counts),
+        TEST(finds_the_messages_of_an_account_the_oldest_first),
+        TEST(a_probe_is_one_message_whatever_time_it_has),
+        TEST(a_postqueue_that_fails_does_not_hold_up_the_others),
+        TEST(what_is_due_is_not_held_up_by_what_is_put_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
