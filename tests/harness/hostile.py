@@ -16,7 +16,7 @@ import ssl
 import threading
 from pathlib import Path
 
-PATIENCE = 30  # seconds that a play waits for its peer
+PATIENCE = 400  # seconds that a play waits for its peer; longer than any deadline of the transport but one
 _CHUNK = 65536
 
 

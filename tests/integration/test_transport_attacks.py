@@ -5,6 +5,7 @@ import hashlib
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -325,9 +326,41 @@ def test_a_client_that_vanishes_behind_the_end_has_sent_once(rig):
     rig.office365.clear_faults()
 
 
-# --- deadlines, in full ---
+# --- the transport's own deadlines, in full ---
 
-@pytest.mark.skipif(not FULL, reason="takes six minutes: POST365_ATTACK_FULL=1, or make attacks")
-def _todo(rig):
-    """In a command, in a message, and as a silence: five minutes, then 421 or the end."""
-    account = rig.account()
+def silent(client, account):
+    del client, account
+
+
+def silent_in_the_message(client, account):
+    vanish_before_the_message(client, account)
+    client.say(HEADER)
+
+
+def slow_in_a_command(client, account):
+    del account
+    return client, b"N"
+
+
+def slow_in_the_message(client, account):
+    vanish_before_the_message(client, account)
+    return client, b"x"
+
+
+@pytest.mark.skipif(not FULL, reason="takes five minutes: make attacks")
+def test_one_octet_a_minute_has_an_end(rig):
+    """Silent, or slow, in a command or in a message: all at once. Each is told 421 when its five minutes are over, though the
+    slow ones have said something within each of them."""
+    stages = [silent, silent_in_the_message, slow_in_a_command, slow_in_the_message]
+    account, began = rig.account(), time.monotonic()
+    clients = [rig.client(timeout=400) for _ in stages]
+    slow = [one for one in (stage(client, account) for stage, client in zip(stages, clients)) if one]
+    for _ in range(4):
+        time.sleep(60)  # this is what is tested
+        for client, octet in slow:
+            client.say(octet)
+        rig.bystander_sends()
+    assert [client.reply() for client in clients] == ["421 4.4.2 Timeout"] * len(clients)
+    assert 295 < time.monotonic() - began < 330
+    assert rig.accepted(account) == []
+    assert "421 4.4.2 Timeout" in rig.log() and rig.log().count("Postfix has gone before the end") == 2

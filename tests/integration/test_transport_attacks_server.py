@@ -4,10 +4,12 @@ password is sent to a stranger, the other accounts do not notice, and the log sa
 import itertools
 import re
 import threading
+import time
 
 import pytest
 
 from attacking import FULL, HEADER, TO, _rig, rig  # noqa: F401  # fixtures
+from harness import processes
 from harness.hostile import PATIENCE
 
 MEGABYTE = 1 << 20
@@ -342,8 +344,7 @@ def test_a_server_that_stalls_holds_up_nobody_else(rig):
     sending = [threading.Thread(target=send, args=(rig.account(),), daemon=True) for _ in STALLS]
     for thread in sending:
         thread.start()
-    while rig.front.armed():
-        pass
+    assert processes.wait_until(lambda: not rig.front.armed(), 10)
     for _ in range(3):
         rig.bystander_sends()
     assert not replies
@@ -351,3 +352,45 @@ def test_a_server_that_stalls_holds_up_nobody_else(rig):
     for thread in sending:
         thread.join(20)
     assert len(replies) == len(STALLS) and all(reply.startswith("451 4.4.") for reply in replies.values()), replies
+
+
+def says_one_octet_a_minute(peer):
+    for octet in itertools.cycle(b"2"):
+        peer.say(bytes([octet]))
+        if peer.dropped.wait(20):
+            return
+
+
+def never_answers_what_ends_it(peer):
+    peer.envelope()
+    peer.say(MAIL + RCPT + b"451 4.3.0 no\r\n")
+    peer.wait_until_gone()
+
+
+@pytest.mark.skipif(not FULL, reason="takes four minutes: make attacks")
+def test_every_stage_has_a_deadline(rig):
+    """However long the server takes, and if it says an octet now and then: what Postfix is told, and after how long."""
+    plays = {  # seconds at least and at most, what the reason says
+        stalls: (60, 70, "does not answer (connect)"), stalls_in_the_handshake: (60, 70, "does not answer (STARTTLS)"),
+        stalls_in_the_login: (60, 70, "does not answer"), says_one_octet_a_minute: (60, 70, "does not answer (connect)"),
+        never_answers_what_ends_it: (20, 30, "451 4.3.0 no"), stalls_at_mail: (240, 250, "within Postfix's patience")}
+    results = {}
+
+    def send(play, account):
+        began = time.monotonic()
+        with rig.client(timeout=400) as client:
+            replies = client.send(account, [TO], HEADER + b"hello\r\n")
+        results[play] = (replies[0], time.monotonic() - began)
+    sending = []
+    for play in plays:
+        rig.front.arm(play)
+        sending.append(threading.Thread(target=send, args=(play, rig.account()), daemon=True))
+        sending[-1].start()
+        assert processes.wait_until(lambda: not rig.front.armed(), 10)
+    for thread in sending:
+        thread.join(300)
+        rig.bystander_sends()
+    for play, (least, most, text) in plays.items():
+        reply, seconds = results[play]
+        assert reply.startswith("451 ") and text in reply, (play.__name__, reply)
+        assert least - 1 < seconds < most, (play.__name__, seconds)
