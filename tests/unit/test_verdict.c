@@ -84,6 +84,15 @@ static void no_greeting_is_a_reason_to_bounce(void **state)
     assert_false(judge("554 5.6.0 the message is bad", REPLY_STAGE_END_OF_DATA).is_temporary);
 }
 
+/* 503 is about the dialogue, not about the message. */
+static void who_is_out_of_step_is_no_reason_to_bounce(void **state)
+{
+    (void)state;
+    struct verdict verdict = judge("503 5.5.1 Bad sequence of commands", REPLY_STAGE_DATA);
+    assert_true(verdict.is_temporary);
+    assert_int_equal(strncmp(verdict.reply, "403 4.5.1 host", 14), 0);
+}
+
 static void silence_is_temporary_and_says_whether_it_may_have_arrived(void **state)
 {
     (void)state;
@@ -116,6 +125,7 @@ int main(void)
         cmocka_unit_test(a_quota_answer_is_temporary_with_microsoft_s_words),
         cmocka_unit_test(an_unknown_recipient_stays_refused),
         cmocka_unit_test(no_greeting_is_a_reason_to_bounce),
+        cmocka_unit_test(who_is_out_of_step_is_no_reason_to_bounce),
         cmocka_unit_test(silence_is_temporary_and_says_whether_it_may_have_arrived),
         cmocka_unit_test(what_is_accepted_is_accepted),
     };
