@@ -1,6 +1,6 @@
 # check.mk - everything that says whether the tree is sound
 
-FORMATTED := $(wildcard common/*.[ch] common/*/*.[ch] milter/*.[ch] policyd/*.[ch] policyd/*/*.[ch] transport/*.[ch] transport/*/*.[ch] tools/*.[ch] \
+FORMATTED := $(wildcard common/*.[ch] common/*/*.[ch] milter/*.[ch] policyd/*.[ch] policyd/*/*.[ch] transport/*.[ch] transport/*/*.[ch] ctl/*.[ch] tools/*.[ch] \
                tests/*/*.[ch])
 
 .PHONY: format check-format check-manuals lint test

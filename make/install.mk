@@ -11,7 +11,7 @@ MANDIR      ?= $(PREFIX)/share/man
 ACCOUNT          := post365
 SOCKET_DIRECTORY := /var/spool/postfix/post365
 LEDGER_DIRECTORY := /var/lib/post365
-UNITS            := $(PROGRAMS:%=%.service)
+UNITS            := $(DAEMONS:%=%.service)
 MANUALS          := $(wildcard docs/*.[1-8])
 manual_place      = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 

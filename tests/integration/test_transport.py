@@ -124,6 +124,15 @@ def test_a_recipient_that_is_refused_does_not_hold_up_the_others(start, office36
     assert relay.accepted()[0].recipients == ["a@dest.example"]
 
 
+def test_many_recipients_that_are_refused_for_one_reason_pause_the_account_once(start, office365):
+    relay = start()
+    office365.set(unknown_recipients={"access-denied": ["@dest.example"]})
+    with lmtp(relay) as client:
+        replies = send(client, UPN, [f"r{number}@dest.example" for number in range(20)], HEADER.encode() + b"\r\nhello\r\n")
+    assert {code for code, _ in replies} == {454}
+    assert relay.transport.log().count("is paused, cause rate-or-recipient-cap") == 1
+
+
 def test_a_quota_answer_waits_with_microsoft_s_words_and_the_account_is_paused(start, office365):
     relay = start()
     office365.set_mailbox(UPN, state="recipient-quota")

@@ -117,7 +117,7 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
                 delivery->account, verdict->row->name, verdict->reply);
 }
 
-void delivery_obey(struct delivery *delivery)
+static void do_as_told(struct delivery *delivery)
 {
     switch (delivery->verdict.account) {
     case OFFICE365_ACCOUNT_NOTHING:
@@ -136,6 +136,15 @@ void delivery_obey(struct delivery *delivery)
         pause_account(delivery, MINUTE, HOUR);
         return;
     }
+}
+
+/* Five hundred recipients that are refused for one reason are one reason. */
+void delivery_obey(struct delivery *delivery)
+{
+    if (delivery->verdict.row == delivery->obeyed)
+        return;
+    delivery->obeyed = delivery->verdict.row;
+    do_as_told(delivery);
 }
 
 /* --- credentials ---------------------------------------------------------------- */

@@ -40,8 +40,9 @@ struct delivery {
     struct pool_request *request;
     struct submission *submission;
     bool is_fresh, was_retried;
-    struct event *timer; /* the end of Postfix's patience */
-    uint64_t begun;      /* microseconds of distribution_clock() */
+    const struct office365_row *obeyed; /* the last cause that the account was paused for */
+    struct event *timer;                /* the end of Postfix's patience */
+    uint64_t begun;                     /* microseconds of distribution_clock() */
     struct verdict verdict;
 };
 

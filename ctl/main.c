@@ -1,0 +1,197 @@
+/* main.c - post365: the admin's command
+ *
+ * SYNOPSIS
+ *     post365 [-c DIR] [-o NAME=VALUE]... COMMAND [ARGUMENT]...
+ *
+ * DESCRIPTION
+ *     See the table below, and post365 --help.
+ *
+ * DIAGNOSTICS
+ *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
+ *     69 post365-policyd cannot be asked, 77 not allowed, 78 wrong configuration.
+ */
+#include "ctl/command.h"
+
+#include "common/memory.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define TIMEOUT ((int64_t)10 * 1000000) /* for the ledger */
+
+static const struct command commands[] = {
+    {"status", "[--json] [ACCOUNT]...",
+     "What each account has used, when there is room, what holds it up",
+     "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of them is "
+     "paused.\n",
+     status_run},
+    {"history", "[--minutes] [--json] ACCOUNT",
+     "What an account sent in the last 24 hours, by hour", "--minutes: by minute, the last hour.\n",
+     history_run},
+    {"pause", "[--for TIME] ACCOUNT [CAUSE]", "Let an account's mail wait in the queue",
+     "TIME is 30m, 2h, 1d; without it until somebody resumes the account.\n", pause_run},
+    {"resume", "ACCOUNT", "Let its mail go again",
+     "Ends any pause, also one that an answer of Microsoft's has begun.\n", resume_run},
+    {"explain", "[--json] 'REPLY'", "What a reply of Office 365 means, and what to do",
+     "REPLY may be pasted whole out of mail.log, postqueue -p or a report. Exit status 1 if "
+     "somebody has to do\n"
+     "something about it.\n",
+     explain_run},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(FILE *stream)
+{
+    fputs("usage: post365 [-c DIR] [-o NAME=VALUE]... COMMAND [ARGUMENT]...\n\n", stream);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(stream, "  %-9s%s\n", commands[i].name, commands[i].summary);
+    fputs("\n  -c DIR          Postfix's configuration directory\n"
+          "  -o NAME=VALUE   a parameter of main.cf\n"
+          "  -V, --version   the version\n"
+          "\npost365 COMMAND --help tells more. Exit status: 0 fine, 1 something needs attention, "
+          "2 wrong usage.\n",
+          stream);
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("usage: post365 %s %s\n\n%s.\n%s", command->name, command->arguments, command->summary,
+           command->help);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int command_fail(int status, const char *format, ...)
+{
+    va_list arguments;
+    fflush(stdout);
+    fputs("post365: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return status;
+}
+
+int command_option(int argc, char *argv[], const char *letters, const struct option options[])
+{
+    opterr = 0;
+    int letter = getopt_long(argc, argv, letters, options, NULL);
+    if (letter == '?')
+        command_fail(COMMAND_USAGE,
+                     "%s: no such option, or its value is missing: %s; see post365 %s --help",
+                     argv[0], argv[optind - 1], argv[0]);
+    return letter;
+}
+
+bool command_open(const struct command_call *call, struct command_ledger *ledger, int *status)
+{
+    struct error error;
+    *ledger = (struct command_ledger){.settings = NULL};
+    ledger->settings =
+        settings_read(call->config_directory, (const char *const *)call->overrides, &error);
+    if (ledger->settings == NULL) {
+        *status = command_fail(EX_CONFIG, "%s", error.text);
+        return false;
+    }
+    ledger->client = ledger_client_open(ledger->settings, TIMEOUT, &error);
+    if (ledger->client != NULL)
+        return true;
+    *status = command_fail(EX_UNAVAILABLE, "%s", error.text);
+    command_close(ledger);
+    return false;
+}
+
+void command_close(struct command_ledger *ledger)
+{
+    ledger_client_close(ledger->client);
+    settings_free(ledger->settings);
+    *ledger = (struct command_ledger){.settings = NULL};
+}
+
+bool command_ask(struct command_ledger *ledger, const struct ledger_command *command,
+                 struct ledger_reply *reply, int *status)
+{
+    struct error error;
+    if (!ledger_client_ask(ledger->client, command, reply, &error))
+        *status = command_fail(EX_UNAVAILABLE, "%s", error.text);
+    else if (reply->result == LEDGER_REPLY_REFUSED)
+        *status = command_fail(EX_NOPERM, "%s", reply->reason);
+    else if (reply->result == LEDGER_REPLY_ERROR)
+        *status = command_fail(EX_UNAVAILABLE, "%s", reply->reason);
+    else
+        return true;
+    return false;
+}
+
+/* Returns the place of the subcommand, 0 if the program is done with `*status`. */
+static int read_options(struct command_call *call, int argc, char *argv[], int *status)
+{
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+    size_t count = 0;
+    int letter;
+    call->overrides = memory_zero((size_t)argc + 1, sizeof(char *));
+    while ((letter = getopt_long(argc, argv, "+c:o:V", options, NULL)) != -1) {
+        if (letter == 'c') {
+            call->config_directory = optarg;
+        } else if (letter == 'o') {
+            call->overrides[count++] = optarg;
+        } else if (letter == 'V') {
+            puts("post365 " POST365_VERSION);
+            return 0;
+        } else if (letter == 'h') {
+            print_help(stdout);
+            return 0;
+        } else {
+            *status = COMMAND_USAGE;
+            return 0;
+        }
+    }
+    if (optind == argc) {
+        print_help(stderr);
+        *status = COMMAND_USAGE;
+        return 0;
+    }
+    return optind;
+}
+
+static int run(struct command_call *call, int argc, char *argv[])
+{
+    const struct command *command = find_command(argv[0]);
+    if (command == NULL)
+        return command_fail(COMMAND_USAGE, "%s: no such command; post365 --help lists them",
+                            argv[0]);
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        print_command_help(command);
+        return COMMAND_FINE;
+    }
+    optind = 1;
+    return command->run(call, argc, argv);
+}
+
+int main(int argc, char *argv[])
+{
+    struct command_call call = {.screen = screen_open()};
+    int status = COMMAND_FINE;
+    int first = read_options(&call, argc, argv, &status);
+    if (first > 0)
+        status = run(&call, argc - first, argv + first);
+    free(call.overrides);
+    /* A pipe that was closed ends the program by SIGPIPE, a full disk is told here. */
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return command_fail(EX_IOERR, "cannot write what was found");
+    return status;
+}

@@ -1,0 +1,76 @@
+/* pause.c - post365 pause, resume: an account's mail waits, or goes again */
+#include "common/clock.h"
+#include "common/quota.h"
+#include "common/room.h"
+#include "ctl/command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+static const char no_cause[] = "paused by hand";
+
+static int change(struct command_call *call, const struct ledger_command *command,
+                  struct ledger_reply *reply)
+{
+    struct command_ledger ledger;
+    int status = COMMAND_FINE;
+    if (!command_open(call, &ledger, &status))
+        return status;
+    command_ask(&ledger, command, reply, &status);
+    command_close(&ledger);
+    return status;
+}
+
+int pause_run(struct command_call *call, int argc, char *argv[])
+{
+    static const struct option options[] = {{"for", required_argument, NULL, 'f'}, {0}};
+    struct ledger_command command = {
+        .kind = LEDGER_COMMAND_PAUSE, .until = LEDGER_FOREVER, .cause = no_cause};
+    struct ledger_reply reply;
+    struct error error;
+    int64_t now = clock_now(clock_system()), period;
+    int letter;
+    while ((letter = command_option(argc, argv, "f:", options)) != -1) {
+        if (letter == '?')
+            return COMMAND_USAGE;
+        if (!quota_parse_period(optarg, &period, &error))
+            return command_fail(COMMAND_USAGE, "--for %s: %s", optarg, error.text);
+        command.until = now + period;
+    }
+    if (argc - optind < 1 || argc - optind > 2)
+        return command_fail(COMMAND_USAGE, "usage: post365 pause [--for TIME] ACCOUNT [CAUSE]");
+    command.account = argv[optind];
+    if (argc - optind == 2)
+        command.cause = argv[optind + 1];
+    int status = change(call, &command, &reply);
+    if (status != COMMAND_FINE)
+        return status;
+    struct buffer line = {0};
+    if (reply.pause.until == LEDGER_FOREVER)
+        buffer_append_string(&line, "somebody resumes it");
+    else
+        room_write_when(&line, reply.pause.until, now);
+    printf("%s is paused until %s\n", reply.account, line.data);
+    buffer_free(&line);
+    return COMMAND_FINE;
+}
+
+int resume_run(struct command_call *call, int argc, char *argv[])
+{
+    static const struct option options[] = {{0}};
+    struct ledger_reply reply;
+    if (command_option(argc, argv, "", options) != -1)
+        return COMMAND_USAGE;
+    if (argc - optind != 1)
+        return command_fail(COMMAND_USAGE, "usage: post365 resume ACCOUNT");
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = argv[optind]};
+    int status = change(call, &command, &reply);
+    if (status != COMMAND_FINE)
+        return status;
+    if (reply.result == LEDGER_REPLY_UNKNOWN)
+        printf("%s was not paused\n", argv[optind]);
+    else
+        printf("%s is resumed; its deferred mail is tried within a minute\n", argv[optind]);
+    return COMMAND_FINE;
+}

@@ -1,0 +1,94 @@
+/* screen.c - what is shown, on a terminal or elsewhere */
+#include "ctl/screen.h"
+
+#include "common/utf8.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define NARROWEST 20
+
+struct screen screen_open(void)
+{
+    struct screen screen = {.width = SCREEN_WIDTH};
+    struct winsize size;
+    const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    setlocale(LC_ALL, "");
+    screen.has_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    if (!isatty(STDOUT_FILENO))
+        return screen;
+    screen.has_colour = (no_colour == NULL || no_colour[0] == '\0') && terminal != NULL &&
+                        strcmp(terminal, "dumb") != 0;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= NARROWEST)
+        screen.width = size.ws_col;
+    return screen;
+}
+
+/* Those of ASCII, and of Latin 1, which some terminals obey. */
+static bool is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
+void screen_text(struct buffer *line, const char *text)
+{
+    size_t length = strlen(text);
+    for (size_t at = 0; at < length;) {
+        uint32_t code;
+        size_t octets = utf8_decode(text + at, length - at, &code);
+        if (octets == 0 || is_control(code))
+            buffer_append_char(line, '?');
+        else
+            buffer_append(line, text + at, octets);
+        at += octets > 0 ? octets : 1;
+    }
+}
+
+void screen_paint(const struct screen *screen, struct buffer *line, enum screen_style style,
+                  const char *text)
+{
+    static const char *const codes[] = {[SCREEN_PLAIN] = "",
+                                        [SCREEN_GOOD] = "\033[32m",
+                                        [SCREEN_BAD] = "\033[31m",
+                                        [SCREEN_DIM] = "\033[2m",
+                                        [SCREEN_BOLD] = "\033[1m"};
+    bool painted = screen->has_colour && style != SCREEN_PLAIN;
+    buffer_append_string(line, painted ? codes[style] : "");
+    buffer_append_string(line, text);
+    buffer_append_string(line, painted ? "\033[0m" : "");
+}
+
+void screen_bar(const struct screen *screen, struct buffer *line, uint64_t used, uint64_t limit,
+                size_t width)
+{
+    uint64_t full = limit > 0 ? (used * width + limit - 1) / limit : 0;
+    for (size_t i = 0; i < width; i++) {
+        if (screen->has_utf8)
+            buffer_append_string(line, i < full ? "█" : "░");
+        else
+            buffer_append_char(line, i < full ? '#' : '.');
+    }
+}
+
+void screen_wrap(const struct screen *screen, const char *text, size_t indent)
+{
+    size_t room = screen->width > indent + NARROWEST ? screen->width - indent : NARROWEST;
+    size_t column = 0;
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+        if (column > 0 && column + 1 + word > room) {
+            printf("\n%*s", (int)indent, "");
+            column = 0;
+        }
+        printf("%s%.*s", column > 0 ? " " : "", (int)word, text);
+        column += word + (column > 0);
+        text += word;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}

@@ -1,0 +1,44 @@
+/* screen.h - what is shown, on a terminal or elsewhere
+ *
+ * Colours on a terminal alone, and not with NO_COLOR (no-color.org). Whatever comes from outside is
+ * shown with its control characters made visible: a reason in the queue is somebody else's text.
+ */
+#ifndef POST365_CTL_SCREEN_H
+#define POST365_CTL_SCREEN_H
+
+#include "common/buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum screen_style { SCREEN_PLAIN, SCREEN_GOOD, SCREEN_BAD, SCREEN_DIM, SCREEN_BOLD };
+
+struct screen {
+    bool has_colour;
+    bool has_utf8;
+    size_t width; /* columns; SCREEN_WIDTH where there is no terminal */
+};
+
+#define SCREEN_WIDTH 100
+
+/* What stdout is. Sets the program's locale. */
+struct screen screen_open(void);
+
+/* Appends text of others: control characters and what is no UTF-8 become `?`. */
+void screen_text(struct buffer *line, const char *text);
+
+/* Appends text of ours in a style. */
+void screen_paint(const struct screen *screen, struct buffer *line, enum screen_style style,
+                  const char *text);
+
+/* Appends a bar of `width` columns, of which used / limit are full (rounded up, so that something
+ * is seen of little; all of them where it is more). */
+void screen_bar(const struct screen *screen, struct buffer *line, uint64_t used, uint64_t limit,
+                size_t width);
+
+/* Prints text of ours, or what screen_text() made, broken into lines at blanks; each after the
+ * first is indented by `indent` columns, at which the first one begins already. */
+void screen_wrap(const struct screen *screen, const char *text, size_t indent);
+
+#endif

@@ -1,0 +1,219 @@
+"""post365, the admin's command: what it says, what it needs, how it ends."""
+
+import fcntl
+import json
+import os
+import pty
+import pwd
+import re
+import struct
+import subprocess
+import termios
+
+import pytest
+from test_control import Control
+from test_policyd import Policyd
+
+from harness import workplace
+
+UPN = "relay@contoso.com"
+OTHER = "other@contoso.com"
+PROGRAM = workplace.BUILD / "post365"
+QUOTA = ("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message due to a "
+         "permanent exception with message The message can't be submitted because the sender's submission quota was exceeded.")
+GATE = ("535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy. "
+        "Contact your administrator.")
+
+
+@pytest.fixture
+def policyd(place):
+    return place.add(Policyd(place.directory / "policyd", post365_meter="delivery", post365_recipient_quota="50/1h",
+                             post365_message_quota="30/1m")).start()
+
+
+def run(*words, policyd=None, environment=None, **options):
+    """The command as a program would call it."""
+    where = ["-c", policyd.etc] if policyd else []
+    return subprocess.run([PROGRAM, *where, *words], capture_output=True, text=True, timeout=30, check=False,
+                          env={"PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, cwd="/", **options)
+
+
+def reserve(policyd, account, recipients):
+    with Control(policyd) as control:
+        reservation = control.reserve(recipients, account)["reservation"]
+        assert control.ask("settle", reservation=reservation, recipients=recipients)["result"] == "done"
+
+
+# --- explain ---
+
+@pytest.mark.parametrize("text, cause, status", [
+    (QUOTA, "submission-quota", 0), (GATE, "security-defaults", 1),
+    (f"4D1F2: to=<a@b>, relay=smtp.office365.com[1.2.3.4]:587, dsn=5.2.0, status=bounced (host smtp.office365.com[1.2.3.4] "
+     f"said: {QUOTA} (in reply to end of DATA command))", "submission-quota", 0)])
+def test_a_reply_is_explained_however_it_was_pasted(text, cause, status):
+    for words in ([text], text.split(" ")):
+        done = run("explain", *words)
+        assert done.returncode == status and done.stderr == ""
+        assert f"cause     {cause}\n" in done.stdout
+    found = json.loads(run("explain", "--json", text).stdout)
+    assert found["cause"] == cause and found["temporary"] is True and found["needs_admin"] == bool(status)
+
+
+def test_text_without_a_reply_and_hostile_text():
+    done = run("explain", "hello")
+    assert done.returncode == 65 and "holds no reply code" in done.stderr and done.stdout == ""
+    done = run("explain", "550 5.1.1 \033[31mred\033]0;title\007 \u009b2J")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout)
+
+
+# --- status ---
+
+def test_status_shows_use_room_and_pause(policyd):
+    done = run("status", policyd=policyd)
+    assert (done.returncode, done.stdout) == (0, "The ledger knows no account yet: nothing was sent.\n")
+    reserve(policyd, UPN, 50)
+    reserve(policyd, OTHER, 5)
+    done = run("status", policyd=policyd)
+    assert done.returncode == 0
+    assert re.search(r"^relay@contoso\.com\n  recipients +█{20} 50 of 50 per 1h\n  messages +█░{19} 1 of 30 per 1m\n"
+                     r"  room +(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d \(in \d+ s\)\n", done.stdout, re.M), done.stdout
+    assert re.search(r"^other@contoso\.com\n  recipients +██░{18} 5 of 50 per 1h\n.*\n  room +now\n", done.stdout, re.M)
+    assert run("status", OTHER, policyd=policyd).stdout.startswith("other@contoso.com\n")
+    assert run("pause", OTHER, "holiday", policyd=policyd).returncode == 0
+    done = run("status", policyd=policyd)
+    assert done.returncode == 1
+    assert "paused until somebody resumes it\n  cause      holiday\n" in done.stdout
+
+
+def test_status_for_programs(policyd):
+    reserve(policyd, UPN, 7)
+    run("pause", "--for", "2h", UPN, "a \033[31m cause", policyd=policyd)
+    done = run("status", "--json", policyd=policyd)
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert found["account"] == UPN
+    assert found["recipients"] == {"used": 7, "reserved": 0, "limit": 50, "period": 3600.0}
+    assert found["pause"]["in_force"] is True and found["pause"]["cause"] == "a  [31m cause"  # as the ledger keeps it
+    assert 7100 < found["pause"]["until"] - found["pause"]["since"] <= 7200
+
+
+def test_an_account_without_limits(place):
+    policyd = place.add(Policyd(place.directory / "policyd", post365_meter="delivery", post365_recipient_quota="none",
+                                post365_message_quota="none")).start()
+    reserve(policyd, UPN, 3)
+    assert re.search(r"recipients +3, no limit\n", run("status", policyd=policyd).stdout)
+    assert json.loads(run("status", "--json", policyd=policyd).stdout)["recipients"]["limit"] is None
+
+
+# --- pause and resume ---
+
+def test_pause_and_resume(policyd):
+    done = run("pause", UPN, policyd=policyd)
+    assert (done.returncode, done.stdout) == (0, f"{UPN} is paused until somebody resumes it\n")
+    with Control(policyd) as control:
+        assert control.reserve()["result"] == "later"
+    assert "is resumed" in run("resume", UPN, policyd=policyd).stdout
+    assert run("resume", UPN, policyd=policyd).stdout == f"{UPN} was not paused\n"
+    with Control(policyd) as control:
+        assert control.reserve()["result"] == "granted"
+    assert re.fullmatch(rf"{UPN} is paused until .*\(in (7199|7200) s\)\n", run("pause", "--for", "2h", UPN, policyd=policyd).stdout)
+
+
+@pytest.mark.parametrize("words", [
+    (), ("junk",), ("status", "--junk"), ("pause",), ("pause", "--for", "soon", UPN), ("pause", "--for"), ("resume",),
+    ("resume", "a@b.c", "d@e.f"), ("explain",), ("history",), ("-x",)])
+def test_wrong_usage_is_said_and_changes_nothing(policyd, words):
+    done = run(*words, policyd=policyd)
+    assert done.returncode == 2 and done.stderr != "" and done.stdout == ""
+
+
+def test_an_account_that_is_no_upn(policyd):
+    done = run("pause", "nobody", policyd=policyd)
+    assert done.returncode == 69 and "nobody" in done.stderr
+
+
+# --- history ---
+
+def test_history_by_hour_and_by_minute(policyd):
+    assert "has sent nothing in the last 24 hours" in run("history", UPN, policyd=policyd).stdout
+    reserve(policyd, UPN, 20)
+    reserve(policyd, UPN, 5)
+    done = run("history", UPN, policyd=policyd)
+    assert done.returncode == 0
+    assert re.search(r"^\w{3} \d\d:00 +25 +2  █{60}$", done.stdout, re.M), done.stdout
+    assert "25 of 50 recipients are used in the last 1h" in done.stdout
+    slots = [json.loads(line) for line in run("history", "--minutes", "--json", UPN, policyd=policyd).stdout.splitlines()]
+    assert sum(slot["recipients"] for slot in slots) == 25 and sum(slot["messages"] for slot in slots) == 2
+    assert all(slot["begin"] % 60 == 0 for slot in slots)
+
+
+# --- what may go wrong ---
+
+def test_without_policyd_it_says_so(policyd):
+    policyd.stop()
+    for words in (("status",), ("history", UPN), ("pause", UPN), ("resume", UPN)):
+        done = run(*words, policyd=policyd)
+        assert done.returncode == 69 and "post365-policyd" in done.stderr, done
+
+
+def test_a_wrong_configuration_names_the_parameter(policyd):
+    policyd.configure(post365_message_quota="junk")
+    done = run("status", policyd=policyd)
+    assert done.returncode == 78 and "post365_message_quota = junk" in done.stderr
+
+
+def test_who_may_not_change_or_not_even_ask(policyd):
+    group = pwd.getpwnam(workplace.USER).pw_gid
+    reserve(policyd, UPN, 1)
+    assert run("status", policyd=policyd, user="games", group=group, extra_groups=[]).returncode == 0
+    done = run("pause", UPN, policyd=policyd, user="games", group=group, extra_groups=[])
+    assert done.returncode == 77 and done.stderr != ""
+    done = run("status", policyd=policyd, user="games", group=pwd.getpwnam("games").pw_gid, extra_groups=[])
+    assert done.returncode == 69 and "ermission" in done.stderr
+
+
+def test_a_pipe_that_was_closed_and_a_full_disk(policyd):
+    reserve(policyd, UPN, 1)
+    done = subprocess.run(["/bin/sh", "-c", f"{PROGRAM} -c {policyd.etc} status | true"], capture_output=True, text=True,
+                          timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([PROGRAM, "explain", QUOTA], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert done.returncode == 74 and "cannot write" in done.stderr
+
+
+def on_terminal(*words, columns, environment):
+    """What it writes to a terminal so wide."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([PROGRAM, *words], stdout=follower, env=environment) as process:
+        os.close(follower)
+        written = b""
+        while True:
+            try:
+                data = os.read(leader, 65536)
+            except OSError:
+                break
+            written += data
+        process.wait(30)
+    os.close(leader)
+    return written.decode()
+
+
+@pytest.mark.parametrize("environment, coloured", [
+    ({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({}, False)])
+def test_colour_is_for_terminals_and_lines_fit(environment, coloured):
+    written = on_terminal("explain", QUOTA, columns=60, environment={"LC_ALL": "C.UTF-8", **environment})
+    assert ("\033[" in written) is coloured
+    plain = re.sub("\033\\[[0-9]*m", "", written)
+    words = max(len(word) for word in plain.split())
+    assert max(len(line) for line in plain.splitlines()) <= max(60, 10 + words)
+    assert "\033" not in run("explain", QUOTA, environment=environment).stdout
+
+
+def test_help_and_version():
+    assert run("--help").returncode == 0 and "explain" in run("--help").stdout
+    assert run("--version").stdout.startswith("post365 ")
+    for name in ("status", "history", "pause", "resume", "explain"):
+        done = run(name, "--help")
+        assert done.returncode == 0 and done.stdout.startswith(f"usage: post365 {name} ")
