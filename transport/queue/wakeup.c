@@ -148,6 +148,13 @@ static void scan_output(void *context, struct evbuffer *bytes)
     scan_read(wakeup->scan, bytes);
 }
 
+static void complain(void)
+{
+    log_warning("postqueue -j has failed: mail waits for Postfix's next attempt; postqueue must be "
+                "setgid, the service needs NoNewPrivileges=no, and authorized_mailq_users and "
+                "authorized_flush_users must have post365_user");
+}
+
 struct page {
     struct wakeup *wakeup;
     int64_t when, since;
@@ -179,7 +186,7 @@ static void scan_ended(void *context, bool worked)
     for (size_t i = 0; i < scan_count(scan); i++)
         wakeup_put(wakeup, scan_id(scan, i), now + (int64_t)i);
     if (!worked)
-        log_warning("postqueue -j has failed; mail waits for Postfix's next attempt");
+        complain();
     else if (scan_is_full(scan))
         turn_page(wakeup, scan, now + SCAN_MOST);
     scan_free(scan);
@@ -198,8 +205,9 @@ static void probe_ended(void *context, bool worked)
 {
     struct wakeup *wakeup = context;
     struct scan *scan = wakeup->scan;
-    (void)worked;
     wakeup->scan = NULL;
+    if (!worked)
+        complain();
     if (scan_count(scan) > 0)
         wakeup_put(wakeup, scan_id(scan, 0), clock_now(clock_system()));
     scan_free(scan);
