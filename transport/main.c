@@ -192,13 +192,21 @@ static struct delivery_parts parts_of(const struct daemon *daemon)
                                    .host = daemon->destination.host};
 }
 
+static void wake_account(void *context, const char *upn)
+{
+    wakeup_put_account(context, upn, clock_now(clock_system()) + CLOCK_SECOND);
+}
+
+/* What could not be decided waits in Postfix's queue, for hours where Postfix has tried often. */
 static void channel_changed(void *context, bool is_up, const struct error *error)
 {
-    (void)context;
-    if (is_up)
+    struct daemon *daemon = context;
+    if (is_up) {
         log_info("the ledger answers");
-    else
+        credentials_each(daemon->credentials, wake_account, daemon->wakeup);
+    } else {
         log_warning("%s; mail waits in Postfix's queue", error->text);
+    }
 }
 
 /* Again after a reload: a laptop's, or a container's, change. */
@@ -223,11 +231,11 @@ static void open_upstream(struct daemon *daemon)
                                                          .port = daemon->destination.port,
                                                          .name = settings->myhostname};
     daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
-    daemon->channel =
-        ledger_channel_new(daemon->base, &daemon->control_place, channel_changed, daemon);
     char *postqueue = memory_format("%s/postqueue", settings->command_directory);
     daemon->wakeup = wakeup_new(daemon->base, postqueue, settings->config_directory);
     free(postqueue);
+    daemon->channel =
+        ledger_channel_new(daemon->base, &daemon->control_place, channel_changed, daemon);
 }
 
 static void open_downstream(struct daemon *daemon)
@@ -301,6 +309,20 @@ static void watch_credentials(evutil_socket_t descriptor, short what, void *argu
     deliveries_credentials_changed(daemon->deliveries);
 }
 
+/* Connections are open, and messages under way, to the old one. */
+static void warn_of_relayhost(const struct daemon *daemon)
+{
+    struct destination destination;
+    struct error error;
+    if (!destination_parse(daemon->service.settings, &destination, &error))
+        log_warning("%s; the old relayhost serves on", error.text);
+    else if (strcmp(destination.host, daemon->destination.host) != 0 ||
+             strcmp(destination.port, daemon->destination.port) != 0)
+        log_warning("relayhost changed from %s:%s to %s:%s: it takes effect at the next restart",
+                    daemon->destination.host, daemon->destination.port, destination.host,
+                    destination.port);
+}
+
 /* Puts new settings in force. */
 static void adopt(struct daemon *daemon, struct settings *settings, struct identities *identities,
                   struct tables *quota_maps, struct credentials *credentials)
@@ -314,6 +336,8 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     daemon->identities = identities;
     daemon->quota_maps = quota_maps;
     daemon->credentials = credentials;
+    daemon->submission_parts.name = settings->myhostname;
+    warn_of_relayhost(daemon);
     const struct delivery_parts parts = parts_of(daemon);
     deliveries_configure(daemon->deliveries, &parts);
     pool_configure(daemon->pool, credentials);
@@ -375,11 +399,6 @@ static void add_events(struct daemon *daemon)
         added = daemon->signals[i] != NULL && event_add(daemon->signals[i], NULL) == 0;
     if (!added)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-}
-
-static void wake_account(void *context, const char *upn)
-{
-    wakeup_put_account(context, upn, clock_now(clock_system()) + CLOCK_SECOND);
 }
 
 static void work(struct daemon *daemon)

@@ -82,8 +82,8 @@ static void write_connections(const struct transport_metrics_parts *parts, struc
 
 static void write_waiting(const struct transport_metrics_parts *parts, struct buffer *text)
 {
-    exposition_number(text, "transport_accounts_paused", EXPOSITION_GAUGE,
-                      "Accounts that are known to be paused.",
+    exposition_number(text, "transport_accounts_troubled", EXPOSITION_GAUGE,
+                      "Accounts that are paused, or that Microsoft did not answer at last.",
                       deliveries_troubled(parts->deliveries));
     exposition_number(text, "transport_wakeups_waiting", EXPOSITION_GAUGE,
                       "Messages and accounts of which deferred mail is to be woken up.",

@@ -228,6 +228,31 @@ def test_without_the_ledger_mail_waits_and_goes_when_it_is_back(start):
     relay.arrival(message_id, timeout=40)
 
 
+def test_mail_goes_by_itself_when_microsoft_or_the_ledger_is_back(start, office365):
+    relay = start(parameters={"minimal_backoff_time": "300s", "queue_run_delay": "300s"})
+    relay.policyd.kill()
+    _, message_id = relay.submit(UPN, ["a@dest.example"], HEADER.encode())
+    deferred(relay, "quota cannot be checked now")
+    relay.policyd.start()
+    relay.arrival(message_id, timeout=20)
+    office365.stop()
+    _, message_id = relay.submit(UPN, ["b@dest.example"], HEADER.encode())
+    deferred(relay, "Connection refused")
+    office365.start()
+    relay.arrival(message_id, timeout=40)  # tried ten seconds later; Postfix's own next attempt is five minutes away
+
+
+def test_after_a_reload_new_connections_are_opened_and_another_relayhost_is_warned_of(start, office365):
+    relay = start()
+    relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
+    relay.transport.reload()
+    office365.control({"command": "drop_connections"})
+    relay.deliver(UPN, ["b@dest.example"], HEADER.encode())
+    relay.postfix.configure({"relayhost": "[elsewhere.example]:587"})
+    assert "relayhost changed from localhost:" in relay.transport.reload()
+    relay.deliver(UPN, ["c@dest.example"], HEADER.encode())
+
+
 def test_a_connection_that_went_stale_is_replaced_unseen(start, office365):
     relay = start()
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())

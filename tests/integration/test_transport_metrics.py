@@ -65,7 +65,7 @@ def test_a_login_that_fails_shows(measure):
     measured = measure()
     measured.office365.set_mailbox(UPN, password="changed")
     measured.relay.submit(UPN, ["a@dest.example"], HEADER)
-    assert measured.becomes(1, "accounts_paused")
+    assert measured.becomes(1, "accounts_troubled")
     assert measured.value("messages_total", outcome="deferred") == 1
     assert measured.value("connections_failed_total", reason="login_refused") == 1
     assert measured.value("connections_failed_total", reason="other") == 0

@@ -1,8 +1,9 @@
 /* consequence.c - what Microsoft's answer means for all other mail of an account
  *
- * An account in trouble is paused in the ledger; here it is known until when, so that its own
- * socket turns Postfix away in one step, and one message is woken up when the pause may be over.
- * When Microsoft has answered that one without a word about the account, the others are.
+ * An account in trouble is paused in the ledger, or nobody has answered it. Of a pause it is known
+ * here until when, so that the account's own socket turns Postfix away in one step. One message is
+ * woken up when the trouble may be over: Postfix by itself waits longer and longer. When Microsoft
+ * has answered that one without a word about the account, the others are.
  */
 #include "common/clock.h"
 #include "common/control.h"
@@ -23,7 +24,10 @@
 /* What the ledger says of a pause is asked for again after this time: somebody may end it by hand.
  */
 #define BELIEVED MINUTE
+/* When nobody has answered, one message is tried again after this time. */
+#define UNANSWERED (10 * SECOND)
 
+/* All zero: nobody has answered. */
 struct trouble {
     int64_t until;    /* LEDGER_FOREVER: until somebody ends it */
     int64_t believed; /* until when it is known without asking */
@@ -58,9 +62,9 @@ void delivery_note_health(const struct delivery *delivery)
 void delivery_note_silence(const struct delivery *delivery)
 {
     struct deliveries *all = delivery->all;
-    if (dictionary_find(all->troubled, delivery->account) != NULL)
-        wakeup_put_probe(all->parts.wakeup, delivery->account,
-                         clock_now(clock_system()) + BELIEVED);
+    if (dictionary_find(all->troubled, delivery->account) == NULL)
+        dictionary_put(all->troubled, delivery->account, memory_zero(1, sizeof(struct trouble)));
+    wakeup_put_probe(all->parts.wakeup, delivery->account, clock_now(clock_system()) + UNANSWERED);
 }
 
 const char *delivery_greet(void *context, const char *account)

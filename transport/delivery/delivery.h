@@ -68,7 +68,7 @@ extern const struct lmtp_handler delivery_handler;
 
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries);
 
-/* The accounts that are known to be paused. */
+/* The accounts that are known to be paused, or to which nobody has answered. */
 size_t deliveries_troubled(const struct deliveries *deliveries);
 
 #endif
