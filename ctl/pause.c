@@ -71,6 +71,6 @@ int resume_run(struct command_call *call, int argc, char *argv[])
     if (reply.result == LEDGER_REPLY_UNKNOWN)
         printf("%s was not paused\n", argv[optind]);
     else
-        printf("%s is resumed; its deferred mail is tried within a minute\n", argv[optind]);
+        printf("%s is resumed; its deferred mail is tried within seconds\n", argv[optind]);
     return COMMAND_FINE;
 }

@@ -16,38 +16,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define SECOND CLOCK_SECOND
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 
-/* What the ledger says of a pause is asked for again after this time: somebody may end it by hand.
- */
-#define BELIEVED MINUTE
+/* The ledger is asked so often whether a pause has ended: somebody may end it by hand. */
+#define LOOK_SECONDS 5
 /* When nobody has answered, one message is tried again after this time. */
 #define UNANSWERED (10 * SECOND)
 
 /* All zero: nobody has answered. */
 struct trouble {
-    int64_t until;    /* LEDGER_FOREVER: until somebody ends it */
-    int64_t believed; /* until when it is known without asking */
-    bool is_login;    /* ends with other credentials */
+    int64_t until; /* LEDGER_FOREVER: until somebody ends it; 0: not paused, or not any more */
+    bool is_login; /* ends with other credentials */
     char cause[CONTROL_CAUSE_MAX + 1];
 };
+
+/* What a request to the ledger is about. */
+struct asked {
+    struct deliveries *all;
+    char *account, *cause;
+};
+
+static struct asked *new_asked(struct deliveries *all, const char *account, const char *cause)
+{
+    struct asked *asked = memory_zero(1, sizeof(*asked));
+    asked->all = all;
+    asked->account = memory_copy(account);
+    asked->cause = memory_copy(cause);
+    return asked;
+}
+
+static void free_asked(struct asked *asked)
+{
+    free(asked->account);
+    free(asked->cause);
+    free(asked);
+}
 
 /* --- knowing --------------------------------------------------------------------- */
 
 void delivery_note_pause(struct deliveries *all, const char *account, const char *cause,
                          int64_t until)
 {
-    int64_t now = clock_now(clock_system());
     struct trouble *trouble = memory_zero(1, sizeof(*trouble));
     trouble->until = until;
-    trouble->believed = until < now + BELIEVED ? until : now + BELIEVED;
     trouble->is_login = strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL;
     snprintf(trouble->cause, sizeof(trouble->cause), "%s", cause);
     dictionary_put(all->troubled, account, trouble);
-    wakeup_put_probe(all->parts.wakeup, account, trouble->believed);
+    wakeup_put_probe(all->parts.wakeup, account, until);
 }
 
 void delivery_note_health(const struct delivery *delivery)
@@ -72,7 +91,7 @@ const char *delivery_greet(void *context, const char *account)
     struct deliveries *all = context;
     int64_t now = clock_now(clock_system());
     const struct trouble *trouble = dictionary_find(all->troubled, account);
-    if (trouble == NULL || now >= trouble->believed)
+    if (trouble == NULL || now >= trouble->until)
         return NULL;
     buffer_clear(&all->greeting);
     buffer_append_string(&all->greeting, "421 4.7.1 ");
@@ -80,19 +99,52 @@ const char *delivery_greet(void *context, const char *account)
     return all->greeting.data;
 }
 
-/* --- pausing --------------------------------------------------------------------- */
+/* --- looking again --------------------------------------------------------------- */
 
-struct asked {
-    struct deliveries *all;
-    char *account, *cause;
-};
-
-static void free_asked(struct asked *asked)
+static void status_told(void *context, const struct ledger_reply *reply, const struct error *error)
 {
-    free(asked->account);
-    free(asked->cause);
-    free(asked);
+    (void)error;
+    struct asked *asked = context;
+    struct trouble *trouble = dictionary_find(asked->all->troubled, asked->account);
+    if (trouble != NULL && trouble->until != 0 && reply != NULL &&
+        reply->result == LEDGER_REPLY_DONE) {
+        bool is_over = !reply->pause.is_there || reply->pause.until <= reply->now;
+        trouble->until = is_over ? 0 : reply->pause.until;
+        wakeup_put_probe(asked->all->parts.wakeup, asked->account,
+                         is_over ? clock_now(clock_system()) : reply->pause.until);
+    }
+    free_asked(asked);
 }
+
+static void ask_status(void *context, const char *account, void *value)
+{
+    struct deliveries *all = context;
+    const struct trouble *trouble = value;
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_STATUS, .account = account};
+    if (trouble->until == 0)
+        return;
+    struct asked *asked = new_asked(all, account, NULL);
+    if (ledger_channel_ask(all->parts.channel, &command, status_told, asked, NULL) == NULL)
+        free_asked(asked);
+}
+
+static void look_again(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct deliveries *all = argument;
+    dictionary_each(all->troubled, ask_status, all);
+}
+
+void delivery_look_begin(struct deliveries *all)
+{
+    const struct timeval often = {.tv_sec = LOOK_SECONDS};
+    all->look = event_new(all->parts.base, -1, EV_PERSIST, look_again, all);
+    if (all->look == NULL || event_add(all->look, &often) != 0)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+}
+
+/* --- pausing --------------------------------------------------------------------- */
 
 static void paused(void *context, const struct ledger_reply *reply, const struct error *error)
 {
@@ -111,10 +163,7 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
                                            .cause = verdict->reply,
                                            .least = least,
                                            .most = most};
-    struct asked *asked = memory_zero(1, sizeof(*asked));
-    asked->all = delivery->all;
-    asked->account = memory_copy(delivery->account);
-    asked->cause = memory_copy(verdict->reply);
+    struct asked *asked = new_asked(delivery->all, delivery->account, verdict->reply);
     if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) == NULL)
         free_asked(asked);
     log_warning("%s: account <%s> is paused, cause %s: %s", delivery_shown_id(delivery),
@@ -162,7 +211,7 @@ static void resume(void *context, const char *account, void *value)
     if (!trouble->is_login)
         return;
     ledger_channel_ask(all->parts.channel, &command, NULL, NULL, NULL);
-    trouble->believed = 0;
+    trouble->until = 0;
     wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + SECOND);
     log_info("the credentials have changed: account <%s> is resumed", account);
 }

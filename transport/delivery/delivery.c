@@ -350,6 +350,7 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
     deliveries->counts.room_times.scale = &distribution_times;
     deliveries->counts.times.scale = &distribution_times;
     deliveries_configure(deliveries, parts);
+    delivery_look_begin(deliveries);
     return deliveries;
 }
 
@@ -384,5 +385,6 @@ void deliveries_free(struct deliveries *deliveries)
     }
     dictionary_free(deliveries->troubled);
     buffer_free(&deliveries->greeting);
+    event_free(deliveries->look);
     free(deliveries);
 }

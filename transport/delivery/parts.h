@@ -52,6 +52,7 @@ struct deliveries {
     struct delivery *first;
     struct dictionary *troubled; /* accounts that are paused, as far as is known */
     struct buffer greeting;      /* for the one who was turned away last */
+    struct event *look;
 };
 
 /* --- delivery.c --- */
@@ -94,6 +95,8 @@ void delivery_note_pause(struct deliveries *all, const char *account, const char
 /* Microsoft has answered, and has nothing against the account; has not answered. */
 void delivery_note_health(const struct delivery *delivery);
 void delivery_note_silence(const struct delivery *delivery);
+/* From now on it is noticed when somebody ends a pause. */
+void delivery_look_begin(struct deliveries *all);
 /* lmtp_handler's greet: 421 while the account is known to be paused. */
 const char *delivery_greet(void *context, const char *account);
 
