@@ -72,6 +72,17 @@ def test_a_login_that_fails_shows(measure):
     assert measured.becomes(1, "wakeups_waiting")
 
 
+def test_a_tls_session_is_taken_up_again_after_its_connection_has_ended(measure):
+    measured = measure()
+    measured.relay.deliver(UPN, ["a@dest.example"], HEADER)
+    measured.office365.add_fault(stage="after-reply", action="drop", times=1)
+    measured.relay.deliver(UPN, ["a@dest.example"], HEADER)
+    assert measured.becomes(0, "connections")
+    measured.relay.deliver(UPN, ["a@dest.example"], HEADER)
+    assert measured.becomes(1, "connections_opened_total", tls_session="resumed")
+    assert measured.value("connections_opened_total", tls_session="new") == 1
+
+
 def test_what_has_no_room_and_is_woken_up_shows(measure):
     measured = measure(post365_message_quota="1/4s", post365_max_wait="1s")
     for recipient in ("a", "b"):

@@ -39,20 +39,24 @@ static struct session *find_session(struct tls *tls, const char *host)
     return NULL;
 }
 
-/* OpenSSL has a new session: it is ours if 1 is returned. */
+/* OpenSSL has a new session. A copy is kept: the connection's own is of no use any more when that
+ * ends without a farewell in TLS, as most servers and we do. It stays OpenSSL's: 0. */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const char *host = SSL_get_ex_data(ssl, host_index);
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
     struct session *place = find_session(tls, host);
+    if (copy == NULL)
+        return 0;
     if (place == NULL) {
         place = &tls->sessions[tls->next++ % SESSIONS_MAX];
         free(place->host);
         place->host = memory_copy(host);
     }
     SSL_SESSION_free(place->session);
-    place->session = session;
-    return 1;
+    place->session = copy;
+    return 0;
 }
 
 static void free_host(void *parent, void *host, CRYPTO_EX_DATA *data, int index, long argl,
