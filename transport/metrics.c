@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/http.h"
+#include "transport/ledger_health.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 struct transport_metrics {
     struct transport_metrics_parts parts;
     struct http *http;
+    struct ledger_health *health;
     struct event *timer;
     int64_t started;
     uint64_t reloads, failed_reloads;
@@ -80,7 +82,8 @@ static void write_connections(const struct transport_metrics_parts *parts, struc
                     (const uint64_t[]){counts->refused, counts->failed - counts->refused});
 }
 
-static void write_waiting(const struct transport_metrics_parts *parts, struct buffer *text)
+static void write_waiting(const struct transport_metrics_parts *parts, bool is_ledger_up,
+                          struct buffer *text)
 {
     exposition_number(text, "transport_accounts_troubled", EXPOSITION_GAUGE,
                       "Accounts that are paused, or that Microsoft did not answer at last.",
@@ -92,8 +95,7 @@ static void write_waiting(const struct transport_metrics_parts *parts, struct bu
                       "Messages that were handed back to Postfix's queue manager.",
                       wakeup_woken(parts->wakeup));
     exposition_number(text, "transport_ledger_up", EXPOSITION_GAUGE,
-                      "Whether post365-policyd can be asked.",
-                      ledger_channel_is_up(parts->channel, NULL));
+                      "Whether post365-policyd answers, and has a ledger.", is_ledger_up);
 }
 
 static void publish(evutil_socket_t descriptor, short what, void *argument)
@@ -102,13 +104,13 @@ static void publish(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     const struct transport_metrics *metrics = argument;
     struct buffer text = {0};
-    struct error trouble = {.text = ""};
+    ledger_health_check(metrics->health);
+    const char *trouble = ledger_health_trouble(metrics->health);
     write_build(metrics, &text);
     write_messages(deliveries_counts(metrics->parts.deliveries), &text);
     write_connections(&metrics->parts, &text);
-    write_waiting(&metrics->parts, &text);
-    ledger_channel_is_up(metrics->parts.channel, &trouble);
-    http_publish(metrics->http, &text, trouble.text);
+    write_waiting(&metrics->parts, trouble[0] == '\0', &text);
+    http_publish(metrics->http, &text, trouble);
 }
 
 struct transport_metrics *transport_metrics_start(struct event_base *base, int listening,
@@ -118,6 +120,7 @@ struct transport_metrics *transport_metrics_start(struct event_base *base, int l
     const struct timeval interval = {.tv_sec = 1};
     struct transport_metrics *metrics = memory_zero(1, sizeof(*metrics));
     metrics->parts = *parts;
+    metrics->health = ledger_health_new(parts->channel);
     metrics->started = clock_now(clock_system());
     metrics->timer = event_new(base, -1, EV_PERSIST, publish, metrics);
     if (metrics->timer == NULL || event_add(metrics->timer, &interval) != 0)
@@ -147,5 +150,6 @@ void transport_metrics_stop(struct transport_metrics *metrics)
         return;
     event_free(metrics->timer);
     http_stop(metrics->http);
+    ledger_health_free(metrics->health);
     free(metrics);
 }

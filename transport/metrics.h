@@ -24,7 +24,7 @@ struct transport_metrics_parts {
     size_t sessions_max;
     const struct pool *pool;
     const struct wakeup *wakeup;
-    const struct ledger_channel *channel;
+    struct ledger_channel *channel;
 };
 
 /* Starts to answer on a listening descriptor, which becomes its own. NULL with the reason. */
@@ -35,7 +35,7 @@ struct transport_metrics *transport_metrics_start(struct event_base *base, int l
 /* A reload has ended. */
 void transport_metrics_count_reload(struct transport_metrics *metrics, bool worked);
 
-/* `metrics` may be NULL, here and in the one before. */
+/* Before the parts are released. `metrics` may be NULL, here and in the one before. */
 void transport_metrics_stop(struct transport_metrics *metrics);
 
 #endif

@@ -184,7 +184,7 @@ static void find_trouble(struct http *http, char *text, size_t size)
     struct page *page = take_page(http);
     time_t silence = seconds() - page->published;
     if (silence > SILENCE_SECONDS)
-        snprintf(text, size, "no request has been decided for %" PRIdMAX " s: the service hangs",
+        snprintf(text, size, "nothing has been done for %" PRIdMAX " s: the service hangs",
                  (intmax_t)silence);
     else
         snprintf(text, size, "%s", page->trouble);

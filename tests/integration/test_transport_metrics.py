@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import signal
 
 import pytest
 
@@ -103,6 +104,31 @@ def test_without_the_ledger_the_transport_is_not_well(measure):
     measured.relay.policyd.start()
     assert measured.becomes(1, "ledger_up")
     assert measured.get("/healthz")[0] == 200
+
+
+def health_becomes(measured, status, words):
+    def answer():
+        found, text = measured.get("/healthz")
+        return found == status and words in text
+    return processes.wait_until(answer, 15, 0.1)
+
+
+def test_a_ledger_that_hangs_or_cannot_be_used_is_none(measure):
+    measured = measure()
+    policyd = measured.relay.policyd
+    policyd.signal(signal.SIGSTOP)
+    try:
+        assert health_becomes(measured, 503, "the ledger does not answer: post365-policyd has said nothing for")
+        assert measured.becomes(0, "ledger_up")
+    finally:
+        policyd.signal(signal.SIGCONT)
+    assert health_becomes(measured, 200, "ok")
+    policyd.stop()
+    turns = measured.relay.postfix.directory / "ledger" / "turns.db"
+    turns.write_bytes(b"x" * len(turns.read_bytes()))
+    policyd.start()
+    assert health_becomes(measured, 503, "the ledger cannot be used: ")
+    assert measured.value("ledger_up") == 0
 
 
 def test_reloads_are_counted(measure):
