@@ -750,6 +750,11 @@ const struct office365_row *office365_rows(size_t *count)
     return rows;
 }
 
+size_t office365_row_number(const struct office365_row *row)
+{
+    return (size_t)(row - rows);
+}
+
 /* What is compared of a reply besides its text. */
 struct codes {
     unsigned code;

@@ -86,6 +86,9 @@ const struct office365_row *office365_explain(const struct reply *reply, enum re
 /* All rows, `*count` of them, in the order in which they are tried. */
 const struct office365_row *office365_rows(size_t *count);
 
+/* Which of them it is, counted from 0. */
+size_t office365_row_number(const struct office365_row *row);
+
 /* In plain words, for example "end of DATA"; "pause until fixed". */
 const char *office365_stage_words(enum reply_stage stage);
 const char *office365_account_words(enum office365_account account);

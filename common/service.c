@@ -194,6 +194,7 @@ void service_warn_restart(const struct settings *old, const struct settings *new
     warn_changed("post365_policy_socket", old->policy_socket, new->policy_socket);
     warn_changed("post365_control_socket", old->control_socket, new->control_socket);
     warn_changed("post365_metrics_listen", old->metrics_listen, new->metrics_listen);
+    warn_changed("post365_transport_socket", old->transport_socket, new->transport_socket);
     warn_changed("post365_transport_metrics_listen", old->transport_metrics_listen,
                  new->transport_metrics_listen);
     warn_changed("post365_ledger", old->ledger, new->ledger);

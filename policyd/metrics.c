@@ -4,7 +4,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/metrics/exposition.h"
 #include "common/metrics/http.h"
 #include "common/quotas.h"
 #include "policyd/store/bdb.h"
@@ -63,9 +62,9 @@ static void write_build(const struct metrics *metrics, struct buffer *text)
     exposition_family(text, "start_time_seconds", EXPOSITION_GAUGE,
                       "When the service started, since the epoch.");
     exposition_seconds(text, "start_time_seconds", NULL, 0, metrics->started);
-    exposition_pair(text, "reloads_total", EXPOSITION_COUNTER, "Reloads of the configuration.",
-                    "result", (const char *const[]){"ok", "failed"},
-                    (const uint64_t[]){metrics->reloads, metrics->failed_reloads});
+    exposition_numbers(text, "reloads_total", EXPOSITION_COUNTER, "Reloads of the configuration.",
+                       "result", (const char *const[]){"ok", "failed"},
+                       (const uint64_t[]){metrics->reloads, metrics->failed_reloads}, 2);
 }
 
 static void write_decisions(const struct metrics *metrics, struct buffer *text)
@@ -106,10 +105,10 @@ static void write_server(const struct metrics *metrics, struct buffer *text)
                       counts.capacity);
     exposition_number(text, "connections_accepted_total", EXPOSITION_COUNTER,
                       "Connections accepted.", counts.accepted);
-    exposition_pair(text, "connections_evicted_total", EXPOSITION_COUNTER,
-                    "Idle connections closed to make room, by what was scarce.", "scarce",
-                    (const char *const[]){"descriptors", "memory"},
-                    (const uint64_t[]){counts.evicted, counts.evicted_for_memory});
+    exposition_numbers(text, "connections_evicted_total", EXPOSITION_COUNTER,
+                       "Idle connections closed to make room, by what was scarce.", "scarce",
+                       (const char *const[]){"descriptors", "memory"},
+                       (const uint64_t[]){counts.evicted, counts.evicted_for_memory}, 2);
     exposition_number(text, "protocol_errors_total", EXPOSITION_COUNTER,
                       "Connections closed because what arrived was no request.", counts.malformed);
     exposition_number(text, "buffered_bytes", EXPOSITION_GAUGE,
@@ -133,15 +132,15 @@ static void write_store(const struct metrics *metrics, struct buffer *text)
     exposition_distribution(text, "expiry_duration_seconds",
                             "Time that removing old events from the ledger took, a few at a time.",
                             &counts->expiry_times, true);
-    exposition_pair(text, "store_failures_total", EXPOSITION_COUNTER,
-                    "Times that the ledger could not be written, by work.", "work",
-                    (const char *const[]){"commit", "upkeep"},
-                    (const uint64_t[]){counts->failed_writes, counts->failed_upkeep});
+    exposition_numbers(text, "store_failures_total", EXPOSITION_COUNTER,
+                       "Times that the ledger could not be written, by work.", "work",
+                       (const char *const[]){"commit", "upkeep"},
+                       (const uint64_t[]){counts->failed_writes, counts->failed_upkeep}, 2);
     if (store_bdb_size(metrics->parts.store, &size))
-        exposition_pair(text, "store_size_bytes", EXPOSITION_GAUGE,
-                        "What the ledger takes on the disk, by kind of file.", "kind",
-                        (const char *const[]){"data", "log"},
-                        (const uint64_t[]){size.data, size.logs});
+        exposition_numbers(text, "store_size_bytes", EXPOSITION_GAUGE,
+                           "What the ledger takes on the disk, by kind of file.", "kind",
+                           (const char *const[]){"data", "log"},
+                           (const uint64_t[]){size.data, size.logs}, 2);
 }
 
 static const char *find_trouble(const struct metrics *metrics)

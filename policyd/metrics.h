@@ -10,6 +10,7 @@
 #define POST365_POLICYD_METRICS_H
 
 #include "common/error.h"
+#include "common/metrics/exposition.h"
 #include "common/settings.h"
 #include "common/table.h"
 #include "policyd/ledger/ledger.h"
@@ -18,8 +19,6 @@
 #include "policyd/store/store.h"
 
 #include <event2/event.h>
-
-#define METRICS_ACCOUNTS_MAX 1000
 
 struct metrics;
 

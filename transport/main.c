@@ -264,8 +264,8 @@ static void start_metrics(struct daemon *daemon)
                                                   .channel = daemon->channel};
     if (daemon->metrics_listening < 0)
         return;
-    daemon->metrics =
-        transport_metrics_start(daemon->base, daemon->metrics_listening, &parts, &error);
+    daemon->metrics = transport_metrics_start(daemon->base, daemon->metrics_listening, &parts,
+                                              daemon->credentials, &error);
     if (daemon->metrics == NULL)
         log_error("%s: %s", METRICS, error.text);
 }
@@ -307,6 +307,7 @@ static void watch_credentials(evutil_socket_t descriptor, short what, void *argu
     daemon->credentials_version = version;
     account_sockets_update(daemon->accounts, daemon->credentials, daemon->service.settings);
     deliveries_credentials_changed(daemon->deliveries);
+    transport_metrics_list_accounts(daemon->metrics, daemon->credentials);
 }
 
 /* Connections are open, and messages under way, to the old one. */
@@ -342,6 +343,7 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     deliveries_configure(daemon->deliveries, &parts);
     pool_configure(daemon->pool, credentials);
     account_sockets_update(daemon->accounts, credentials, settings);
+    transport_metrics_list_accounts(daemon->metrics, credentials);
     find_name_servers(daemon);
     identities_close(old_identities);
     tables_close(old_quota_maps);

@@ -6,6 +6,8 @@
 #include "common/memory.h"
 #include "common/metrics/exposition.h"
 #include "common/metrics/http.h"
+#include "common/office365.h"
+#include "transport/account_metrics.h"
 #include "transport/ledger_health.h"
 
 #include <openssl/crypto.h>
@@ -16,6 +18,7 @@ struct transport_metrics {
     struct transport_metrics_parts parts;
     struct http *http;
     struct ledger_health *health;
+    struct account_metrics *accounts;
     struct event *timer;
     int64_t started;
     uint64_t reloads, failed_reloads;
@@ -31,30 +34,36 @@ static void write_build(const struct transport_metrics *metrics, struct buffer *
     exposition_family(text, "transport_start_time_seconds", EXPOSITION_GAUGE,
                       "When the service started, since the epoch.");
     exposition_seconds(text, "transport_start_time_seconds", NULL, 0, metrics->started);
-    exposition_pair(text, "transport_reloads_total", EXPOSITION_COUNTER,
-                    "Reloads of the configuration.", "result",
-                    (const char *const[]){"ok", "failed"},
-                    (const uint64_t[]){metrics->reloads, metrics->failed_reloads});
+    exposition_numbers(text, "transport_reloads_total", EXPOSITION_COUNTER,
+                       "Reloads of the configuration.", "result",
+                       (const char *const[]){"ok", "failed"},
+                       (const uint64_t[]){metrics->reloads, metrics->failed_reloads}, 2);
 }
 
 static void write_messages(const struct delivery_counts *counts, struct buffer *text)
 {
+    static const char *const fates[DELIVERY_FATES] = {[DELIVERY_ACCEPTED] = "accepted",
+                                                      [DELIVERY_DEFERRED] = "deferred",
+                                                      [DELIVERY_REFUSED] = "refused"};
     const struct {
         const char *outcome;
         uint64_t count;
     } ends[] = {{"accepted", counts->accepted},    {"refused", counts->refused},
                 {"deferred", counts->deferred},    {"no_room", counts->waiting},
-                {"not_attempted", counts->failed}, {"unknown", counts->unknown}};
+                {"not_attempted", counts->failed}, {"unknown", counts->unknown},
+                {"abandoned", counts->abandoned}};
     exposition_family(text, "transport_messages_total", EXPOSITION_COUNTER,
-                      "Messages by what became of them; unknown: no reply to the final dot.");
+                      "Messages by what became of them; unknown: no reply to the final dot; "
+                      "abandoned: Postfix has gone before it.");
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
         exposition_integer(text, "transport_messages_total",
                            &(struct exposition_label){"outcome", ends[i].outcome}, 1,
                            ends[i].count);
-    exposition_number(text, "transport_recipients_accepted_total", EXPOSITION_COUNTER,
-                      "Recipients that Microsoft has accepted.", counts->recipients);
-    exposition_number(text, "transport_messages_under_way", EXPOSITION_GAUGE,
-                      "Messages that wait for room or are being sent.", counts->under_way);
+    exposition_numbers(text, "transport_recipients_total", EXPOSITION_COUNTER,
+                       "Recipients by what Postfix was told, those of abandoned messages left out.",
+                       "outcome", fates, counts->recipients, DELIVERY_FATES);
+    exposition_number(text, "transport_sent_bytes_total", EXPOSITION_COUNTER,
+                      "Octets of messages that were handed to a connection.", counts->octets);
     exposition_distribution(text, "transport_room_duration_seconds",
                             "Time until the ledger had granted room, or not.", &counts->room_times,
                             true);
@@ -63,8 +72,25 @@ static void write_messages(const struct delivery_counts *counts, struct buffer *
                             true);
 }
 
+static void write_under_way(const struct deliveries *deliveries, struct buffer *text)
+{
+    static const char *const names[DELIVERY_STATES] = {
+        [DELIVERY_LEDGER] = "ledger",     [DELIVERY_CONNECTING] = "connecting",
+        [DELIVERY_ENVELOPE] = "envelope", [DELIVERY_BODY] = "body",
+        [DELIVERY_FINAL] = "final",       [DELIVERY_SETTLING] = "settling"};
+    uint64_t numbers[DELIVERY_STATES];
+    deliveries_count_states(deliveries, numbers);
+    exposition_numbers(text, "transport_messages_under_way", EXPOSITION_GAUGE,
+                       "Messages between DATA and the last reply, by what is awaited.", "state",
+                       names, numbers, DELIVERY_STATES);
+}
+
 static void write_connections(const struct transport_metrics_parts *parts, struct buffer *text)
 {
+    static const char *const failures[POOL_FAILURES] = {[POOL_NOT_CONNECTED] = "connection",
+                                                        [POOL_NOT_SECURE] = "tls",
+                                                        [POOL_NOT_LOGGED_IN] = "login",
+                                                        [POOL_LOGIN_REFUSED] = "login_refused"};
     const struct pool_counts *counts = pool_counts(parts->pool);
     exposition_number(text, "transport_sessions", EXPOSITION_GAUGE, "LMTP clients.",
                       lmtp_sessions(parts->lmtp));
@@ -72,14 +98,30 @@ static void write_connections(const struct transport_metrics_parts *parts, struc
                       "LMTP clients that may be there at once.", parts->sessions_max);
     exposition_number(text, "transport_connections", EXPOSITION_GAUGE,
                       "Connections to Microsoft, of all accounts.", pool_count(parts->pool, NULL));
-    exposition_pair(text, "transport_connections_opened_total", EXPOSITION_COUNTER,
-                    "Connections that were opened and logged in, by their TLS session.",
-                    "tls_session", (const char *const[]){"new", "resumed"},
-                    (const uint64_t[]){counts->opened - counts->resumed, counts->resumed});
-    exposition_pair(text, "transport_connections_failed_total", EXPOSITION_COUNTER,
-                    "Connections that could not be opened, by reason.", "reason",
-                    (const char *const[]){"login_refused", "other"},
-                    (const uint64_t[]){counts->refused, counts->failed - counts->refused});
+    exposition_numbers(text, "transport_connections_opened_total", EXPOSITION_COUNTER,
+                       "Connections that were opened and logged in, by their TLS session.",
+                       "tls_session", (const char *const[]){"new", "resumed"},
+                       (const uint64_t[]){counts->opened - counts->resumed, counts->resumed}, 2);
+    exposition_numbers(text, "transport_connections_failed_total", EXPOSITION_COUNTER,
+                       "Connections that could not be opened, by what has failed.", "reason",
+                       failures, counts->failed, POOL_FAILURES);
+}
+
+/* Every cause has its sample from the start, so that a rise from 0 is seen. */
+static void write_pauses(const struct delivery_counts *counts, struct buffer *text)
+{
+    size_t count;
+    const struct office365_row *rows = office365_rows(&count);
+    exposition_family(text, "transport_pauses_total", EXPOSITION_COUNTER,
+                      "Pauses of an account that were asked for, by cause.");
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].account != OFFICE365_ACCOUNT_NOTHING)
+            exposition_integer(text, "transport_pauses_total",
+                               &(struct exposition_label){"cause", rows[i].name}, 1,
+                               counts->pauses[i]);
+    exposition_number(text, "transport_turned_away_total", EXPOSITION_COUNTER,
+                      "LMTP clients that were turned away since their account is paused.",
+                      counts->turned_away);
 }
 
 static void write_waiting(const struct transport_metrics_parts *parts, bool is_ledger_up,
@@ -108,19 +150,25 @@ static void publish(evutil_socket_t descriptor, short what, void *argument)
     const char *trouble = ledger_health_trouble(metrics->health);
     write_build(metrics, &text);
     write_messages(deliveries_counts(metrics->parts.deliveries), &text);
+    write_under_way(metrics->parts.deliveries, &text);
     write_connections(&metrics->parts, &text);
+    account_metrics_write(metrics->accounts, metrics->parts.pool, &text);
+    write_pauses(deliveries_counts(metrics->parts.deliveries), &text);
     write_waiting(&metrics->parts, trouble[0] == '\0', &text);
     http_publish(metrics->http, &text, trouble);
 }
 
 struct transport_metrics *transport_metrics_start(struct event_base *base, int listening,
                                                   const struct transport_metrics_parts *parts,
+                                                  struct credentials *credentials,
                                                   struct error *error)
 {
     const struct timeval interval = {.tv_sec = 1};
     struct transport_metrics *metrics = memory_zero(1, sizeof(*metrics));
     metrics->parts = *parts;
     metrics->health = ledger_health_new(parts->channel);
+    metrics->accounts = account_metrics_new();
+    account_metrics_list(metrics->accounts, credentials);
     metrics->started = clock_now(clock_system());
     metrics->timer = event_new(base, -1, EV_PERSIST, publish, metrics);
     if (metrics->timer == NULL || event_add(metrics->timer, &interval) != 0)
@@ -132,6 +180,13 @@ struct transport_metrics *transport_metrics_start(struct event_base *base, int l
     }
     publish(-1, 0, metrics);
     return metrics;
+}
+
+void transport_metrics_list_accounts(struct transport_metrics *metrics,
+                                     struct credentials *credentials)
+{
+    if (metrics != NULL)
+        account_metrics_list(metrics->accounts, credentials);
 }
 
 void transport_metrics_count_reload(struct transport_metrics *metrics, bool worked)
@@ -151,5 +206,6 @@ void transport_metrics_stop(struct transport_metrics *metrics)
     event_free(metrics->timer);
     http_stop(metrics->http);
     ledger_health_free(metrics->health);
+    account_metrics_free(metrics->accounts);
     free(metrics);
 }

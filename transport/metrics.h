@@ -11,6 +11,7 @@
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/queue/wakeup.h"
+#include "transport/submission/credentials.h"
 #include "transport/submission/pool.h"
 
 #include <event2/event.h>
@@ -30,12 +31,17 @@ struct transport_metrics_parts {
 /* Starts to answer on a listening descriptor, which becomes its own. NULL with the reason. */
 struct transport_metrics *transport_metrics_start(struct event_base *base, int listening,
                                                   const struct transport_metrics_parts *parts,
+                                                  struct credentials *credentials,
                                                   struct error *error);
+
+/* The accounts that have credentials may be others. They are not kept. */
+void transport_metrics_list_accounts(struct transport_metrics *metrics,
+                                     struct credentials *credentials);
 
 /* A reload has ended. */
 void transport_metrics_count_reload(struct transport_metrics *metrics, bool worked);
 
-/* Before the parts are released. `metrics` may be NULL, here and in the one before. */
+/* Before the parts are released. `metrics` may be NULL, here and in the two before. */
 void transport_metrics_stop(struct transport_metrics *metrics);
 
 #endif

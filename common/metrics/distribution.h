@@ -17,8 +17,10 @@ struct distribution_scale {
     uint64_t bounds[DISTRIBUTION_BOUNDS_MAX];
 };
 
-/* 10 microseconds to 5 seconds; 1 to 4096. */
+/* 10 microseconds to 5 seconds, for work; 1 millisecond to 10 minutes, for others' answers; 1 to
+ * 4096. */
 extern const struct distribution_scale distribution_times;
+extern const struct distribution_scale distribution_waits;
 extern const struct distribution_scale distribution_sizes;
 
 /* Set `scale`, the rest zero. */

@@ -81,12 +81,12 @@ void exposition_number(struct buffer *text, const char *name, enum exposition_ty
     exposition_integer(text, name, NULL, 0, value);
 }
 
-void exposition_pair(struct buffer *text, const char *name, enum exposition_type type,
-                     const char *help, const char *label, const char *const values[2],
-                     const uint64_t numbers[2])
+void exposition_numbers(struct buffer *text, const char *name, enum exposition_type type,
+                        const char *help, const char *label, const char *const values[],
+                        const uint64_t numbers[], size_t count)
 {
     exposition_family(text, name, type, help);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < count; i++)
         exposition_integer(text, name, &(struct exposition_label){label, values[i]}, 1, numbers[i]);
 }
 

@@ -33,12 +33,15 @@ void exposition_integer(struct buffer *text, const char *name,
 void exposition_seconds(struct buffer *text, const char *name,
                         const struct exposition_label labels[], size_t count, int64_t time);
 
-/* A family of one sample without labels; of two that one label tells apart. */
+/* Accounts that a page shows at most: each takes some samples. */
+#define METRICS_ACCOUNTS_MAX 1000
+
+/* A family of one sample without labels; of `count` many that one label tells apart. */
 void exposition_number(struct buffer *text, const char *name, enum exposition_type type,
                        const char *help, uint64_t value);
-void exposition_pair(struct buffer *text, const char *name, enum exposition_type type,
-                     const char *help, const char *label, const char *const values[2],
-                     const uint64_t numbers[2]);
+void exposition_numbers(struct buffer *text, const char *name, enum exposition_type type,
+                        const char *help, const char *label, const char *const values[],
+                        const uint64_t numbers[], size_t count);
 
 /* Family and samples of a distribution; `is_time` if it holds microseconds. */
 void exposition_distribution(struct buffer *text, const char *name, const char *help,

@@ -54,6 +54,18 @@ static void labels_are_escaped(void **state)
     }
 }
 
+static void one_call_writes_a_family_of_one_or_of_several_samples(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    exposition_number(&text, "open", EXPOSITION_GAUGE, "Now.", 3);
+    exposition_numbers(&text, "done_total", EXPOSITION_COUNTER, "Done.", "how",
+                       (const char *const[]){"well", "badly"}, (const uint64_t[]){5, 0}, 2);
+    expect_text(&text, "# HELP post365_open Now.\n# TYPE post365_open gauge\npost365_open 3\n"
+                       "# HELP post365_done_total Done.\n# TYPE post365_done_total counter\n"
+                       "post365_done_total{how=\"well\"} 5\npost365_done_total{how=\"badly\"} 0\n");
+}
+
 static void times_are_written_in_seconds_exactly(void **state)
 {
     (void)state;
@@ -94,8 +106,9 @@ static void a_distribution_becomes_cumulative_buckets(void **state)
 static void the_scales_ascend(void **state)
 {
     (void)state;
-    const struct distribution_scale *scales[] = {&distribution_times, &distribution_sizes};
-    for (size_t s = 0; s < 2; s++) {
+    const struct distribution_scale *scales[] = {&distribution_times, &distribution_waits,
+                                                 &distribution_sizes};
+    for (size_t s = 0; s < sizeof(scales) / sizeof(scales[0]); s++) {
         assert_in_range(scales[s]->count, 1, DISTRIBUTION_BOUNDS_MAX);
         for (size_t i = 1; i < scales[s]->count; i++)
             assert_true(scales[s]->bounds[i - 1] < scales[s]->bounds[i]);
@@ -107,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_family_has_its_help_and_its_type),
         cmocka_unit_test(labels_are_escaped),
+        cmocka_unit_test(one_call_writes_a_family_of_one_or_of_several_samples),
         cmocka_unit_test(times_are_written_in_seconds_exactly),
         cmocka_unit_test(a_distribution_becomes_cumulative_buckets),
         cmocka_unit_test(the_scales_ascend),

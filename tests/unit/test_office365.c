@@ -382,6 +382,7 @@ static void the_table_is_whole(void **state)
     const struct office365_row *rows = office365_rows(&count);
     for (size_t i = 0; i < count; i++) {
         const struct office365_row *row = &rows[i];
+        assert_int_equal(office365_row_number(row), i);
         assert_true(strspn(row->name, "abcdefghijklmnopqrstuvwxyz-") == strlen(row->name));
         assert_true(strlen(row->name) > 0 && strlen(row->meaning) > 0 && strlen(row->remedy) > 0);
         assert_int_equal(row->meaning[strlen(row->meaning) - 1], '.');

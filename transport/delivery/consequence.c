@@ -93,6 +93,7 @@ const char *delivery_greet(void *context, const char *account)
     const struct trouble *trouble = dictionary_find(all->troubled, account);
     if (trouble == NULL || now >= trouble->until)
         return NULL;
+    all->counts.turned_away++;
     buffer_clear(&all->greeting);
     buffer_append_string(&all->greeting, "421 4.7.1 ");
     room_write_paused(&all->greeting, account, trouble->cause, trouble->until, now);
@@ -166,6 +167,7 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
     struct asked *asked = new_asked(delivery->all, delivery->account, verdict->reply);
     if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) == NULL)
         free_asked(asked);
+    delivery->all->counts.pauses[office365_row_number(verdict->row)]++;
     log_warning("%s: account <%s> is paused, cause %s: %s", delivery_shown_id(delivery),
                 delivery->account, verdict->row->name, verdict->reply);
 }

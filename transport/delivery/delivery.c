@@ -1,12 +1,5 @@
 /* delivery.c - one message's way, from Postfix's DATA to the last reply
  *
- *   LEDGER      room is asked for, and waited for
- *   CONNECTING  a connection of the account is asked for
- *   ENVELOPE    Microsoft is told sender and recipients
- *   BODY        the message streams through
- *   FINAL       the final dot was sent
- *   SETTLING    the ledger is told what was accepted; then Postfix is
- *
  * The client may go away at any time; what Microsoft may have taken is then settled without him.
  */
 #include "transport/delivery/delivery.h"
@@ -65,7 +58,6 @@ static void free_delivery(struct delivery *delivery)
     if (delivery->next != NULL)
         delivery->next->linked_by = delivery->linked_by;
     delivery->all->counts.under_way--;
-    distribution_add(&delivery->all->counts.times, distribution_clock() - delivery->begun);
     for (size_t i = 0; i < delivery->recipients; i++)
         free(delivery->refusals[i]);
     free(delivery->refusals);
@@ -82,27 +74,47 @@ const char *delivery_shown_id(const struct delivery *delivery)
 
 /* --- telling Postfix ------------------------------------------------------------ */
 
+static void count_recipients(struct delivery *delivery, const char *reply, size_t number)
+{
+    enum delivery_fate fate = reply[0] == '2'   ? DELIVERY_ACCEPTED
+                              : reply[0] == '4' ? DELIVERY_DEFERRED
+                                                : DELIVERY_REFUSED;
+    delivery->all->counts.recipients[fate] += number;
+}
+
+/* All is said about it. */
+static void end_delivery(struct delivery *delivery)
+{
+    distribution_add(&delivery->all->counts.times, distribution_clock() - delivery->begun);
+    free_delivery(delivery);
+}
+
 void delivery_refuse(struct delivery *delivery, const char *reply)
 {
     log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu: %s", delivery_shown_id(delivery),
              SENDER_SHOWN, delivery->sender, delivery->account, delivery->recipients, reply);
     delivery_release(delivery);
+    count_recipients(delivery, reply, delivery->recipients);
     if (delivery->transaction != NULL)
         lmtp_refuse(delivery->transaction, reply);
-    free_delivery(delivery);
+    end_delivery(delivery);
 }
 
 void delivery_reply(struct delivery *delivery)
 {
     struct lmtp_transaction *transaction = delivery->transaction;
-    for (size_t i = 0; transaction != NULL && i < delivery->recipients; i++)
-        lmtp_reply(transaction, i,
-                   delivery->refusals[i] != NULL ? delivery->refusals[i] : delivery->verdict.reply);
+    for (size_t i = 0; i < delivery->recipients; i++) {
+        const char *reply =
+            delivery->refusals[i] != NULL ? delivery->refusals[i] : delivery->verdict.reply;
+        count_recipients(delivery, reply, 1);
+        if (transaction != NULL)
+            lmtp_reply(transaction, i, reply);
+    }
     log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu, refused=%zu: %s%s",
              delivery_shown_id(delivery), SENDER_SHOWN, delivery->sender, delivery->account,
              delivery->recipients, delivery->refused, delivery->verdict.reply,
              transaction == NULL ? " (Postfix has gone)" : "");
-    free_delivery(delivery);
+    end_delivery(delivery);
 }
 
 /* --- Microsoft ------------------------------------------------------------------ */
@@ -110,16 +122,14 @@ void delivery_reply(struct delivery *delivery)
 static void count_end(struct delivery *delivery, bool is_unknown)
 {
     struct delivery_counts *counts = &delivery->all->counts;
-    if (delivery->verdict.is_accepted) {
+    if (delivery->verdict.is_accepted)
         counts->accepted++;
-        counts->recipients += delivery->sent.recipient_count - delivery->refused;
-    } else if (is_unknown) {
+    else if (is_unknown)
         counts->unknown++;
-    } else if (delivery->verdict.is_temporary) {
+    else if (delivery->verdict.is_temporary)
         counts->deferred++;
-    } else {
+    else
         counts->refused++;
-    }
 }
 
 static void connection_granted(void *context, struct submission *submission, bool is_fresh);
@@ -294,19 +304,23 @@ static void *begin(void *context, struct lmtp_transaction *transaction,
     delivery->all->counts.failed++;
     log_warning("%s: from=<%.*s>: %s", delivery_shown_id(delivery), SENDER_SHOWN,
                 delivery->sent.sender, reply.data);
+    count_recipients(delivery, reply.data, delivery->recipients);
     lmtp_refuse(transaction, reply.data);
     buffer_free(&reply);
-    free_delivery(delivery);
+    end_delivery(delivery);
     return NULL;
 }
 
 static void take_body(void *message, struct evbuffer *bytes)
 {
     struct delivery *delivery = message;
-    if (delivery->state == DELIVERY_BODY && delivery->submission != NULL)
+    size_t before = evbuffer_get_length(bytes);
+    if (delivery->state == DELIVERY_BODY && delivery->submission != NULL) {
         submission_write(delivery->submission, bytes);
-    else
-        evbuffer_drain(bytes, evbuffer_get_length(bytes));
+        delivery->all->counts.octets += before - evbuffer_get_length(bytes);
+    } else {
+        evbuffer_drain(bytes, before);
+    }
 }
 
 static void body_ended(void *message, uint64_t replaced)
@@ -330,6 +344,7 @@ static void client_gone(void *message)
         return;
     log_info("%s: account=<%s>: Postfix has gone before the end", delivery_shown_id(delivery),
              delivery->account);
+    delivery->all->counts.abandoned++;
     let_go(delivery);
     delivery_release(delivery);
     free_delivery(delivery);
@@ -346,9 +361,12 @@ const struct lmtp_handler delivery_handler = {.greet = delivery_greet,
 struct deliveries *deliveries_new(const struct delivery_parts *parts)
 {
     struct deliveries *deliveries = memory_zero(1, sizeof(*deliveries));
+    size_t rows;
+    (void)office365_rows(&rows);
     deliveries->troubled = dictionary_new(free);
-    deliveries->counts.room_times.scale = &distribution_times;
-    deliveries->counts.times.scale = &distribution_times;
+    deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
+    deliveries->counts.room_times.scale = &distribution_waits;
+    deliveries->counts.times.scale = &distribution_waits;
     deliveries_configure(deliveries, parts);
     delivery_look_begin(deliveries);
     return deliveries;
@@ -362,6 +380,15 @@ void deliveries_configure(struct deliveries *deliveries, const struct delivery_p
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries)
 {
     return &deliveries->counts;
+}
+
+void deliveries_count_states(const struct deliveries *deliveries, uint64_t numbers[DELIVERY_STATES])
+{
+    for (size_t i = 0; i < DELIVERY_STATES; i++)
+        numbers[i] = 0;
+    for (const struct delivery *delivery = deliveries->first; delivery != NULL;
+         delivery = delivery->next)
+        numbers[delivery->state]++;
 }
 
 size_t deliveries_troubled(const struct deliveries *deliveries)
@@ -386,5 +413,6 @@ void deliveries_free(struct deliveries *deliveries)
     dictionary_free(deliveries->troubled);
     buffer_free(&deliveries->greeting);
     event_free(deliveries->look);
+    free(deliveries->counts.pauses);
     free(deliveries);
 }

@@ -38,19 +38,37 @@ struct delivery_parts {
     const char *host; /* Microsoft's, for replies */
 };
 
+/* Where a message is, from DATA to its last reply. */
+enum delivery_state {
+    DELIVERY_LEDGER,     /* room is asked for, and waited for */
+    DELIVERY_CONNECTING, /* a connection of the account is asked for */
+    DELIVERY_ENVELOPE,   /* Microsoft is told sender and recipients */
+    DELIVERY_BODY,       /* the message streams through */
+    DELIVERY_FINAL,      /* the final dot was sent */
+    DELIVERY_SETTLING,   /* the ledger is told what was accepted; then Postfix is */
+    DELIVERY_STATES,
+};
+
+/* What became of a recipient. */
+enum delivery_fate { DELIVERY_ACCEPTED, DELIVERY_DEFERRED, DELIVERY_REFUSED, DELIVERY_FATES };
+
 /* Since the start. */
 struct delivery_counts {
-    uint64_t messages;              /* begun */
-    uint64_t accepted;              /* by Microsoft */
-    uint64_t refused;               /* for good */
-    uint64_t deferred;              /* by Microsoft, or for want of a connection */
-    uint64_t waiting;               /* left in the queue for want of room */
-    uint64_t failed;                /* no account, no ledger */
-    uint64_t unknown;               /* between the final dot and the reply */
-    uint64_t under_way;             /* now */
-    uint64_t recipients;            /* of messages that were accepted */
-    struct distribution room_times; /* microseconds until the ledger had answered */
-    struct distribution times;      /* and until Postfix had its last reply */
+    uint64_t messages;                   /* begun */
+    uint64_t accepted;                   /* by Microsoft */
+    uint64_t refused;                    /* for good */
+    uint64_t deferred;                   /* by Microsoft, or for want of a connection */
+    uint64_t waiting;                    /* left in the queue for want of room */
+    uint64_t failed;                     /* no account, no ledger */
+    uint64_t unknown;                    /* between the final dot and the reply */
+    uint64_t abandoned;                  /* Postfix has gone before the final dot */
+    uint64_t under_way;                  /* now */
+    uint64_t recipients[DELIVERY_FATES]; /* of messages that were not abandoned */
+    uint64_t turned_away;                /* clients of an account that is paused */
+    uint64_t octets;                     /* of messages, handed to a connection */
+    uint64_t *pauses;                    /* asked for, by the row of office365_rows() */
+    struct distribution room_times;      /* microseconds until the ledger had answered */
+    struct distribution times;           /* and until Postfix had its last reply */
 };
 
 /* Release with deliveries_free(), when nothing is under way or the program ends. */
@@ -67,6 +85,10 @@ void deliveries_credentials_changed(struct deliveries *deliveries);
 extern const struct lmtp_handler delivery_handler;
 
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries);
+
+/* How many are in each state now. */
+void deliveries_count_states(const struct deliveries *deliveries,
+                             uint64_t numbers[DELIVERY_STATES]);
 
 /* The accounts that are known to be paused, or to which nobody has answered. */
 size_t deliveries_troubled(const struct deliveries *deliveries);

@@ -12,15 +12,6 @@
 
 #define SENDER_SHOWN 256 /* octets, in replies and in the log */
 
-enum delivery_state {
-    DELIVERY_LEDGER,
-    DELIVERY_CONNECTING,
-    DELIVERY_ENVELOPE,
-    DELIVERY_BODY,
-    DELIVERY_FINAL,
-    DELIVERY_SETTLING,
-};
-
 struct delivery {
     struct deliveries *all;
     struct delivery *next, **linked_by;

@@ -181,6 +181,13 @@ static void refuse_all(struct lane *lane, const struct submission_end *end)
     }
 }
 
+static enum pool_failure failure_of(const struct submission_end *end)
+{
+    if (end->stage == REPLY_STAGE_AUTH)
+        return end->reply != NULL ? POOL_LOGIN_REFUSED : POOL_NOT_LOGGED_IN;
+    return end->stage == REPLY_STAGE_STARTTLS ? POOL_NOT_SECURE : POOL_NOT_CONNECTED;
+}
+
 static void closed(void *context, const struct submission_end *end)
 {
     struct line *line = context;
@@ -190,8 +197,7 @@ static void closed(void *context, const struct submission_end *end)
     if (lane->pool->is_ending)
         return;
     if (was_opening && end != NULL) {
-        lane->pool->counts.failed++;
-        lane->pool->counts.refused += end->stage == REPLY_STAGE_AUTH && end->reply != NULL;
+        lane->pool->counts.failed[failure_of(end)]++;
         refuse_all(lane, end);
     }
     want_service(lane);
@@ -362,6 +368,18 @@ size_t pool_count(const struct pool *pool, const char *account)
         if (account == NULL || strcmp(lane->account, account) == 0)
             count += lane->line_count;
     return count;
+}
+
+void pool_each(const struct pool *pool, void (*visit)(void *context, const struct pool_use *use),
+               void *context)
+{
+    for (const struct lane *lane = pool->lanes; lane != NULL; lane = lane->next) {
+        const struct pool_use use = {.account = lane->account,
+                                     .connections = lane->line_count,
+                                     .limit = lane->limit,
+                                     .waiting = count_requests(lane)};
+        visit(context, &use);
+    }
 }
 
 /* --- life ---------------------------------------------------------------------- */

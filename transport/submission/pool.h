@@ -56,16 +56,34 @@ void pool_put(struct pool *pool, struct submission *submission);
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);
 
+/* Why a connection could not be opened: trouble on the way, or an answer to AUTH. */
+enum pool_failure {
+    POOL_NOT_CONNECTED,
+    POOL_NOT_SECURE,
+    POOL_NOT_LOGGED_IN,
+    POOL_LOGIN_REFUSED,
+    POOL_FAILURES,
+};
+
 /* Since the start. */
 struct pool_counts {
     uint64_t opened;  /* up to the login */
     uint64_t resumed; /* of these, with a TLS session of before */
-    uint64_t failed;  /* could not be opened */
-    uint64_t refused; /* of these, by an answer to AUTH */
+    uint64_t failed[POOL_FAILURES];
 };
 const struct pool_counts *pool_counts(const struct pool *pool);
 
 /* How many connections an account has, busy ones included; of all accounts with NULL. */
 size_t pool_count(const struct pool *pool, const char *account);
+
+/* An account that has a connection or a request. */
+struct pool_use {
+    const char *account;
+    size_t connections; /* those that are being opened included */
+    size_t limit;       /* as the last request had it */
+    size_t waiting;     /* requests without a connection */
+};
+void pool_each(const struct pool *pool, void (*visit)(void *context, const struct pool_use *use),
+               void *context);
 
 #endif
