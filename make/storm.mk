@@ -10,5 +10,5 @@ STORM_SEED     ?=
 
 .PHONY: storm
 storm: all office365
-	@POST365_BUILD=$(BUILD) POST365_STORM_MESSAGES=$(STORM_MESSAGES) POST365_STORM_SEED=$(STORM_SEED) PYTHONDONTWRITEBYTECODE=1 \
-	    $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/integration/test_transport_storm.py
+	@POST365_BUILD=$(BUILD) POST365_STORM_MESSAGES=$(STORM_MESSAGES) POST365_STORM_SEED=$(STORM_SEED) \
+	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/integration/test_transport_storm.py

@@ -160,7 +160,8 @@ class Storm:
         shutil.chown(reports, workplace.USER, workplace.USER)
         commands = directory / "commands"
         commands.mkdir()
-        # Debian's postqueue is setgid, and then takes no configuration directory that the system's main.cf does not name.
+        # Debian's postqueue is setgid, and then takes no configuration directory that the system's main.cf does not
+        # name.
         shutil.copyfile("/usr/sbin/postqueue", commands / "postqueue")
         (commands / "postqueue").chmod(0o755)
         self.commands, self.reports = commands, reports
@@ -172,7 +173,8 @@ class Storm:
             # Reports of what could not be delivered are read here: the storm shall not get at them.
             "virtual_mailbox_domains": "example.com", "virtual_mailbox_base": str(reports),
             "virtual_mailbox_maps": "static:all/", "virtual_mailbox_limit": "0", "virtual_minimum_uid": "1",
-            "virtual_uid_maps": f"static:{reports.stat().st_uid}", "virtual_gid_maps": f"static:{reports.stat().st_gid}",
+            "virtual_uid_maps": f"static:{reports.stat().st_uid}",
+            "virtual_gid_maps": f"static:{reports.stat().st_gid}",
             "notify_classes": "",
         }
 
@@ -238,8 +240,8 @@ class Storm:
         """Nothing is wrong any more: the queue empties."""
         self.weather.clear()
         end = time.monotonic() + timeout
-        while self.relay.postfix.queue():
-            assert time.monotonic() < end, f"does not drain, POST365_STORM_SEED={SEED}: {self.relay.postfix.queue()[:3]}"
+        while left := self.relay.postfix.queue():
+            assert time.monotonic() < end, f"does not drain, POST365_STORM_SEED={SEED}: {left[:3]}"
             self.admin.resume_all()
             self.progress.look()
             time.sleep(0.3)

@@ -7,8 +7,8 @@ A delivery may happen twice only where nobody can know of the first one. Such a 
 
     a reply lost    the stand-in accepted, and its reply did not get through
     a kill          transport or Postfix ended before Postfix had noted what was accepted
-    forgotten       Postfix ended after pickup(8) had a message queued and before it removed what sendmail(1) had left; or
-                    after it had put down that a recipient is to be reported, and before it had noted that
+    forgotten       Postfix ended after pickup(8) had a message queued and before it removed what sendmail(1) had
+                    left; or after it had put down that a recipient is to be reported, and before it had noted that
 
 Each is found without looking at what was doubled, and counted by transactions.
 """
@@ -24,14 +24,13 @@ MAYBE = "it may have been delivered"
 # The rows of the stand-in that are about this message or recipient, for good. All others pass.
 PERMANENT = {"multiple-from", "invalid-from", "too-large", "header-too-large", "unknown-recipient", "unknown-user",
              "recipient-limit"}
-QUOTA = {"recipient-quota", "access-denied", "concurrent", "concurrent-old", "rate", "too-many-recipients"}
 _REFUSALS = ("mail-refused", "rcpt-refused", "data-refused", "refused")
 
 
 @dataclass(frozen=True)
 class Kill:
-    """`logged`: how much Postfix had logged before. `undone`: of Postfix itself, the recipients that its queue files still
-    had to do when it had ended."""
+    """`logged`: how much Postfix had logged before. `undone`: of Postfix itself, the recipients that its queue files
+    still had to do when it had ended."""
     name: str
     begun: float
     ended: float
@@ -114,8 +113,8 @@ class Books:
         return injected, genuine
 
     def _is_order(self, fault, entry):
-        """Whether this fault is why something was refused. At the end of the data the verdict is the stand-in's own even
-        if nobody hears it, unless the fault says otherwise."""
+        """Whether this fault is why something was refused. At the end of the data the verdict is the stand-in's own
+        even if nobody hears it, unless the fault says otherwise."""
         if fault is None or fault["stage"] != entry["stage"]:
             return False
         if fault["stage"] == "dot":
@@ -169,8 +168,8 @@ class Books:
                    and entry["time"] <= kill.restarted for kill in self.kills)
 
     def forgotten(self, recipient):
-        """How often Postfix, killed, has forgotten about this recipient what nobody else knows: that pickup(8) has queued
-        the message, or that a report is on its way."""
+        """How often Postfix, killed, has forgotten about this recipient what nobody else knows: that pickup(8) has
+        queued the message, or that a report is on its way."""
         kills = [kill for kill in self.kills if kill.name == "postfix"]
         queued = len({one.queue_id for one in self.logged[recipient]})
         again = max(0, queued - 1) if kills and self.attempts[recipient].mail.by_sendmail else 0
@@ -184,7 +183,8 @@ class Books:
         found = []
         for recipient, attempt in self.attempts.items():
             found += self._judge(recipient, attempt)
-        found += [f"{recipient} got mail that nobody sent" for recipient in self.deliveries if recipient not in self.attempts]
+        found += [f"{recipient} got mail that nobody sent" for recipient in self.deliveries
+                  if recipient not in self.attempts]
         found += self._damaged() + self._untold()
         return found
 
@@ -200,8 +200,9 @@ class Books:
         earlier = entries if recipient in self.reported else entries[:-1]
         idle = [entry for entry in earlier if entry["message"] not in self.deaths]
         if len(idle) > self.forgotten(recipient):
-            wrong.append(f"{recipient} was reached {times} times, although {idle[0]['message']} was known to have arrived: "
-                         f"{[(entry['message'], entry['time'], entry['known']) for entry in entries]} {self.logged[recipient]}")
+            seen = [(entry["message"], entry["time"], entry["known"]) for entry in entries]
+            wrong.append(f"{recipient} was reached {times} times, although {idle[0]['message']} was known to have "
+                         f"arrived: {seen} {self.logged[recipient]}")
         return wrong
 
     def _damaged(self):
@@ -215,7 +216,7 @@ class Books:
             if entry["known"] or self.by_kill(entry) or self._is_shadowed(entry):
                 continue
             if not any(MAYBE in one.reply for recipient in entry["recipients"] for one in self.logged[recipient]):
-                found.append(f"{entry['message']}: its reply got lost, and Postfix was not told that it may have been delivered")
+                found.append(f"{entry['message']}: its reply got lost, and Postfix was not told \"{MAYBE}\"")
         return found
 
     def _is_shadowed(self, entry):
@@ -239,10 +240,12 @@ class Books:
         sure = [recipient for recipient, attempt in self.attempts.items() if attempt.is_sure]
         maybe = {attempt.message_id for attempt in self.attempts.values() if not attempt.is_sure}
         extra = sum(len(entries) - 1 for entries in self.deliveries.values() if entries)
-        return (f"{self.messages - len(maybe)} messages taken, {len(maybe)} perhaps; {len(sure)} recipients of those taken: "
+        return (f"{self.messages - len(maybe)} messages taken, {len(maybe)} perhaps; {len(sure)} recipients of those "
+                f"taken: "
                 f"{sum(1 for recipient in sure if self.deliveries[recipient])} delivered, "
-                f"{sum(1 for recipient in sure if recipient in self.reported)} reported; {len(self.accepted)} transactions "
-                f"accepted, {sum(entry['size'] for entry in self.accepted) >> 20} MB; kills "
+                f"{sum(1 for recipient in sure if recipient in self.reported)} reported; "
+                f"{len(self.accepted)} transactions accepted, "
+                f"{sum(entry['size'] for entry in self.accepted) >> 20} MB; kills "
                 f"{dict(Counter(kill.name for kill in self.kills))}; deaths {dict(Counter(self.deaths.values()))}; "
                 f"{len(self.doubled())} transactions doubled, {extra} recipients twice")
 

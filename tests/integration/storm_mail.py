@@ -44,8 +44,8 @@ class Attempt:
 
 
 class Plan:
-    """`count` messages: most small, some of MB, a handful of 25 MB if there are many; mostly to one or a few, some to up
-    to 7/5 of what one message may have, 700 of 500."""
+    """`count` messages: most small, some of MB, a handful of 25 MB if there are many; mostly to one or a few, some to
+    up to 7/5 of what one message may have, 700 of 500."""
 
     def __init__(self, random, count, accounts, gone, per_message):
         self.block = random.randbytes(57 * 1000)
