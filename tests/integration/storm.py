@@ -246,6 +246,9 @@ class Storm:
             self.progress.look()
             time.sleep(0.3)
 
+    def kills_told(self):
+        return ", ".join(f"{kill.name} killed at {kill.begun:.3f}, back at {kill.restarted:.3f}" for kill in self.kills)
+
     def books(self):
         """What became of each recipient. Everything has to be over."""
         return Books(self.attempts, self.office365.journal(), self.relay.postfix.log(),

