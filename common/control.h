@@ -6,7 +6,7 @@
  * versions may add some. Times and periods are microseconds (since the epoch, UTC); a limit is a
  * number, or `none`.
  *
- *   request=reserve account recipients [messages=1] [wait]
+ *   request=reserve account recipients [messages=1] [wait] [under_way=1]
  *       result=granted reservation     in the ledger's store, and the connection's
  *       result=later earliest measure [used limit period] [cause]
  *       result=never measure limit period       more than the quota itself
@@ -15,7 +15,8 @@
  *     then, behind those to later requests: give such requests a tag. `measure` is what stands in
  *     the way: `recipients` or `messages` (with used, limit and period), `pause` (with the cause),
  *     or `order`, somebody who came first. Without `earliest` nobody knows when: the pause lasts
- *     until `resume`.
+ *     until `resume`. With under_way=1 it is granted at once, room or not: the message is being
+ *     sent, and its reservation was lost with a connection, or with policyd.
  *   request=settle reservation recipients       sent now, to that many
  *   request=release reservation                 not sent, costs nothing
  *       result=done
@@ -77,6 +78,7 @@
 #define CONTROL_MESSAGES    "messages"
 #define CONTROL_RESERVATION "reservation"
 #define CONTROL_WAIT        "wait"
+#define CONTROL_UNDER_WAY   "under_way"
 #define CONTROL_CAUSE       "cause"
 #define CONTROL_UNTIL       "until"
 #define CONTROL_LEAST       "least"

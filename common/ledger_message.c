@@ -59,6 +59,8 @@ static void write_reserve(struct buffer *text, const struct ledger_command *comm
         write_number(text, CONTROL_MESSAGES, command->messages);
     if (command->wait > 0)
         write_time(text, CONTROL_WAIT, command->wait);
+    if (command->is_under_way)
+        write_number(text, CONTROL_UNDER_WAY, 1);
 }
 
 static void write_pause(struct buffer *text, const struct ledger_command *command)

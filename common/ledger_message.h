@@ -44,6 +44,7 @@ struct ledger_command {
     uint32_t recipients;  /* reserve; settle: to how many it was sent */
     uint32_t messages;    /* reserve; 0 is 1 */
     int64_t wait;         /* reserve; 0: the reply comes at once */
+    bool is_under_way;    /* reserve: room or not */
     const char *cause;    /* pause; cut off at CONTROL_CAUSE_MAX bytes */
     int64_t until;        /* pause, with most == 0: a time, or LEDGER_FOREVER */
     int64_t least, most;  /* pause, with most > 0: it grows */

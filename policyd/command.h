@@ -31,6 +31,7 @@ enum command_number {
     COMMAND_MESSAGES,
     COMMAND_RESERVATION,
     COMMAND_WAIT, /* microseconds, as all times and durations */
+    COMMAND_UNDER_WAY,
     COMMAND_UNTIL,
     COMMAND_LEAST,
     COMMAND_MOST,

@@ -246,8 +246,13 @@ static void reserve(struct exchange *exchange)
         .recipients = (uint32_t)command->number[COMMAND_RECIPIENTS],
         .messages = (uint32_t)command_number_or(command, COMMAND_MESSAGES, 1)};
     struct ledger *ledger = exchange->control->parts.ledger;
-    struct postponed *postponed = postpone(exchange);
     struct ledger_answer answer;
+    if (command->number[COMMAND_UNDER_WAY] == 1) {
+        ledger_insist(ledger, &request, &exchange->client->owner, &answer);
+        write_answer(exchange->reply, &answer, exchange->verdict);
+        return;
+    }
+    struct postponed *postponed = postpone(exchange);
     bool is_full = ledger_waiter_count(ledger) >= WAITERS_MAX;
     ledger_wait(ledger, &request, is_full ? 0 : (int64_t)command->number[COMMAND_WAIT],
                 &exchange->client->owner, postponed, &answer);

@@ -203,6 +203,7 @@ static void channel_changed(void *context, bool is_up, const struct error *error
     struct daemon *daemon = context;
     if (is_up) {
         log_info("the ledger answers");
+        deliveries_ledger_up(daemon->deliveries);
         credentials_each(daemon->credentials, wake_account, daemon->wakeup);
     } else {
         log_warning("%s; mail waits in Postfix's queue", error->text);

@@ -113,6 +113,19 @@ void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
         answer->id = ledger_take(ledger, account, request)->id;
 }
 
+void ledger_insist(struct ledger *ledger, const struct ledger_request *request,
+                   struct ledger_owner *owner, struct ledger_answer *answer)
+{
+    struct account *account = accounts_find(&ledger->accounts, request->account);
+    *answer = (struct ledger_answer){.verdict = LEDGER_GRANTED, .now = ledger_now(ledger)};
+    if (account != NULL)
+        ledger_refresh(ledger, account, request->quota, answer->now);
+    struct reservation *reservation = ledger_take(ledger, account, request);
+    reservation_give(reservation, owner);
+    answer->id = reservation->id;
+    ledger_want_service(ledger, reservation->account);
+}
+
 /* Microsoft has taken something: it is the end of a row of failures. */
 static void note_success(struct ledger *ledger, struct account *account)
 {

@@ -157,6 +157,13 @@ void ledger_on_answer(struct ledger *ledger, ledger_answered *answered);
 void ledger_wait(struct ledger *ledger, const struct ledger_request *request, int64_t wait,
                  struct ledger_owner *owner, void *context, struct ledger_answer *answer);
 
+/* As ledger_reserve(), with the reservation given to `owner`, whether there is room or not: what is
+ * under way cannot be stopped any more, and its reservation was lost (counted as sent) with an
+ * owner or a process that is no more. It may turn out as sent a second time; less would be too
+ * little. */
+void ledger_insist(struct ledger *ledger, const struct ledger_request *request,
+                   struct ledger_owner *owner, struct ledger_answer *answer);
+
 /* Grants what has room now, then answers whose time is up. To be called before each
  * ledger_commit(), and when ledger_due() has come; costs nothing if neither a waiting account was
  * touched nor anything is due. */

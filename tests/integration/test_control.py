@@ -88,6 +88,18 @@ def ask_as(policyd, user, group, request):
     return done.stdout if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
+def test_what_is_under_way_is_granted_without_room(start):
+    policyd = start(post365_message_quota="1/1h")
+    with Control(policyd) as control:
+        assert control.reserve()["result"] == "granted"
+        assert control.reserve()["result"] == "later"
+        again = control.reserve(under_way=1)
+        assert again["result"] == "granted"
+        assert control.used() == (2, 2)
+        assert control.ask("settle", reservation=again["reservation"], recipients=1)["result"] == "done"
+        assert control.reserve(under_way=2)["result"] == "error"
+
+
 # --- who may do what ---
 
 def test_the_socket_is_for_the_group_of_post365_user(start):

@@ -3,8 +3,6 @@
 `make test` sends a few messages, `make storm` two thousand. See storm.py for how to replay a run.
 """
 
-import pytest
-
 from storm import ACCOUNTS, SEED, WEATHER, Outage, Storm, messages
 from storm_books import most_in_any
 
@@ -104,8 +102,6 @@ def test_no_limit_is_ever_exceeded(place):
         assert used["recipients"] > 0.9 * NARROW["recipients"]["limit"], used
 
 
-@pytest.mark.xfail(strict=True, reason="policyd counts what was under way from its own restart, and its acceptance is "
-                                       "not made known to it afterwards: the window opens too early by the difference")
 def test_what_is_under_way_when_policyd_is_killed_counts_from_its_acceptance(place):
     limits = {"recipients": {"limit": 1000, "period": 60}, "messages": {"limit": 1, "period": 3},
               "recipients_per_message": 500, "connections": 3}

@@ -291,6 +291,35 @@ static void reservations_open_at_a_restart_count_as_sent_then(void **state)
                  START + 10 * SECOND + DAY + SECOND);
 }
 
+/* Three messages are under way at a restart, and count from then; one of them is accepted later. */
+static void what_is_under_way_is_granted_without_room_and_counts_from_its_acceptance(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct ledger_request request = {"relay@contoso.com", &small, 1, 1};
+    struct ledger_owner owner = {NULL};
+    struct ledger_answer answer;
+    for (int i = 0; i < 3; i++)
+        reserve(fixture, &small, 1, 1);
+    commit(fixture);
+    restart(fixture);
+    commit(fixture);
+    ledger_insist(fixture->ledger, &request, &owner, &answer);
+    commit(fixture);
+    assert_int_equal(answer.verdict, LEDGER_GRANTED);
+    assert_true(ledger_owns(fixture->ledger, &owner, answer.id));
+    assert_int_equal(ask(fixture, &small, 1, 1).used, 4);
+    fixture->clock.now += 30 * SECOND;
+    assert_true(ledger_settle(fixture->ledger, answer.id, 1));
+    commit(fixture);
+    expect_later(ask(fixture, &small, 1, 1), LEDGER_MESSAGES, 4, START + 61 * SECOND);
+    commit(fixture);
+    fixture->clock.now = START + 61 * SECOND;
+    send_message(fixture, &small, 1);
+    send_message(fixture, &small, 1);
+    expect_later(ask(fixture, &small, 1, 1), LEDGER_MESSAGES, 3, START + 91 * SECOND);
+    assert_false(ledger_owns_any(&owner));
+}
+
 static void numbers_of_reservations_are_not_given_twice(void **state)
 {
     struct fixture *fixture = *state;
@@ -490,6 +519,7 @@ int main(void)
         TEST(counting_is_reserving_and_settling_in_one),
         TEST(a_restart_keeps_the_counts),
         TEST(reservations_open_at_a_restart_count_as_sent_then),
+        TEST(what_is_under_way_is_granted_without_room_and_counts_from_its_acceptance),
         TEST(numbers_of_reservations_are_not_given_twice),
         TEST(another_quota_finds_the_whole_history),
         TEST(an_unlimited_account_is_counted_but_never_refused),

@@ -266,6 +266,7 @@ static void let_go(struct delivery *delivery)
     if (delivery->submission != NULL)
         submission_abandon(delivery->submission);
     delivery->call = NULL;
+    delivery->is_claiming = false;
     delivery->request = NULL;
     delivery->submission = NULL;
 }
@@ -281,6 +282,7 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
         log_warning("%s: the ledger does not answer", delivery_shown_id(delivery));
         ledger_channel_cancel(delivery->call);
         delivery->call = NULL;
+        delivery->is_claiming = false;
         delivery_reply(delivery);
         return;
     }
@@ -375,6 +377,13 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
 void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts)
 {
     deliveries->parts = *parts;
+}
+
+void deliveries_ledger_up(struct deliveries *deliveries)
+{
+    for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = delivery->next)
+        if (delivery->has_reservation && delivery->call == NULL)
+            delivery_claim(delivery);
 }
 
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries)

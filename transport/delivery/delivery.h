@@ -78,6 +78,10 @@ void deliveries_free(struct deliveries *deliveries);
 /* Other parts from now on, as after a reload; what is under way goes on with those that it has. */
 void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts);
 
+/* The ledger answers again. Of messages that are being sent it has counted what was reserved, when
+ * it went away: now it is told that they are still under way. */
+void deliveries_ledger_up(struct deliveries *deliveries);
+
 /* Credentials may have changed: accounts that are paused since their login failed are resumed. */
 void deliveries_credentials_changed(struct deliveries *deliveries);
 

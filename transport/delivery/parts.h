@@ -27,6 +27,7 @@ struct delivery {
     size_t refused;
     struct ledger_call *call;
     bool has_reservation;
+    bool is_claiming, is_to_settle; /* `call` asks for it anew; when it is there it is settled */
     uint64_t reservation;
     struct pool_request *request;
     struct submission *submission;
@@ -72,6 +73,8 @@ bool delivery_find_account(struct delivery *delivery, const char *socket_account
 bool delivery_ask_ledger(struct delivery *delivery);
 /* It was not sent. If policyd is not told, it counts: that is the safe side. */
 void delivery_release(struct delivery *delivery);
+/* What was reserved for it is lost, and it is being sent: reserves it again, room or not. */
+void delivery_claim(struct delivery *delivery);
 /* It was sent, or may have been, to those that were not refused; then Postfix is told. */
 void delivery_settle(struct delivery *delivery);
 

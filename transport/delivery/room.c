@@ -126,8 +126,13 @@ void delivery_release(struct delivery *delivery)
 {
     const struct ledger_command command = {.kind = LEDGER_COMMAND_RELEASE,
                                            .reservation = delivery->reservation};
-    if (delivery->has_reservation)
+    if (delivery->is_claiming) { /* what is granted to nobody is released */
+        ledger_channel_cancel(delivery->call);
+        delivery->call = NULL;
+        delivery->is_claiming = false;
+    } else if (delivery->has_reservation) {
         ledger_channel_ask(delivery->all->parts.channel, &command, NULL, NULL, NULL);
+    }
     delivery->has_reservation = false;
 }
 
@@ -141,6 +146,30 @@ static void settled(void *context, const struct ledger_reply *reply, const struc
     delivery_reply(delivery);
 }
 
+static void claimed(void *context, const struct ledger_reply *reply, const struct error *error)
+{
+    (void)error;
+    struct delivery *delivery = context;
+    delivery->call = NULL;
+    delivery->is_claiming = false;
+    if (reply != NULL && reply->result == LEDGER_REPLY_GRANTED)
+        delivery->reservation = reply->reservation;
+    if (delivery->is_to_settle)
+        delivery_settle(delivery);
+}
+
+void delivery_claim(struct delivery *delivery)
+{
+    const struct ledger_command command = {.kind = LEDGER_COMMAND_RESERVE,
+                                           .account = delivery->account,
+                                           .recipients = (uint32_t)delivery->sent.recipient_count,
+                                           .messages = 1,
+                                           .is_under_way = true};
+    delivery->call =
+        ledger_channel_ask(delivery->all->parts.channel, &command, claimed, delivery, NULL);
+    delivery->is_claiming = delivery->call != NULL;
+}
+
 void delivery_settle(struct delivery *delivery)
 {
     size_t accepted = delivery->sent.recipient_count - delivery->refused;
@@ -149,8 +178,11 @@ void delivery_settle(struct delivery *delivery)
                                            .recipients = (uint32_t)accepted};
     struct error error;
     delivery->state = DELIVERY_SETTLING;
-    delivery->has_reservation = false;
     delivery_set_timer(delivery, SETTLE_TIMEOUT);
+    delivery->is_to_settle = delivery->is_claiming;
+    if (delivery->is_to_settle)
+        return;
+    delivery->has_reservation = false;
     delivery->call =
         ledger_channel_ask(delivery->all->parts.channel, &command, settled, delivery, &error);
     if (delivery->call == NULL)
