@@ -308,6 +308,7 @@ static void what_is_under_way_is_granted_without_room_and_counts_from_its_accept
     assert_int_equal(answer.verdict, LEDGER_GRANTED);
     assert_true(ledger_owns(fixture->ledger, &owner, answer.id));
     assert_int_equal(ask(fixture, &small, 1, 1).used, 4);
+    commit(fixture);
     fixture->clock.now += 30 * SECOND;
     assert_true(ledger_settle(fixture->ledger, answer.id, 1));
     commit(fixture);
