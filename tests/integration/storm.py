@@ -46,7 +46,7 @@ WEATHER = [
     {"stage": "body", "after": 200_000, "action": "reset", "probability": 0.05},
     {"stage": "dot", "action": "drop", "probability": 0.01},
     {"stage": "dot", "action": "reset", "commit": "never", "probability": 0.005},
-    {"stage": "dot", "action": "garbage", "bytes": 300, "probability": 0.003},
+    {"stage": "dot", "action": "garbage", "bytes": 300, "close": True, "probability": 0.003},
     {"stage": "dot", "action": "endless", "bytes": 100_000, "probability": 0.003},
     {"stage": "dot", "action": "trickle", "interval": 0.01, "probability": 0.01},
     {"stage": "dot", "delay": 1.5, "action": "drop", "probability": 0.003},
