@@ -23,9 +23,6 @@ NARROW = {
     "recipients_per_message": 50, "connections": 2,
 }
 BUSY = ACCOUNTS if IS_FULL else ACCOUNTS[:2]
-# More than Microsoft takes at most, in this weather, to accept what is under way: when policyd is killed that counts
-# from its restart and not from its acceptance, see the last test.
-GUARD = "2s"
 OUTAGE = 120 if IS_FULL else 2
 
 
@@ -68,7 +65,7 @@ def most_used(storm):
 
 
 def test_nothing_is_lost_and_nothing_doubled(place):
-    storm = Storm(place, messages(FEW), WIDE, post365_quota_guard=GUARD).start()
+    storm = Storm(place, messages(FEW), WIDE).start()
     storm.break_out(WEATHER, 1 if IS_FULL else 3)
     rows = rows_of(storm)
     storm.run(rows=rows, kills=KILLS)
@@ -83,7 +80,7 @@ def test_nothing_is_lost_and_nothing_doubled(place):
 
 def test_no_limit_is_ever_exceeded(place):
     count = messages(FEW * 3 // 4)
-    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="2s", post365_quota_guard=GUARD).start()
+    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="2s").start()
     storm.most_under_way = count  # all that an outage leaves
     storm.break_out(WEATHER, 1 if IS_FULL else 2)
     outage = Outage(0.3, OUTAGE)
