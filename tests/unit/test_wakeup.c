@@ -1,7 +1,9 @@
 /* test_wakeup.c - messages are handed back to Postfix in their order; postqueue(1) is a script that
  * notes its words */
+#include "common/buffer.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "transport/queue/scan.h"
 #include "transport/queue/wakeup.h"
 
 #include <setjmp.h>
@@ -153,7 +155,60 @@ static void a_probe_is_one_message_whatever_time_it_has(void **state)
     wakeup_put_account(place->wakeup, UPN, now);
     wakeup_put_probe(place->wakeup, UPN, now);
     expect_idle(place, "-j \n-i A\n");
+    assert_int_equal(wakeup_count(place->wakeup), 1); /* the next probe */
+    wakeup_put_account(place->wakeup, UPN, now);
+    expect_idle(place, "-j \n-i A\n-j \n-i A\n-i B\n-i C\n");
     assert_int_equal(wakeup_count(place->wakeup), 0);
+}
+
+/* Who comes later may have to wait for longer: he does not make the others wait. */
+static void the_earlier_time_of_an_account_counts(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "queue", LINE("A", "10"));
+    wakeup_put_account(place->wakeup, UPN, now);
+    wakeup_put_account(place->wakeup, UPN, now + 3600 * CLOCK_SECOND);
+    expect_idle(place, "-j \n-i A\n");
+}
+
+/* Not behind the page that was turned last. */
+static void a_probe_looks_at_all_messages(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    struct buffer queue = {0};
+    char id[32];
+    for (int i = 0; i < SCAN_MOST; i++)
+        buffer_format(&queue,
+                      "{\"queue_name\": \"deferred\", \"queue_id\": \"M%d\", "
+                      "\"arrival_time\": %d, \"sender\": \"" UPN "\"}\n",
+                      i, 1000 + i);
+    write_file(place, "queue", queue.data);
+    buffer_free(&queue);
+    wakeup_put_account(place->wakeup, UPN, now);
+    expect(place, "-j \n-i M0\n");
+    for (int i = 1; i < SCAN_MOST; i++) {
+        snprintf(id, sizeof(id), "M%d", i);
+        wakeup_put(place->wakeup, id, now + 3600 * CLOCK_SECOND);
+    }
+    write_file(place, "queue", LINE("OLD", "10"));
+    wakeup_put_probe(place->wakeup, UPN, now);
+    expect_idle(place, "-j \n-i M0\n-j \n-i OLD\n");
+}
+
+static void accounts_find_room_beside_many_messages(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    char id[32];
+    write_file(place, "queue", LINE("A", "10"));
+    for (int i = 0; i < WAKEUP_MAX; i++) {
+        snprintf(id, sizeof(id), "N%d", i);
+        wakeup_put(place->wakeup, id, now + 3600 * CLOCK_SECOND);
+    }
+    wakeup_put_probe(place->wakeup, UPN, now);
+    expect(place, "-j \n");
 }
 
 static void a_postqueue_that_fails_does_not_hold_up_the_others(void **state)
@@ -192,6 +247,9 @@ int main(void)
         TEST(the_later_call_counts),
         TEST(finds_the_messages_of_an_account_the_oldest_first),
         TEST(a_probe_is_one_message_whatever_time_it_has),
+        TEST(the_earlier_time_of_an_account_counts),
+        TEST(a_probe_looks_at_all_messages),
+        TEST(accounts_find_room_beside_many_messages),
         TEST(a_postqueue_that_fails_does_not_hold_up_the_others),
         TEST(what_is_due_is_not_held_up_by_what_is_put_down),
     };

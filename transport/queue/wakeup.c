@@ -15,6 +15,9 @@
 
 #define PAUSE_MICROS 100000       /* between two messages */
 #define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
+/* After a probe of which nothing was heard, then twice as long, and so on so many times. */
+#define PROBE_AGAIN     (60 * CLOCK_SECOND)
+#define PROBE_DOUBLINGS 4
 
 enum subject {
     SUBJECT_MESSAGE,
@@ -26,6 +29,7 @@ struct entry {
     struct agenda_entry due;
     enum subject subject;
     int64_t since; /* of an account: older messages were woken up; seconds since the epoch */
+    size_t probes; /* of an account: how many there were since something was heard of it */
     char name[];   /* queue id or UPN: no queue id has an @ */
 };
 
@@ -36,6 +40,7 @@ struct wakeup {
     int64_t fires; /* when, if it is set */
     struct postqueue *postqueue;
     struct scan *scan; /* under way, or NULL */
+    size_t turn;       /* of a probe: which message of those that are found */
     uint64_t woken;
 };
 
@@ -72,12 +77,13 @@ static void remove_entry(struct wakeup *wakeup, struct entry *entry)
     dictionary_remove(wakeup->entries, entry->name);
 }
 
-/* Returns the entry, or NULL if there is no room. */
+/* Returns the entry, or NULL if there is no room: accounts, which are few, always find some. */
 static struct entry *put(struct wakeup *wakeup, const char *name, enum subject subject,
                          int64_t when)
 {
     struct entry *entry = dictionary_find(wakeup->entries, name);
-    if (entry == NULL && dictionary_count(wakeup->entries) >= WAKEUP_MAX)
+    if (entry == NULL && subject == SUBJECT_MESSAGE &&
+        dictionary_count(wakeup->entries) >= WAKEUP_MAX)
         return NULL;
     if (entry == NULL) {
         size_t length = strlen(name);
@@ -98,14 +104,18 @@ void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when)
 
 void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when)
 {
-    struct entry *entry = put(wakeup, account, SUBJECT_ACCOUNT, when);
-    if (entry != NULL)
-        entry->since = 0;
+    const struct entry *known = dictionary_find(wakeup->entries, account);
+    bool is_earlier = known != NULL && known->subject == SUBJECT_ACCOUNT && known->since == 0 &&
+                      known->due.due <= when;
+    if (!is_earlier)
+        put(wakeup, account, SUBJECT_ACCOUNT, when)->since = 0;
 }
 
 void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when)
 {
-    put(wakeup, account, SUBJECT_PROBE, when);
+    struct entry *entry = put(wakeup, account, SUBJECT_PROBE, when);
+    entry->since = 0;
+    entry->probes = 0;
 }
 
 uint64_t wakeup_woken(const struct wakeup *wakeup)
@@ -163,9 +173,7 @@ struct page {
 static void look_on(void *context, const char *account)
 {
     const struct page *page = context;
-    struct entry *entry = put(page->wakeup, account, SUBJECT_ACCOUNT, page->when);
-    if (entry != NULL)
-        entry->since = page->since;
+    put(page->wakeup, account, SUBJECT_ACCOUNT, page->when)->since = page->since;
 }
 
 /* Where there are more than it could take the accounts are looked at again behind those. No message
@@ -209,9 +217,20 @@ static void probe_ended(void *context, bool worked)
     if (!worked)
         complain();
     if (scan_count(scan) > 0)
-        wakeup_put(wakeup, scan_id(scan, 0), clock_now(clock_system()));
+        wakeup_put(wakeup, scan_id(scan, wakeup->turn % scan_count(scan)),
+                   clock_now(clock_system()));
     scan_free(scan);
     set_timer(wakeup);
+}
+
+/* The message that is tried may not be for Microsoft, or have no room, or be gone: nothing is heard
+ * of it, and then another is tried. */
+static void expect_another_probe(struct wakeup *wakeup, struct entry *entry)
+{
+    size_t doublings = entry->probes < PROBE_DOUBLINGS ? entry->probes : PROBE_DOUBLINGS;
+    wakeup->turn = entry->probes++;
+    agenda_set(&wakeup->agenda, &entry->due,
+               clock_now(clock_system()) + (PROBE_AGAIN << doublings));
 }
 
 /* All accounts whose time has come are looked for at once, but a probe by itself. */
@@ -224,7 +243,10 @@ static void look_for_accounts(struct wakeup *wakeup)
     wakeup->scan = scan_new(is_probe ? is_any : has_no_time, wakeup);
     do {
         scan_add(wakeup->scan, entry->name, entry->since);
-        remove_entry(wakeup, entry);
+        if (is_probe)
+            expect_another_probe(wakeup, entry);
+        else
+            remove_entry(wakeup, entry);
     } while (!is_probe && (entry = first_due(wakeup)) != NULL && entry->subject == SUBJECT_ACCOUNT);
     if (postqueue_run(wakeup->postqueue, "-j", NULL, is_probe ? &one : &all, wakeup))
         return;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Messages that are put down at most; what is beyond is left to Postfix. */
+/* Messages that are put down at most; what is beyond is left to Postfix. Accounts always are. */
 #define WAKEUP_MAX 100000
 
 struct wakeup;
@@ -29,11 +29,12 @@ void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when);
 
 /* The deferred messages of this account (a folded UPN) that are not put down are to be tried from
  * this time on: for those whose queue id is not known. The oldest first; each that has to wait
- * again is put down again. */
+ * again is put down again. Of two times for one account the earlier counts. */
 void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when);
 
 /* One deferred message of this account is to be tried at this time, the oldest: to see whether
- * others would go. In place of what was put down for the account. */
+ * others would go. In place of what was put down for the account. Others follow, less and less
+ * often, until something is put down for the account. */
 void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when);
 
 /* How many were woken up since the start. */
