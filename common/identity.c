@@ -244,18 +244,30 @@ static enum table_answer list_covers(const struct identities *identities, const 
     return answer;
 }
 
+static enum table_answer find_list(struct identities *identities, const char *upn, char **list,
+                                   struct error *error)
+{
+    return tables_find_address(identities->maps[MAP_SEND_AS], upn,
+                               identities->settings->recipient_delimiter, identities->local_domains,
+                               list, error);
+}
+
+char *identity_send_as(struct identities *identities, const char *upn)
+{
+    struct error error;
+    char *list = NULL;
+    return find_list(identities, upn, &list, &error) == TABLE_FOUND ? list : NULL;
+}
+
 enum table_answer identity_covers(struct identities *identities, const char *upn,
                                   const char *address, struct error *error)
 {
-    const struct settings *settings = identities->settings;
     if (address_equal(upn, address))
         return TABLE_FOUND;
     if (!address_is_valid(address))
         return TABLE_NONE;
     char *list = NULL;
-    enum table_answer answer =
-        tables_find_address(identities->maps[MAP_SEND_AS], upn, settings->recipient_delimiter,
-                            identities->local_domains, &list, error);
+    enum table_answer answer = find_list(identities, upn, &list, error);
     if (answer != TABLE_FOUND)
         return answer;
     answer = list_covers(identities, upn, list, address, error);

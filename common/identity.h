@@ -73,6 +73,11 @@ bool identities_refresh(struct identities *identities, uint64_t *version);
 enum table_answer identity_covers(struct identities *identities, const char *upn,
                                   const char *address, struct error *error);
 
+/* The addresses and @domains of post365_send_as_maps[upn], as written there: see above for what is
+ * between them. The caller's to free(); NULL if there are none, or the look-up has failed.
+ * Thread-safe. */
+char *identity_send_as(struct identities *identities, const char *upn);
+
 /* For log lines: "login map", "sender map", "login", "sender", "post365_upn". */
 const char *identity_source_name(enum identity_source source);
 

@@ -220,6 +220,12 @@ static void find_name_servers(struct daemon *daemon)
     evdns_base_resume(daemon->dns);
 }
 
+static char *send_as(void *context, const char *account)
+{
+    const struct daemon *daemon = context;
+    return identity_send_as(daemon->identities, account);
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
@@ -233,7 +239,8 @@ static void open_upstream(struct daemon *daemon)
                                                          .name = settings->myhostname};
     daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
     char *postqueue = memory_format("%s/postqueue", settings->command_directory);
-    daemon->wakeup = wakeup_new(daemon->base, postqueue, settings->config_directory);
+    daemon->wakeup =
+        wakeup_new(daemon->base, postqueue, settings->config_directory, send_as, daemon);
     free(postqueue);
     daemon->channel =
         ledger_channel_new(daemon->base, &daemon->control_place, channel_changed, daemon);

@@ -32,7 +32,7 @@ static void say(struct scan *scan, struct evbuffer *bytes, const char *queue, co
 static struct scan *start(int64_t since)
 {
     struct scan *scan = scan_new(wanted, NULL);
-    scan_add(scan, UPN, since);
+    scan_add(scan, UPN, NULL, since);
     return scan;
 }
 
@@ -55,6 +55,23 @@ static void finds_deferred_messages_of_the_account_the_oldest_first(void **state
     assert_string_equal(scan_id(scan, 1), "A2");
     assert_string_equal(scan_id(scan, 2), "A3");
     assert_int_equal(scan_arrival(scan, 2), 300);
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
+static void knows_what_the_account_may_send_as(void **state)
+{
+    (void)state;
+    struct scan *scan = scan_new(wanted, NULL);
+    struct evbuffer *bytes = evbuffer_new();
+    scan_add(scan, UPN, " Billing@contoso.com,@brand.example", 0);
+    say(scan, bytes, "deferred", "A1", "billing@CONTOSO.com", 1);
+    say(scan, bytes, "deferred", "A2", "anybody@Brand.Example", 2);
+    say(scan, bytes, "deferred", "A3", UPN, 3);
+    say(scan, bytes, "deferred", "B1", "anybody@sub.brand.example", 4);
+    say(scan, bytes, "deferred", "B2", "else@contoso.com", 5);
+    assert_int_equal(scan_count(scan), 3);
+    assert_string_equal(scan_id(scan, 2), "A3");
     evbuffer_free(bytes);
     scan_free(scan);
 }
@@ -134,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_deferred_messages_of_the_account_the_oldest_first),
+        cmocka_unit_test(knows_what_the_account_may_send_as),
         cmocka_unit_test(leaves_out_what_arrived_before),
         cmocka_unit_test(keeps_the_oldest_of_more_than_it_can_take),
         cmocka_unit_test(reads_whatever_comes),

@@ -56,7 +56,7 @@ static int begin(void **state)
     write_file(place, "queue", "");
     assert_int_equal(chmod(place->program, 0755), 0);
     place->base = event_base_new();
-    place->wakeup = wakeup_new(place->base, place->program, place->directory);
+    place->wakeup = wakeup_new(place->base, place->program, place->directory, NULL, NULL);
     *state = place;
     return 0;
 }

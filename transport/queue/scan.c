@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIST_SEPARATORS ", \t\r\n" /* of post365_send_as_maps */
 /* A message with a thousand recipients and their reasons; what is longer is passed over. */
 #define LINE_MAX_OCTETS ((size_t)1 << 20)
 
@@ -25,6 +26,7 @@ struct scan {
     scan_wanted *wanted;
     void *context;
     struct dictionary *accounts;
+    struct dictionary *senders;    /* addresses and @domains to the accounts' structs */
     struct found found[SCAN_MOST]; /* the oldest first */
     size_t count;
     bool skipping; /* the rest of a line that is too long */
@@ -58,7 +60,10 @@ static bool is_looked_for(const struct scan *scan, const char *sender, int64_t a
     if (sender[0] == '\0' || strcmp(sender, "MAILER-DAEMON") == 0)
         return dictionary_count(scan->accounts) > 0;
     char *folded = address_fold(sender);
-    const struct account *account = dictionary_find(scan->accounts, folded);
+    const struct account *account = dictionary_find(scan->senders, folded);
+    const char *domain = strrchr(folded, '@');
+    if (account == NULL && domain != NULL)
+        account = dictionary_find(scan->senders, domain);
     free(folded);
     return account != NULL && arrival >= account->since;
 }
@@ -98,14 +103,24 @@ struct scan *scan_new(scan_wanted *wanted, void *context)
     scan->wanted = wanted;
     scan->context = context;
     scan->accounts = dictionary_new(free);
+    scan->senders = dictionary_new(NULL);
     return scan;
 }
 
-void scan_add(struct scan *scan, const char *account, int64_t since)
+void scan_add(struct scan *scan, const char *account, const char *send_as, int64_t since)
 {
     struct account *added = memory_zero(1, sizeof(*added));
+    char *list = memory_copy(send_as), *rest = list, *sender;
     added->since = since;
     dictionary_put(scan->accounts, account, added);
+    while ((sender = strsep(&rest, LIST_SEPARATORS)) != NULL) {
+        char *folded = address_fold(sender);
+        if (folded[0] != '\0')
+            dictionary_put(scan->senders, folded, added);
+        free(folded);
+    }
+    dictionary_put(scan->senders, account, added);
+    free(list);
 }
 
 size_t scan_count(const struct scan *scan)
@@ -154,5 +169,6 @@ void scan_free(struct scan *scan)
     for (size_t i = 0; i < scan->count; i++)
         free(scan->found[i].id);
     dictionary_free(scan->accounts);
+    dictionary_free(scan->senders);
     free(scan);
 }

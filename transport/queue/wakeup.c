@@ -39,6 +39,8 @@ struct wakeup {
     struct event *timer;
     int64_t fires; /* when, if it is set */
     struct postqueue *postqueue;
+    wakeup_send_as *send_as;
+    void *context;     /* its */
     struct scan *scan; /* under way, or NULL */
     size_t turn;       /* of a probe: which message of those that are found */
     uint64_t woken;
@@ -233,6 +235,14 @@ static void expect_another_probe(struct wakeup *wakeup, struct entry *entry)
                clock_now(clock_system()) + (PROBE_AGAIN << doublings));
 }
 
+static void look_for(struct wakeup *wakeup, const struct entry *entry)
+{
+    char *send_as =
+        wakeup->send_as != NULL ? wakeup->send_as(wakeup->context, entry->name) : NULL;
+    scan_add(wakeup->scan, entry->name, send_as, entry->since);
+    free(send_as);
+}
+
 /* All accounts whose time has come are looked for at once, but a probe by itself. */
 static void look_for_accounts(struct wakeup *wakeup)
 {
@@ -242,7 +252,7 @@ static void look_for_accounts(struct wakeup *wakeup)
     bool is_probe = entry->subject == SUBJECT_PROBE;
     wakeup->scan = scan_new(is_probe ? is_any : has_no_time, wakeup);
     do {
-        scan_add(wakeup->scan, entry->name, entry->since);
+        look_for(wakeup, entry);
         if (is_probe)
             expect_another_probe(wakeup, entry);
         else
@@ -270,9 +280,11 @@ static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
 }
 
 struct wakeup *wakeup_new(struct event_base *base, const char *program,
-                          const char *config_directory)
+                          const char *config_directory, wakeup_send_as *send_as, void *context)
 {
     struct wakeup *wakeup = memory_zero(1, sizeof(*wakeup));
+    wakeup->send_as = send_as;
+    wakeup->context = context;
     wakeup->postqueue = postqueue_new(base, program, config_directory);
     wakeup->entries = dictionary_new(free);
     wakeup->timer = evtimer_new(base, timer_ends, wakeup);

@@ -17,10 +17,14 @@
 
 struct wakeup;
 
-/* `program` is postqueue(1), `config_directory` its -c; both are copied. Release with
- * wakeup_free(). */
+/* What else than its UPN an account's mail has as its envelope sender, as in post365_send_as_maps;
+ * to be free()d, or NULL. */
+typedef char *wakeup_send_as(void *context, const char *account);
+
+/* `program` is postqueue(1), `config_directory` its -c; both are copied. `send_as` may be NULL.
+ * Release with wakeup_free(). */
 struct wakeup *wakeup_new(struct event_base *base, const char *program,
-                          const char *config_directory);
+                          const char *config_directory, wakeup_send_as *send_as, void *context);
 void wakeup_free(struct wakeup *wakeup);
 
 /* The message with this queue id (letters and digits) is to be tried at this time, in microseconds
