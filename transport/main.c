@@ -300,6 +300,7 @@ static void stop(evutil_socket_t signal, short what, void *argument)
     (void)what;
     struct daemon *daemon = argument;
     lmtp_stop(daemon->lmtp);
+    deliveries_stop(daemon->deliveries);
     event_active(daemon->farewell, 0, 0);
 }
 

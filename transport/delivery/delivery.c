@@ -386,6 +386,19 @@ void deliveries_ledger_up(struct deliveries *deliveries)
             delivery_claim(delivery);
 }
 
+void deliveries_stop(struct deliveries *deliveries)
+{
+    struct delivery *next;
+    for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = next) {
+        next = delivery->next;
+        if (delivery->state != DELIVERY_LEDGER && delivery->state != DELIVERY_CONNECTING)
+            continue;
+        deliveries->counts.deferred++;
+        let_go(delivery);
+        delivery_refuse(delivery, "451 4.3.2 post365-transport is closing");
+    }
+}
+
 const struct delivery_counts *deliveries_counts(const struct deliveries *deliveries)
 {
     return &deliveries->counts;

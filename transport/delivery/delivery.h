@@ -94,6 +94,9 @@ const struct delivery_counts *deliveries_counts(const struct deliveries *deliver
 void deliveries_count_states(const struct deliveries *deliveries,
                              uint64_t numbers[DELIVERY_STATES]);
 
+/* The program ends: who waits for room or a connection is put off. */
+void deliveries_stop(struct deliveries *deliveries);
+
 /* The accounts that are known to be paused, or to which nobody has answered. */
 size_t deliveries_troubled(const struct deliveries *deliveries);
 

@@ -49,6 +49,13 @@ static void wake_at(const struct delivery *delivery, int64_t when)
         wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when);
 }
 
+/* Postfix puts off for minutes who was left out: they may go when the others are through. */
+static void wake_rest(const struct delivery *delivery)
+{
+    if (delivery->verdict.is_accepted && delivery->sent.recipient_count < delivery->recipients)
+        wake_at(delivery, 0);
+}
+
 /* The ledger has not granted it. */
 static void tell_no_room(struct delivery *delivery, const struct ledger_reply *answer)
 {
@@ -143,6 +150,7 @@ static void settled(void *context, const struct ledger_reply *reply, const struc
     if (reply == NULL)
         log_warning("%s: the ledger counts it as sent: %s", delivery_shown_id(delivery),
                     error->text);
+    wake_rest(delivery);
     delivery_reply(delivery);
 }
 
