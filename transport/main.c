@@ -226,11 +226,19 @@ static char *send_as(void *context, const char *account)
     return identity_send_as(daemon->identities, account);
 }
 
+static bool is_under_way(void *context, const char *queue_id)
+{
+    const struct daemon *daemon = context;
+    return deliveries_have(daemon->deliveries, queue_id);
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
+    const struct wakeup_knowledge knowledge = {
+        .send_as = send_as, .is_under_way = is_under_way, .context = daemon};
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
                                                          .dns = daemon->dns,
                                                          .tls = daemon->tls,
@@ -239,8 +247,7 @@ static void open_upstream(struct daemon *daemon)
                                                          .name = settings->myhostname};
     daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
     char *postqueue = memory_format("%s/postqueue", settings->command_directory);
-    daemon->wakeup =
-        wakeup_new(daemon->base, postqueue, settings->config_directory, send_as, daemon);
+    daemon->wakeup = wakeup_new(daemon->base, postqueue, settings->config_directory, &knowledge);
     free(postqueue);
     daemon->channel =
         ledger_channel_new(daemon->base, &daemon->control_place, channel_changed, daemon);

@@ -45,6 +45,21 @@ static void write_file(const struct place *place, const char *name, const char *
     fclose(file);
 }
 
+static char *send_as(void *context, const char *account)
+{
+    (void)context;
+    (void)account;
+    return memory_copy("billing@contoso.com");
+}
+
+static bool is_under_way(void *context, const char *queue_id)
+{
+    (void)context;
+    return strncmp(queue_id, "BUSY", 4) == 0;
+}
+
+static const struct wakeup_knowledge knowledge = {.send_as = send_as, .is_under_way = is_under_way};
+
 static int begin(void **state)
 {
     struct place *place = memory_zero(1, sizeof(*place));
@@ -56,7 +71,7 @@ static int begin(void **state)
     write_file(place, "queue", "");
     assert_int_equal(chmod(place->program, 0755), 0);
     place->base = event_base_new();
-    place->wakeup = wakeup_new(place->base, place->program, place->directory, NULL, NULL);
+    place->wakeup = wakeup_new(place->base, place->program, place->directory, &knowledge);
     *state = place;
     return 0;
 }
@@ -120,6 +135,16 @@ static void hands_messages_back_in_the_order_of_their_times(void **state)
     expect_idle(place, "-i A\n-i B\n");
     assert_int_equal(wakeup_count(place->wakeup), 1);
     assert_int_equal(wakeup_woken(place->wakeup), 2);
+}
+
+static void leaves_alone_what_is_under_way(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    wakeup_put(place->wakeup, "BUSY", now);
+    wakeup_put(place->wakeup, "A", now + 1);
+    expect_idle(place, "-i A\n");
+    assert_int_equal(wakeup_count(place->wakeup), 1);
 }
 
 static void the_later_call_counts(void **state)
@@ -244,6 +269,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(hands_messages_back_in_the_order_of_their_times),
+        TEST(leaves_alone_what_is_under_way),
         TEST(the_later_call_counts),
         TEST(finds_the_messages_of_an_account_the_oldest_first),
         TEST(a_probe_is_one_message_whatever_time_it_has),

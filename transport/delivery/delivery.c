@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #define DATA_TIMEOUT 240 /* seconds until DATA is answered; conf/master.cf grants 300 */
@@ -411,6 +412,14 @@ void deliveries_count_states(const struct deliveries *deliveries, uint64_t numbe
     for (const struct delivery *delivery = deliveries->first; delivery != NULL;
          delivery = delivery->next)
         numbers[delivery->state]++;
+}
+
+bool deliveries_have(const struct deliveries *deliveries, const char *queue_id)
+{
+    const struct delivery *delivery = deliveries->first;
+    while (delivery != NULL && strcmp(delivery->queue_id, queue_id) != 0)
+        delivery = delivery->next;
+    return delivery != NULL;
 }
 
 size_t deliveries_troubled(const struct deliveries *deliveries)

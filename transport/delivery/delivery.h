@@ -21,6 +21,7 @@
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -96,6 +97,9 @@ void deliveries_count_states(const struct deliveries *deliveries,
 
 /* The program ends: who waits for room or a connection is put off. */
 void deliveries_stop(struct deliveries *deliveries);
+
+/* Whether some recipients of the message with this queue id are being delivered to. */
+bool deliveries_have(const struct deliveries *deliveries, const char *queue_id);
 
 /* The accounts that are known to be paused, or to which nobody has answered. */
 size_t deliveries_troubled(const struct deliveries *deliveries);

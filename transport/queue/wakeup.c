@@ -13,8 +13,9 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define PAUSE_MICROS 100000       /* between two messages */
-#define CHECK_MICROS CLOCK_SECOND /* the clock may be set */
+#define PAUSE_MICROS    100000       /* between two messages */
+#define CHECK_MICROS    CLOCK_SECOND /* the clock may be set */
+#define UNDER_WAY_AGAIN (2 * CLOCK_SECOND)
 /* After a probe of which nothing was heard, then twice as long, and so on so many times. */
 #define PROBE_AGAIN     (60 * CLOCK_SECOND)
 #define PROBE_DOUBLINGS 4
@@ -39,8 +40,7 @@ struct wakeup {
     struct event *timer;
     int64_t fires; /* when, if it is set */
     struct postqueue *postqueue;
-    wakeup_send_as *send_as;
-    void *context;     /* its */
+    struct wakeup_knowledge knowledge;
     struct scan *scan; /* under way, or NULL */
     size_t turn;       /* of a probe: which message of those that are found */
     uint64_t woken;
@@ -137,6 +137,11 @@ static void message_ended(void *context, bool worked)
 {
     (void)worked;
     set_timer(context);
+}
+
+static bool is_under_way(const struct wakeup *wakeup, const struct entry *entry)
+{
+    return wakeup->knowledge.is_under_way(wakeup->knowledge.context, entry->name);
 }
 
 static void wake(struct wakeup *wakeup, const struct entry *entry)
@@ -237,8 +242,7 @@ static void expect_another_probe(struct wakeup *wakeup, struct entry *entry)
 
 static void look_for(struct wakeup *wakeup, const struct entry *entry)
 {
-    char *send_as =
-        wakeup->send_as != NULL ? wakeup->send_as(wakeup->context, entry->name) : NULL;
+    char *send_as = wakeup->knowledge.send_as(wakeup->knowledge.context, entry->name);
     scan_add(wakeup->scan, entry->name, send_as, entry->since);
     free(send_as);
 }
@@ -272,6 +276,8 @@ static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
     struct entry *entry = postqueue_is_running(wakeup->postqueue) ? NULL : first_due(wakeup);
     if (entry != NULL && entry->subject != SUBJECT_MESSAGE) {
         look_for_accounts(wakeup);
+    } else if (entry != NULL && is_under_way(wakeup, entry)) {
+        agenda_set(&wakeup->agenda, &entry->due, clock_now(clock_system()) + UNDER_WAY_AGAIN);
     } else if (entry != NULL) {
         wake(wakeup, entry);
         remove_entry(wakeup, entry);
@@ -280,11 +286,10 @@ static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
 }
 
 struct wakeup *wakeup_new(struct event_base *base, const char *program,
-                          const char *config_directory, wakeup_send_as *send_as, void *context)
+                          const char *config_directory, const struct wakeup_knowledge *knowledge)
 {
     struct wakeup *wakeup = memory_zero(1, sizeof(*wakeup));
-    wakeup->send_as = send_as;
-    wakeup->context = context;
+    wakeup->knowledge = *knowledge;
     wakeup->postqueue = postqueue_new(base, program, config_directory);
     wakeup->entries = dictionary_new(free);
     wakeup->timer = evtimer_new(base, timer_ends, wakeup);

@@ -9,6 +9,7 @@
 #define POST365_TRANSPORT_QUEUE_WAKEUP_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,14 +18,21 @@
 
 struct wakeup;
 
-/* What else than its UPN an account's mail has as its envelope sender, as in post365_send_as_maps;
- * to be free()d, or NULL. */
-typedef char *wakeup_send_as(void *context, const char *account);
+/* What has to be known about mail. */
+struct wakeup_knowledge {
+    /* What else than its UPN an account's mail has as its envelope sender, as in
+     * post365_send_as_maps; to be free()d, or NULL. */
+    char *(*send_as)(void *context, const char *account);
+    /* Whether some recipients of the message are being delivered to: Postfix then does not hear
+     * that it is to be tried. */
+    bool (*is_under_way)(void *context, const char *queue_id);
+    void *context;
+};
 
-/* `program` is postqueue(1), `config_directory` its -c; both are copied. `send_as` may be NULL.
+/* `program` is postqueue(1), `config_directory` its -c; both are copied, and `knowledge` is, too.
  * Release with wakeup_free(). */
 struct wakeup *wakeup_new(struct event_base *base, const char *program,
-                          const char *config_directory, wakeup_send_as *send_as, void *context);
+                          const char *config_directory, const struct wakeup_knowledge *knowledge);
 void wakeup_free(struct wakeup *wakeup);
 
 /* The message with this queue id (letters and digits) is to be tried at this time, in microseconds
