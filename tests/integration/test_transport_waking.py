@@ -114,6 +114,22 @@ def test_sigterm_puts_off_who_waits_for_room(start):
     deferred(relay, "451 4.3.2")
 
 
+def test_a_lower_connection_limit_is_kept_from_the_reload_on(start, office365):
+    relay = start()
+    office365.add_fault(stage="dot", delay=2)
+    for number in range(3):
+        submit(relay, recipients=[f"a{number}@dest.example"])
+    assert processes.wait_until(lambda: len(relay.accepted()) == 3 and not relay.postfix.queue(), 20, 0.1)
+    assert len(list(office365.journal("auth"))) == 3
+    office365.set(limits={"connections": 1})
+    relay.postfix.configure({"post365_connection_limit": "1"})
+    relay.transport.reload()
+    for number in range(3):
+        submit(relay, recipients=[f"b{number}@dest.example"])
+    assert processes.wait_until(lambda: len(relay.accepted()) == 6, 20, 0.1), relay.transport.log()[-3000:]
+    assert not relay.refused()
+
+
 def test_an_address_that_cannot_be_reached_at_once_is_no_accident(start):
     relay = start(parameters={"relayhost": "[255.255.255.255]:587"})
     submit(relay)

@@ -287,7 +287,8 @@ static void serve(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct lane *lane = argument;
     struct line *line;
-    while (lane->first != NULL && (line = best_idle(lane, lane->first->wants_fresh)) != NULL)
+    while (lane->first != NULL && count_lines(lane, LINE_BUSY) < lane->limit &&
+           (line = best_idle(lane, lane->first->wants_fresh)) != NULL)
         grant(lane, line);
     close_useless(lane);
     size_t wanted = count_requests(lane);
