@@ -214,6 +214,7 @@ static void channel_changed(void *context, bool is_up, const struct error *error
 static void find_name_servers(struct daemon *daemon)
 {
     evdns_base_clear_nameservers_and_suspend(daemon->dns);
+    evdns_base_clear_host_addresses(daemon->dns);
     if (evdns_base_resolv_conf_parse(daemon->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
         log_warning("/etc/resolv.conf names no name server: names other than those in /etc/hosts "
                     "cannot be resolved");
