@@ -7,10 +7,11 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds, those of RFC 5321 4.5.3.2. */
+/* Seconds, those of RFC 5321 4.5.3.2. But Postfix waits for the end of data for 600 s, too: it must
+ * hear from us before. */
 #define ENVELOPE_TIMEOUT 300
 #define BODY_TIMEOUT     180
-#define FINAL_TIMEOUT    600
+#define FINAL_TIMEOUT    570
 #define VOID_TIMEOUT     20 /* nothing is at stake any more */
 
 /* --- sender and recipients ----------------------------------------------------- */
