@@ -78,12 +78,11 @@ void delivery_note_health(const struct delivery *delivery)
     wakeup_put_account(all->parts.wakeup, delivery->account, clock_now(clock_system()));
 }
 
-void delivery_note_silence(const struct delivery *delivery)
+void delivery_note_silence(struct deliveries *all, const char *account)
 {
-    struct deliveries *all = delivery->all;
-    if (dictionary_find(all->troubled, delivery->account) == NULL)
-        dictionary_put(all->troubled, delivery->account, memory_zero(1, sizeof(struct trouble)));
-    wakeup_put_probe(all->parts.wakeup, delivery->account, clock_now(clock_system()) + UNANSWERED);
+    if (dictionary_find(all->troubled, account) == NULL)
+        dictionary_put(all->troubled, account, memory_zero(1, sizeof(struct trouble)));
+    wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + UNANSWERED);
 }
 
 const char *delivery_greet(void *context, const char *account)
@@ -153,6 +152,8 @@ static void paused(void *context, const struct ledger_reply *reply, const struct
     struct asked *asked = context;
     if (reply != NULL && reply->result == LEDGER_REPLY_DONE)
         delivery_note_pause(asked->all, asked->account, asked->cause, reply->pause.until);
+    else
+        delivery_note_silence(asked->all, asked->account); /* it is not paused */
     free_asked(asked);
 }
 

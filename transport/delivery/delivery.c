@@ -143,7 +143,7 @@ static void connection_refused(void *context, const struct submission_end *end)
     count_end(delivery, false);
     delivery_obey(delivery);
     if (end->reply == NULL)
-        delivery_note_silence(delivery);
+        delivery_note_silence(delivery->all, delivery->account);
     delivery_refuse(delivery, delivery->verdict.reply);
 }
 
@@ -223,7 +223,7 @@ static void message_ended(void *context, const struct submission_end *end)
     verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
     count_end(delivery, end->is_unknown);
     if (end->reply == NULL)
-        delivery_note_silence(delivery);
+        delivery_note_silence(delivery->all, delivery->account);
     else if (delivery->verdict.account == OFFICE365_ACCOUNT_NOTHING)
         delivery_note_health(delivery);
     if (!delivery->verdict.is_accepted && !end->is_unknown && end->stage != REPLY_STAGE_RCPT)
@@ -288,7 +288,7 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
         return;
     }
     delivery->all->counts.deferred++;
-    delivery_note_silence(delivery);
+    delivery_note_silence(delivery->all, delivery->account);
     let_go(delivery);
     delivery_refuse(delivery, "451 4.4.1 no room, connection or answer within Postfix's patience");
 }
@@ -433,6 +433,10 @@ void deliveries_free(struct deliveries *deliveries)
         return;
     while (deliveries->first != NULL) {
         struct delivery *delivery = deliveries->first;
+        if (delivery->state == DELIVERY_FINAL)
+            log_warning("%s: account=<%s>: the end comes between the final dot and the reply: it "
+                        "may have been delivered",
+                        delivery_shown_id(delivery), delivery->account);
         if (delivery->submission != NULL)
             submission_abandon(delivery->submission);
         if (delivery->request != NULL)

@@ -86,9 +86,10 @@ void delivery_obey(struct delivery *delivery);
  */
 void delivery_note_pause(struct deliveries *all, const char *account, const char *cause,
                          int64_t until);
-/* Microsoft has answered, and has nothing against the account; has not answered. */
+/* Microsoft has answered, and has nothing against the account. */
 void delivery_note_health(const struct delivery *delivery);
-void delivery_note_silence(const struct delivery *delivery);
+/* Microsoft has not answered, or the ledger cannot. */
+void delivery_note_silence(struct deliveries *all, const char *account);
 /* From now on it is noticed when somebody ends a pause. */
 void delivery_look_begin(struct deliveries *all);
 /* lmtp_handler's greet: 421 while the account is known to be paused. */

@@ -79,6 +79,7 @@ static void tell_no_room(struct delivery *delivery, const struct ledger_reply *a
             answer->measure == LEDGER_REPLY_RECIPIENTS ? "recipients" : "messages", period);
     } else {
         delivery->all->counts.failed++;
+        delivery_note_silence(delivery->all, delivery->account);
         buffer_format(&reply, NO_LEDGER "%s", answer->reason);
     }
     delivery_refuse(delivery, reply.data);
