@@ -92,8 +92,8 @@ def test_recipients_beyond_what_a_message_may_have_follow_at_once(start, office3
 
 def test_a_message_of_which_a_part_is_under_way_when_its_time_comes_goes_on(start, office365):
     relay = start(parameters={"post365_destination_recipient_limit": "1"},
-                  post365_message_quota="1/4s", post365_max_wait="1s")
-    office365.add_fault(stage="dot", delay=10, times=1)
+                  post365_message_quota="1/2s", post365_max_wait="1s")
+    office365.add_fault(stage="dot", delay=6, times=1)
     submit(relay, recipients=["a@dest.example", "b@dest.example"])
     assert processes.wait_until(lambda: len(relay.accepted()) == 2, 30, 0.1), relay.transport.log()[-3000:]
 
