@@ -224,11 +224,14 @@ class Storm:
             return False
         return (killer.is_done and admin.is_done) or not self.relay.postfix.queue()
 
-    @staticmethod
-    def check(submitters):
+    def check(self, submitters):
+        """Nobody has failed, and no program has ended but those that were killed."""
         for submitter in submitters:
             if submitter.failure:
                 raise submitter.failure
+        for program in (self.relay.transport, self.relay.policyd, self.relay.milter):
+            assert program.alive(), (f"POST365_STORM_SEED={SEED}: {program.name} has ended with status "
+                                     f"{program.process.returncode}\n{program.log()[-5000:]}")
 
     def is_full(self):
         """More is under way, roughly, than needs to be."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 _DELIVERY = re.compile(r"^.{15} \S+ [^\[:]+\[\d+\]: (?P<queue_id>\w+): to=<(?P<recipient>[^>]*)>, .*?"
                        r"status=(?P<status>\w+) \((?P<reply>.*)\)$")
+GONE = "lost connection with"
 MAYBE = "it may have been delivered"
 # The rows of the stand-in that are about this message or recipient, for good. All others pass.
 PERMANENT = {"multiple-from", "invalid-from", "too-large", "header-too-large", "unknown-recipient", "unknown-user",
@@ -146,20 +147,16 @@ class Books:
         """Whether it had been accepted when the program was killed, and Postfix did not know that then."""
         if kill.name == "postfix":
             return entry["time"] <= kill.ended and any(recipient in kill.undone for recipient in entry["recipients"])
-        if kill.name == "transport" and self._was_on(entry, kill):
+        if kill.name == "transport" and self.began[entry["connection"]] <= kill.begun:
             return any(self._is_unheard(recipient, kill.logged) for recipient in entry["recipients"])
         return False
 
-    def _was_on(self, entry, kill):
-        """Whether it came on a connection that ended with the transport, within the last transaction there."""
-        connection = entry["connection"]
-        return self.began[connection] <= kill.begun and self.ended.get(connection, kill.ended) >= kill.begun
-
     def _is_unheard(self, recipient, logged):
-        """Not delivered as far as Postfix knew, and what it hears next is no delivery either."""
+        """Not delivered as far as Postfix knew, and what it notices next is that the transport has gone. Microsoft may
+        have closed the connection already: the reply was on its way through the transport."""
         before = [one for one in self.logged[recipient] if one.place <= logged]
         after = [one for one in self.logged[recipient] if one.place > logged]
-        return not any(one.status == "sent" for one in before) and bool(after) and after[0].status != "sent"
+        return not any(one.status == "sent" for one in before) and bool(after) and GONE in after[0].reply
 
     def by_kill(self, entry):
         """A reply that got lost since the transport had ended."""

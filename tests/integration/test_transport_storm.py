@@ -19,7 +19,7 @@ NARROW = {
     "recipients": {"limit": 2000, "period": 20}, "messages": {"limit": 30, "period": 2},
     "recipients_per_message": 500, "connections": 3,
 } if IS_FULL else {
-    "recipients": {"limit": 75, "period": 3}, "messages": {"limit": 6, "period": 1},
+    "recipients": {"limit": 75, "period": 3}, "messages": {"limit": 4, "period": 1},
     "recipients_per_message": 50, "connections": 2,
 }
 BUSY = ACCOUNTS if IS_FULL else ACCOUNTS[:2]
@@ -80,7 +80,7 @@ def test_nothing_is_lost_and_nothing_doubled(place):
 
 def test_no_limit_is_ever_exceeded(place):
     count = messages(FEW * 3 // 4)
-    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="2s").start()
+    storm = Storm(place, count, NARROW, BUSY, post365_max_wait="1s").start()
     storm.most_under_way = count  # all that an outage leaves
     storm.break_out(WEATHER, 1 if IS_FULL else 2)
     outage = Outage(0.3, OUTAGE)
