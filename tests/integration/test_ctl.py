@@ -6,6 +6,7 @@ import os
 import pty
 import pwd
 import re
+import shutil
 import struct
 import subprocess
 import termios
@@ -31,10 +32,10 @@ def policyd(place):
                              post365_message_quota="30/1m")).start()
 
 
-def run(*words, policyd=None, environment=None, **options):
+def run(*words, policyd=None, environment=None, program=PROGRAM, **options):
     """The command as a program would call it."""
     where = ["-c", policyd.etc] if policyd else []
-    return subprocess.run([PROGRAM, *where, *words], capture_output=True, text=True, timeout=30, check=False,
+    return subprocess.run([program, *where, *words], capture_output=True, text=True, timeout=30, check=False,
                           env={"PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, cwd="/", **options)
 
 
@@ -165,10 +166,13 @@ def test_a_wrong_configuration_names_the_parameter(policyd):
 def test_who_may_not_change_or_not_even_ask(policyd):
     group = pwd.getpwnam(workplace.USER).pw_gid
     reserve(policyd, UPN, 1)
-    assert run("status", policyd=policyd, user="games", group=group, extra_groups=[]).returncode == 0
-    done = run("pause", UPN, policyd=policyd, user="games", group=group, extra_groups=[])
+    program = policyd.directory / "post365"  # where others may run it, wherever the checkout lies
+    shutil.copy(PROGRAM, program)
+    other = {"policyd": policyd, "program": program, "user": "games", "extra_groups": []}
+    assert run("status", group=group, **other).returncode == 0
+    done = run("pause", UPN, group=group, **other)
     assert done.returncode == 77 and done.stderr != ""
-    done = run("status", policyd=policyd, user="games", group=pwd.getpwnam("games").pw_gid, extra_groups=[])
+    done = run("status", group=pwd.getpwnam("games").pw_gid, **other)
     assert done.returncode == 69 and "ermission" in done.stderr
 
 
