@@ -6,6 +6,7 @@
 #   make bench BENCH_SECONDS=2      so long for each figure
 #   make bench BENCH=transport      the transport against Postfix's own smtp(8), and its memory
 #                                   (BENCH_MESSAGES=2000 BENCH_ROUNDS=5)
+#   make bench BENCH=pace           whether mail leaves as fast as the limits allow, in real time (BENCH_SECONDS=60)
 #
 # Figures go to the terminal and to build/bench/policy.json or transport.json. They are never
 # asserted: see tests/bench/policy.py and tests/bench/transport.py for what can be measured alone
@@ -40,7 +41,7 @@ $(BUILD)/bench/deliver: $(call object,tests/bench/deliver.c) $(BENCH_COMMON)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(shell $(PKG_CONFIG) --libs openssl)
 
-BENCH_SCRIPT := $(if $(filter transport%,$(BENCH)),transport,policy)
+BENCH_SCRIPT := $(if $(filter transport%,$(BENCH)),transport,$(if $(filter pace%,$(BENCH)),pace,policy))
 
 .PHONY: bench bench-programs
 bench-programs: all office365 $(BENCH_PROGRAMS)
