@@ -11,6 +11,7 @@ import pytest
 from harness import processes
 from harness.office365 import Office365
 from harness.relay import PASSWORD, UPN, Relay
+from harness.workplace import USER
 
 OTHER = "other@example.com"
 HEADER = f"From: {UPN}\r\nTo: a@dest.example\r\nSubject: x\r\n"
@@ -103,6 +104,19 @@ def test_each_account_logs_in_as_itself(start, office365):
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
     relay.deliver(OTHER, ["a@dest.example"], f"From: {OTHER}\r\nSubject: x\r\n".encode())
     assert {entry["mailbox"] for entry in office365.journal("accepted")} == {UPN, OTHER}
+
+
+def test_an_account_with_a_token_logs_in_with_it(start, office365, place):
+    office365.set_mailbox(UPN, tokens=["eyJ0b2tlbg"])
+    token = place.directory / "token"
+    token.write_text("eyJ0b2tlbg\n")
+    token.chmod(0o600)
+    user = pwd.getpwnam(USER)
+    os.chown(token, user.pw_uid, user.pw_gid)
+    relay = start(post365_token_maps={UPN: str(token)})
+    relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
+    assert [entry["mechanism"] for entry in office365.journal("accepted")] == ["XOAUTH2"]
+    assert "eyJ0b2tlbg" not in relay.transport.log()
 
 
 def test_a_sender_that_is_no_account_is_put_off_with_the_parameter_to_set(start):
