@@ -1,15 +1,13 @@
 /* settings.c - the post365_ parameters of main.cf, and what post365 must know of Postfix's own
  *
  * The names that main.cf sets are found by reading the file, since postconf(1) does not list names
- * that it has no use for; all values are then expanded by postconf in one call: a parameter of
- * Postfix is overridden on its command line with references to all of ours, and printed.
+ * that it has no use for; all values are then expanded by postconf in one call.
  */
 #include "common/settings.h"
 
-#include "common/buffer.h"
 #include "common/memory.h"
 #include "common/parameter.h"
-#include "common/process.h"
+#include "common/postconf.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,13 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POSTCONF_TIMEOUT 20
-#define POSTCONF_LIMIT   ((size_t)1024 * 1024)
 #define MAIN_CF_LINE_MAX ((size_t)64 * 1024)
-/* Between two values in postconf's answer: a byte that no main.cf holds. */
-#define SEPARATOR "\x1f"
-/* Any parameter whose value Postfix takes as free text would do. */
-#define CARRIER "smtpd_banner"
 
 /* Postfix's own parameters that post365 reads, as expressions for postconf. */
 enum postfix_value {
@@ -55,8 +47,7 @@ static const char *const postfix_expressions[POSTFIX_VALUES] = {
 };
 
 struct source {
-    const char *directory;
-    const char *const *overrides;
+    struct postconf postconf;
     bool *set; /* per parameter: named in main.cf or by -o, even if empty */
 };
 
@@ -97,7 +88,7 @@ static void copy_name(const char *line, char *name, size_t size)
 static bool scan_main_cf(struct source *source, struct error *error)
 {
     char path[4096], name[256], where[4200];
-    snprintf(path, sizeof(path), "%s/main.cf", source->directory);
+    snprintf(path, sizeof(path), "%s/main.cf", source->postconf.directory);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return error_set(error, "%s: %s; name Postfix's configuration directory with -c", path,
@@ -122,10 +113,12 @@ static bool scan_main_cf(struct source *source, struct error *error)
 static bool scan_overrides(struct source *source, struct error *error)
 {
     char name[256];
-    for (size_t i = 0; source->overrides != NULL && source->overrides[i] != NULL; i++) {
-        copy_name(source->overrides[i], name, sizeof(name));
-        if (strchr(source->overrides[i], '=') == NULL)
-            return error_set(error, "option -o: \"%s\" is not name=value", source->overrides[i]);
+    for (size_t i = 0; source->postconf.overrides != NULL && source->postconf.overrides[i] != NULL;
+         i++) {
+        copy_name(source->postconf.overrides[i], name, sizeof(name));
+        if (strchr(source->postconf.overrides[i], '=') == NULL)
+            return error_set(error, "option -o: \"%s\" is not name=value",
+                             source->postconf.overrides[i]);
         if (!note_name(source, name, "option -o", error))
             return false;
     }
@@ -133,84 +126,6 @@ static bool scan_overrides(struct source *source, struct error *error)
 }
 
 /* --- what their values are --- */
-
-/* The last line of what a program wrote to stderr, for a message. */
-static const char *last_line(struct buffer *text)
-{
-    if (text->data == NULL)
-        return "no reason given";
-    while (text->length > 0 && text->data[text->length - 1] == '\n')
-        text->data[--text->length] = '\0';
-    const char *newline = strrchr(text->data, '\n');
-    return newline != NULL ? newline + 1 : text->data;
-}
-
-static bool run_postconf(const struct source *source, const char *assignment, const char *name,
-                         struct buffer *answer, struct error *error)
-{
-    size_t count = 0;
-    while (source->overrides != NULL && source->overrides[count] != NULL)
-        count++;
-    const char **arguments = memory_zero(2 * count + 10, sizeof(arguments[0]));
-    size_t used = 0;
-    arguments[used++] = "postconf";
-    if (source->directory != NULL) {
-        arguments[used++] = "-c";
-        arguments[used++] = source->directory;
-    }
-    for (size_t i = 0; i < count; i++) {
-        arguments[used++] = "-o";
-        arguments[used++] = source->overrides[i];
-    }
-    if (assignment != NULL) {
-        arguments[used++] = "-o";
-        arguments[used++] = assignment;
-    }
-    arguments[used++] = "-xh";
-    arguments[used++] = name;
-
-    struct process_result result;
-    bool fine = process_run(arguments, NULL, 0, POSTCONF_TIMEOUT, POSTCONF_LIMIT, &result, error);
-    free(arguments);
-    if (fine && result.status != 0)
-        fine = error_set(error, "postconf ended with status %d: %s", result.status,
-                         last_line(&result.errors));
-    if (fine)
-        buffer_append(answer, result.output.data != NULL ? result.output.data : "",
-                      result.output.length);
-    while (fine && answer->length > 0 && answer->data[answer->length - 1] == '\n')
-        answer->data[--answer->length] = '\0';
-    process_result_free(&result);
-    return fine;
-}
-
-/* Expands `count` expressions; `values` are the caller's to free(), also after a failure. */
-static bool expand(const struct source *source, const char *const expressions[], size_t count,
-                   char *values[], struct error *error)
-{
-    struct buffer assignment = {0}, answer = {0};
-    buffer_append_string(&assignment, CARRIER "=");
-    for (size_t i = 0; i < count; i++) {
-        buffer_append_string(&assignment, expressions[i]);
-        buffer_append_string(&assignment, SEPARATOR);
-    }
-    bool fine = run_postconf(source, assignment.data, CARRIER, &answer, error);
-    const char *rest = answer.data;
-    for (size_t i = 0; fine && i < count; i++) {
-        const char *end = strstr(rest, SEPARATOR);
-        if (end == NULL) {
-            fine = error_set(error, "postconf: unexpected answer; is this Postfix 3.4 or later?");
-            break;
-        }
-        while (*rest == ' ')
-            rest++;
-        values[i] = memory_copy_bytes(rest, end > rest ? (size_t)(end - rest) : 0);
-        rest = end + strlen(SEPARATOR);
-    }
-    buffer_free(&assignment);
-    buffer_free(&answer);
-    return fine;
-}
 
 static bool parse_all(char *const values[], struct settings *settings, struct error *error)
 {
@@ -234,7 +149,7 @@ static bool read_delivery_limit(const struct source *source, const char *default
                                      length, default_transport, length, default_transport);
     const char *const expressions[] = {expression};
     char *value = NULL;
-    bool fine = expand(source, expressions, 1, &value, error);
+    bool fine = postconf_expand(&source->postconf, expressions, 1, &value, error);
     if (fine)
         settings->recipients_per_delivery = (uint32_t)strtoul(value, NULL, 10);
     free(value);
@@ -267,7 +182,8 @@ static bool read_postfix(const struct source *source, struct settings *settings,
                          struct error *error)
 {
     char *values[POSTFIX_VALUES] = {0};
-    bool fine = expand(source, postfix_expressions, POSTFIX_VALUES, values, error);
+    bool fine =
+        postconf_expand(&source->postconf, postfix_expressions, POSTFIX_VALUES, values, error);
     settings->config_directory = values[POSTFIX_CONFIG_DIRECTORY];
     settings->queue_directory = values[POSTFIX_QUEUE_DIRECTORY];
     settings->command_directory = values[POSTFIX_COMMAND_DIRECTORY];
@@ -294,8 +210,9 @@ static bool read_parameters(const struct source *source, struct settings *settin
     for (size_t i = 0; i < count; i++)
         references[i] = source->set[i] ? memory_format("$%s", parameter_at(i)->name)
                                        : memory_copy(parameter_at(i)->initial);
-    bool fine = expand(source, (const char *const *)references, count, values, error) &&
-                parse_all(values, settings, error);
+    bool fine =
+        postconf_expand(&source->postconf, (const char *const *)references, count, values, error) &&
+        parse_all(values, settings, error);
     for (size_t i = 0; i < count; i++) {
         free(references[i]);
         free(values[i]);
@@ -305,30 +222,13 @@ static bool read_parameters(const struct source *source, struct settings *settin
     return fine;
 }
 
-/* -c, else $MAIL_CONFIG, else what postconf itself takes for it. */
-static char *find_directory(const char *config_directory, struct error *error)
-{
-    if (config_directory == NULL)
-        config_directory = getenv("MAIL_CONFIG");
-    if (config_directory != NULL)
-        return memory_copy(config_directory);
-    struct buffer answer = {0};
-    const struct source source = {0};
-    if (run_postconf(&source, NULL, "config_directory", &answer, error))
-        return buffer_take(&answer);
-    error_prefix(error, "cannot find Postfix's configuration; name its directory with -c");
-    buffer_free(&answer);
-    return NULL;
-}
-
 struct settings *settings_read(const char *config_directory, const char *const overrides[],
                                struct error *error)
 {
-    char *directory = find_directory(config_directory, error);
+    char *directory = postconf_directory(config_directory, error);
     if (directory == NULL)
         return NULL;
-    struct source source = {.directory = directory,
-                            .overrides = overrides,
+    struct source source = {.postconf = {directory, overrides},
                             .set = memory_zero(parameter_count(), sizeof(bool))};
     struct settings *settings = memory_zero(1, sizeof(*settings));
     if (!scan_main_cf(&source, error) || !scan_overrides(&source, error) ||

@@ -17,13 +17,10 @@
 #include <getopt.h>
 #include <locale.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-
-#define TIMEOUT ((int64_t)10 * 1000000) /* for the ledger */
 
 static const struct command commands[] = {
     {"status", "[--json] [ACCOUNT]...",
@@ -71,69 +68,6 @@ static const struct command *find_command(const char *name)
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     return NULL;
-}
-
-int command_fail(int status, const char *format, ...)
-{
-    va_list arguments;
-    fflush(stdout);
-    fputs("post365: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    return status;
-}
-
-int command_option(int argc, char *argv[], const char *letters, const struct option options[])
-{
-    opterr = 0;
-    int letter = getopt_long(argc, argv, letters, options, NULL);
-    if (letter == '?')
-        command_fail(COMMAND_USAGE,
-                     "%s: no such option, or its value is missing: %s; see post365 %s --help",
-                     argv[0], argv[optind - 1], argv[0]);
-    return letter;
-}
-
-bool command_open(const struct command_call *call, struct command_ledger *ledger, int *status)
-{
-    struct error error;
-    *ledger = (struct command_ledger){.settings = NULL};
-    ledger->settings =
-        settings_read(call->config_directory, (const char *const *)call->overrides, &error);
-    if (ledger->settings == NULL) {
-        *status = command_fail(EX_CONFIG, "%s", error.text);
-        return false;
-    }
-    ledger->client = ledger_client_open(ledger->settings, TIMEOUT, &error);
-    if (ledger->client != NULL)
-        return true;
-    *status = command_fail(EX_UNAVAILABLE, "%s", error.text);
-    command_close(ledger);
-    return false;
-}
-
-void command_close(struct command_ledger *ledger)
-{
-    ledger_client_close(ledger->client);
-    settings_free(ledger->settings);
-    *ledger = (struct command_ledger){.settings = NULL};
-}
-
-bool command_ask(struct command_ledger *ledger, const struct ledger_command *command,
-                 struct ledger_reply *reply, int *status)
-{
-    struct error error;
-    if (!ledger_client_ask(ledger->client, command, reply, &error))
-        *status = command_fail(EX_UNAVAILABLE, "%s", error.text);
-    else if (reply->result == LEDGER_REPLY_REFUSED)
-        *status = command_fail(EX_NOPERM, "%s", reply->reason);
-    else if (reply->result == LEDGER_REPLY_ERROR)
-        *status = command_fail(EX_UNAVAILABLE, "%s", reply->reason);
-    else
-        return true;
-    return false;
 }
 
 /* Returns the place of the subcommand, 0 if the program is done with `*status`. */

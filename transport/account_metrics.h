@@ -8,7 +8,7 @@
 #define POST365_TRANSPORT_ACCOUNT_METRICS_H
 
 #include "common/buffer.h"
-#include "transport/submission/credentials.h"
+#include "common/upstream/credentials.h"
 #include "transport/submission/pool.h"
 
 struct account_metrics;

@@ -10,8 +10,8 @@
 #include "common/error.h"
 #include "common/settings.h"
 #include "common/socket.h"
+#include "common/upstream/credentials.h"
 #include "transport/lmtp/server.h"
-#include "transport/submission/credentials.h"
 
 struct account_sockets;
 

@@ -43,15 +43,15 @@
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
+#include "common/upstream/credentials.h"
+#include "common/upstream/destination.h"
+#include "common/upstream/tls.h"
 #include "transport/account_sockets.h"
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/metrics.h"
 #include "transport/queue/wakeup.h"
-#include "transport/submission/credentials.h"
-#include "transport/submission/destination.h"
 #include "transport/submission/pool.h"
-#include "transport/submission/tls.h"
 
 #include <event2/dns.h>
 #include <event2/event.h>

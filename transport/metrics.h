@@ -8,10 +8,10 @@
 
 #include "common/error.h"
 #include "common/ledger_channel.h"
+#include "common/upstream/credentials.h"
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/queue/wakeup.h"
-#include "transport/submission/credentials.h"
 #include "transport/submission/pool.h"
 
 #include <event2/event.h>

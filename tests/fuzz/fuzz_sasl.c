@@ -3,7 +3,7 @@
  * libFuzzer (clang -fsanitize=fuzzer). The first byte says which mechanism and whether a long
  * command may be sent; then come, each up to a NUL, user name, secret, and challenges.
  */
-#include "transport/submission/sasl.h"
+#include "common/upstream/sasl.h"
 
 #include <stdint.h>
 #include <stdlib.h>

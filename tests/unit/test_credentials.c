@@ -1,10 +1,10 @@
 /* test_credentials.c - which user name and secret authenticate an account, with real tables and
  * token files */
 #include "common/memory.h"
+#include "common/upstream/credentials.h"
+#include "common/upstream/token.h"
 #include "tests/unit/memory_search.h"
 #include "tests/unit/table_workplace.h"
-#include "transport/submission/credentials.h"
-#include "transport/submission/token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* test_destination.c - what relayhost means */
-#include "transport/submission/destination.h"
+#include "common/upstream/destination.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

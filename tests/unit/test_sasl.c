@@ -1,5 +1,5 @@
 /* test_sasl.c - the client's side of AUTH LOGIN and AUTH XOAUTH2 */
-#include "transport/submission/sasl.h"
+#include "common/upstream/sasl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #ifndef POST365_TRANSPORT_SUBMISSION_PARTS_H
 #define POST365_TRANSPORT_SUBMISSION_PARTS_H
 
-#include "transport/submission/sasl.h"
+#include "common/upstream/sasl.h"
 #include "transport/submission/submission.h"
 
 #include <time.h>

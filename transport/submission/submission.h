@@ -11,9 +11,9 @@
 #define POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
 
 #include "common/reply.h"
+#include "common/upstream/credentials.h"
+#include "common/upstream/tls.h"
 #include "transport/lmtp/envelope.h"
-#include "transport/submission/credentials.h"
-#include "transport/submission/tls.h"
 
 #include <event2/buffer.h>
 #include <event2/dns.h>

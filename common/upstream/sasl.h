@@ -7,8 +7,8 @@
  * Sources: MS-XLOGIN and draft-murchison-sasl-login (LOGIN), Microsoft's and Google's pages on
  * XOAUTH2, RFC 4954.
  */
-#ifndef POST365_TRANSPORT_SUBMISSION_SASL_H
-#define POST365_TRANSPORT_SUBMISSION_SASL_H
+#ifndef POST365_COMMON_UPSTREAM_SASL_H
+#define POST365_COMMON_UPSTREAM_SASL_H
 
 #include "common/error.h"
 #include "common/secret.h"

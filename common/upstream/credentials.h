@@ -7,14 +7,14 @@
  * the account. Passwords stay in memory (common/secret.h), since most hosts let root alone read
  * them; they are in no message. Not thread-safe.
  */
-#ifndef POST365_TRANSPORT_SUBMISSION_CREDENTIALS_H
-#define POST365_TRANSPORT_SUBMISSION_CREDENTIALS_H
+#ifndef POST365_COMMON_UPSTREAM_CREDENTIALS_H
+#define POST365_COMMON_UPSTREAM_CREDENTIALS_H
 
 #include "common/error.h"
 #include "common/secret.h"
 #include "common/settings.h"
 #include "common/table.h"
-#include "transport/submission/sasl.h"
+#include "common/upstream/sasl.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * Sources: RFC 3207 (STARTTLS), RFC 6125 (names), SSL_CTX_set_session_cache_mode(3),
  * X509_VERIFY_PARAM_set1_host(3).
  */
-#ifndef POST365_TRANSPORT_SUBMISSION_TLS_H
-#define POST365_TRANSPORT_SUBMISSION_TLS_H
+#ifndef POST365_COMMON_UPSTREAM_TLS_H
+#define POST365_COMMON_UPSTREAM_TLS_H
 
 #include "common/error.h"
 

@@ -1,5 +1,5 @@
 /* tls.c - TLS towards Microsoft */
-#include "transport/submission/tls.h"
+#include "common/upstream/tls.h"
 
 #include "common/memory.h"
 

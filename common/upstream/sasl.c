@@ -1,5 +1,5 @@
 /* sasl.c - the client's side of AUTH LOGIN and AUTH XOAUTH2 */
-#include "transport/submission/sasl.h"
+#include "common/upstream/sasl.h"
 
 #include <string.h>
 

@@ -7,8 +7,8 @@
  *
  * Sources: RFC 6750 (2.1: what a token is made of).
  */
-#ifndef POST365_TRANSPORT_SUBMISSION_TOKEN_H
-#define POST365_TRANSPORT_SUBMISSION_TOKEN_H
+#ifndef POST365_COMMON_UPSTREAM_TOKEN_H
+#define POST365_COMMON_UPSTREAM_TOKEN_H
 
 #include "common/error.h"
 #include "common/secret.h"

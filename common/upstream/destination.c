@@ -1,5 +1,5 @@
 /* destination.c - where $relayhost says that mail goes */
-#include "transport/submission/destination.h"
+#include "common/upstream/destination.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

@@ -3,7 +3,7 @@
  * Security: a token is as good as a password for an hour. A file that other users of the host may
  * read or write is not used, and what is read is secret from the first byte on.
  */
-#include "transport/submission/token.h"
+#include "common/upstream/token.h"
 
 #include "common/address.h"
 #include "common/dictionary.h"

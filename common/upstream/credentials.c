@@ -3,13 +3,13 @@
  * Security: a password is a secret from the table to the wire. Errors name keys and user names, but
  * never what stands behind the colon.
  */
-#include "transport/submission/credentials.h"
+#include "common/upstream/credentials.h"
 
 #include "common/address.h"
 #include "common/dictionary.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
-#include "transport/submission/token.h"
+#include "common/upstream/token.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * "[host]:port", "[host]", "host:port" or "host"; of a list the first counts.
  */
-#ifndef POST365_TRANSPORT_SUBMISSION_DESTINATION_H
-#define POST365_TRANSPORT_SUBMISSION_DESTINATION_H
+#ifndef POST365_COMMON_UPSTREAM_DESTINATION_H
+#define POST365_COMMON_UPSTREAM_DESTINATION_H
 
 #include "common/error.h"
 #include "common/settings.h"
