@@ -42,7 +42,8 @@
  *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT
  *       waiting=NUMBER [paused] (one value, words may be added), then, if there is more,
  *       after=NUMBER for the next request
- *   request=history account [per=hour] [from] [count=100]    per is `minute` or `hour`
+ *   request=history account [per=hour] [from] [count=100]    per is `hour`, `minute`, or
+ *     `event`: what was sent at the same microsecond, which is what the windows are made of
  *       result=done account, then for each slot in which something was sent, at most 200 a reply,
  *       slot=BEGIN RECIPIENTS MESSAGES, then, if there is more, from=TIME for the next request
  *   request=settings
@@ -87,6 +88,9 @@
 #define CONTROL_COUNT       "count"
 #define CONTROL_PER         "per"
 #define CONTROL_FROM        "from"
+#define CONTROL_PER_HOUR    "hour"
+#define CONTROL_PER_MINUTE  "minute"
+#define CONTROL_PER_EVENT   "event"
 #define CONTROL_SLOT        "slot"
 
 #define CONTROL_RESULT   "result"

@@ -203,13 +203,13 @@ bool ledger_client_list(struct ledger_client *client, ledger_client_account *tel
     }
 }
 
-bool ledger_client_history(struct ledger_client *client, const char *account, bool per_minute,
+bool ledger_client_history(struct ledger_client *client, const char *account, enum ledger_per per,
                            int64_t from, ledger_client_slot *tell, void *context,
                            struct error *error)
 {
     struct ledger_command command = {.kind = LEDGER_COMMAND_HISTORY,
                                      .account = account,
-                                     .per_minute = per_minute,
+                                     .per = per,
                                      .from = from,
                                      .count = CONTROL_HISTORY_MAX};
     for (;;) {

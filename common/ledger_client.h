@@ -47,9 +47,9 @@ typedef bool ledger_client_slot(void *context, const struct ledger_reply_slot *s
 bool ledger_client_list(struct ledger_client *client, ledger_client_account *tell, void *context,
                         struct error *error);
 
-/* Tells what an account sent by minute or by hour, from the slot of the time `from` on (0: all that
- * is known), in the order of time. False likewise. */
-bool ledger_client_history(struct ledger_client *client, const char *account, bool per_minute,
+/* Tells what an account sent by hour, by minute or one by one, from the slot of the time `from` on
+ * (0: all that is known), in the order of time. False likewise. */
+bool ledger_client_history(struct ledger_client *client, const char *account, enum ledger_per per,
                            int64_t from, ledger_client_slot *tell, void *context,
                            struct error *error);
 

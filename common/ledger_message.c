@@ -79,7 +79,10 @@ static void write_pause(struct buffer *text, const struct ledger_command *comman
 
 static void write_history(struct buffer *text, const struct ledger_command *command)
 {
-    attr_write(text, CONTROL_PER, command->per_minute ? "minute" : "hour");
+    static const char *const names[LEDGER_PERS] = {[LEDGER_PER_HOUR] = CONTROL_PER_HOUR,
+                                                   [LEDGER_PER_MINUTE] = CONTROL_PER_MINUTE,
+                                                   [LEDGER_PER_EVENT] = CONTROL_PER_EVENT};
+    attr_write(text, CONTROL_PER, names[command->per]);
     if (command->from > 0)
         write_time(text, CONTROL_FROM, command->from);
 }

@@ -35,6 +35,10 @@ enum ledger_command_kind {
     LEDGER_COMMANDS,
 };
 
+/* What is told as one slot of a history: what was sent within an hour, within a minute, or (with
+ * its exact time) at once. */
+enum ledger_per { LEDGER_PER_HOUR, LEDGER_PER_MINUTE, LEDGER_PER_EVENT, LEDGER_PERS };
+
 /* What is asked; see control.h for what it does. A field that is not named by the kind does not
  * matter. Times and periods are microseconds. */
 struct ledger_command {
@@ -51,7 +55,7 @@ struct ledger_command {
     uint32_t after;       /* list: 0, or where the last page says that the next begins */
     int64_t from;         /* history: likewise */
     uint32_t count;       /* list, history: of a page; 0: as many as policyd likes */
-    bool per_minute;      /* history: else by hour */
+    enum ledger_per per;  /* history */
 };
 
 /* Appends the request. With `tag` not 0 it has this tag. False with the reason, and nothing
@@ -144,7 +148,7 @@ struct ledger_reply_account {
     bool is_paused;
 };
 
-/* What was sent within a minute or an hour from `begin`. */
+/* What was sent within an hour or a minute from `begin`, or at that time. */
 struct ledger_reply_slot {
     int64_t begin;
     uint32_t recipients;

@@ -14,7 +14,7 @@
 /* How much of a name and of a cause is shown: an SMTP reply has 512 bytes, Postfix's own words
  * included. */
 #define ROOM_ACCOUNT_SHOWN 128
-#define ROOM_CAUSE_SHOWN   160
+#define ROOM_CAUSE_SHOWN   180
 
 /* "14:05:00 (in 61 s)"; with the date if it is not today's. */
 void room_write_when(struct buffer *text, int64_t time, int64_t now);

@@ -96,8 +96,9 @@ static int show(struct command_call *call, const char *account, bool per_minute,
     int64_t from = clock_now(clock_system()) - (per_minute ? HOUR : 24 * HOUR);
     if (!command_open(call, &ledger, &status))
         return status;
-    if (!ledger_client_history(ledger.client, account, per_minute, from, add_slot, &history,
-                               &error))
+    if (!ledger_client_history(ledger.client, account,
+                               per_minute ? LEDGER_PER_MINUTE : LEDGER_PER_HOUR, from, add_slot,
+                               &history, &error))
         status = command_fail(EX_UNAVAILABLE, "%s", error.text);
     else if (as_json)
         print_json(&history);

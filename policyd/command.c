@@ -69,6 +69,16 @@ static bool read_text(const struct attr *attr, char *text, size_t most)
     return true;
 }
 
+/* How long a slot of a history is; 0 if it is none. */
+static int64_t read_width(const struct attr *attr)
+{
+    if (attr_has_value(attr, CONTROL_PER_HOUR))
+        return HOUR;
+    if (attr_has_value(attr, CONTROL_PER_MINUTE))
+        return MINUTE;
+    return attr_has_value(attr, CONTROL_PER_EVENT) ? 1 : 0;
+}
+
 static void read_attribute(const struct attr *attr, struct command *command)
 {
     for (size_t i = 0; i < COMMAND_NUMBERS; i++)
@@ -90,9 +100,9 @@ static void read_attribute(const struct attr *attr, struct command *command)
         if (!read_text(attr, command->cause, CONTROL_CAUSE_MAX))
             command->mistake = "the cause is too long";
     } else if (attr_is(attr, CONTROL_PER)) {
-        command->width = attr_has_value(attr, "minute") ? MINUTE : HOUR;
-        if (!attr_has_value(attr, "minute") && !attr_has_value(attr, "hour"))
-            command->mistake = "per is neither minute nor hour";
+        command->width = read_width(attr);
+        if (command->width == 0)
+            command->mistake = "per is neither hour, minute nor event";
     }
 }
 

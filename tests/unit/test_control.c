@@ -460,7 +460,7 @@ static void the_list_closes_up_behind_accounts_that_are_gone(void **state)
            "account=new@contoso.com");
 }
 
-static void history_is_told_by_minute_or_hour(void **state)
+static void history_is_told_by_hour_minute_or_event(void **state)
 {
     struct fixture *fixture = *state;
     char text[128];
@@ -479,6 +479,12 @@ static void history_is_told_by_minute_or_hour(void **state)
     expect(fixture, fixture->reader,
            "request=history account=free@contoso.com per=minute from=1700000040000000",
            "account=free@contoso.com slot=1700003580000000 3 1 slot=1700003640000000 4 1  ");
+    expect(fixture, fixture->reader,
+           "request=history account=free@contoso.com per=event from=1700000000000001",
+           "account=free@contoso.com slot=1700000020000000 2 1 slot=1700003620000000 3 1 "
+           "slot=1700003640000000 4 1  ");
+    expect(fixture, fixture->reader, "request=history account=free@contoso.com per=day",
+           "result=error reason=per is neither hour, minute nor event");
     expect(fixture, fixture->reader, "request=history account=nobody@contoso.com",
            "result=done account=nobody@contoso.com  ");
 }
@@ -511,7 +517,7 @@ int main(void)
         TEST(what_makes_no_sense_is_an_error),
         TEST(accounts_are_listed_in_pages),
         TEST(the_list_closes_up_behind_accounts_that_are_gone),
-        TEST(history_is_told_by_minute_or_hour),
+        TEST(history_is_told_by_hour_minute_or_event),
         TEST(settings_are_told_without_passwords),
     };
     return cmocka_run_group_tests_name("control", tests, NULL, NULL);

@@ -91,7 +91,7 @@ static void a_request_is_written_as_the_protocol_says(void **state)
          "request=history|account=a@b.example|per=hour"},
         {{.kind = LEDGER_COMMAND_HISTORY,
           .account = "a@b.example",
-          .per_minute = true,
+          .per = LEDGER_PER_MINUTE,
           .from = 60000000,
           .count = 200},
          0,

@@ -157,20 +157,24 @@ static void paused(void *context, const struct ledger_reply *reply, const struct
     free_asked(asked);
 }
 
+/* The cause begins with its name: for programs, and for people who see no more than its beginning.
+ */
 static void pause_account(struct delivery *delivery, int64_t least, int64_t most)
 {
     const struct verdict *verdict = &delivery->verdict;
+    char *cause = memory_format("%s: %s", verdict->row->name, verdict->reply);
     const struct ledger_command command = {.kind = LEDGER_COMMAND_PAUSE,
                                            .account = delivery->account,
-                                           .cause = verdict->reply,
+                                           .cause = cause,
                                            .least = least,
                                            .most = most};
-    struct asked *asked = new_asked(delivery->all, delivery->account, verdict->reply);
+    struct asked *asked = new_asked(delivery->all, delivery->account, cause);
     if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) == NULL)
         free_asked(asked);
     delivery->all->counts.pauses[office365_row_number(verdict->row)]++;
-    log_warning("%s: account <%s> is paused, cause %s: %s", delivery_shown_id(delivery),
-                delivery->account, verdict->row->name, verdict->reply);
+    log_warning("%s: account <%s> is paused, cause %s", delivery_shown_id(delivery),
+                delivery->account, cause);
+    free(cause);
 }
 
 static void do_as_told(struct delivery *delivery)

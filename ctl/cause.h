@@ -1,0 +1,47 @@
+/* cause.h - why a message waits: the reason in Postfix's queue, in plain words, with the remedy
+ *
+ * A reason is what Postfix says (smtp(8), lmtp(8), qmgr(8)), what post365-transport told it, or
+ * what Office 365 told that: the cause is found in the innermost words that make sense. Pure.
+ *
+ * The texts of others are believed: this is for showing, and for choosing what to look at.
+ */
+#ifndef POST365_CTL_CAUSE_H
+#define POST365_CTL_CAUSE_H
+
+#include "common/office365.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the message waits for. */
+enum cause_wait {
+    CAUSE_ROOM,     /* in the account's quota, which the ledger knows */
+    CAUSE_PAUSE,    /* the end of the account's pause */
+    CAUSE_SCHEDULE, /* Postfix's next attempt */
+    CAUSE_SOMEBODY, /* to do what the remedy says; tried again all the same */
+};
+
+struct cause {
+    const char *name;    /* stable: one of ours, or of an office365_row */
+    const char *meaning; /* one sentence */
+    const char *remedy;  /* sentences; `<UPN>` in them is the account */
+    enum cause_wait wait;
+    const struct office365_row *row; /* NULL: not an answer of Office 365's */
+};
+
+/* The cause in a reason, as postqueue(1) or the log has it; never NULL. Causes are constant, and
+ * the same name is the same pointer. */
+const struct cause *cause_find(const char *reason);
+
+/* By its name, or NULL. */
+const struct cause *cause_named(const char *name);
+
+/* Those of an office365_row; of a message that has no reason (yet). */
+const struct cause *cause_of_row(const struct office365_row *row);
+const struct cause *cause_none(void);
+
+/* All there are: cause_at() takes 0 up to that. */
+size_t cause_count(void);
+const struct cause *cause_at(size_t number);
+
+#endif
