@@ -32,6 +32,7 @@ struct command {
 
 int explain_run(struct command_call *call, int argc, char *argv[]);
 int status_run(struct command_call *call, int argc, char *argv[]);
+int queue_run(struct command_call *call, int argc, char *argv[]);
 int history_run(struct command_call *call, int argc, char *argv[]);
 int pause_run(struct command_call *call, int argc, char *argv[]);
 int resume_run(struct command_call *call, int argc, char *argv[]);

@@ -28,6 +28,19 @@ static const struct command commands[] = {
      "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of them is "
      "paused.\n",
      status_run},
+    {"queue",
+     "[--summary] [--account UPN] [--cause CAUSE] [--older TIME] [--recipient ADDRESS] "
+     "[--queue QUEUE] [--json]\n"
+     "       post365 queue explain [--json] QUEUE-ID\n"
+     "       post365 queue flush|hold|release|delete [--yes] [FILTER]...",
+     "What waits in Postfix's queue, why, what to do, and when it goes",
+     "--summary: by account and cause alone. ADDRESS may be @domain. QUEUE is deferred, active, "
+     "hold, incoming or\n"
+     "maildrop. TIME is 30m, 2h, 1d. A mark behind the id: * under way, ! on hold. Exit status 1 "
+     "if "
+     "somebody has to\n"
+     "do something.\n",
+     queue_run},
     {"history", "[--minutes] [--json] ACCOUNT",
      "What an account sent in the last 24 hours, by hour", "--minutes: by minute, the last hour.\n",
      history_run},

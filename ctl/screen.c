@@ -1,6 +1,7 @@
 /* screen.c - what is shown, on a terminal or elsewhere */
 #include "ctl/screen.h"
 
+#include "common/clock.h"
 #include "common/utf8.h"
 
 #include <langinfo.h>
@@ -73,6 +74,52 @@ void screen_bar(const struct screen *screen, struct buffer *line, uint64_t used,
         else
             buffer_append_char(line, i < full ? '#' : '.');
     }
+}
+
+/* How many octets of UTF-8 text the first `columns` characters have; all of them, if there are no
+ * more. `*count` is how many characters these are. */
+static size_t octets_of(const char *text, size_t length, size_t columns, size_t *count)
+{
+    size_t at = 0;
+    uint32_t code;
+    for (*count = 0; at < length && *count < columns; (*count)++) {
+        size_t octets = utf8_decode(text + at, length - at, &code);
+        at += octets > 0 ? octets : 1;
+    }
+    return at;
+}
+
+void screen_column(const struct screen *screen, struct buffer *line, const char *text,
+                   size_t columns)
+{
+    struct buffer shown = {0};
+    size_t count;
+    screen_text(&shown, text);
+    size_t octets = octets_of(shown.data, shown.length, columns, &count);
+    if (octets < shown.length && columns > 0) {
+        octets = octets_of(shown.data, shown.length, columns - 1, &count);
+        buffer_append(line, shown.data, octets);
+        buffer_append_string(line, screen->has_utf8 ? "…" : "~");
+        count++;
+    } else {
+        buffer_append(line, shown.data, octets);
+    }
+    for (; count < columns; count++)
+        buffer_append_char(line, ' ');
+    buffer_free(&shown);
+}
+
+void screen_age(struct buffer *line, int64_t age)
+{
+    int64_t seconds = age > 0 ? age / CLOCK_SECOND : 0;
+    if (seconds < 2 * 60)
+        buffer_format(line, "%ds", (int)seconds);
+    else if (seconds < 2 * 3600)
+        buffer_format(line, "%dm", (int)(seconds / 60));
+    else if (seconds < 2 * 86400)
+        buffer_format(line, "%dh", (int)(seconds / 3600));
+    else
+        buffer_format(line, "%dd", (int)(seconds / 86400));
 }
 
 void screen_wrap(const struct screen *screen, const char *text, size_t indent)

@@ -37,6 +37,14 @@ void screen_paint(const struct screen *screen, struct buffer *line, enum screen_
 void screen_bar(const struct screen *screen, struct buffer *line, uint64_t used, uint64_t limit,
                 size_t width);
 
+/* Appends text of others in exactly so many columns: what is too long is cut, what is too short is
+ * followed by blanks. A character is taken for one column. */
+void screen_column(const struct screen *screen, struct buffer *line, const char *text,
+                   size_t columns);
+
+/* Appends how long ago something was, in one unit: "45s", "12m", "3h", "2d". Microseconds. */
+void screen_age(struct buffer *line, int64_t age);
+
 /* Prints text of ours, or what screen_text() made, broken into lines at blanks; each after the
  * first is indented by `indent` columns, at which the first one begins already. */
 void screen_wrap(const struct screen *screen, const char *text, size_t indent);

@@ -1,0 +1,73 @@
+/* owners.c - whose is a message in the queue? */
+#include "ctl/queue/owners.h"
+
+#include "common/address.h"
+#include "common/dictionary.h"
+#include "common/identity.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+
+struct owners {
+    const struct settings *settings;
+    struct identities *identities; /* NULL: they are guessed */
+    struct error complaint;
+    struct dictionary *by_sender; /* the accounts' names below */
+    struct dictionary *accounts;  /* to themselves */
+};
+
+struct owners *owners_new(const struct settings *settings)
+{
+    struct owners *owners = memory_zero(1, sizeof(*owners));
+    owners->settings = settings;
+    owners->identities = identities_open(settings, &owners->complaint);
+    owners->by_sender = dictionary_new(NULL);
+    owners->accounts = dictionary_new(free);
+    return owners;
+}
+
+void owners_free(struct owners *owners)
+{
+    if (owners == NULL)
+        return;
+    dictionary_free(owners->by_sender);
+    dictionary_free(owners->accounts);
+    identities_close(owners->identities);
+    free(owners);
+}
+
+const char *owners_complaint(const struct owners *owners)
+{
+    return owners->identities == NULL ? owners->complaint.text : NULL;
+}
+
+/* The caller's to free(). */
+static char *account_of(const struct owners *owners, const char *sender)
+{
+    struct identity identity;
+    struct error error;
+    if (owners->identities == NULL)
+        return address_fold(sender[0] != '\0' ? sender : owners->settings->upn);
+    if (identity_find(owners->identities, "", sender, &identity, &error) != TABLE_FOUND)
+        return memory_copy("");
+    char *account = address_fold(identity.upn);
+    free(identity.upn);
+    return account;
+}
+
+const char *owners_find(struct owners *owners, const char *sender)
+{
+    char *known = dictionary_find(owners->by_sender, sender);
+    if (known != NULL)
+        return known;
+    char *account = account_of(owners, sender);
+    known = dictionary_find(owners->accounts, account);
+    if (known == NULL) {
+        known = account;
+        dictionary_put(owners->accounts, known, known);
+    } else {
+        free(account);
+    }
+    dictionary_put(owners->by_sender, sender, known);
+    return known;
+}

@@ -1,0 +1,25 @@
+/* owners.h - whose is a message in the queue?
+ *
+ * The account that post365-transport would send it with, by the envelope sender. Who may not read
+ * the tables (most hosts let root alone) is told the sender itself, which the milter has made the
+ * account.
+ */
+#ifndef POST365_CTL_QUEUE_OWNERS_H
+#define POST365_CTL_QUEUE_OWNERS_H
+
+#include "common/settings.h"
+
+struct owners;
+
+/* `settings` must outlive it. Release with owners_free(). */
+struct owners *owners_new(const struct settings *settings);
+void owners_free(struct owners *owners);
+
+/* Why they are guessed, or NULL. */
+const char *owners_complaint(const struct owners *owners);
+
+/* The account's folded UPN, "" if none is known. It is the owners', and the same pointer for the
+ * same account. `sender` is an envelope sender, "" is the null sender. */
+const char *owners_find(struct owners *owners, const char *sender);
+
+#endif

@@ -1,0 +1,172 @@
+/* survey.c - the whole queue at one glance: who waits for what */
+#include "ctl/queue/survey.h"
+
+#include "common/clock.h"
+#include "common/dictionary.h"
+#include "common/memory.h"
+#include "ctl/queue/survey_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void survey_begin(struct survey *survey, const struct settings *settings,
+                  const struct filter *filter, bool keeps_labels)
+{
+    *survey = (struct survey){.settings = settings,
+                              .filter = filter,
+                              .keeps_labels = keeps_labels,
+                              .now = clock_now(clock_system()),
+                              .owners = owners_new(settings),
+                              .schedule = schedule_new(settings),
+                              .numbers = dictionary_new(free),
+                              .parts = memory_zero(cause_count(), sizeof(struct survey_part))};
+}
+
+void survey_free(struct survey *survey)
+{
+    for (size_t i = 0; i < survey->count; i++)
+        free(survey->entries[i].label);
+    free(survey->entries);
+    free(survey->by_key);
+    free(survey->groups);
+    free(survey->parts);
+    dictionary_free(survey->numbers);
+    schedule_free(survey->schedule);
+    owners_free(survey->owners);
+    *survey = (struct survey){.count = 0};
+}
+
+uint64_t survey_key(const char *queue_id, const struct cause *cause)
+{
+    uint64_t key = 0xcbf29ce484222325U; /* FNV-1a */
+    for (const char *word = queue_id; word != NULL; word = word == queue_id ? cause->name : NULL)
+        for (const char *at = word; *at != '\0'; at++)
+            key = (key ^ (unsigned char)*at) * 0x100000001b3U;
+    return key;
+}
+
+/* --- a message's recipients --------------------------------------------------------- */
+
+static struct survey_part *part_of(struct survey *survey, size_t *count, const struct cause *cause)
+{
+    size_t i = 0;
+    while (i < *count && survey->parts[i].cause != cause)
+        i++;
+    if (i == *count)
+        survey->parts[(*count)++] = (struct survey_part){.cause = cause};
+    return &survey->parts[i];
+}
+
+static void count_recipient(const struct filter *filter, struct survey_part *part,
+                            const struct listing_recipient *recipient)
+{
+    bool is_chosen = filter_takes_recipient(filter, recipient->address, part->cause);
+    if (part->recipients++ == 0 || (is_chosen && part->chosen == 0)) {
+        part->first = recipient->address;
+        part->reason = recipient->reason;
+    }
+    part->chosen += is_chosen;
+}
+
+/* Most recipients of a message have the same reason. */
+size_t survey_divide(struct survey *survey, const struct listing_message *message)
+{
+    size_t count = 0;
+    const char *reason = NULL;
+    struct survey_part *part = NULL;
+    for (size_t i = 0; i < message->recipient_count; i++) {
+        const struct listing_recipient *recipient = &message->recipients[i];
+        bool is_same = part != NULL && reason != NULL && recipient->reason != NULL &&
+                       strcmp(reason, recipient->reason) == 0;
+        if (!is_same)
+            part = part_of(survey, &count, cause_find(recipient->reason));
+        reason = recipient->reason;
+        count_recipient(survey->filter, part, recipient);
+    }
+    return count;
+}
+
+/* --- groups and entries --------------------------------------------------------------- */
+
+static uint32_t group_of(struct survey *survey, const char *account, const struct cause *cause)
+{
+    char name[ADDRESS_MAX + 100];
+    snprintf(name, sizeof(name), "%s\n%s", cause->name, account);
+    uint32_t *number = dictionary_find(survey->numbers, name);
+    if (number != NULL)
+        return *number;
+    survey->groups =
+        memory_grow(survey->groups, (survey->group_count + 1) * sizeof(survey->groups[0]));
+    survey->groups[survey->group_count] = (struct survey_group){.account = account, .cause = cause};
+    number = memory_zero(1, sizeof(*number));
+    *number = (uint32_t)survey->group_count++;
+    dictionary_put(survey->numbers, name, number);
+    return *number;
+}
+
+static void count_entry(struct survey_group *group, const struct survey_entry *entry, size_t chosen)
+{
+    group->entries++;
+    if (!entry->is_chosen)
+        return;
+    group->messages++;
+    group->recipients += chosen;
+    group->held += entry->queue == LISTING_HOLD;
+    group->active += entry->queue == LISTING_ACTIVE || entry->queue == LISTING_INCOMING;
+    if (group->oldest == 0 || entry->arrival < group->oldest)
+        group->oldest = entry->arrival;
+}
+
+static char *label_of(const char *id, const char *address)
+{
+    size_t length = strlen(id) + 1;
+    char *label = memory_alloc(length + strlen(address) + 1);
+    strcpy(label, id);
+    strcpy(label + length, address);
+    return label;
+}
+
+static struct survey_entry *new_entry(struct survey *survey)
+{
+    if (survey->count == survey->capacity) {
+        survey->capacity = survey->capacity > 0 ? survey->capacity * 2 : 1024;
+        survey->entries =
+            memory_grow(survey->entries, survey->capacity * sizeof(survey->entries[0]));
+    }
+    return &survey->entries[survey->count++];
+}
+
+static void add_part(struct survey *survey, const struct listing_message *message,
+                     const struct survey_part *part, const char *account, bool is_taken)
+{
+    struct survey_entry *entry = new_entry(survey);
+    *entry = (struct survey_entry){.key = survey_key(message->id, part->cause),
+                                   .arrival = message->arrival,
+                                   .recipients = (uint32_t)part->recipients,
+                                   .group = group_of(survey, account, part->cause),
+                                   .queue = message->queue,
+                                   .is_chosen = is_taken && part->chosen > 0};
+    if (message->queue == LISTING_DEFERRED)
+        entry->time = schedule_next(survey->schedule, message->id);
+    if (survey->keeps_labels && entry->is_chosen)
+        entry->label = label_of(message->id, part->first);
+    count_entry(&survey->groups[entry->group], entry, part->chosen);
+}
+
+static bool take_message(void *context, const struct listing_message *message)
+{
+    struct survey *survey = context;
+    const char *account = owners_find(survey->owners, message->sender);
+    bool is_taken = filter_takes_message(survey->filter, message, account);
+    size_t count = survey_divide(survey, message);
+    for (size_t i = 0; i < count; i++)
+        add_part(survey, message, &survey->parts[i], account, is_taken);
+    return true;
+}
+
+bool survey_take(struct survey *survey, struct error *error)
+{
+    return listing_each(survey->settings, take_message, survey, error);
+}
