@@ -11,10 +11,15 @@ static void put(struct agenda *agenda, size_t place, struct agenda_entry *entry)
     entry->place = place;
 }
 
+static bool is_before(const struct agenda_entry *one, const struct agenda_entry *other)
+{
+    return one->due != other->due ? one->due < other->due : one->turn < other->turn;
+}
+
 static void move_up(struct agenda *agenda, struct agenda_entry *entry)
 {
     size_t place = entry->place;
-    for (; place > 1 && agenda->heap[place / 2]->due > entry->due; place /= 2)
+    for (; place > 1 && is_before(entry, agenda->heap[place / 2]); place /= 2)
         put(agenda, place, agenda->heap[place / 2]);
     put(agenda, place, entry);
 }
@@ -24,9 +29,9 @@ static void move_down(struct agenda *agenda, struct agenda_entry *entry)
     size_t place = entry->place;
     for (;;) {
         size_t child = place * 2;
-        if (child < agenda->count && agenda->heap[child + 1]->due < agenda->heap[child]->due)
+        if (child < agenda->count && is_before(agenda->heap[child + 1], agenda->heap[child]))
             child++;
-        if (child > agenda->count || agenda->heap[child]->due >= entry->due)
+        if (child > agenda->count || is_before(entry, agenda->heap[child]))
             break;
         put(agenda, place, agenda->heap[child]);
         place = child;
@@ -58,6 +63,7 @@ static void take_out(struct agenda *agenda, struct agenda_entry *entry)
 void agenda_set(struct agenda *agenda, struct agenda_entry *entry, int64_t due)
 {
     entry->due = due;
+    entry->turn = agenda->turns++;
     if (entry->place == 0 && due != AGENDA_NEVER) {
         add(agenda, entry);
     } else if (entry->place != 0 && due == AGENDA_NEVER) {

@@ -1,7 +1,8 @@
 /* agenda.h - what is due when
  *
  * A heap of entries that live in the caller's structures. The earliest is found in O(1), an entry
- * is put in, moved or taken out in O(log n).
+ * is put in, moved or taken out in O(log n). Of those that are due at the same time the one that
+ * was put in or moved first comes first.
  */
 #ifndef POST365_COMMON_AGENDA_H
 #define POST365_COMMON_AGENDA_H
@@ -15,13 +16,15 @@
 /* All zero is an entry that is not in the agenda. */
 struct agenda_entry {
     int64_t due;
-    size_t place; /* in the heap, from 1; 0: not in the agenda */
+    uint64_t turn; /* among those of the same time */
+    size_t place;  /* in the heap, from 1; 0: not in the agenda */
 };
 
 /* All zero is an empty agenda. */
 struct agenda {
     struct agenda_entry **heap; /* from index 1 */
     size_t count, room;
+    uint64_t turns;
 };
 
 /* Puts the entry where it belongs with another time; AGENDA_NEVER takes it out. The entry stays

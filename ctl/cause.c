@@ -352,9 +352,9 @@ const struct cause *cause_find(const char *reason)
     return cause != NULL ? cause : &own[OTHER];
 }
 
-const struct cause *cause_none(void)
+bool cause_is_general(const struct cause *cause)
 {
-    return &own[NOT_TRIED];
+    return cause == &own[NOT_TRIED] || cause == &own[OTHER];
 }
 
 size_t cause_count(void)

@@ -36,9 +36,10 @@ const struct cause *cause_find(const char *reason);
 /* By its name, or NULL. */
 const struct cause *cause_named(const char *name);
 
-/* Those of an office365_row; of a message that has no reason (yet). */
 const struct cause *cause_of_row(const struct office365_row *row);
-const struct cause *cause_none(void);
+
+/* Whether it says no more than that there is a reason, or none. */
+bool cause_is_general(const struct cause *cause);
 
 /* All there are: cause_at() takes 0 up to that. */
 size_t cause_count(void);

@@ -1,5 +1,6 @@
 /* explain.c - post365 explain: what a reply of Office 365 means, and what to do */
 #include "common/office365.h"
+#include "ctl/cause.h"
 #include "ctl/command.h"
 
 #include <getopt.h>
@@ -76,6 +77,62 @@ static void print_text(const struct screen *screen, const struct reply *reply,
     buffer_free(&line);
 }
 
+/* --- what is not a reply of Office 365 --------------------------------------------------- */
+
+static void print_own_json(const struct cause *cause, const char *text)
+{
+    struct buffer shown = {0};
+    screen_text(&shown, text);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "text", shown.data, "cause",
+                               cause->name, "meaning", cause->meaning, "remedy", cause->remedy,
+                               "temporary", 1, "needs_admin", cause->wait == CAUSE_SOMEBODY);
+    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(object);
+    buffer_free(&shown);
+}
+
+static int explain_own(const struct screen *screen, const struct cause *cause, const char *text,
+                       bool as_json)
+{
+    if (as_json) {
+        print_own_json(cause, text);
+    } else {
+        print_line(screen, "cause", cause->name);
+        print_line(screen, "meaning", cause->meaning);
+        print_line(screen, "remedy", cause->remedy);
+    }
+    return cause->wait == CAUSE_SOMEBODY ? COMMAND_ATTENTION : COMMAND_FINE;
+}
+
+/* --- both -------------------------------------------------------------------------------- */
+
+static int explain_reply(const struct screen *screen, const struct reply *reply,
+                         const struct office365_row *row, bool as_json)
+{
+    if (as_json)
+        print_json(reply, row);
+    else
+        print_text(screen, reply, row);
+    return row->needs_admin ? COMMAND_ATTENTION : COMMAND_FINE;
+}
+
+/* A reason in Postfix's queue has the transport's words around Microsoft's. */
+static int explain(const struct screen *screen, const char *text, bool as_json)
+{
+    struct error error;
+    struct reply reply;
+    const struct cause *cause = cause_find(text);
+    bool is_reply = reply_find(&reply, text, strlen(text), &error);
+    if (is_reply && cause->row != NULL)
+        return explain_reply(screen, &reply, cause->row, as_json);
+    if (cause->row == NULL && !cause_is_general(cause))
+        return explain_own(screen, cause, text, as_json);
+    if (!is_reply)
+        return command_fail(EX_DATAERR, "%s", error.text);
+    return explain_reply(screen, &reply, office365_explain(&reply, reply.stage), as_json);
+}
+
 /* The words of the command line, as the shell has taken them apart. */
 static void join(struct buffer *text, int count, char *words[])
 {
@@ -97,17 +154,8 @@ int explain_run(struct command_call *call, int argc, char *argv[])
         return command_fail(COMMAND_USAGE, "explain what? Give it a reply, or the line of the log "
                                            "that has it, in quotes");
     struct buffer text = {0};
-    struct error error;
-    struct reply reply;
     join(&text, argc - optind, argv + optind);
-    bool found = reply_find(&reply, text.data, text.length, &error);
+    int status = explain(&call->screen, text.data != NULL ? text.data : "", as_json);
     buffer_free(&text);
-    if (!found)
-        return command_fail(EX_DATAERR, "%s", error.text);
-    const struct office365_row *row = office365_explain(&reply, reply.stage);
-    if (as_json)
-        print_json(&reply, row);
-    else
-        print_text(&call->screen, &reply, row);
-    return row->needs_admin ? COMMAND_ATTENTION : COMMAND_FINE;
+    return status;
 }

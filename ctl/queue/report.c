@@ -9,8 +9,9 @@
 #include <string.h>
 
 #define LABEL        10 /* columns */
-#define WHEN         30
-#define RECIPIENT    16 /* at least */
+#define INDENT       4
+#define WHEN         32 /* with what is in front of it */
+#define RECIPIENT    20 /* at least */
 #define ID           17 /* with its mark */
 #define AGE          5
 #define PLACE_HOLDER "<UPN>"
@@ -82,27 +83,6 @@ static void write_span(struct buffer *line, const struct survey_group *group, in
 
 /* --- for people -------------------------------------------------------------------------- */
 
-static void print_head(const struct screen *screen, const struct survey_group *group, int64_t now)
-{
-    struct buffer line = {0}, account = {0};
-    screen_text(&account, group->account[0] != '\0' ? group->account : "(no account)");
-    screen_paint(screen, &line, SCREEN_BOLD, account.data);
-    buffer_append_string(&line, "  ");
-    screen_paint(screen, &line, group->cause->wait == CAUSE_SOMEBODY ? SCREEN_BAD : SCREEN_GOOD,
-                 group->cause->name);
-    buffer_format(&line, "  %zu message%s, %zu recipient%s, the oldest ", group->messages,
-                  group->messages == 1 ? "" : "s", group->recipients,
-                  group->recipients == 1 ? "" : "s");
-    screen_age(&line, now - group->oldest);
-    if (group->held > 0)
-        buffer_format(&line, ", %zu on hold", group->held);
-    if (group->active > 0)
-        buffer_format(&line, ", %zu under way", group->active);
-    puts(line.data);
-    buffer_free(&line);
-    buffer_free(&account);
-}
-
 void report_line(const struct screen *screen, const char *label, const char *text)
 {
     struct buffer head = {0};
@@ -112,32 +92,63 @@ void report_line(const struct screen *screen, const char *label, const char *tex
     buffer_free(&head);
 }
 
+static void print_head(const struct screen *screen, const struct survey_group *group, int64_t now)
+{
+    struct buffer line = {0}, account = {0};
+    screen_text(&account, group->account[0] != '\0' ? group->account : "(no account)");
+    screen_paint(screen, &line, SCREEN_BOLD, account.data);
+    buffer_append_string(&line, "  ");
+    screen_paint(screen, &line, group->cause->wait == CAUSE_SOMEBODY ? SCREEN_BAD : SCREEN_GOOD,
+                 group->cause->name);
+    puts(line.data);
+    buffer_free(&line);
+    buffer_free(&account);
+    buffer_format(&line, "%zu message%s to %zu recipient%s, the oldest ", group->messages,
+                  group->messages == 1 ? "" : "s", group->recipients,
+                  group->recipients == 1 ? "" : "s");
+    screen_age(&line, now - group->oldest);
+    buffer_append_string(&line, " old");
+    if (group->held > 0)
+        buffer_format(&line, ", %zu on hold", group->held);
+    if (group->active > 0)
+        buffer_format(&line, ", %zu under way", group->active);
+    report_line(screen, "waiting", line.data);
+    buffer_free(&line);
+}
+
+static void write_recipient(struct buffer *text, const struct survey_entry *entry)
+{
+    buffer_append_string(text, entry->label + strlen(entry->label) + 1);
+    if (entry->recipients > 1)
+        buffer_format(text, " and %u more", entry->recipients - 1);
+}
+
+/* In columns, or one below the other where these have no room. */
 static void print_entry(const struct screen *screen, const struct survey_entry *entry, int64_t now)
 {
     static const char marks[LISTING_QUEUES] = {
         [LISTING_DEFERRED] = ' ', [LISTING_ACTIVE] = '*',   [LISTING_HOLD] = '!',
         [LISTING_INCOMING] = '+', [LISTING_MAILDROP] = '+',
     };
-    struct buffer line = {0}, id = {0}, age = {0}, to = {0};
-    size_t beside = 4 + ID + AGE + 2 + WHEN;
-    size_t room = screen->width > beside + RECIPIENT ? screen->width - beside : RECIPIENT;
-    const char *recipient = entry->label + strlen(entry->label) + 1;
+    struct buffer line = {0}, id = {0}, age = {0}, recipient = {0};
+    bool is_wide = screen->width >= INDENT + ID + AGE + RECIPIENT + WHEN;
     buffer_format(&id, "%s%c", entry->label, marks[entry->queue]);
     screen_age(&age, now - entry->arrival);
-    buffer_append_string(&to, recipient);
-    if (entry->recipients > 1)
-        buffer_format(&to, " and %u more", entry->recipients - 1);
-    buffer_append_string(&line, "    ");
+    write_recipient(&recipient, entry);
+    buffer_format(&line, "%*s", INDENT, "");
     screen_column(screen, &line, id.data, ID);
     screen_column(screen, &line, age.data, AGE);
-    screen_column(screen, &line, to.data, room);
-    buffer_append_string(&line, "  ");
+    if (!is_wide)
+        buffer_format(&line, "\n%*s", 2 * INDENT, "");
+    screen_column(screen, &line, recipient.data,
+                  screen->width - (is_wide ? INDENT + ID + AGE + WHEN : 2 * INDENT));
+    buffer_append_string(&line, is_wide ? "  " : "\n        ");
     report_when(&line, entry->when, entry->time, now);
     puts(line.data);
     buffer_free(&line);
     buffer_free(&id);
     buffer_free(&age);
-    buffer_free(&to);
+    buffer_free(&recipient);
 }
 
 /* The entries with labels, group by group: the first of each, and which one follows. */
