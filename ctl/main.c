@@ -125,7 +125,7 @@ static int run(struct command_call *call, int argc, char *argv[])
         print_command_help(command);
         return COMMAND_FINE;
     }
-    optind = 1;
+    optind = 0; /* begins anew, and takes options behind words, too */
     return command->run(call, argc, argv);
 }
 

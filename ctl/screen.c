@@ -30,10 +30,12 @@ struct screen screen_open(void)
     return screen;
 }
 
-/* Those of ASCII, and of Latin 1, which some terminals obey. */
+/* Those of ASCII, those of Latin 1, which some terminals obey, and those that turn the direction of
+ * what follows. */
 static bool is_control(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
 void screen_text(struct buffer *line, const char *text)

@@ -130,25 +130,25 @@ static void print_entry(const struct screen *screen, const struct survey_entry *
         [LISTING_DEFERRED] = ' ', [LISTING_ACTIVE] = '*',   [LISTING_HOLD] = '!',
         [LISTING_INCOMING] = '+', [LISTING_MAILDROP] = '+',
     };
-    struct buffer line = {0}, id = {0}, age = {0}, recipient = {0};
+    struct buffer line = {0}, id = {0}, age = {0}, recipient = {0}, when = {0};
     bool is_wide = screen->width >= INDENT + ID + AGE + RECIPIENT + WHEN;
     buffer_format(&id, "%s%c", entry->label, marks[entry->queue]);
     screen_age(&age, now - entry->arrival);
     write_recipient(&recipient, entry);
-    buffer_format(&line, "%*s", INDENT, "");
+    report_when(&when, entry->when, entry->time, now);
     screen_column(screen, &line, id.data, ID);
     screen_column(screen, &line, age.data, AGE);
     if (!is_wide)
         buffer_format(&line, "\n%*s", 2 * INDENT, "");
     screen_column(screen, &line, recipient.data,
                   screen->width - (is_wide ? INDENT + ID + AGE + WHEN : 2 * INDENT));
-    buffer_append_string(&line, is_wide ? "  " : "\n        ");
-    report_when(&line, entry->when, entry->time, now);
-    puts(line.data);
+    printf("%*s%s%s%*s", INDENT, "", line.data, is_wide ? "" : "\n", is_wide ? 2 : 2 * INDENT, "");
+    screen_wrap(screen, when.data, is_wide ? screen->width - WHEN + 2 : 2 * INDENT);
     buffer_free(&line);
     buffer_free(&id);
     buffer_free(&age);
     buffer_free(&recipient);
+    buffer_free(&when);
 }
 
 /* The entries with labels, group by group: the first of each, and which one follows. */

@@ -2,16 +2,14 @@
 
 import json
 import re
-import subprocess
 import time
 
 import pytest
 
-from harness import processes, workplace
+from harness import command, processes
 from harness.office365 import Office365
 from harness.relay import UPN, Relay
 
-PROGRAM = workplace.BUILD / "post365"
 # Postfix by itself would not try again before more than an hour has passed.
 SLOW = {"minimal_backoff_time": "4000s", "maximal_backoff_time": "4000s", "queue_run_delay": "1000s"}
 # The stand-in's rows that a mailbox's state says, and the cause that is named for them.
@@ -45,9 +43,8 @@ def upn_of(name):
     return f"{name}@example.com"
 
 
-def run(relay, *words, **options):
-    return subprocess.run([PROGRAM, "-c", relay.postfix.config_directory, *words], capture_output=True, text=True, timeout=60,
-                          check=False, env={"PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, cwd="/", **options)
+def run(relay, *words):
+    return command.run(relay.postfix.config_directory, *words)
 
 
 def queue(relay, *words):

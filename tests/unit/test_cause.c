@@ -1,0 +1,173 @@
+/* test_cause.c - what a reason in the queue is called */
+#include "ctl/cause.h"
+#include "ctl/queue/queue_id.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LMTP "host relay.example.com[post365/accounts/relay@contoso.com] said: "
+#define HOST "host smtp.office365.com said: "
+
+static const struct {
+    const char *reason, *cause;
+} known[] = {
+    {NULL, "not-tried"},
+    {"", "not-tried"},
+    {"mail will be delivered tomorrow", "other"},
+    {LMTP "450 4.7.1 relay@contoso.com has used 30 of 30 messages per 1m; room at 14:05:00 (in 61 "
+          "s) (in reply to DATA command)",
+     "messages-used"},
+    {LMTP "450 4.7.1 relay@contoso.com has used 9999 of 10000 recipients per 1d, this one needs 2; "
+          "room at 14:05:00 (in 61 s)",
+     "recipients-used"},
+    {LMTP "450 4.7.1 mail of relay@contoso.com waits its turn; room at 14:05:00 (in 3 s)",
+     "waits-its-turn"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): security-defaults: 435 "
+          "4.7.139 " HOST "535 5.7.139 Authentication unsuccessful, user is locked by your org",
+     "security-defaults"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 2026-11-27 14:05:00 (in 86461 s): the "
+          "newsletter goes first",
+     "paused-by-hand"},
+    {"delivery temporarily suspended: host relay.example.com[post365/accounts/relay@contoso.com] "
+     "refused to talk to me: 421 4.7.1 relay@contoso.com is paused until somebody resumes it: "
+     "mailbox-full: 452",
+     "mailbox-full"},
+    {LMTP "451 4.3.0 the sending quota cannot be checked now: post365-policyd is down",
+     "ledger-unavailable"},
+    {LMTP "451 4.7.1 sender <joe@contoso.com> is not the account relay@contoso.com; let the milter",
+     "sender-not-account"},
+    {LMTP "435 4.7.3 " HOST "535 5.7.3 Authentication unsuccessful [X] (in reply to AUTH); "
+          "credentials-refused: Password: put the right one (in reply to end of DATA command)",
+     "credentials-refused"},
+    {LMTP "450 4.5.0 " HOST "450 4.5.0 no idea (in reply to RCPT) (in reply to RCPT TO command)",
+     "other-temporary"},
+    {LMTP "450 4.1.2 " HOST "554 5.4.1 Recipient address rejected: Access denied (in reply to end "
+          "of DATA)",
+     "rate-or-recipient-cap"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: no credentials for account relay@contoso.com; to one "
+          "(AUTH)",
+     "no-credentials"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: the name cannot be resolved: x; check (connect)",
+     "name-unresolved"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: no address answers: Connection refused (connect)",
+     "server-unreachable"},
+    {LMTP
+     "451 4.4.1 smtp.office365.com:587: the certificate is for another name (x), not (STARTTLS)",
+     "certificate-name"},
+    {LMTP
+     "451 4.4.1 smtp.office365.com:587: the certificate of x is not valid now (certificate has "
+     "expired)",
+     "certificate-expired"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: the certificate of x is not trusted (self-signed)",
+     "certificate-untrusted"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: STARTTLS is not offered; without it no password is "
+          "sent (connect)",
+     "starttls-not-offered"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: AUTH LOGIN is not offered (AUTH)",
+     "login-not-offered"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: does not answer (MAIL)", "connection-lost"},
+    {LMTP
+     "451 4.4.2 smtp.office365.com:587: the connection was lost; between the final dot and the "
+     "reply: it may have been delivered",
+     "maybe-delivered"},
+    {LMTP "451 4.4.1 no room, connection or answer within Postfix's patience", "no-answer-in-time"},
+    {"connect to relay.example.com[post365/transport]: No such file or directory",
+     "transport-down"},
+    {"lost connection with relay.example.com[post365/transport] while sending end of data",
+     "transport-down"},
+    {"mail transport unavailable", "service-missing"},
+    /* of smtp(8), where that delivers */
+    {"connect to smtp.office365.com[1.2.3.4]:587: Connection timed out", "server-unreachable"},
+    {"Host or domain name not found. Name service error for name=smtp.office365.com",
+     "name-unresolved"},
+    {"Server certificate not verified", "certificate-name"},
+    {"Server certificate not trusted", "certificate-untrusted"},
+    {"TLS is required, but was not offered by host smtp.office365.com[1.2.3.4]",
+     "starttls-not-offered"},
+    {"Cannot start TLS: handshake failure", "tls-failed"},
+    {"SASL authentication failed; server smtp.office365.com[1.2.3.4] said: 535 5.7.139 "
+     "Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit",
+     "tenant-switch"},
+    {"SASL authentication failed; cannot authenticate to server smtp.office365.com[1.2.3.4]: no "
+     "mechanism available",
+     "login-not-offered"},
+    {"host smtp.office365.com[1.2.3.4] said: 432 4.3.2 Concurrent connections limit exceeded. "
+     "Visit "
+     "https://aka.ms/concurrent_sending (in reply to end of DATA command)",
+     "connection-limit"},
+    {"lost connection with smtp.office365.com[1.2.3.4] while sending message body",
+     "connection-lost"},
+};
+
+static void a_reason_has_its_cause(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        const struct cause *cause = cause_find(known[i].reason);
+        if (strcmp(cause->name, known[i].cause) != 0)
+            fail_msg("\"%s\": %s, not %s", known[i].reason, cause->name, known[i].cause);
+        assert_ptr_equal(cause_named(known[i].cause), cause);
+    }
+}
+
+/* What the table has as an example of each reply is found however it comes. */
+static void every_row_is_found_in_what_the_transport_says(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct office365_row *rows = office365_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        char reason[4096];
+        snprintf(reason, sizeof(reason),
+                 LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): %s: 435",
+                 rows[i].name);
+        assert_ptr_equal(cause_find(reason)->row, &rows[i]);
+        snprintf(reason, sizeof(reason),
+                 LMTP "435 4.7.3 " HOST "%s (in reply to end of DATA); %s: remedy (in reply to end "
+                      "of DATA command)",
+                 rows[i].patterns[0].example, rows[i].name);
+        assert_ptr_equal(cause_find(reason)->row, &rows[i]);
+    }
+}
+
+static void names_are_unique_and_all_is_said(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < cause_count(); i++) {
+        const struct cause *cause = cause_at(i);
+        assert_ptr_equal(cause_named(cause->name), cause);
+        assert_int_equal(strspn(cause->name, "abcdefghijklmnopqrstuvwxyz-"), strlen(cause->name));
+        assert_true(strlen(cause->meaning) > 5 && strlen(cause->remedy) > 5);
+    }
+    assert_null(cause_named("junk"));
+}
+
+static void queue_ids_tell_microseconds(void **state)
+{
+    (void)state;
+    assert_int_equal(queue_id_microseconds("4jZfLb0km7zBftN"), 0x19987);
+    assert_int_equal(queue_id_microseconds("4jZfLb0dpYzBftM"), 0x16535);
+    assert_int_equal(queue_id_microseconds("E609BA883AB"), 0xe609b);
+    assert_int_equal(queue_id_microseconds(""), 0);
+    assert_true(queue_id_microseconds("FFFFFFFFFFF") < 1000000);
+    assert_true(queue_id_is_valid("4jZfLb0km7zBftN"));
+    assert_false(queue_id_is_valid(""));
+    assert_false(queue_id_is_valid("../x"));
+    assert_false(queue_id_is_valid("A B"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reason_has_its_cause),
+        cmocka_unit_test(every_row_is_found_in_what_the_transport_says),
+        cmocka_unit_test(names_are_unique_and_all_is_said),
+        cmocka_unit_test(queue_ids_tell_microseconds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
