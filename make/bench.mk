@@ -7,8 +7,9 @@
 #   make bench BENCH=transport      the transport against Postfix's own smtp(8), and its memory
 #                                   (BENCH_MESSAGES=2000 BENCH_ROUNDS=5)
 #   make bench BENCH=pace           whether mail leaves as fast as the limits allow, in real time (BENCH_SECONDS=60)
+#   make bench BENCH=queue          post365 queue on a long queue (BENCH_MESSAGES=100000 BENCH_ROUNDS=7)
 #
-# Figures go to the terminal and to build/bench/policy.json or transport.json. They are never
+# Figures go to the terminal and to build/bench/policy.json, transport.json, queue.json. They are never
 # asserted: see tests/bench/policy.py and tests/bench/transport.py for what can be measured alone
 # (BENCH=memory, BENCH=transport-memory, ...) and how.
 
@@ -41,7 +42,7 @@ $(BUILD)/bench/deliver: $(call object,tests/bench/deliver.c) $(BENCH_COMMON)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(shell $(PKG_CONFIG) --libs openssl)
 
-BENCH_SCRIPT := $(if $(filter transport%,$(BENCH)),transport,$(if $(filter pace%,$(BENCH)),pace,policy))
+BENCH_SCRIPT := $(if $(filter transport%,$(BENCH)),transport,$(if $(filter pace%,$(BENCH)),pace,$(if $(filter queue,$(BENCH)),queue,policy)))
 
 .PHONY: bench bench-programs
 bench-programs: all office365 $(BENCH_PROGRAMS)
