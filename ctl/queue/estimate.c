@@ -98,8 +98,10 @@ static bool read_account(const struct survey *survey, struct ledger_client *clie
 
 /* --- an entry -------------------------------------------------------------------------- */
 
-/* Behind the mail of the account that goes before it. */
-static void estimate_room(const struct account *account, struct survey_entry *entry)
+/* Behind the mail of the account that goes before it. Whether Microsoft's own limit has room again
+ * is seen when it is tried. */
+static void estimate_room(const struct account *account, const struct cause *cause,
+                          struct survey_entry *entry)
 {
     if (is_paused(account) && account->status.pause.until == LEDGER_FOREVER) {
         entry->when = SURVEY_RESUMED;
@@ -107,7 +109,7 @@ static void estimate_room(const struct account *account, struct survey_entry *en
         return;
     }
     entry->time = forecast_next(account->forecast, entry->recipients);
-    entry->when = SURVEY_GOES;
+    entry->when = is_paused(account) && cause->row != NULL ? SURVEY_TRIED : SURVEY_GOES;
     if (entry->time == INT64_MAX) {
         entry->when = SURVEY_NEVER;
         entry->time = 0;
@@ -140,7 +142,7 @@ static void estimate_entry(const struct account *account, const struct cause *ca
     if (entry->queue == LISTING_HOLD)
         entry->when = SURVEY_RELEASED;
     else if (by_ledger && (is_moving || cause->wait == CAUSE_ROOM || cause->wait == CAUSE_PAUSE))
-        estimate_room(account, entry);
+        estimate_room(account, cause, entry);
     else
         estimate_attempt(by_ledger ? account : NULL, cause, entry);
 }
