@@ -172,8 +172,10 @@ static const struct cause own[OWN_CAUSES] = {
                            .remedy = "Postfix's lines in mail.log at that time say why.",
                            .wait = CAUSE_SOMEBODY},
     [NOT_TRIED] = {.name = "not-tried",
-                   .meaning = "There has been no attempt yet, or none that failed.",
-                   .remedy = "Nothing.",
+                   .meaning =
+                       "No attempt has failed: it is on its way, or waits for room within the "
+                       "account's limits.",
+                   .remedy = "Nothing: `post365 status` shows the room.",
                    .wait = CAUSE_SCHEDULE},
     [OTHER] = {.name = "other",
                .meaning = "The reason says it.",

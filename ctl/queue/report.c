@@ -10,7 +10,7 @@
 
 #define LABEL        10 /* columns */
 #define INDENT       4
-#define WHEN         32 /* with what is in front of it */
+#define WHEN         34 /* with what is in front of it */
 #define RECIPIENT    20 /* at least */
 #define ID           17 /* with its mark */
 #define AGE          5
@@ -60,6 +60,27 @@ void report_when(struct buffer *line, enum survey_when when, int64_t time, int64
     if (when == SURVEY_MENDED)
         buffer_append_string(line, "; tried ");
     write_time(line, time, now);
+}
+
+/* In a column, below a line that says it whole. */
+static void write_short(struct buffer *line, const struct survey_entry *entry, int64_t now)
+{
+    static const char *const words[SURVEY_WHENS] = {
+        [SURVEY_UNKNOWN] = "at the next attempt",
+        [SURVEY_GOES] = "",
+        [SURVEY_TRIED] = "tried ",
+        [SURVEY_MENDED] = "tried ",
+        [SURVEY_RESUMED] = "when resumed",
+        [SURVEY_RELEASED] = "when released",
+        [SURVEY_NEVER] = "never",
+    };
+    if (entry->when == SURVEY_MENDED && entry->time == 0) {
+        buffer_append_string(line, "when mended");
+        return;
+    }
+    buffer_append_string(line, words[entry->when]);
+    if (entry->time != 0)
+        write_time(line, entry->time, now);
 }
 
 /* Of a whole group: from the first to the last. */
@@ -135,7 +156,7 @@ static void print_entry(const struct screen *screen, const struct survey_entry *
     buffer_format(&id, "%s%c", entry->label, marks[entry->queue]);
     screen_age(&age, now - entry->arrival);
     write_recipient(&recipient, entry);
-    report_when(&when, entry->when, entry->time, now);
+    write_short(&when, entry, now);
     screen_column(screen, &line, id.data, ID);
     screen_column(screen, &line, age.data, AGE);
     if (!is_wide)

@@ -8,7 +8,7 @@ import time
 
 from harness import workplace
 
-from . import report, runs, traffic
+from . import phone, report, runs, traffic
 
 _NAME = "demo"
 # Seconds that a message may take: with post365 each must arrive, without it some never do.
@@ -54,6 +54,8 @@ def demonstrate(keep):
         report.print_headers(paper, ours)
         report.print_queue(paper, ours)
         results = report.checks(both, records)
+        results.append(ring(paper, ours))
+        report.print_screens(paper, ours)
         report.print_checks(paper, results)
         print_further(paper, place, ours, keep)
         if keep:
@@ -73,6 +75,15 @@ def run_one(place, paper, name, with_post365):
     runs.send_all(run, tell, _PATIENCE[with_post365])
     paper.line(f"  {title}: {len(run.mails)} messages sent, {run.seconds:.0f} s", "dim")
     return run
+
+
+def ring(paper, run):
+    """Mail stops, the admin looks, and it goes again: a promise like the others."""
+    paper.progress("  somebody switches SMTP AUTH off")
+    sent = phone.close_gate(run)
+    paper.progress("  and on again")
+    came = phone.open_gate(run, sent)
+    return "what waited for a closed gate has arrived", came, f"{len(sent)} messages"
 
 
 def print_further(paper, place, run, keep):

@@ -217,6 +217,17 @@ def _reason(text):
     return re.sub(r" \[[^]]*\](?= \(in reply|$)| \(in reply to .*\)$", "", text)
 
 
+# --- the phone rings -----------------------------------------------------------
+
+def print_screens(paper, run):
+    paper.heading("What the admin sees, when mail waits: first for the limits, then for a switch at Microsoft's")
+    for typed, seen in run.screens:
+        paper.line()
+        paper.line(f"  $ {typed}", "bold")
+        for line in seen.splitlines():
+            paper.line(f"  {line}")
+
+
 # --- the promises ------------------------------------------------------------
 
 def checks(runs, all_records):

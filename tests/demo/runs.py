@@ -9,7 +9,7 @@ from harness import client, maillog
 from harness.office365 import Office365
 from harness.relay import PASSWORD, Relay
 
-from . import traffic
+from . import phone, traffic
 
 # A "minute" of 4 s and a "day" of 12 s, and a daily limit that the newsletter and the burst
 # together exceed.
@@ -55,6 +55,7 @@ class Run:
     longest_queue: list = field(default_factory=list)  # postqueue -j when most was deferred
     queue: list = field(default_factory=list)  # what is left at the end
     seconds: float = 0.0
+    screens: list = field(default_factory=list)  # (what is typed, what is seen), see phone
 
     def log(self):
         return self.relay.postfix.log()
@@ -95,6 +96,8 @@ def send_all(run, tell, patience):
         application.start()
         time.sleep(1)
         _submit_all(run, traffic.late_cron(), patience)
+        if run.relay.transport:
+            phone.look_at_burst(run)
         time.sleep(MINUTE - 0.5)
         tell("a newsletter to 700")
         _submit(run, traffic.newsletter(), patience)

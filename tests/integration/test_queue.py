@@ -172,24 +172,26 @@ def test_a_paused_accounts_later_mail_has_the_cause_of_the_pause(troubled):
 
 # --- when it goes ---
 
+def is_right(told, at, taken):
+    """Within 2 s, or a tenth of the wait."""
+    return abs(taken - at) <= max(2, (taken - told) / 10)
+
+
 def check_estimates(relay, upn, sent):
     """Every message's time as it is told now, against the one at which it is accepted."""
     expected = {message["id"]: cause["at"] for message in queue(relay)[upn] for cause in message["causes"]}
     assert all(at is not None for at in expected.values()), queue(relay)[upn]
     told = time.time()
-    taken = {}
     log = relay.postfix.log()
     ids = {message_id: re.search(rf"\]: (\w+): message-id={re.escape(message_id)}", log).group(1) for message_id in sent}
     assert processes.wait_until(lambda: upn not in queue(relay), 120, 0.5), queue(relay)
-    for entry in relay.office365.journal("accepted"):
-        taken[ids.get(entry["headers"]["Message-ID"][0].strip())] = entry["time"]
-    errors = {}
-    for queue_id, at in expected.items():
-        wait = taken[queue_id] - told
-        errors[queue_id] = (abs(taken[queue_id] - at), wait)
-    wrong = {queue_id: error for queue_id, error in errors.items() if error[0] > max(2, error[1] / 10)}
-    assert not wrong, (wrong, errors)
-    return errors
+    taken = {ids.get(entry["headers"]["Message-ID"][0].strip()): entry["time"] for entry in relay.office365.journal("accepted")}
+    # The times are right; and so is the order, but that two that were handed over at the same moment may change places.
+    times = list(zip(sorted(expected.values()), sorted(taken[queue_id] for queue_id in expected), strict=True))
+    assert all(is_right(told, at, when) for at, when in times), [(at - told, when - told) for at, when in times]
+    wrong = {queue_id: (at - told, taken[queue_id] - told) for queue_id, at in expected.items()
+             if not is_right(told, at, taken[queue_id])}
+    assert len(wrong) <= 2, wrong
 
 
 @pytest.fixture
@@ -206,14 +208,16 @@ def limited(place):
     return place.add(relay).start()
 
 
-@pytest.mark.parametrize("name, count, recipients, first", [("rate", 20, 1, 6), ("quota", 8, 4, 2)])
+@pytest.mark.parametrize("name, count, recipients, first", [("rate", 14, 1, 6), ("quota", 6, 4, 2)])
 def test_the_time_that_is_told_is_the_time_at_which_it_goes(limited, name, count, recipients, first):
     upn = upn_of(name)
     sent = submit(limited, upn, count, recipients)
-    assert processes.wait_until(
-        lambda: len(limited.accepted()) >= first and
-        all(message["queue"] == "deferred" and message["causes"][0]["when"] == "room" for message in queue(limited).get(upn, [])) and
-        len(queue(limited).get(upn, [])) == count - first, 20, 0.1), queue(limited)
+
+    def is_put_off():
+        waiting = queue(limited).get(upn, [])
+        return len(waiting) == count - first and all(
+            message["queue"] == "deferred" and message["causes"][0]["when"] == "room" for message in waiting)
+    assert processes.wait_until(is_put_off, 9, 0.1), (queue(limited), limited.transport.log())
     assert causes(limited)[upn] <= {"messages-used", "recipients-used", "waits-its-turn"}
     check_estimates(limited, upn, sent)
     assert not limited.refused()

@@ -84,7 +84,7 @@ def test_the_list_and_the_summary(relay, messages):
     assert done.returncode == 0 and done.stderr == ""
     assert re.search(rf"^{OTHER}  paused-by-hand\n  waiting 2 messages to 3 recipients, the oldest \d+s old\n", done.stdout, re.M), \
         done.stdout
-    assert re.search(rf"^    {messages[2]} +\d+s +bob@dest.example and 1 more +when the account is resumed$", done.stdout, re.M)
+    assert re.search(rf"^    {messages[2]} +\d+s +bob@dest.example and 1 more +when resumed$", done.stdout, re.M)
     assert done.stdout.endswith("\n3 messages to 4 recipients\n")
     assert f"`post365 resume {OTHER}`" in done.stdout
     summary = queue(relay, "--summary").stdout
@@ -130,7 +130,7 @@ def test_hold_release_and_delete_what_a_filter_takes(relay, messages):
     assert done.returncode == 0 and "2 messages" in done.stdout, done
     assert in_queue(relay, "hold") == {two, three} and in_queue(relay, "deferred") == {one}
     held = queue(relay, "--queue", "hold").stdout
-    assert f"{two}!" in held and "when it is released from hold" in held and "2 on hold" in held
+    assert f"{two}!" in held and "when it is released from hold" in held and held.count("when released") == 2 and "2 on hold" in held
     done = queue(relay, "release", "--recipient", "@elsewhere.example", "--yes")
     assert done.returncode == 0 and in_queue(relay, "hold") == {two}
     done = queue(relay, "delete", "--yes")
