@@ -40,7 +40,7 @@
  *       `resume`), pause_failures, pause_cause
  *   request=list [after] [count=50]             accounts that the ledger knows, at most 100 a reply
  *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT
- *       waiting=NUMBER [paused] (one value, words may be added), then, if there is more,
+ *       waiting=NUMBER [paused | probed] (one value, words may be added), then, if there is more,
  *       after=NUMBER for the next request
  *   request=history account [per=hour] [from] [count=100]    per is `minute` or `hour`
  *       result=done account, then for each slot in which something was sent, at most 200 a reply,
@@ -109,6 +109,7 @@
 #define CONTROL_FAILURES "failures"
 #define CONTROL_WAITING  "waiting"
 #define CONTROL_PAUSED   "paused"
+#define CONTROL_PROBED   "probed"
 
 #define CONTROL_PAUSE_SINCE    "pause_since"
 #define CONTROL_PAUSE_UNTIL    "pause_until"

@@ -23,10 +23,11 @@
 #include <sysexits.h>
 
 static const struct command commands[] = {
-    {"status", "[--json] [ACCOUNT]...",
+    {"status", "[--json | --watch] [ACCOUNT]...",
      "What each account has used, when there is room, what holds it up",
      "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of them is "
-     "paused.\n",
+     "paused.\n"
+     "--watch: on the whole terminal, anew every 2 s, what needs attention first; q ends it.\n",
      status_run},
     {"history", "[--minutes] [--json] ACCOUNT",
      "What an account sent in the last 24 hours, by hour", "--minutes: by minute, the last hour.\n",
