@@ -4,6 +4,7 @@ Knows what post365 uses (and fails on anything else): lines, colours, erasing, t
 hidden, lines that are cut off. Characters are one column wide.
 """
 
+import codecs
 import fcntl
 import os
 import pty
@@ -26,6 +27,7 @@ class Terminal:
         self.lines, self.columns = lines, columns
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TERM": "xterm", **(environment or {})}
         self.modes = {}         # number → set?
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.written = ""       # what is not understood yet
         self.raw = ""           # all that was written
         self.cells = []
@@ -65,13 +67,17 @@ class Terminal:
         """Takes what was written within a moment."""
         while select.select([self.leader], [], [], seconds)[0]:
             try:
-                data = os.read(self.leader, 65536).decode()
+                data = self.decoder.decode(os.read(self.leader, 65536))
             except OSError:
                 return
             self.raw += data
             self.written += data
             self._obey()
             seconds = 0.02
+
+    def raw_lines(self):
+        """What was written, without colours."""
+        return CONTROL.sub("", self.raw).replace("\r", "").splitlines()
 
     def shown(self):
         self.read()
@@ -88,9 +94,12 @@ class Terminal:
 
     def wait_end(self, seconds=10):
         """The exit status, when all that was written is on the screen."""
-        status = self.process.wait(seconds)
+        end = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < end, f"it goes on:\n{self.shown()}"
+            self.read()
         self.read()
-        return status
+        return self.process.returncode
 
     def is_as_before(self):
         """The first screen, a visible cursor, whole lines, and the keys as they were."""

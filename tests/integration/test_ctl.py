@@ -133,21 +133,6 @@ def test_an_account_that_is_no_upn(policyd):
     assert done.returncode == 69 and "nobody" in done.stderr
 
 
-# --- history ---
-
-def test_history_by_hour_and_by_minute(policyd):
-    assert "has sent nothing in the last 24 hours" in run("history", UPN, policyd=policyd).stdout
-    reserve(policyd, UPN, 20)
-    reserve(policyd, UPN, 5)
-    done = run("history", UPN, policyd=policyd)
-    assert done.returncode == 0
-    assert re.search(r"^\w{3} \d\d:00 +25 +2  █{60}$", done.stdout, re.M), done.stdout
-    assert "25 of 50 recipients are used in the last 1h" in done.stdout
-    slots = [json.loads(line) for line in run("history", "--minutes", "--json", UPN, policyd=policyd).stdout.splitlines()]
-    assert sum(slot["recipients"] for slot in slots) == 25 and sum(slot["messages"] for slot in slots) == 2
-    assert all(slot["begin"] % 60 == 0 for slot in slots)
-
-
 # --- what may go wrong ---
 
 def test_without_policyd_it_says_so(policyd):
