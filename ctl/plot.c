@@ -171,6 +171,12 @@ static const char *limit_cell(const struct drawing *drawing, size_t i)
     return column->added > 0 ? drawing->signs->parts[EIGHTHS] : drawing->signs->before;
 }
 
+static void trim(struct buffer *run)
+{
+    while (run->length > 0 && run->data[run->length - 1] == ' ')
+        run->data[--run->length] = '\0';
+}
+
 /* Appends a row's columns, painted run by run. */
 static void write_columns(const struct drawing *drawing, size_t row, bool is_limit)
 {
@@ -181,7 +187,9 @@ static void write_columns(const struct drawing *drawing, size_t row, bool is_lim
         enum screen_style next = i == count ? SCREEN_PLAIN
                                  : is_limit ? SCREEN_BOLD
                                             : style_of(drawing, i);
-        if (run.length > 0 && next != style) {
+        if (i == count)
+            trim(&run);
+        if (run.length > 0 && (next != style || i == count)) {
             screen_paint(drawing->screen, drawing->lines, style, run.data);
             buffer_clear(&run);
         }
@@ -189,8 +197,6 @@ static void write_columns(const struct drawing *drawing, size_t row, bool is_lim
         for (size_t part = 0; i < count && part < drawing->width; part++)
             buffer_append_string(&run, is_limit ? limit_cell(drawing, i) : cell(drawing, i, row));
     }
-    if (run.length > 0)
-        screen_paint(drawing->screen, drawing->lines, style, run.data);
     buffer_free(&run);
 }
 
