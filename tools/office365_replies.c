@@ -1,10 +1,11 @@
 /* office365_replies.c - writes what is generated from the table of Office 365's replies
  *
- * usage: office365_replies filter | documentation
+ * usage: office365_replies filter | documentation | causes
  *
  * `filter` prints conf/office365_replies.regexp, a regexp: table for Postfix's smtp_reply_filter;
- * `documentation` prints docs/OFFICE365_REPLIES.md. `make generate` writes both files,
- * `make check-generated` compares them. Part of the build, not installed.
+ * `documentation` prints docs/OFFICE365_REPLIES.md, `causes` their names for
+ * conf/post365.bash-completion. `make generate` writes the files, `make check-generated` compares
+ * them. Part of the build, not installed.
  */
 #include "common/office365.h"
 
@@ -15,6 +16,7 @@
 
 static void print_filter(void);
 static void print_documentation(void);
+static void print_causes(void);
 
 int main(int argc, char **argv)
 {
@@ -22,8 +24,10 @@ int main(int argc, char **argv)
         print_filter();
     } else if (argc == 2 && strcmp(argv[1], "documentation") == 0) {
         print_documentation();
+    } else if (argc == 2 && strcmp(argv[1], "causes") == 0) {
+        print_causes();
     } else {
-        fprintf(stderr, "usage: office365_replies filter | documentation\n");
+        fprintf(stderr, "usage: office365_replies filter | documentation | causes\n");
         return EX_USAGE;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
@@ -244,4 +248,15 @@ static void print_documentation(void)
     printf("\n## Causes\n");
     for (size_t i = 0; i < count; i++)
         print_row(&rows[i]);
+}
+
+/* --- names ---------------------------------------------------------------------------------- */
+
+static void print_causes(void)
+{
+    size_t count;
+    const struct office365_row *rows = office365_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        printf("%s%s", i > 0 ? " " : "", rows[i].name);
+    putchar('\n');
 }
