@@ -247,7 +247,8 @@ static bool place_label(const struct drawing *drawing, char *text, size_t length
     size_t from = at > 0 ? at - 1 : 0, to = at + size < length ? at + size + 1 : length;
     if (strspn(text + from, " ") < to - from)
         return false;
-    memcpy(text + at, label, size);
+    for (size_t k = 0; k < size; k++)
+        text[at + k] = label[k];
     return true;
 }
 

@@ -13,7 +13,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* The other screen, no cursor, and lines that are too long are cut off. */
+/* The other screen, no cursor, no second row for a line with characters that are two columns wide.
+ */
 #define ENTER "\033[?1049h\033[?25l\033[?7l"
 #define LEAVE "\033[?7h\033[?25h\033[?1049l"
 
@@ -79,6 +80,23 @@ static void leave(struct watch *watch)
     tcsetattr(STDIN_FILENO, TCSANOW, &watch->settings);
 }
 
+/* Appends what fits of a line. Colours go on to its end, so that they are switched off. */
+static void append_cut(struct buffer *frame, const char *line, size_t length, size_t width)
+{
+    size_t column = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (line[i] == '\033') {
+            size_t code = strcspn(line + i, "m") + 1;
+            buffer_append(frame, line + i, code);
+            i += code - 1;
+            continue;
+        }
+        column += ((unsigned char)line[i] & 0xc0) != 0x80; /* a character's first octet */
+        if (column <= width)
+            buffer_append_char(frame, line[i]);
+    }
+}
+
 /* A line is erased before it is written: behind one that fills its row the cursor is still on its
  * last character. */
 static void show(struct watch *watch)
@@ -92,7 +110,7 @@ static void show(struct watch *watch)
     for (size_t row = 0; row < watch->screen->height && *line != '\0'; row++) {
         size_t length = strcspn(line, "\n");
         buffer_append_string(&watch->frame, row > 0 ? "\r\n" ERASE_LINE : ERASE_LINE);
-        buffer_append(&watch->frame, line, length);
+        append_cut(&watch->frame, line, length, watch->screen->width);
         line += length + (line[length] == '\n');
         if (row + 1 < watch->screen->height && *line == '\0')
             buffer_append_string(&watch->frame, "\r\n" ERASE_REST);

@@ -14,8 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Appends a frame, at most screen->height lines, each ended by a line feed. What is more is cut
- * off, to the right as well. It must not write to the terminal itself. */
+/* Appends a frame, at most screen->height lines, each ended by a line feed, with no control
+ * sequences but those of screen_paint(). What is more is cut off, to the right as well. It must not
+ * write to the terminal itself. */
 typedef void watch_draw(void *context, const struct screen *screen, struct buffer *frame);
 
 /* Whether stdin and stdout are a terminal that can be drawn on; false with the reason. */

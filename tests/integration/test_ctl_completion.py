@@ -96,6 +96,8 @@ def test_causes_and_other_values():
     assert offered("post365 queue --queue h") == ["hold"]
     assert offered("post365 pause --for ") == ["30m", "1h", "2h", "1d"]
     assert offered("post365 queue fl") == ["flush"]
+    if "queue" in commands():
+        assert all(action in run("queue", "--help").stdout for action in offered("post365 queue "))
     assert offered("post365 explain ") == []
     assert any(name.endswith("/etc") for name in offered("post365 -c /et"))
 

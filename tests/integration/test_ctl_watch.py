@@ -89,6 +89,8 @@ def test_never_more_lines_than_fit(policyd):
         terminal.resize(60, 120)
         shown = terminal.wait_for("user11")
         assert len(names_of(shown)) == 12 and "more" not in shown
+        terminal.resize(20, 30)
+        assert "  recipients █" + "░" * 16 in terminal.wait_for("accounts more").splitlines()
         terminal.resize(1, 120)
         assert "@" not in terminal.wait_for("q ends")
 
