@@ -141,16 +141,44 @@ static struct plot_column make_column(const struct history *history, int64_t beg
     return column;
 }
 
-/* The past gives way where the terminal is narrow, but to the present what is expected does. */
+/* Whether columns lack what counted then and counts no more. */
+static bool is_cut_off(const struct history *history)
+{
+    const struct kind *kind = history->kind;
+    int64_t recipients = history->status.recipients.rate.period;
+    int64_t messages = history->status.messages.rate.period;
+    int64_t known = recipients > messages ? recipients : messages;
+    return (int64_t)kind->past * kind->length + window_of(history)->rate.period > known;
+}
+
+static void write_legend(const struct screen *screen, struct buffer *lines,
+                         const struct history *history, bool has_expected)
+{
+    struct buffer legend = {0};
+    char period[32];
+    buffer_format(&legend, "%s sent in that %s", plot_added_sign(screen), history->kind->slot);
+    if (is_limited(history))
+        buffer_format(&legend, "; %s sent before, counts then", plot_before_sign(screen));
+    if (is_limited(history) && is_cut_off(history))
+        buffer_format(&legend, " (what is older than %s is not known)",
+                      quota_format_period(window_of(history)->rate.period, period, sizeof(period)));
+    if (has_expected)
+        buffer_append_string(&legend, "; behind now: if nothing more is sent");
+    buffer_append_char(lines, '\n');
+    screen_append_wrapped(screen, lines, legend.data, 0);
+    buffer_free(&legend);
+}
+
+/* Where the terminal is narrow what is expected gives way first, then the older past. */
 static void write_plot(const struct screen *screen, struct buffer *lines,
                        const struct history *history)
 {
     const struct kind *kind = history->kind;
     struct plot_column columns[COLUMNS_MAX];
-    uint32_t limit = window_of(history)->rate.limit;
-    size_t fit = plot_most_columns(screen, is_limited(history) ? limit : UINT32_MAX);
-    size_t expected =
-        is_limited(history) && kind->past + kind->expected <= fit ? kind->expected : 0;
+    size_t fit = plot_most_columns(screen, UINT32_MAX); /* no number is longer */
+    bool has_expected =
+        is_limited(history) && kind->expected > 0 && kind->past + kind->expected <= fit;
+    size_t expected = has_expected ? kind->expected : 0;
     size_t past = kind->past < fit ? kind->past : fit;
     size_t height = screen->height > BESIDE_PLOT ? (screen->height - BESIDE_PLOT) & ~(size_t)1 : 0;
     int64_t begin = present_of(history) - (int64_t)(past - 1) * kind->length;
@@ -159,19 +187,13 @@ static void write_plot(const struct screen *screen, struct buffer *lines,
     const struct plot plot = {.columns = columns,
                               .count = past + expected,
                               .expected = expected,
-                              .limit = is_limited(history) ? limit : PLOT_UNLIMITED,
+                              .limit = is_limited(history) ? window_of(history)->rate.limit
+                                                           : PLOT_UNLIMITED,
                               .height = height < HEIGHT_LEAST  ? HEIGHT_LEAST
                                         : height > HEIGHT_MOST ? HEIGHT_MOST
                                                                : height};
     plot_write(screen, lines, &plot);
-    struct buffer legend = {0};
-    buffer_format(&legend, "%s sent in that %s", plot_added_sign(screen), kind->slot);
-    if (is_limited(history))
-        buffer_format(&legend, "; %s sent before, counts then%s", plot_before_sign(screen),
-                      expected > 0 ? " (behind now: if nothing more is sent)" : "");
-    buffer_append_char(lines, '\n');
-    screen_append_wrapped(screen, lines, legend.data, 0);
-    buffer_free(&legend);
+    write_legend(screen, lines, history, has_expected);
 }
 
 static void write_title(const struct screen *screen, struct buffer *lines,

@@ -66,6 +66,7 @@ def test_it_rises_to_the_limit_and_falls_again(ledger):
     assert column(shown, 21).startswith("░" * (height // 2) + "█" * (height // 2))
     assert column(shown, 22).startswith("░" * height)
     assert "10000 of 10000 recipients are used in the last 1d" in shown
+    assert "(what is older than 1d is not known)" in shown.replace("\n", " ")
     assert re.search(r"^ +18:00 00:00 06:00   now 18:00 00:00 06:00 12:00$", shown, re.M), shown
 
 
@@ -83,6 +84,12 @@ def test_more_than_the_limit_passes_its_line(ledger):
     assert "\x1b[31m" in raw and "\x1b[31m" not in show(ledger([(HOUR, 80, 1)], limits={"recipients": ("100", 86400)}))[1]
 
 
+def test_a_use_with_more_digits_than_the_limit_fits(ledger):
+    for columns in (20, 56, 60, 80):
+        shown, _ = show(ledger([(HOUR, 1000, 1)], limits={"recipients": ("99", 86400)}), lines=40, columns=columns)
+        assert plot(shown)[0][0] == 1000
+
+
 def test_messages_by_minute(ledger):
     """14:05 has 15 of 30, 13:35 had 30; nothing is expected."""
     shown, _ = show(ledger([(20, 1, 15), (30 * 60, 1, 30)]), "--minutes")
@@ -91,7 +98,7 @@ def test_messages_by_minute(ledger):
     assert rows[0] == (30, "┤", "━" * 60)
     assert column(shown, 59).rstrip("━ ") == "█" * (height // 2) and column(shown, 29).startswith("█" * height)
     assert [i for i in range(60) if column(shown, i).strip(" ━")] == [29, 59]
-    assert "15 of 30 messages are used in the last 1m" in shown
+    assert "15 of 30 messages are used in the last 1m" in shown and "not known" not in shown
     assert re.search("^ +13:15 +13:30 +13:45 +now$", shown, re.M)
 
 

@@ -168,7 +168,8 @@ def test_a_frame_is_written_at_once(policyd):
 
 
 @pytest.mark.parametrize("words, environment, reason", [
-    (("--watch", "--json"), {}, "not both"), (("--watch",), {"TERM": "dumb"}, "TERM is dumb"), (("--watch", "--junk"), {}, "--junk")])
+    (("--watch", "--json"), {}, "not both"), (("--watch",), {"TERM": "dumb"}, "TERM is dumb"), (("--watch", "--junk"), {}, "--junk"),
+    (("--watch", "nobody"), {}, "nobody")])
 def test_wrong_usage(words, environment, reason):
     with Terminal([PROGRAM, "status", *words], environment=environment) as terminal:
         assert terminal.wait_end() == 2
