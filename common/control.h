@@ -40,7 +40,7 @@
  *       `resume`), pause_failures, pause_cause
  *   request=list [after] [count=50]             accounts that the ledger knows, at most 100 a reply
  *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT
- *       waiting=NUMBER [paused] (one value, words may be added), then, if there is more,
+ *       waiting=NUMBER [paused | probed] (one value, words may be added), then, if there is more,
  *       after=NUMBER for the next request
  *   request=history account [per=hour] [from] [count=100]    per is `hour`, `minute`, or
  *     `event`: what was sent at the same microsecond, which is what the windows are made of
@@ -113,6 +113,7 @@
 #define CONTROL_FAILURES "failures"
 #define CONTROL_WAITING  "waiting"
 #define CONTROL_PAUSED   "paused"
+#define CONTROL_PROBED   "probed"
 
 #define CONTROL_PAUSE_SINCE    "pause_since"
 #define CONTROL_PAUSE_UNTIL    "pause_until"

@@ -197,7 +197,8 @@ static bool read_share(const struct attr *word, uint32_t *used, uint32_t *limit)
 
 /* --- pages ------------------------------------------------------------------- */
 
-/* UPN recipients=USED/LIMIT messages=USED/LIMIT waiting=NUMBER [paused], words may be added */
+/* UPN recipients=USED/LIMIT messages=USED/LIMIT waiting=NUMBER [paused | probed], words may be
+ * added */
 static bool read_account(const struct attr *attr, struct ledger_reply_account *account)
 {
     const char *text = attr->value, *end = text + attr->value_length;
@@ -217,8 +218,10 @@ static bool read_account(const struct attr *attr, struct ledger_reply_account *a
             has_messages = read_share(&word, &account->messages_used, &account->messages_limit);
         else if (attr_is(&word, CONTROL_WAITING))
             has_waiting = read_count(word.value, word.value_length, &account->waiting);
-        else if (attr_is(&word, "paused"))
+        else if (attr_is(&word, CONTROL_PAUSED))
             account->is_paused = true;
+        else if (attr_is(&word, CONTROL_PROBED))
+            account->is_probed = true;
     }
     return has_recipients && has_messages && has_waiting;
 }

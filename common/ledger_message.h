@@ -146,6 +146,7 @@ struct ledger_reply_account {
     uint32_t messages_used, messages_limit;
     uint32_t waiting; /* requests */
     bool is_paused;
+    bool is_probed; /* the pause is over, success is still to come */
 };
 
 /* What was sent within an hour or a minute from `begin`, or at that time. */

@@ -23,10 +23,11 @@
 #include <sysexits.h>
 
 static const struct command commands[] = {
-    {"status", "[--json] [ACCOUNT]...",
+    {"status", "[--json | --watch] [ACCOUNT]...",
      "What each account has used, when there is room, what holds it up",
      "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of them is "
-     "paused.\n",
+     "paused.\n"
+     "--watch: on the whole terminal, anew every 2 s, what needs attention first; q ends it.\n",
      status_run},
     {"queue",
      "[--summary] [--account UPN] [--cause CAUSE] [--older TIME] [--recipient ADDRESS] "
@@ -42,7 +43,9 @@ static const struct command commands[] = {
      "do something.\n",
      queue_run},
     {"history", "[--minutes] [--json] ACCOUNT",
-     "What an account sent in the last 24 hours, by hour", "--minutes: by minute, the last hour.\n",
+     "What an account sent in the last 24 hours, against its limit",
+     "Recipients by hour, and when they count no more.\n"
+     "--minutes: messages by minute, of the last hour.\n",
      history_run},
     {"pause", "[--for TIME] ACCOUNT [CAUSE]", "Let an account's mail wait in the queue",
      "TIME is 30m, 2h, 1d; without it until somebody resumes the account.\n", pause_run},

@@ -16,8 +16,7 @@
 
 struct screen screen_open(void)
 {
-    struct screen screen = {.width = SCREEN_WIDTH};
-    struct winsize size;
+    struct screen screen = {.width = SCREEN_WIDTH, .height = SCREEN_HEIGHT};
     const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
     setlocale(LC_ALL, "");
     screen.has_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
@@ -25,9 +24,19 @@ struct screen screen_open(void)
         return screen;
     screen.has_colour = (no_colour == NULL || no_colour[0] == '\0') && terminal != NULL &&
                         strcmp(terminal, "dumb") != 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= NARROWEST)
-        screen.width = size.ws_col;
+    screen_measure(&screen);
     return screen;
+}
+
+void screen_measure(struct screen *screen)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        return;
+    if (size.ws_col >= NARROWEST)
+        screen->width = size.ws_col;
+    if (size.ws_row > 0)
+        screen->height = size.ws_row;
 }
 
 /* Those of ASCII, those of Latin 1, which some terminals obey, and those that turn the direction of
@@ -124,20 +133,30 @@ void screen_age(struct buffer *line, int64_t age)
         buffer_format(line, "%dd", (int)(seconds / 86400));
 }
 
-void screen_wrap(const struct screen *screen, const char *text, size_t indent)
+void screen_append_wrapped(const struct screen *screen, struct buffer *lines, const char *text,
+                           size_t indent)
 {
     size_t room = screen->width > indent + NARROWEST ? screen->width - indent : NARROWEST;
     size_t column = 0;
     while (*text != '\0') {
         size_t word = strcspn(text, " ");
         if (column > 0 && column + 1 + word > room) {
-            printf("\n%*s", (int)indent, "");
+            buffer_format(lines, "\n%*s", (int)indent, "");
             column = 0;
         }
-        printf("%s%.*s", column > 0 ? " " : "", (int)word, text);
+        buffer_append_string(lines, column > 0 ? " " : "");
+        buffer_append(lines, text, word);
         column += word + (column > 0);
         text += word;
         text += strspn(text, " ");
     }
-    putchar('\n');
+    buffer_append_char(lines, '\n');
+}
+
+void screen_wrap(const struct screen *screen, const char *text, size_t indent)
+{
+    struct buffer lines = {0};
+    screen_append_wrapped(screen, &lines, text, indent);
+    fputs(lines.data, stdout);
+    buffer_free(&lines);
 }

@@ -17,13 +17,18 @@ enum screen_style { SCREEN_PLAIN, SCREEN_GOOD, SCREEN_BAD, SCREEN_DIM, SCREEN_BO
 struct screen {
     bool has_colour;
     bool has_utf8;
-    size_t width; /* columns; SCREEN_WIDTH where there is no terminal */
+    size_t width;  /* columns; SCREEN_WIDTH where there is no terminal */
+    size_t height; /* lines; SCREEN_HEIGHT likewise */
 };
 
-#define SCREEN_WIDTH 100
+#define SCREEN_WIDTH  100
+#define SCREEN_HEIGHT 24
 
 /* What stdout is. Sets the program's locale. */
 struct screen screen_open(void);
+
+/* Reads width and height anew: the terminal may have another size by now. */
+void screen_measure(struct screen *screen);
 
 /* Appends text of others: control characters and what is no UTF-8 become `?`. */
 void screen_text(struct buffer *line, const char *text);
@@ -48,5 +53,8 @@ void screen_age(struct buffer *line, int64_t age);
 /* Prints text of ours, or what screen_text() made, broken into lines at blanks; each after the
  * first is indented by `indent` columns, at which the first one begins already. */
 void screen_wrap(const struct screen *screen, const char *text, size_t indent);
+/* The same, appended. */
+void screen_append_wrapped(const struct screen *screen, struct buffer *lines, const char *text,
+                           size_t indent);
 
 #endif

@@ -1,8 +1,10 @@
 /* status.c - post365 status: what each account has used, when there is room, what holds it up */
 #include "common/memory.h"
 #include "common/quota.h"
-#include "common/room.h"
+#include "ctl/account_text.h"
 #include "ctl/command.h"
+#include "ctl/status_watch.h"
+#include "ctl/watch.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -10,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-
-#define BAR 20 /* columns */
 
 /* Names, in the ledger's order. */
 struct names {
@@ -32,11 +32,6 @@ static void free_names(struct names *names)
     for (size_t i = 0; i < names->count; i++)
         free(names->names[i]);
     free(names->names);
-}
-
-static bool is_paused(const struct ledger_reply *reply)
-{
-    return reply->pause.is_there && reply->pause.until > reply->now;
 }
 
 /* --- for programs ------------------------------------------------------------- */
@@ -63,7 +58,7 @@ static json_t *pause_json(const struct ledger_reply *reply)
     struct buffer cause = {0};
     screen_text(&cause, reply->pause.cause);
     json_t *pause =
-        json_pack("{s:b, s:o, s:o, s:i, s:s}", "in_force", is_paused(reply), "since",
+        json_pack("{s:b, s:o, s:o, s:i, s:s}", "in_force", account_is_paused(reply), "since",
                   time_json(reply->pause.since), "until", time_json(reply->pause.until), "failures",
                   (int)reply->pause.failures, "cause", cause.data != NULL ? cause.data : "");
     buffer_free(&cause);
@@ -82,79 +77,15 @@ static void print_json(const struct ledger_reply *reply)
     json_decref(object);
 }
 
-/* --- for people ---------------------------------------------------------------- */
-
-static void print_window(const struct screen *screen, const char *name,
-                         const struct ledger_reply_window *window)
-{
-    struct buffer line = {0};
-    char period[32];
-    if (window->rate.limit == QUOTA_UNLIMITED) {
-        printf("  %-11s%*s %u, no limit\n", name, BAR, "", window->used);
-        return;
-    }
-    bool is_full = window->used >= window->rate.limit;
-    struct buffer bar = {0};
-    screen_bar(screen, &bar, window->used, window->rate.limit, BAR);
-    screen_paint(screen, &line, is_full ? SCREEN_BAD : SCREEN_GOOD, bar.data);
-    quota_format_period(window->rate.period, period, sizeof(period));
-    printf("  %-11s%s %u of %u per %s", name, line.data, window->used, window->rate.limit, period);
-    if (window->reserved > 0)
-        printf(", %u of them under way", window->reserved);
-    putchar('\n');
-    buffer_free(&bar);
-    buffer_free(&line);
-}
-
-static void print_pause(const struct screen *screen, const struct ledger_reply *reply)
-{
-    struct buffer line = {0}, cause = {0};
-    if (is_paused(reply)) {
-        buffer_append_string(&line, "paused until ");
-        if (reply->pause.until == LEDGER_FOREVER)
-            buffer_append_string(&line, "somebody resumes it");
-        else
-            room_write_when(&line, reply->pause.until, reply->now);
-    } else {
-        buffer_append_string(&line,
-                             "was paused; one message is tried, to see whether it works again");
-    }
-    struct buffer painted = {0};
-    screen_paint(screen, &painted, SCREEN_BAD, line.data);
-    printf("  %-11s%s\n", "", painted.data);
-    screen_text(&cause, reply->pause.cause);
-    printf("  %-11s", "cause");
-    screen_wrap(screen, cause.length > 0 ? cause.data : "none was given", 13);
-    buffer_free(&painted);
-    buffer_free(&line);
-    buffer_free(&cause);
-}
+/* --- all of it ------------------------------------------------------------------ */
 
 static void print_text(const struct screen *screen, const struct ledger_reply *reply)
 {
-    struct buffer line = {0};
-    screen_paint(screen, &line, SCREEN_BOLD, reply->account);
-    printf("%s\n", line.data);
-    buffer_clear(&line);
-    print_window(screen, "recipients", &reply->recipients);
-    print_window(screen, "messages", &reply->messages);
-    if (!reply->pause.is_there) {
-        if (reply->earliest <= reply->now)
-            buffer_append_string(&line, "now");
-        else if (reply->earliest == LEDGER_FOREVER)
-            buffer_append_string(&line, "never: the limit is 0");
-        else
-            room_write_when(&line, reply->earliest, reply->now);
-        printf("  %-11s%s\n", "room", line.data);
-    }
-    if (reply->waiting > 0)
-        printf("  %-11s%u messages wait for it\n", "", reply->waiting);
-    if (reply->pause.is_there)
-        print_pause(screen, reply);
-    buffer_free(&line);
+    struct buffer lines = {0};
+    account_write(screen, &lines, reply);
+    fputs(lines.data, stdout);
+    buffer_free(&lines);
 }
-
-/* --- all of it ------------------------------------------------------------------ */
 
 static int show(struct command_call *call, struct command_ledger *ledger, const char *account,
                 bool as_json)
@@ -198,23 +129,38 @@ static int show_known(struct command_call *call, struct command_ledger *ledger, 
     return status;
 }
 
-int status_run(struct command_call *call, int argc, char *argv[])
+static int show_once(struct command_call *call, char *const names[], size_t count, bool as_json)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
     struct command_ledger ledger;
-    bool as_json = false;
-    int letter, status;
-    while ((letter = command_option(argc, argv, "j", options)) != -1) {
-        if (letter == '?')
-            return COMMAND_USAGE;
-        as_json = true;
-    }
+    int status;
     if (!command_open(call, &ledger, &status))
         return status;
-    if (optind < argc)
-        status = show_all(call, &ledger, argv + optind, (size_t)(argc - optind), as_json);
+    if (count > 0)
+        status = show_all(call, &ledger, names, count, as_json);
     else
         status = show_known(call, &ledger, as_json);
     command_close(&ledger);
     return status;
+}
+
+int status_run(struct command_call *call, int argc, char *argv[])
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"watch", no_argument, NULL, 'w'}, {0}};
+    struct error error;
+    bool as_json = false, is_watched = false;
+    int letter;
+    while ((letter = command_option(argc, argv, "jw", options)) != -1) {
+        if (letter == '?')
+            return COMMAND_USAGE;
+        as_json = as_json || letter == 'j';
+        is_watched = is_watched || letter == 'w';
+    }
+    if (is_watched && as_json)
+        return command_fail(COMMAND_USAGE, "--watch is for people, --json for programs: not both");
+    if (is_watched && !watch_is_possible(&error))
+        return command_fail(COMMAND_USAGE, "--watch: %s", error.text);
+    if (is_watched)
+        return status_watch(call, argv + optind, (size_t)(argc - optind));
+    return show_once(call, argv + optind, (size_t)(argc - optind), as_json);
 }

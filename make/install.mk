@@ -6,6 +6,7 @@ TMPFILESDIR ?= /usr/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/post365
 SHAREDIR    ?= $(PREFIX)/share/post365
 MANDIR      ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 # What packages (DESTDIR) leave to the machine that they are for. systemd reads it in conf/.
 ACCOUNT          := post365
@@ -28,6 +29,7 @@ install: all
 	install -m 644 conf/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
 	install -m 644 conf/office365_replies.regexp conf/master.cf $(DESTDIR)$(SHAREDIR)
+	install -D -m 644 conf/post365.bash-completion $(DESTDIR)$(COMPLETIONDIR)/post365
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) $(call manual_place,$(page)) &&) true
 	$(if $(DESTDIR),,@$(MAKE) --no-print-directory install-account)
 
@@ -54,7 +56,7 @@ ifeq ($(DESTDIR),)
 endif
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) \
 	    $(DESTDIR)$(SYSUSERSDIR)/post365.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf \
-	    $(foreach page,$(MANUALS),$(call manual_place,$(page)))
+	    $(DESTDIR)$(COMPLETIONDIR)/post365 $(foreach page,$(MANUALS),$(call manual_place,$(page)))
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SHAREDIR)
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi

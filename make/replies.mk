@@ -10,17 +10,29 @@ $(REPLIES_TOOL): $(call object,tools/office365_replies.c common/office365.c)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^
 
+CAUSES_TOOL := $(BUILD)/tools/causes
+
+$(CAUSES_TOOL): $(call object,tools/causes.c ctl/cause.c common/office365.c common/reply.c common/error.c)
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^
+
+COMPLETION = sed "s/@CAUSES@/$$($(CAUSES_TOOL))/" tools/post365.bash-completion.in
+
 .PHONY: generate generate-replies check-generated check-replies
 generate: generate-replies
-generate-replies: $(REPLIES_TOOL)
+generate-replies: $(REPLIES_TOOL) $(CAUSES_TOOL)
 	$(REPLIES_TOOL) filter >$(BUILD)/tools/office365_replies.regexp
 	$(REPLIES_TOOL) documentation >$(BUILD)/tools/OFFICE365_REPLIES.md
 	cp $(BUILD)/tools/office365_replies.regexp conf/office365_replies.regexp
 	cp $(BUILD)/tools/OFFICE365_REPLIES.md docs/OFFICE365_REPLIES.md
+	$(COMPLETION) >conf/post365.bash-completion
 
 check-generated: check-replies
-check-replies: $(REPLIES_TOOL)
+check-replies: $(REPLIES_TOOL) $(CAUSES_TOOL)
 	@$(REPLIES_TOOL) filter | diff -u conf/office365_replies.regexp - || \
 	    { echo "conf/office365_replies.regexp differs from the table in common/office365.c: run make generate" >&2; exit 1; }
 	@$(REPLIES_TOOL) documentation | diff -u docs/OFFICE365_REPLIES.md - || \
 	    { echo "docs/OFFICE365_REPLIES.md differs from the table in common/office365.c: run make generate" >&2; exit 1; }
+	@$(COMPLETION) | diff -u conf/post365.bash-completion - || \
+	    { echo "conf/post365.bash-completion differs from the tables in common/office365.c and ctl/cause.c: run make generate" >&2; exit 1; }

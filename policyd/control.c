@@ -394,8 +394,9 @@ static bool write_entry(struct exchange *exchange, const char *account, struct e
                 quota.recipients.limit);
     write_share(exchange->reply, CONTROL_MESSAGES, use.used[LEDGER_MESSAGES], quota.messages.limit);
     buffer_format(exchange->reply, " " CONTROL_WAITING "=%zu", use.waiting);
-    if (ledger_pause_of(parts->ledger, account, &state) && state.is_paused)
-        buffer_append_string(exchange->reply, " " CONTROL_PAUSED);
+    if (ledger_pause_of(parts->ledger, account, &state))
+        buffer_append_string(exchange->reply,
+                             state.is_paused ? " " CONTROL_PAUSED : " " CONTROL_PROBED);
     buffer_append_char(exchange->reply, '\n');
     return true;
 }

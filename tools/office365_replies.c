@@ -3,8 +3,8 @@
  * usage: office365_replies filter | documentation
  *
  * `filter` prints conf/office365_replies.regexp, a regexp: table for Postfix's smtp_reply_filter;
- * `documentation` prints docs/OFFICE365_REPLIES.md. `make generate` writes both files,
- * `make check-generated` compares them. Part of the build, not installed.
+ * `documentation` prints docs/OFFICE365_REPLIES.md. `make generate` writes the files, `make
+ * check-generated` compares them. Part of the build, not installed.
  */
 #include "common/office365.h"
 
@@ -245,3 +245,5 @@ static void print_documentation(void)
     for (size_t i = 0; i < count; i++)
         print_row(&rows[i]);
 }
+
+/* --- names ---------------------------------------------------------------------------------- */

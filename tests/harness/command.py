@@ -14,16 +14,18 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 def run(config_directory, *words, program=PROGRAM, environment=None, timeout=60, **options):
-    """Runs it on this configuration. A subprocess.CompletedProcess with text."""
-    return subprocess.run([program, "-c", config_directory, *words], capture_output=True, text=True, timeout=timeout, check=False,
+    """Runs it on this configuration, or with None on none. A subprocess.CompletedProcess with text."""
+    where = ["-c", config_directory] if config_directory else []
+    return subprocess.run([program, *where, *words], capture_output=True, text=True, timeout=timeout, check=False,
                           env={**ENVIRONMENT, **(environment or {})}, cwd="/", **options)
 
 
 def on_terminal(*words, columns, environment=None):
-    """What it writes to a terminal so wide."""
+    """What it writes to a terminal so wide; an xterm, if the environment does not say otherwise."""
+    environment = {"TERM": "xterm"} if environment is None else environment
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen([PROGRAM, *words], stdout=follower, env={**ENVIRONMENT, "TERM": "xterm", **(environment or {})}) as process:
+    with subprocess.Popen([PROGRAM, *words], stdout=follower, env={**ENVIRONMENT, **environment}) as process:
         os.close(follower)
         written = b""
         while True:

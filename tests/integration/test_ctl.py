@@ -1,25 +1,20 @@
 """post365, the admin's command: what it says, what it needs, how it ends."""
 
-import fcntl
 import json
-import os
-import pty
 import pwd
 import re
 import shutil
-import struct
 import subprocess
-import termios
 
 import pytest
 from test_control import Control
 from test_policyd import Policyd
 
-from harness import workplace
+from harness import command, workplace
+from harness.command import PROGRAM, on_terminal
 
 UPN = "relay@contoso.com"
 OTHER = "other@contoso.com"
-PROGRAM = workplace.BUILD / "post365"
 QUOTA = ("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message due to a "
          "permanent exception with message The message can't be submitted because the sender's submission quota was exceeded.")
 GATE = ("535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy. "
@@ -32,11 +27,9 @@ def policyd(place):
                              post365_message_quota="30/1m")).start()
 
 
-def run(*words, policyd=None, environment=None, program=PROGRAM, **options):
+def run(*words, policyd=None, **options):
     """The command as a program would call it."""
-    where = ["-c", policyd.etc] if policyd else []
-    return subprocess.run([program, *where, *words], capture_output=True, text=True, timeout=30, check=False,
-                          env={"PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, cwd="/", **options)
+    return command.run(policyd.etc if policyd else None, *words, **options)
 
 
 def reserve(policyd, account, recipients):
@@ -133,21 +126,6 @@ def test_an_account_that_is_no_upn(policyd):
     assert done.returncode == 69 and "nobody" in done.stderr
 
 
-# --- history ---
-
-def test_history_by_hour_and_by_minute(policyd):
-    assert "has sent nothing in the last 24 hours" in run("history", UPN, policyd=policyd).stdout
-    reserve(policyd, UPN, 20)
-    reserve(policyd, UPN, 5)
-    done = run("history", UPN, policyd=policyd)
-    assert done.returncode == 0
-    assert re.search(r"^\w{3} \d\d:00 +25 +2  █{60}$", done.stdout, re.M), done.stdout
-    assert "25 of 50 recipients are used in the last 1h" in done.stdout
-    slots = [json.loads(line) for line in run("history", "--minutes", "--json", UPN, policyd=policyd).stdout.splitlines()]
-    assert sum(slot["recipients"] for slot in slots) == 25 and sum(slot["messages"] for slot in slots) == 2
-    assert all(slot["begin"] % 60 == 0 for slot in slots)
-
-
 # --- what may go wrong ---
 
 def test_without_policyd_it_says_so(policyd):
@@ -186,28 +164,10 @@ def test_a_pipe_that_was_closed_and_a_full_disk(policyd):
     assert done.returncode == 74 and "cannot write" in done.stderr
 
 
-def on_terminal(*words, columns, environment):
-    """What it writes to a terminal so wide."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen([PROGRAM, *words], stdout=follower, env=environment) as process:
-        os.close(follower)
-        written = b""
-        while True:
-            try:
-                data = os.read(leader, 65536)
-            except OSError:
-                break
-            written += data
-        process.wait(30)
-    os.close(leader)
-    return written.decode()
-
-
 @pytest.mark.parametrize("environment, coloured", [
     ({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({}, False)])
 def test_colour_is_for_terminals_and_lines_fit(environment, coloured):
-    written = on_terminal("explain", QUOTA, columns=60, environment={"LC_ALL": "C.UTF-8", **environment})
+    written = on_terminal("explain", QUOTA, columns=60, environment=environment)
     assert ("\033[" in written) is coloured
     plain = re.sub("\033\\[[0-9]*m", "", written)
     words = max(len(word) for word in plain.split())

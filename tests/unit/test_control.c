@@ -343,6 +343,8 @@ static void a_growing_pause_is_twice_as_long_each_time(void **state)
     fixture->clock.now = START + 59 * SECOND;
     expect(fixture, fixture->owner, pause, "until=1700000060000000 failures=1");
     fixture->clock.now = START + 60 * SECOND;
+    expect(fixture, fixture->reader, "request=list",
+           "account=relay@contoso.com recipients=0/10 messages=0/30 waiting=0 probed");
     uint64_t probe = reserve(fixture, "relay@contoso.com", 1);
     expect(fixture, fixture->owner, "request=reserve account=relay@contoso.com recipients=1",
            "result=later earliest=1700000065000000 measure=pause cause=5.7.139");

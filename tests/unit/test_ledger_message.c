@@ -260,7 +260,8 @@ static void a_list_is_walked_over(void **state)
     expect_reply(LEDGER_COMMAND_LIST,
                  "result=done|account=a@b.example recipients=1/10 messages=2/none waiting=3|"
                  "color=blue|account=c@d.example more=1 waiting=0 paused messages=4/30 since "
-                 "recipients=5/6|after=17",
+                 "recipients=5/6|account=e@f.example recipients=0/1 messages=0/1 waiting=0 probed|"
+                 "after=17",
                  &reply);
     assert_int_equal(reply.after, 17);
     assert_true(ledger_reply_next_account(&reply, &position, &account));
@@ -275,6 +276,10 @@ static void a_list_is_walked_over(void **state)
     assert_string_equal(account.name, "c@d.example");
     assert_int_equal(account.recipients_limit, 6);
     assert_true(account.is_paused);
+    assert_false(account.is_probed);
+    assert_true(ledger_reply_next_account(&reply, &position, &account));
+    assert_false(account.is_paused);
+    assert_true(account.is_probed);
     assert_false(ledger_reply_next_account(&reply, &position, &account));
     expect_reply(LEDGER_COMMAND_LIST, "result=done", &reply);
     assert_int_equal(reply.after, 0);
