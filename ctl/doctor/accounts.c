@@ -68,7 +68,8 @@ static const struct {
 };
 #define GATES (sizeof(gates) / sizeof(gates[0]))
 
-/* `row` is NULL after a login that worked. */
+/* `row` is NULL after a login that worked. What opens a gate was said of the login. The mailbox's
+ * own switch overrides the organisation's: that both are open is known for this mailbox alone. */
 static void report_gates(struct visit *visit, const struct office365_row *row)
 {
     for (size_t i = 0; i < GATES; i++) {
@@ -81,13 +82,11 @@ static void report_gates(struct visit *visit, const struct office365_row *row)
                                                                   : VERDICT_OK,
                                          .account = visit->upn,
                                          .tried = gates[i].tried,
-                                         .seen = is_closed      ? "closed"
+                                         .seen = is_closed      ? "closed, see above"
                                                  : row != NULL  ? "cannot be known: Microsoft "
                                                                   "names one cause at a time"
                                                  : is_passed_by ? "does not matter to a token"
-                                                                : "open",
-                                         .meaning = is_closed ? row->meaning : NULL,
-                                         .remedy = is_closed ? row->remedy : NULL});
+                                                                : "open for this account"});
     }
 }
 
@@ -175,7 +174,7 @@ static bool authenticate(struct visit *visit, struct reply *reply, struct error 
 /* That it may be the sender; nothing is sent. */
 static void try_sender(struct visit *visit)
 {
-    static const char tried[] = "MAIL FROM:<UPN>, then RSET";
+    static const char tried[] = "MAIL FROM:<<UPN>>, then RSET";
     struct reply reply, reset;
     struct error error;
     if (!dialogue_ask(&visit->dialogue, &reply, &error, "MAIL FROM:<%s>", visit->upn)) {

@@ -41,7 +41,6 @@ void doctor_add_account(struct doctor *doctor, const char *upn)
 static void examine(struct doctor *doctor, const char *send_to)
 {
     struct report *report = &doctor->report;
-    report_section(report, "main.cf and master.cf");
     doctor_check_milters(doctor);
     doctor_check_rewriting(doctor);
     doctor_check_credentials(doctor);
@@ -61,16 +60,21 @@ static void examine(struct doctor *doctor, const char *send_to)
         doctor_follow(doctor, doctor->accounts[i], send_to);
 }
 
-/* False after having said what is wrong. */
+/* Whether the settings make sense, without which nothing can be tried. */
 static bool prepare(struct doctor *doctor, const struct command_call *call)
 {
     struct error error;
     const char *const *overrides = (const char *const *)call->overrides;
+    report_section(&doctor->report, "main.cf and master.cf");
     doctor->settings = settings_read(call->config_directory, overrides, &error);
     if (doctor->settings != NULL &&
         config_read(&doctor->config, doctor->settings, overrides, &error)) {
         doctor->main_cf = memory_format("%s/main.cf", doctor->settings->config_directory);
         doctor->master_cf = memory_format("%s/master.cf", doctor->settings->config_directory);
+        report_finding(&doctor->report, &(struct finding){.check = "settings",
+                                                          .verdict = VERDICT_OK,
+                                                          .tried = "settings",
+                                                          .seen = doctor->main_cf});
         return true;
     }
     report_finding(&doctor->report, &(struct finding){.check = "settings",

@@ -56,24 +56,25 @@ static FILE *open_log(const struct doctor *doctor)
 
 static void compose(struct follow *follow, struct buffer *message)
 {
-    char date[64];
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const char *host = follow->doctor->settings->myhostname;
+    char time_of_day[32];
     struct tm local;
     uint64_t random = 0;
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
         random = (uint64_t)clock();
-    follow->message_id =
-        memory_format("<post365-doctor.%lld.%016llx@%s>", (long long)follow->begun,
-                      (unsigned long long)random, follow->doctor->settings->myhostname);
-    /* The program's locale is the user's; this is no day of his. */
-    strftime(date, sizeof(date), "%d %m %Y %H:%M:%S %z", localtime_r(&follow->begun, &local));
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    follow->message_id = memory_format("<post365-doctor.%lld.%016llx@%s>", (long long)follow->begun,
+                                       (unsigned long long)random, host);
+    /* %b would be in the language of the user. */
+    strftime(time_of_day, sizeof(time_of_day), "%Y %H:%M:%S %z",
+             localtime_r(&follow->begun, &local));
     buffer_format(message,
                   "From: post365 doctor <%s>\nTo: <%s>\nSubject: post365 doctor: test message\n"
-                  "Date: %.3s%s%s\nMessage-ID: %s\nAuto-Submitted: auto-generated\n\n"
+                  "Date: %d %s %s\nMessage-ID: %s\nAuto-Submitted: auto-generated\n\n"
                   "`post365 doctor --send-to` on %s has sent this message through the relay.\n",
-                  follow->account, follow->recipient, date, months[local.tm_mon], date + 5,
-                  follow->message_id, follow->doctor->settings->myhostname);
+                  follow->account, follow->recipient, local.tm_mday, months[local.tm_mon],
+                  time_of_day, follow->message_id, host);
 }
 
 static bool send_message(struct follow *follow)

@@ -6,8 +6,9 @@
 #include "common/table.h"
 #include "ctl/doctor/doctor.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PARAMETER "post365_quota_maps"
 #define TIMEOUT   (10 * CLOCK_SECOND)
@@ -40,11 +41,14 @@ static void check_daemon(struct doctor *doctor)
     struct ledger_client *client = ledger_client_open(doctor->settings, TIMEOUT, &error);
     bool fine = client != NULL && ledger_client_list(client, count_account, &count, &error);
     ledger_client_close(client);
+    bool may_not = !fine && geteuid() != 0 && strcasestr(error.text, strerror(EACCES)) != NULL;
     report_finding(
         report,
         &(struct finding){
             .check = "ledger",
-            .verdict = fine ? VERDICT_OK : VERDICT_WRONG,
+            .verdict = fine      ? VERDICT_OK
+                       : may_not ? VERDICT_UNTRIED
+                                 : VERDICT_WRONG,
             .tried = "the ledger of post365-policyd",
             .seen = fine ? report_text(report, "answers, and knows %u account%s", count,
                                        count == 1 ? "" : "s")

@@ -35,10 +35,8 @@ struct language {
 
 /* A request that is counted nowhere, since no message is near. */
 #define POLICY_QUESTION "request=smtpd_access_policy\nprotocol_state=CONNECT\n\n"
-/* Length, SMFIC_OPTNEG, version 6, all actions, all steps. */
+/* Length, SMFIC_OPTNEG, version 6, all actions, all steps; its answer has no line. */
 #define MILTER_QUESTION "\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff"
-/* Length, SMFIC_OPTNEG of the answer: its first three bytes tell that it is short. */
-#define MILTER_ANSWER_LENGTH 3
 
 static const struct language languages[] = {
     {MILTER_QUESTION, sizeof(MILTER_QUESTION) - 1, "", NULL},
