@@ -215,18 +215,19 @@ bool config_same_socket(const struct config *config, const char *one, const char
            strcmp(places[0].port, places[1].port) == 0;
 }
 
-/* "postconf: warning: /etc/postfix/main.cf: unused parameter: post365_x=y": y may be a secret. */
+/* "postconf: warning: /etc/postfix/main.cf: unused parameter: post365_x=y": y may be a secret.
+ * Those that Postfix has for a transport it knows again when master.cf has that. */
 static void note_unused(const char *line, struct buffer *unused)
 {
     const char *name = strstr(line, ": unused parameter: ");
     if (name == NULL)
         return;
     name += strlen(": unused parameter: ");
-    if (strncmp(name, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) != 0)
-        return;
-    if (unused->length > 0)
-        buffer_append_char(unused, ' ');
-    buffer_append(unused, name, strcspn(name, "= "));
+    char *parameter = memory_copy_bytes(name, strcspn(name, "= "));
+    if (strncmp(parameter, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) == 0 &&
+        !parameter_is_of_transport(parameter))
+        buffer_format(unused, "%s%s", unused->length > 0 ? " " : "", parameter);
+    free(parameter);
 }
 
 bool config_unused(const struct config *config, struct buffer *unused, struct error *error)

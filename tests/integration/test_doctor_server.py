@@ -65,7 +65,7 @@ def test_a_port_that_nobody_listens_on(relay):
 
 # --- certificates ---
 
-@pytest.mark.parametrize("kind, text", [("name", "is for another name (mail.other.example)"), ("expired", "certificate has expired"),
+@pytest.mark.parametrize("kind, text", [("name", "is for another name (mail.elsewhere.example)"), ("expired", "certificate has expired"),
                                         ("self-signed", "self-signed"), ("untrusted", "not trusted")])
 def test_a_certificate_that_is_not_believed(relay, kind, text):
     fault = relay.office365.add_fault(stage="tls", certificate=kind)
@@ -130,7 +130,7 @@ def no_tls(peer):
     peer.greet()
     peer.expect(b"STARTTLS")
     peer.say("220 ready")
-    peer.say(b"\x16\x03\x01 this is no handshake")
+    peer.say("500 what do you mean?")
     peer.wait_until_gone()
 
 
@@ -143,7 +143,7 @@ def only_plain(peer):
 
 @pytest.mark.parametrize("play, step, text", [
     (garbage, "banner", "no reply of SMTP"), (escapes, "banner", "554 5.7.1 ?]0;title?"), (endless_line, "banner", "octets"),
-    (endless_lines, "banner", "lines"), (goodbye, "banner", "closed the connection"), (refused_ehlo, "ehlo", "550 5.7.1 ?[31mgo away"),
+    (endless_lines, "banner", "one line too many"), (goodbye, "banner", "closed the connection"), (refused_ehlo, "ehlo", "550 5.7.1 ?[31mgo away"),
     (no_starttls, "starttls", "not offered"), (injection, "starttls", "in plain text"), (no_tls, "tls", "TLS with localhost failed"),
     (only_plain, "mechanisms", "neither LOGIN nor XOAUTH2")], ids=lambda value: getattr(value, "__name__", None))
 def test_a_server_that_is_none(relay, front, play, step, text):
@@ -171,7 +171,7 @@ def log_in_with(*replies):
 
 @pytest.mark.parametrize("replies, text", [
     (["535 5.7.3 \033[31mno\033]0;x\007"], "535 5.7.3 ?[31mno?]0;x?"),
-    (["334 " + "A" * 2000] * 20, "goes on asking"), (["junk"], "no reply of SMTP"), ([b"235-x\r\n" * 10000], "lines"),
+    (["334 " + "A" * 2000] * 20, "goes on asking"), (["junk"], "no reply of SMTP"), ([b"235-x\r\n" * 10000], "one line too many"),
     (["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", b"5" * 100000], "octets")])
 def test_a_hostile_answer_to_the_login(relay, front, replies, text):
     front.arm(*log_in_with(*replies))
@@ -191,7 +191,7 @@ def test_the_sender_is_refused(relay, front):
 
     def login(peer):
         peer.log_in()
-        peer.expect(b"MAIL FROM:<relay@example.com>")
+        assert peer.hear() == b"MAIL FROM:<relay@example.com>"
         peer.say("530 5.7.57 Client not authenticated to send mail.")
         peer.expect(b"RSET")
         peer.say("250 2.0.0 ok")
