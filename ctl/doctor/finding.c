@@ -113,12 +113,11 @@ static void print_label(const struct screen *screen, const char *label, const ch
 static void print_section(struct report *report)
 {
     struct buffer heading = {0};
-    static bool is_first = true;
     if (report->section == NULL)
         return;
     screen_paint(report->screen, &heading, SCREEN_BOLD, report->section);
-    printf("%s%s\n", is_first ? "" : "\n", heading.data);
-    is_first = false;
+    printf("%s%s\n", report->has_begun ? "\n" : "", heading.data);
+    report->has_begun = true;
     report->section = NULL;
     buffer_free(&heading);
 }

@@ -34,6 +34,7 @@ struct report {
     const struct screen *screen;
     bool as_json;
     const char *section; /* a heading that was not printed yet, or NULL */
+    bool has_begun;      /* a heading was printed */
     unsigned counts[VERDICTS];
     char **texts; /* of report_text(), until the next finding */
     size_t text_count;

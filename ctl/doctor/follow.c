@@ -189,14 +189,24 @@ static void take_status(struct follow *follow, const char *status)
 /* --- the log ------------------------------------------------------------------------------------
  */
 
-/* A line of post365-transport itself: Microsoft's answer, or what it waits for. */
-static void show_transport(struct follow *follow, const char *text)
+/* A line of post365's own that names the message. The transport is not told the queue id of mail
+ * that comes by sendmail(1); what it says is in Postfix's line, too. */
+static bool show_own_line(struct follow *follow, const char *line, const char *text)
 {
-    report_finding(&follow->doctor->report, &(struct finding){.check = "transport",
-                                                              .verdict = VERDICT_OK,
-                                                              .account = follow->account,
-                                                              .tried = "the transport's log",
-                                                              .seen = text});
+    static const char *const programs[] = {"post365/milter", "post365/transport"};
+    struct report *report = &follow->doctor->report;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        const char *place = strstr(line, programs[i]);
+        if (place == NULL || place > text || place[strlen(programs[i])] != '[')
+            continue;
+        report_finding(report, &(struct finding){.check = "log",
+                                                 .verdict = VERDICT_OK,
+                                                 .account = follow->account,
+                                                 .tried = programs[i],
+                                                 .seen = text});
+        return true;
+    }
+    return false;
 }
 
 /* "Nov 22 04:19:02 host postfix/lmtp[123]: 4XYZ: to=<a@b>, ..., status=sent (250 2.0.0 OK)" */
@@ -218,9 +228,7 @@ static void take_line(struct follow *follow, char *line)
     if (length != strlen(follow->queue_id) || strncmp(text, follow->queue_id, length) != 0)
         return;
     const char *status = strstr(text, "status=");
-    if (strstr(line, "post365/transport[") != NULL)
-        show_transport(follow, text + length);
-    else if (status != NULL && strstr(text, "to=<") != NULL)
+    if (!show_own_line(follow, line, text) && status != NULL && strstr(text, "to=<") != NULL)
         take_status(follow, status + strlen("status="));
 }
 
@@ -260,7 +268,7 @@ static const char *reason_in(const json_t *message, const char *recipient)
     return NULL;
 }
 
-/* Whether a line of `postqueue -j` is our message. */
+/* Whether a line of `postqueue -j` is our message. In the maildrop it has another queue id. */
 static bool take_entry(struct follow *follow, const json_t *message)
 {
     const char *queue_id = json_string_value(json_object_get(message, "queue_id"));
@@ -271,6 +279,8 @@ static bool take_entry(struct follow *follow, const json_t *message)
     if (queue_id == NULL || sender == NULL || name == NULL || reason == NULL ||
         !address_equal(sender, follow->account) || arrival < follow->begun)
         return false;
+    if (strcmp(name, "maildrop") == 0)
+        return true;
     if (follow->queue_id[0] == '\0')
         note_queue_id(follow, queue_id, strlen(queue_id), "the queue");
     if (strcmp(follow->queue_id, queue_id) != 0)

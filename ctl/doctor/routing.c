@@ -162,8 +162,12 @@ static void check_service(struct doctor *doctor, const char *name)
 
 /* --- tables that lead past the transport ------------------------------------------ */
 
+/* What is asked of a table beside its own keys: tables of patterns, and static:, have none. */
+#define NOBODY "post365.doctor@nowhere.invalid"
+
 struct past {
-    struct doctor *doctor;
+    const struct doctor *doctor;
+    bool by_sender; /* keys are senders, whose mail goes to Microsoft; else recipients */
     char **keys;
     size_t count;
 };
@@ -175,51 +179,68 @@ static void note_key(void *context, const char *key)
     past->keys[past->count++] = memory_copy(key);
 }
 
-/* Whether a right-hand side hands mail to an SMTP client: those of local delivery, of discard: and
- * error: are none of our business. */
-static bool leads_past(const char *answer)
+/* Whether a right-hand side hands mail to smtp(8), or to another next hop; ":" and "" change
+ * nothing. */
+static bool is_client(const struct doctor *doctor, const char *destination)
 {
-    size_t length = strcspn(answer, ":");
-    return length == 0 || strncmp(answer, "smtp:", 5) == 0 || strncmp(answer, "relay:", 6) == 0 ||
-           strcmp(answer, "smtp") == 0 || strcmp(answer, "relay") == 0;
+    size_t length = strcspn(destination, ":");
+    if (length == 0)
+        return destination[0] == ':' && destination[1] != '\0';
+    if (strncmp(destination + length, ":unix:", strlen(":unix:")) == 0)
+        return false;
+    char *name = memory_copy_bytes(destination, length);
+    const struct config_service *service = config_service(&doctor->config, name, "unix");
+    free(name);
+    return service != NULL && strcmp(service->command, "smtp") == 0;
 }
 
-static size_t list_past(struct past *past, struct tables *tables, struct buffer *shown,
-                        struct error *error)
+/* Mail for some recipients may go to servers of one's own. All mail, and what goes to Microsoft
+ * all the same, may not go past the transport. */
+static bool leads_past(const struct past *past, const char *key, const char *destination)
+{
+    if (!is_client(past->doctor, destination))
+        return false;
+    return past->by_sender || strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0 ||
+           strcasestr(destination, past->doctor->server.host) != NULL ||
+           strcasestr(destination, ".outlook.com") != NULL ||
+           strcasestr(destination, ".office365.com") != NULL;
+}
+
+static size_t list_past(struct past *past, struct tables *tables, struct buffer *shown)
 {
     size_t found = 0;
+    note_key(past, NOBODY);
+    tables_each_key(tables, note_key, past);
     for (size_t i = 0; i < past->count; i++) {
         char *answer = NULL;
-        if (tables_find(tables, past->keys[i], &answer, error) != TABLE_FOUND)
+        if (tables_find(tables, past->keys[i], &answer, NULL) != TABLE_FOUND)
             continue;
-        if (leads_past(answer) && found++ < SHOWN_MAX)
+        if (leads_past(past, past->keys[i], answer) && found++ < SHOWN_MAX)
             buffer_format(shown, "%s%.100s %.200s", shown->length > 0 ? "; " : "", past->keys[i],
                           answer);
         free(answer);
     }
     if (found > SHOWN_MAX)
         buffer_format(shown, "; and %zu more", found - SHOWN_MAX);
+    for (size_t i = 0; i < past->count; i++)
+        free(past->keys[i]);
+    free(past->keys);
     return found;
 }
 
 static void check_past(struct doctor *doctor, const char *check, const char *parameter,
-                       const char *probe)
+                       bool by_sender)
 {
     struct report *report = &doctor->report;
     const char *value = config_value(&doctor->config, parameter);
-    struct past past = {.doctor = doctor};
+    struct past past = {.doctor = doctor, .by_sender = by_sender};
     struct buffer shown = {0};
     struct error error;
-    size_t found = 0;
     if (value[0] == '\0')
         return;
     struct tables *tables =
         tables_open(parameter, value, doctor->settings->config_directory, TABLE_VALUES, &error);
-    if (tables != NULL) {
-        note_key(&past, probe); /* for static: and tables of patterns */
-        tables_each_key(tables, note_key, &past);
-        found = list_past(&past, tables, &shown, &error);
-    }
+    size_t found = tables != NULL ? list_past(&past, tables, &shown) : 0;
     report_finding(
         report,
         &(struct finding){
@@ -234,14 +255,9 @@ static void check_past(struct doctor *doctor, const char *check, const char *par
             .meaning = found > 0 ? "This mail does not pass the transport: Microsoft's limits are "
                                    "met uncounted, and what it refuses bounces."
                                  : NULL,
-            .remedy = found > 0 ? report_text(report,
-                                              "In the table of %s: take these lines out, "
-                                              "unless they are for servers of your own.",
+            .remedy = found > 0 ? report_text(report, "In the table of %s: take these lines out.",
                                               parameter)
                                 : NULL});
-    for (size_t i = 0; i < past.count; i++)
-        free(past.keys[i]);
-    free(past.keys);
     buffer_free(&shown);
     tables_close(tables);
 }
@@ -354,9 +370,8 @@ void doctor_check_routing(struct doctor *doctor)
     if (doctor->settings->meter != METER_DELIVERY)
         return;
     check_service(doctor, is_transport ? name : "post365");
-    check_past(doctor, "transport-maps", "transport_maps", "*");
-    check_past(doctor, "sender-transports", "sender_dependent_default_transport_maps",
-               "post365.doctor@nowhere.invalid");
+    check_past(doctor, "transport-maps", "transport_maps", false);
+    check_past(doctor, "sender-transports", "sender_dependent_default_transport_maps", true);
     check_relayhost_maps(doctor);
     check_destinations(doctor);
 }

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -253,6 +254,45 @@ def test_without_a_log_the_queue_tells(relay, account):
         command(relay, "resume", account)
     relay.postfix.flush()
     assert relay.postfix.wait_empty(30) == []
+
+
+def test_the_milters_own_line_is_shown(relay, account):
+    """As where both log to mail.log: here each has a file of its own."""
+    both = relay.postfix.directory / "both"
+    both.touch()
+    sources = [relay.postfix.log_path, relay.milter.log_path]
+    places = {path: path.stat().st_size for path in sources}
+    over = threading.Event()
+
+    def new(path):
+        with open(path, "rb") as file:
+            file.seek(places[path])
+            text = file.read()
+        whole = text[:text.rfind(b"\n") + 1]
+        places[path] += len(whole)
+        return whole
+
+    def rank(line):  # the milter's clock is not in its lines: its place is known
+        return 1 if b"post365/milter" in line else 2 if b"qmgr" in line or b"lmtp" in line else 0
+
+    def merge():
+        while not over.wait(0.05):
+            lines = sorted(b"".join(map(new, sources)).splitlines(keepends=True), key=rank)
+            with open(both, "ab") as sink:
+                for line in lines:
+                    sink.write(line[:70])  # half a line is no line yet
+                    sink.flush()
+                    sink.write(line[70:])
+    thread = threading.Thread(target=merge)
+    thread.start()
+    try:
+        found = examine(relay, "--send-to", "a@dest.example", account, options=["-o", f"maillog_file={both}"])
+    finally:
+        over.set()
+        thread.join()
+    assert found.verdict("delivery") == "ok"
+    assert found["log"]["tried"] == "post365/milter" and account in found["log"]["seen"]
+    assert found["queue"]["seen"].split()[2].rstrip(",") in found["log"]["seen"]
 
 
 # --- usage ---

@@ -162,15 +162,22 @@ def test_one_account_occupies_all_processes(relay):
 
 @pytest.mark.parametrize("type_", ["texthash", "hash"])
 def test_a_transport_table_leads_past(relay, type_):
-    table = relay.postfix.table("transport", {"*": "smtp:[smtp.office365.com]:587", "intern.example": "smtp:[10.0.0.1]",
-                                              "local.example": "local:"}, type_)
+    table = relay.postfix.table("transport", {"*": "smtp:", "intern.example": "smtp:[10.0.0.1]", "local.example": "local:"}, type_)
     relay.postfix.configure({"transport_maps": table})
-    check(relay, "transport-maps", seen="smtp:[smtp.office365.com]:587")
-    assert "local.example" not in examine(relay)["transport-maps"]["seen"]
+    check(relay, "transport-maps", seen="* smtp:")
+    assert "example" not in examine(relay)["transport-maps"]["seen"]
 
 
-def test_a_transport_table_that_stays_at_home(relay):
-    relay.postfix.configure({"transport_maps": "inline:{ { local.example = local: } }"})
+@pytest.mark.parametrize("value", [
+    "static:smtp:", "inline:{ { contoso.com = relay:[smtp.office365.com]:587 } }", "inline:{ { contoso.com = :[localhost]:9 } }"])
+def test_a_transport_table_leads_past_for_some(relay, value):
+    relay.postfix.configure({"transport_maps": value})
+    check(relay, "transport-maps")
+
+
+def test_a_transport_table_for_servers_of_ones_own(relay):
+    relay.postfix.configure({"transport_maps":
+                             "inline:{ { local.example = local: }, { intern.example = smtp:[10.0.0.1] }, { contoso.com = : } }"})
     assert mistakes(examine(relay)) == []
 
 
