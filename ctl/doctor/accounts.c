@@ -192,6 +192,7 @@ static void try_login(struct visit *visit)
         visit->credential.mechanism == SASL_LOGIN ? "AUTH LOGIN of <UPN>" : "AUTH XOAUTH2 of <UPN>";
     struct reply reply;
     struct error error;
+    reply_begin(&reply);
     if (!server_dial(&visit->doctor->server, visit->doctor->settings, &visit->dialogue, &error) ||
         !authenticate(visit, &reply, &error)) {
         report_trouble(visit, "auth", tried, &error);

@@ -79,9 +79,12 @@ static void ignore_broken_pipe(struct sigaction *before)
     sigaction(SIGPIPE, &ignore, before);
 }
 
-/* What to wait for before an operation on a TLS connection is tried again; 0: never. */
+/* What to wait for before an operation on a TLS connection is tried again; 0: it is done, or was
+ * in vain. */
 static short wanted_events(const SSL *ssl, int result)
 {
+    if (result > 0)
+        return 0;
     switch (SSL_get_error(ssl, result)) {
     case SSL_ERROR_WANT_READ:
         return POLLIN;
@@ -108,7 +111,7 @@ static ssize_t read_some(struct dialogue *dialogue, short *events)
     ignore_broken_pipe(&before);
     ERR_clear_error();
     int got = SSL_read(dialogue->ssl, to, (int)room);
-    *events = got > 0 ? 0 : wanted_events(dialogue->ssl, got);
+    *events = wanted_events(dialogue->ssl, got);
     sigaction(SIGPIPE, &before, NULL);
     return got > 0 ? got : *events != 0 ? 0 : -1;
 }
@@ -127,7 +130,7 @@ static ssize_t write_some(struct dialogue *dialogue, const char *bytes, size_t l
     ignore_broken_pipe(&before);
     ERR_clear_error();
     int put = SSL_write(dialogue->ssl, bytes, (int)length);
-    *events = put > 0 ? 0 : wanted_events(dialogue->ssl, put);
+    *events = wanted_events(dialogue->ssl, put);
     sigaction(SIGPIPE, &before, NULL);
     return put > 0 ? put : *events != 0 ? 0 : -1;
 }
@@ -214,8 +217,8 @@ bool dialogue_hear(struct dialogue *dialogue, struct reply *reply, struct error 
     reply_begin(reply);
     buffer_clear(&dialogue->lines);
     while (progress == REPLY_MORE) {
-        const char *line;
-        size_t length;
+        const char *line = NULL;
+        size_t length = 0;
         if (!read_line(dialogue, deadline, &line, &length, error))
             return false;
         progress = reply_add_line(reply, line, length, error);
@@ -315,7 +318,7 @@ static bool shake_hands(struct dialogue *dialogue, const char *host, struct erro
         ignore_broken_pipe(&before);
         ERR_clear_error();
         int result = SSL_connect(dialogue->ssl);
-        short events = result == 1 ? 0 : wanted_events(dialogue->ssl, result);
+        short events = wanted_events(dialogue->ssl, result);
         sigaction(SIGPIPE, &before, NULL);
         if (result == 1)
             return true;

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define SOON        14 /* days until a certificate expires */
-#define DAY         86400
+#define DAY         ((int64_t)86400)
 #define NAMES_SHOWN 300
 
 /* One walk along the way. */

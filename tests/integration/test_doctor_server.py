@@ -130,6 +130,7 @@ def no_tls(peer):
     peer.greet()
     peer.expect(b"STARTTLS")
     peer.say("220 ready")
+    peer.connection.recv(1)  # the handshake has begun
     peer.say("500 what do you mean?")
     peer.wait_until_gone()
 
