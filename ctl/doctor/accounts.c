@@ -133,7 +133,7 @@ static void report_trouble(struct visit *visit, const char *check, const char *t
                                      .account = visit->upn,
                                      .tried = tried,
                                      .seen = error->text,
-                                     .meaning = "The dialogue did not come to its end.",
+                                     .meaning = "It is not known whether the account may send.",
                                      .remedy = "Try again in a minute; if it stays so, see what is "
                                                "said of the server above."});
 }
@@ -151,13 +151,7 @@ static bool say_secret(struct dialogue *dialogue, struct secret *line, struct er
 static bool authenticate(struct visit *visit, struct reply *reply, struct error *error)
 {
     const struct credential *credential = &visit->credential;
-    const struct server *server = &visit->doctor->server;
     struct sasl sasl;
-    bool is_offered =
-        credential->mechanism == SASL_LOGIN ? server->offers_login : server->offers_xoauth2;
-    if (!is_offered)
-        return error_set(error, "AUTH %s is not offered by the server",
-                         sasl_mechanism_name(credential->mechanism));
     sasl_start(&sasl, credential->mechanism, credential->user, credential->secret);
     struct secret *line = sasl_first(&sasl, SASL_COMMAND_MAX);
     while (line != NULL) {
@@ -230,18 +224,35 @@ static bool may_log_in(struct visit *visit)
                                                  .seen = "there is no way to the server"});
         return false;
     }
+    if (visit->credential.mechanism == SASL_LOGIN ? !doctor->server.offers_login
+                                                  : !doctor->server.offers_xoauth2) {
+        report_finding(
+            report,
+            &(struct finding){.check = "auth",
+                              .verdict = VERDICT_WRONG,
+                              .account = visit->upn,
+                              .tried = "login of <UPN>",
+                              .seen = report_text(report, "the server does not offer %s",
+                                                  sasl_mechanism_name(visit->credential.mechanism)),
+                              .meaning = "This account cannot log in there.",
+                              .remedy = "A password takes LOGIN, a token "
+                                        "(post365_token_maps) XOAUTH2; Microsoft offers "
+                                        "both. See who answers there."});
+        return false;
+    }
     const char *server = report_text(report, "%s:%s", doctor->server.host, doctor->server.port);
     bool may = stamp_claim(server, visit->upn, doctor->force, &seconds, &error);
     if (!may)
         report_finding(report,
-                       &(struct finding){
-                           .check = "auth",
-                           .verdict = VERDICT_UNTRIED,
-                           .account = visit->upn,
-                           .tried = "login of <UPN>",
-                           .seen = report_text(report, "the last one was %d seconds ago", seconds),
-                           .meaning = "Many logins that fail lock an account out.",
-                           .remedy = "Wait a minute, or `post365 doctor --force`."});
+                       &(struct finding){.check = "auth",
+                                         .verdict = VERDICT_UNTRIED,
+                                         .account = visit->upn,
+                                         .tried = "login of <UPN>",
+                                         .seen = report_text(report,
+                                                             "the last one was %d seconds ago, and "
+                                                             "many that fail lock an account out: "
+                                                             "wait a minute, or use --force",
+                                                             seconds)});
     else if (error.text[0] != '\0')
         report_finding(report, &(struct finding){.check = "stamp",
                                                  .verdict = VERDICT_WARNING,

@@ -65,16 +65,14 @@ static void check_demand(struct doctor *doctor, const struct demand *demand)
     struct report *report = &doctor->report;
     const char *value = config_value(&doctor->config, demand->parameter);
     bool is_fine = demand->is_fine(value);
-    report_finding(report,
-                   &(struct finding){
-                       .check = demand->check,
-                       .verdict = is_fine ? VERDICT_OK : demand->otherwise,
-                       .tried = demand->parameter,
-                       .seen = value[0] != '\0' ? value : "empty",
-                       .meaning = is_fine ? NULL : demand->meaning,
-                       .remedy = is_fine ? NULL
-                                         : report_text(report, "In %s: `%s = %s`", doctor->main_cf,
-                                                       demand->parameter, demand->value)});
+    report_finding(
+        report, &(struct finding){.check = demand->check,
+                                  .verdict = is_fine ? VERDICT_OK : demand->otherwise,
+                                  .tried = demand->parameter,
+                                  .seen = value[0] != '\0' ? value : "empty",
+                                  .meaning = demand->meaning,
+                                  .remedy = report_text(report, "In %s: `%s = %s`", doctor->main_cf,
+                                                        demand->parameter, demand->value)});
 }
 
 static bool has_files(const char *pattern)
@@ -90,16 +88,15 @@ static void check_plugin(struct doctor *doctor)
     bool has = has_files(PLUGIN) || has_files(PLUGIN_OF_DEBIAN);
     if (strcmp(config_value(&doctor->config, "smtp_sasl_type"), "cyrus") != 0)
         return;
-    report_finding(
-        &doctor->report,
-        &(struct finding){.check = "login-plugin",
-                          .verdict = has ? VERDICT_OK : VERDICT_WRONG,
-                          .tried = "the LOGIN plugin of Cyrus SASL",
-                          .seen = has ? "is installed" : "is not installed",
-                          .meaning = has ? NULL
-                                         : "smtp(8) knows no way to log in that Microsoft offers "
-                                           "(\"no mechanism available\").",
-                          .remedy = has ? NULL : "`apt-get install libsasl2-modules`"});
+    report_finding(&doctor->report,
+                   &(struct finding){.check = "login-plugin",
+                                     .verdict = has ? VERDICT_OK : VERDICT_WRONG,
+                                     .tried = "the LOGIN plugin of Cyrus SASL",
+                                     .seen = has ? "is installed" : "is not installed",
+                                     .meaning =
+                                         "smtp(8) knows no way to log in that Microsoft offers "
+                                         "(\"no mechanism available\").",
+                                     .remedy = "`apt-get install libsasl2-modules`"});
 }
 
 /* --- the policy service ---------------------------------------------------------- */
@@ -145,17 +142,15 @@ static void check_policy(struct doctor *doctor)
             .seen = is_right            ? right
                     : elsewhere != NULL ? report_text(report, "%s alone", elsewhere)
                                         : "no list of restrictions",
-            .meaning = is_right ? NULL
-                       : elsewhere != NULL
+            .meaning = elsewhere != NULL
                            ? "How many recipients a message has is known, and that it is taken, "
                              "only at its end: asked earlier, the service counts nothing, or too "
                              "much."
                            : "Nobody counts: Microsoft's limits are met, and mail bounces.",
-            .remedy = is_right ? NULL
-                               : report_text(report,
-                                             "In %s: `smtpd_end_of_data_restrictions = "
-                                             "check_policy_service { %s, default_action=DUNNO }`",
-                                             doctor->main_cf, doctor->settings->policy_socket)});
+            .remedy = report_text(report,
+                                  "In %s: `smtpd_end_of_data_restrictions = "
+                                  "check_policy_service { %s, default_action=DUNNO }`",
+                                  doctor->main_cf, doctor->settings->policy_socket)});
 }
 
 /* A list of a service's own takes the place of main.cf's. */
@@ -187,21 +182,18 @@ static void check_brackets(struct doctor *doctor)
     struct report *report = &doctor->report;
     const char *relayhost = doctor->settings->relayhost;
     bool is_fine = relayhost[strspn(relayhost, " ,")] == '[';
-    report_finding(
-        report,
-        &(struct finding){
-            .check = "relayhost-brackets",
-            .verdict = is_fine ? VERDICT_OK : VERDICT_WARNING,
-            .tried = "brackets around relayhost",
-            .seen = relayhost,
-            .meaning = is_fine ? NULL
-                               : "Without them smtp(8) looks for mail exchangers (MX) of "
-                                 "that name first, which are other hosts.",
-            .remedy = is_fine ? NULL
-                              : report_text(report,
-                                            "In %s: `relayhost = [smtp.office365.com]:587`, and "
-                                            "the same spelling in the password table.",
-                                            doctor->main_cf)});
+    report_finding(report,
+                   &(struct finding){
+                       .check = "relayhost-brackets",
+                       .verdict = is_fine ? VERDICT_OK : VERDICT_WARNING,
+                       .tried = "brackets around relayhost",
+                       .seen = relayhost,
+                       .meaning = "Without them smtp(8) looks for mail exchangers (MX) of "
+                                  "that name first, which are other hosts.",
+                       .remedy = report_text(report,
+                                             "In %s: `relayhost = [smtp.office365.com]:587`, and "
+                                             "the same spelling in the password table.",
+                                             doctor->main_cf)});
 }
 
 void doctor_check_client(struct doctor *doctor)

@@ -33,24 +33,20 @@ static void check_relayhost(struct doctor *doctor)
         snprintf(doctor->server.port, sizeof(doctor->server.port), "%s", destination.port);
     }
     report_finding(
-        report,
-        &(struct finding){
-            .check = "relayhost",
-            .verdict = !is_fine || is_465 ? VERDICT_WRONG
-                       : is_25            ? VERDICT_WARNING
-                                          : VERDICT_OK,
-            .tried = "relayhost",
-            .seen = is_fine ? doctor->settings->relayhost : error.text,
-            .meaning = !is_fine ? "It is not known where mail is to go."
-                       : is_465 ? "Microsoft does not answer on port 465."
-                       : is_25  ? "Many providers close port 25; 587 is the one for this."
-                                : NULL,
-            .remedy = is_fine && !is_465 && !is_25
-                          ? NULL
-                          : report_text(report,
-                                        "In %s: `relayhost = [smtp.office365.com]:587`, and the "
-                                        "same spelling in the password table.",
-                                        doctor->main_cf)});
+        report, &(struct finding){
+                    .check = "relayhost",
+                    .verdict = !is_fine || is_465 ? VERDICT_WRONG
+                               : is_25            ? VERDICT_WARNING
+                                                  : VERDICT_OK,
+                    .tried = "relayhost",
+                    .seen = is_fine ? doctor->settings->relayhost : error.text,
+                    .meaning = !is_fine ? "It is not known where mail is to go."
+                               : is_465 ? "Microsoft does not answer on port 465."
+                                        : "Many providers close port 25; 587 is the one for this.",
+                    .remedy = report_text(report,
+                                          "In %s: `relayhost = [smtp.office365.com]:587`, and the "
+                                          "same spelling in the password table.",
+                                          doctor->main_cf)});
 }
 
 /* --- the line for relayhost in the password table ------------------------------------- */
@@ -110,12 +106,10 @@ static void report_line(struct doctor *doctor, const char *parameter, enum table
             .tried =
                 report_text(report, "line for %s in %s", doctor->settings->relayhost, parameter),
             .seen = seen,
-            .meaning = !is_wrong            ? NULL
-                       : resembling != NULL ? "The two are spelled unlike each other: nobody "
-                                              "finds the user name and the password."
-                                            : "Mail that no table claims has no account.",
-            .remedy = !is_wrong ? NULL
-                      : resembling != NULL
+            .meaning = resembling != NULL ? "The two are spelled unlike each other: nobody "
+                                            "finds the user name and the password."
+                                          : "Mail that no table claims has no account.",
+            .remedy = resembling != NULL
                           ? report_text(report,
                                         "In the table: spell the key as relayhost in %s does, "
                                         "`%s relay@contoso.com:password`, and run postmap.",
@@ -177,22 +171,20 @@ static void find_default(struct doctor *doctor)
         identities != NULL ? identity_find(identities, "", "", &identity, &error) : TABLE_FAILED;
     if (answer == TABLE_FOUND)
         doctor->upn = identity.upn;
-    report_finding(
-        report,
-        &(struct finding){
-            .check = "default-account",
-            .verdict = answer == TABLE_FOUND                      ? VERDICT_OK
-                       : answer == TABLE_FAILED && geteuid() != 0 ? VERDICT_UNTRIED
-                                                                  : VERDICT_WRONG,
-            .tried = "account of bounces and of mail that no table claims",
-            .seen = answer == TABLE_FOUND ? doctor->upn : error.text,
-            .meaning = answer == TABLE_FOUND ? NULL : "The milter puts this mail off (451).",
-            .remedy = answer == TABLE_FOUND ? NULL
-                                            : report_text(report,
-                                                          "In %s: `post365_upn = "
-                                                          "relay@contoso.com`, and a line for it "
-                                                          "in the password table.",
-                                                          doctor->main_cf)});
+    report_finding(report,
+                   &(struct finding){.check = "default-account",
+                                     .verdict = answer == TABLE_FOUND ? VERDICT_OK
+                                                : answer == TABLE_FAILED && geteuid() != 0
+                                                    ? VERDICT_UNTRIED
+                                                    : VERDICT_WRONG,
+                                     .tried = "account of bounces and of mail that no table claims",
+                                     .seen = answer == TABLE_FOUND ? doctor->upn : error.text,
+                                     .meaning = "The milter puts this mail off (451).",
+                                     .remedy = report_text(report,
+                                                           "In %s: `post365_upn = "
+                                                           "relay@contoso.com`, and a line for it "
+                                                           "in the password table.",
+                                                           doctor->main_cf)});
     identities_close(identities);
 }
 
@@ -211,10 +203,8 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
             .seen = answer != TABLE_FOUND                  ? error.text
                     : credential.mechanism == SASL_XOAUTH2 ? "an access token (XOAUTH2)"
                                                            : "a password (LOGIN)",
-            .meaning = answer == TABLE_FOUND ? NULL : "Its mail waits: it cannot log in.",
-            .remedy = answer == TABLE_FOUND
-                          ? NULL
-                          : "Do what the error says; run postmap if the table is an indexed one."});
+            .meaning = "Its mail waits: it cannot log in.",
+            .remedy = "Do what the error says; run postmap if the table is an indexed one."});
     credential_release(&credential);
 }
 

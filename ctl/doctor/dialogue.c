@@ -248,9 +248,7 @@ bool dialogue_ask(struct dialogue *dialogue, struct reply *reply, struct error *
 
 void dialogue_quit(struct dialogue *dialogue)
 {
-    struct reply reply;
-    struct error error;
-    dialogue_ask(dialogue, &reply, &error, "QUIT");
+    dialogue_say(dialogue, "QUIT\r\n", strlen("QUIT\r\n"), NULL);
 }
 
 void dialogue_write_reply(struct buffer *text, const struct reply *reply)
@@ -277,8 +275,8 @@ static bool connect_to(struct dialogue *dialogue, const struct addrinfo *address
         return true;
     if (errno != EINPROGRESS)
         return error_set(error, "%s", strerror(errno));
-    if (!wait_for(dialogue, POLLOUT, deadline, error))
-        return false;
+    if (!wait_for(dialogue, POLLOUT, deadline, NULL))
+        return error_set(error, "no answer");
     getsockopt(dialogue->descriptor, SOL_SOCKET, SO_ERROR, &reason, &size);
     return reason == 0 || error_set(error, "%s", strerror(reason));
 }

@@ -50,7 +50,7 @@ __attribute__((format(printf, 4, 5))) bool dialogue_ask(struct dialogue *dialogu
                                                         struct reply *reply, struct error *error,
                                                         const char *format, ...);
 
-/* Says farewell, whatever comes back. */
+/* Says farewell, and does not wait for an answer. */
 void dialogue_quit(struct dialogue *dialogue);
 
 /* Appends a reply as it came: "535 5.7.3 Authentication unsuccessful". */

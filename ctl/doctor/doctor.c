@@ -24,6 +24,10 @@ void doctor_add_account(struct doctor *doctor, const char *upn)
 {
     char *folded = address_fold(upn);
     size_t at = 0;
+    if (!address_is_upn(folded)) { /* the key of a table may be anything */
+        free(folded);
+        return;
+    }
     while (at < doctor->account_count && strcmp(doctor->accounts[at], folded) < 0)
         at++;
     if (at < doctor->account_count && strcmp(doctor->accounts[at], folded) == 0) {

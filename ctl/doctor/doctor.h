@@ -33,7 +33,7 @@ struct doctor {
     bool force;     /* log in although the last time was a moment ago */
 };
 
-/* An account to be checked, once. */
+/* An account to be checked, once; what is no UPN is none. */
 void doctor_add_account(struct doctor *doctor, const char *upn);
 
 /* main.cf and master.cf */

@@ -142,11 +142,14 @@ static void print_text(struct report *report, const struct finding *finding)
 
 void report_finding(struct report *report, const struct finding *finding)
 {
-    report->counts[finding->verdict]++;
+    struct finding shown = *finding;
+    report->counts[shown.verdict]++;
+    if (shown.verdict == VERDICT_OK || shown.verdict == VERDICT_UNTRIED)
+        shown.meaning = shown.remedy = NULL;
     if (report->as_json)
-        print_json(finding);
+        print_json(&shown);
     else
-        print_text(report, finding);
+        print_text(report, &shown);
     fflush(stdout);
     forget_texts(report);
 }

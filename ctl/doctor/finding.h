@@ -15,7 +15,7 @@ enum verdict {
     VERDICT_OK,
     VERDICT_WARNING, /* works, but not as it should, or not for long */
     VERDICT_WRONG,
-    VERDICT_UNTRIED, /* not tried, or not to be known; `seen` says why */
+    VERDICT_UNTRIED, /* not tried, or not to be known: `seen` says why, and how it may be */
     VERDICTS,
 };
 
@@ -26,7 +26,7 @@ struct finding {
         *account; /* NULL: about none. Its name takes the place of <UPN> in the texts below */
     const char *tried;
     const char *seen;
-    const char *meaning; /* NULL where all is well, as the next */
+    const char *meaning; /* of a warning, or of what is wrong, as the next; NULL: none */
     const char *remedy;
 };
 
@@ -47,7 +47,8 @@ void report_section(struct report *report, const char *heading);
 __attribute__((format(printf, 2, 3))) const char *report_text(struct report *report,
                                                               const char *format, ...);
 
-/* Counts and prints a finding, at once: whoever watches sees how far it is. */
+/* Counts and prints a finding, at once: whoever watches sees how far it is. Of one that is neither
+ * a warning nor wrong meaning and remedy are left out. */
 void report_finding(struct report *report, const struct finding *finding);
 
 /* Prints how many there are of each kind (not for programs), and releases what the report holds.

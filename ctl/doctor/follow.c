@@ -99,16 +99,15 @@ static bool send_message(struct follow *follow)
         fine = error_set(&error, "sendmail ended with status %d: %.500s", result.status,
                          result.errors.data != NULL ? result.errors.data : "no reason given");
     report_finding(
-        report,
-        &(struct finding){
-            .check = "send",
-            .verdict = fine ? VERDICT_OK : VERDICT_WRONG,
-            .account = follow->account,
-            .tried = report_text(report, "sendmail -f <UPN> %s", follow->recipient),
-            .seen =
-                fine ? report_text(report, "taken, Message-ID %s", follow->message_id) : error.text,
-            .meaning = fine ? NULL : "Postfix does not take mail on this machine.",
-            .remedy = fine ? NULL : "`postfix status` tells whether it runs; its log says more."});
+        report, &(struct finding){
+                    .check = "send",
+                    .verdict = fine ? VERDICT_OK : VERDICT_WRONG,
+                    .account = follow->account,
+                    .tried = report_text(report, "sendmail -f <UPN> %s", follow->recipient),
+                    .seen = fine ? report_text(report, "taken, Message-ID %s", follow->message_id)
+                                 : error.text,
+                    .meaning = "Postfix does not take mail on this machine.",
+                    .remedy = "`postfix status` tells whether it runs; its log says more."});
     process_result_free(&result);
     buffer_free(&message);
     return fine;
@@ -335,10 +334,10 @@ static void wait_for_end(struct follow *follow)
             follow->log != NULL && (follow->queue_id[0] != '\0' || passed < LOG_PATIENCE * 1000);
         if (!is_told && passed % 1000 == 0 && !read_queue(follow) &&
             passed >= LOG_PATIENCE * 1000 && !follow->is_over)
-            report_end_of(follow, VERDICT_UNTRIED, "it has left the queue", "",
-                          "Sent or returned: no log can be read that tells which.",
-                          "Look into the recipient's mailbox, and that of <UPN>. maillog_file in "
-                          "main.cf gives Postfix a log of its own.");
+            report_end_of(follow, VERDICT_UNTRIED, "it has left the queue, sent or returned",
+                          "no log can be read that tells which (maillog_file in main.cf gives "
+                          "Postfix one of its own)",
+                          NULL, NULL);
         nanosleep(&pause, NULL);
     }
     if (!follow->is_over)

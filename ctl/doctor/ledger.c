@@ -43,20 +43,18 @@ static void check_daemon(struct doctor *doctor)
     ledger_client_close(client);
     bool may_not = !fine && geteuid() != 0 && strcasestr(error.text, strerror(EACCES)) != NULL;
     report_finding(
-        report,
-        &(struct finding){
-            .check = "ledger",
-            .verdict = fine      ? VERDICT_OK
-                       : may_not ? VERDICT_UNTRIED
-                                 : VERDICT_WRONG,
-            .tried = "the ledger of post365-policyd",
-            .seen = fine ? report_text(report, "answers, and knows %u account%s", count,
-                                       count == 1 ? "" : "s")
-                         : error.text,
-            .meaning = fine ? NULL : "The transport puts off all mail, since it cannot count.",
-            .remedy = fine ? NULL
-                           : "`systemctl status post365-policyd` tells whether it runs, and why "
-                             "not. Only root, post365_user and its group may ask."});
+        report, &(struct finding){
+                    .check = "ledger",
+                    .verdict = fine      ? VERDICT_OK
+                               : may_not ? VERDICT_UNTRIED
+                                         : VERDICT_WRONG,
+                    .tried = "the ledger of post365-policyd",
+                    .seen = fine ? report_text(report, "answers, and knows %u account%s", count,
+                                               count == 1 ? "" : "s")
+                                 : error.text,
+                    .meaning = "The transport puts off all mail, since it cannot count.",
+                    .remedy = "`systemctl status post365-policyd` tells whether it runs, and why "
+                              "not. Only root, post365_user and its group may ask."});
 }
 
 static void write_rate(struct buffer *text, const struct quota_rate *rate, const char *unit)
@@ -77,14 +75,13 @@ static void check_quota(struct doctor *doctor, struct tables *quota_maps, const 
         write_rate(&seen, &quota.messages, "messages");
         buffer_format(&seen, ", %u connections", quota.connections);
     }
-    report_finding(&doctor->report,
-                   &(struct finding){.check = "quota",
-                                     .verdict = fine ? VERDICT_OK : VERDICT_WRONG,
-                                     .account = upn,
-                                     .tried = "quota of <UPN>",
-                                     .seen = fine ? seen.data : error.text,
-                                     .meaning = fine ? NULL : "Its mail waits.",
-                                     .remedy = fine ? NULL : "Correct its line in the table."});
+    report_finding(&doctor->report, &(struct finding){.check = "quota",
+                                                      .verdict = fine ? VERDICT_OK : VERDICT_WRONG,
+                                                      .account = upn,
+                                                      .tried = "quota of <UPN>",
+                                                      .seen = fine ? seen.data : error.text,
+                                                      .meaning = "Its mail waits.",
+                                                      .remedy = "Correct its line in the table."});
     buffer_free(&seen);
 }
 

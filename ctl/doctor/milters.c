@@ -65,16 +65,14 @@ static void check_action(struct doctor *doctor, const char *where, const char *a
                                  : VERDICT_WARNING,
             .tried = where,
             .seen = shown(action),
-            .meaning = is_fine ? NULL
-                       : accepts
+            .meaning = accepts
                            ? "While the milter is down mail passes with the sender it came with, "
                              "and Microsoft refuses it."
                            : "While the milter is down mail is refused for good, or put aside.",
-            .remedy = is_fine ? NULL
-                              : report_text(report,
-                                            "In %s: `milter_default_action = tempfail`; then mail "
-                                            "waits where it is.",
-                                            doctor->main_cf)});
+            .remedy = report_text(report,
+                                  "In %s: `milter_default_action = tempfail`; then mail "
+                                  "waits where it is.",
+                                  doctor->main_cf)});
 }
 
 static void check_list(struct doctor *doctor, const char *check, const char *name,
@@ -86,8 +84,8 @@ static void check_list(struct doctor *doctor, const char *check, const char *nam
                                                       .verdict = found ? VERDICT_OK : VERDICT_WRONG,
                                                       .tried = name,
                                                       .seen = shown(value),
-                                                      .meaning = found ? NULL : misses,
-                                                      .remedy = found ? NULL : remedy});
+                                                      .meaning = misses,
+                                                      .remedy = remedy});
     if (found && action[0] != '\0' && strcmp(action, "tempfail") != 0)
         check_action(doctor, report_text(&doctor->report, "default_action in %s", name), action);
 }
@@ -157,17 +155,13 @@ void doctor_check_milters(struct doctor *doctor)
     check_override_options(doctor);
     check_action(doctor, "milter_default_action", config_value(config, "milter_default_action"));
     report_finding(
-        report,
-        &(struct finding){
-            .check = "bounces",
-            .verdict = has_bounce ? VERDICT_OK : VERDICT_WRONG,
-            .tried = "internal_mail_filter_classes",
-            .seen = shown(classes),
-            .meaning = has_bounce ? NULL
-                                  : "Bounces pass no milter; Microsoft refuses their sender, and "
-                                    "they are lost.",
-            .remedy = has_bounce
-                          ? NULL
-                          : report_text(report, "In %s: `internal_mail_filter_classes = bounce`",
-                                        doctor->main_cf)});
+        report, &(struct finding){
+                    .check = "bounces",
+                    .verdict = has_bounce ? VERDICT_OK : VERDICT_WRONG,
+                    .tried = "internal_mail_filter_classes",
+                    .seen = shown(classes),
+                    .meaning = "Bounces pass no milter; Microsoft refuses their sender, and "
+                               "they are lost.",
+                    .remedy = report_text(report, "In %s: `internal_mail_filter_classes = bounce`",
+                                          doctor->main_cf)});
 }

@@ -48,17 +48,15 @@ static void check_option(struct doctor *doctor, const struct config_service *ser
     struct report *report = &doctor->report;
     report_finding(
         report,
-        &(struct finding){
-            .check = "transport-option",
-            .verdict = is_fine ? VERDICT_OK : VERDICT_WRONG,
-            .tried = report_text(report, "%s of %s", name, service->id),
-            .seen = config_service_value(&doctor->config, service, name),
-            .meaning = is_fine ? NULL : meaning,
-            .remedy = is_fine ? NULL
-                              : report_text(report,
-                                            "In %s, below the service %s: `-o %s=%s`, then "
-                                            "`postfix reload`.",
-                                            doctor->master_cf, service->name, name, wanted)});
+        &(struct finding){.check = "transport-option",
+                          .verdict = is_fine ? VERDICT_OK : VERDICT_WRONG,
+                          .tried = report_text(report, "%s of %s", name, service->id),
+                          .seen = config_service_value(&doctor->config, service, name),
+                          .meaning = meaning,
+                          .remedy = report_text(report,
+                                                "In %s, below the service %s: `-o %s=%s`, then "
+                                                "`postfix reload`.",
+                                                doctor->master_cf, service->name, name, wanted)});
 }
 
 /* A duration of Postfix's in seconds. */
@@ -93,7 +91,8 @@ static void check_concurrency(struct doctor *doctor, const struct config_service
                          ? service->processes
                          : strtol(config_value(&doctor->config, "default_process_limit"), NULL, 10);
     long wanted = (long)doctor->settings->quota.connections;
-    bool is_low = wanted < CONCURRENCY_MAX && limit<wanted, is_high = limit> CONCURRENCY_MAX;
+    bool is_high = limit > CONCURRENCY_MAX;
+    bool is_low = limit < wanted && wanted < CONCURRENCY_MAX;
     report_finding(
         report,
         &(struct finding){
@@ -101,13 +100,10 @@ static void check_concurrency(struct doctor *doctor, const struct config_service
             .verdict = is_low || is_high ? VERDICT_WARNING : VERDICT_OK,
             .tried = report_text(report, "%s_destination_concurrency_limit", service->name),
             .seen = report_text(report, "%ld messages of an account at once", limit),
-            .meaning = is_low    ? "Some of the connections that an account may have stay unused."
-                       : is_high ? "Many processes wait for few connections."
-                                 : NULL,
-            .remedy = is_low || is_high
-                          ? report_text(report, "In %s: `%s_destination_concurrency_limit = 10`",
-                                        doctor->main_cf, service->name)
-                          : NULL});
+            .meaning = is_low ? "Some of the connections that an account may have stay unused."
+                              : "Many processes wait for few connections.",
+            .remedy = report_text(report, "In %s: `%s_destination_concurrency_limit = 10`",
+                                  doctor->main_cf, service->name)});
     bool is_tight = processes > 0 && processes < limit;
     report_finding(
         report,
@@ -116,14 +112,12 @@ static void check_concurrency(struct doctor *doctor, const struct config_service
             .verdict = is_tight ? VERDICT_WARNING : VERDICT_OK,
             .tried = report_text(report, "processes of %s", service->id),
             .seen = processes == 0 ? "no limit" : report_text(report, "at most %ld", processes),
-            .meaning = is_tight ? "One account whose mail waits for room occupies them all, and "
-                                  "that of the others waits behind it."
-                                : NULL,
-            .remedy = is_tight ? report_text(report,
-                                             "In %s: the column maxproc of %s must hold some for "
-                                             "each account, as 500 does.",
-                                             doctor->master_cf, service->name)
-                               : NULL});
+            .meaning = "One account whose mail waits for room occupies them all, and "
+                       "that of the others waits behind it.",
+            .remedy = report_text(report,
+                                  "In %s: the column maxproc of %s must hold some for "
+                                  "each account, as 500 does.",
+                                  doctor->master_cf, service->name)});
 }
 
 static void check_service(struct doctor *doctor, const char *name)
@@ -132,21 +126,18 @@ static void check_service(struct doctor *doctor, const char *name)
     const struct config_service *service = config_service(&doctor->config, name, "unix");
     bool is_lmtp = service != NULL && strcmp(service->command, "lmtp") == 0;
     report_finding(
-        report,
-        &(struct finding){
-            .check = "transport-service",
-            .verdict = is_lmtp ? VERDICT_OK : VERDICT_WRONG,
-            .tried = report_text(report, "service %s in master.cf", name),
-            .seen = service == NULL ? "is not there"
-                                    : report_text(report, "is there, %s", service->command),
-            .meaning =
-                is_lmtp ? NULL : "Mail stays in the queue: nobody hands it to the transport.",
-            .remedy = is_lmtp ? NULL
-                              : report_text(report,
-                                            "Put the lines of "
-                                            "/usr/share/post365/master.cf into %s, then "
-                                            "`postfix reload`.",
-                                            doctor->master_cf)});
+        report, &(struct finding){
+                    .check = "transport-service",
+                    .verdict = is_lmtp ? VERDICT_OK : VERDICT_WRONG,
+                    .tried = report_text(report, "service %s in master.cf", name),
+                    .seen = service == NULL ? "is not there"
+                                            : report_text(report, "is there, %s", service->command),
+                    .meaning = "Mail stays in the queue: nobody hands it to the transport.",
+                    .remedy = report_text(report,
+                                          "Put the lines of "
+                                          "/usr/share/post365/master.cf into %s, then "
+                                          "`postfix reload`.",
+                                          doctor->master_cf)});
     if (!is_lmtp)
         return;
     const char *forward =
@@ -201,7 +192,8 @@ static bool leads_past(const struct past *past, const char *key, const char *des
     if (!is_client(past->doctor, destination))
         return false;
     return past->by_sender || strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0 ||
-           strcasestr(destination, past->doctor->server.host) != NULL ||
+           (past->doctor->server.is_known &&
+            strcasestr(destination, past->doctor->server.host) != NULL) ||
            strcasestr(destination, ".outlook.com") != NULL ||
            strcasestr(destination, ".office365.com") != NULL;
 }
@@ -252,12 +244,9 @@ static void check_past(struct doctor *doctor, const char *check, const char *par
             .seen = tables == NULL ? error.text
                     : found > 0    ? shown.data
                                    : "nothing goes past the transport",
-            .meaning = found > 0 ? "This mail does not pass the transport: Microsoft's limits are "
-                                   "met uncounted, and what it refuses bounces."
-                                 : NULL,
-            .remedy = found > 0 ? report_text(report, "In the table of %s: take these lines out.",
-                                              parameter)
-                                : NULL});
+            .meaning = "This mail does not pass the transport: Microsoft's limits are "
+                       "met uncounted, and what it refuses bounces.",
+            .remedy = report_text(report, "In the table of %s: take these lines out.", parameter)});
     buffer_free(&shown);
     tables_close(tables);
 }
@@ -289,8 +278,7 @@ static void check_account(struct doctor *doctor, struct tables *tables, const ch
     struct report *report = &doctor->report;
     struct error error;
     char *destination = NULL;
-    enum table_answer answer =
-        tables != NULL ? tables_find(tables, upn, &destination, &error) : TABLE_NONE;
+    enum table_answer answer = tables_find(tables, upn, &destination, &error);
     bool has_own = answer == TABLE_FOUND && is_of_account(doctor, destination, upn);
     report_finding(
         report,
@@ -304,17 +292,13 @@ static void check_account(struct doctor *doctor, struct tables *tables, const ch
             .seen = answer == TABLE_FAILED ? error.text
                     : answer == TABLE_NONE ? "it has none of its own"
                                            : report_text(report, "%s", destination),
-            .meaning = has_own || answer == TABLE_FAILED
-                           ? NULL
-                           : "While this account is paused or has no room its mail holds up that "
-                             "of the others.",
-            .remedy = has_own || answer == TABLE_FAILED
-                          ? NULL
-                          : report_text(report,
-                                        "In %s, in sender_dependent_default_transport_maps: "
-                                        "`inline:{ { <UPN> = post365:unix:post365/accounts/<UPN> } "
-                                        "}`",
-                                        doctor->main_cf)});
+            .meaning = "While this account is paused or has no room its mail holds up that "
+                       "of the others.",
+            .remedy = report_text(report,
+                                  "In %s, in sender_dependent_default_transport_maps: "
+                                  "`inline:{ { <UPN> = post365:unix:post365/accounts/<UPN> } "
+                                  "}`",
+                                  doctor->main_cf)});
     if (answer == TABLE_FOUND)
         free(destination);
 }
@@ -325,7 +309,8 @@ static void check_destinations(struct doctor *doctor)
     struct error error;
     struct tables *tables = tables_open(parameter, config_value(&doctor->config, parameter),
                                         doctor->settings->config_directory, TABLE_VALUES, &error);
-    for (size_t i = 0; i < doctor->account_count; i++)
+    /* That it cannot be read was said before. */
+    for (size_t i = 0; tables != NULL && i < doctor->account_count; i++)
         check_account(doctor, tables, doctor->accounts[i]);
     tables_close(tables);
 }
@@ -345,12 +330,10 @@ static void check_default(struct doctor *doctor, const char *destination, bool i
             .tried = report_text(report, "default_transport, with post365_meter = %s",
                                  by_transport ? "delivery" : "submission"),
             .seen = destination,
-            .meaning = is_fine        ? NULL
-                       : by_transport ? "Mail goes past the transport, and nobody counts it."
-                                      : "The policy service counts at submission, and the "
-                                        "transport once more: half of the quota is lost.",
-            .remedy = is_fine ? NULL
-                      : by_transport
+            .meaning = by_transport ? "Mail goes past the transport, and nobody counts it."
+                                    : "The policy service counts at submission, and the "
+                                      "transport once more: half of the quota is lost.",
+            .remedy = by_transport
                           ? report_text(report,
                                         "In %s: `default_transport = post365:%s`; or, without "
                                         "the transport, `post365_meter = submission`.",

@@ -258,15 +258,13 @@ static const char *fill_in(struct report *report, const struct server *server, c
 static void report_step(struct report *report, const struct step *step, enum verdict verdict,
                         const struct walk *walk, const char *seen)
 {
-    bool explains = verdict == VERDICT_WRONG || verdict == VERDICT_WARNING;
-    report_finding(
-        report,
-        &(struct finding){.check = step->check,
-                          .verdict = verdict,
-                          .tried = fill_in(report, walk->server, step->tried),
-                          .seen = seen != NULL ? seen : "",
-                          .meaning = explains ? fill_in(report, walk->server, step->meaning) : NULL,
-                          .remedy = explains ? fill_in(report, walk->server, step->remedy) : NULL});
+    report_finding(report,
+                   &(struct finding){.check = step->check,
+                                     .verdict = verdict,
+                                     .tried = fill_in(report, walk->server, step->tried),
+                                     .seen = seen != NULL ? seen : "",
+                                     .meaning = fill_in(report, walk->server, step->meaning),
+                                     .remedy = fill_in(report, walk->server, step->remedy)});
 }
 
 /* `report` may be NULL. Whether no step was wrong; else `failed` is the one that was. */

@@ -178,10 +178,10 @@ static bool try(const struct attempt *attempt, const struct settings *settings, 
 {
     int ends[2];
     size_t length = 0;
-    snprintf(seen, SEEN, "-cannot be tried: %s", strerror(errno));
-    if (pipe(ends) != 0)
+    if (pipe(ends) != 0) {
+        snprintf(seen, SEEN, "pipe: %s", strerror(errno));
         return false;
-    fflush(stdout);
+    }
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);
@@ -192,12 +192,11 @@ static bool try(const struct attempt *attempt, const struct settings *settings, 
         if ((got = read(ends[0], seen + length, SEEN - 1 - length)) <= 0)
             break;
     close(ends[0]);
-    if (child > 0) {
+    if (child > 0)
         waitpid(child, NULL, 0);
-        seen[length] = '\0';
-        if (length == 0)
-            snprintf(seen, SEEN, "-no answer within %d s", PATIENCE);
-    }
+    seen[length] = '\0';
+    if (length == 0)
+        snprintf(seen, SEEN, "-no answer within %d s", PATIENCE);
     bool is_fine = seen[0] == '+';
     memmove(seen, seen + 1, strlen(seen));
     return is_fine;
@@ -235,18 +234,18 @@ static void check_attempt(struct doctor *doctor, const struct attempt *attempt)
     /* Who is not root is not in Postfix's group: he cannot know what Postfix may. */
     bool is_known = is_fine || geteuid() == 0 || strstr(seen, strerror(EACCES)) == NULL;
     report_finding(
-        report, &(struct finding){.check = attempt->check,
-                                  .verdict = is_fine    ? VERDICT_OK
-                                             : is_known ? VERDICT_WRONG
-                                                        : VERDICT_UNTRIED,
-                                  .account = attempt->account,
-                                  .tried = report_text(report, "%s%s", attempt->what, who),
-                                  .seen = seen,
-                                  .meaning = is_fine    ? NULL
-                                             : is_known ? "Postfix puts mail off, until somebody "
-                                                          "answers there."
-                                                        : "Only root can try what Postfix may.",
-                                  .remedy = is_fine ? NULL : remedy_of(doctor, attempt)});
+        report,
+        &(struct finding){
+            .check = attempt->check,
+            .verdict = is_fine    ? VERDICT_OK
+                       : is_known ? VERDICT_WRONG
+                                  : VERDICT_UNTRIED,
+            .account = attempt->account,
+            .tried = report_text(report, "%s%s", attempt->what, who),
+            .seen = is_known ? seen
+                             : report_text(report, "%s: only root can try what Postfix may", seen),
+            .meaning = "Postfix puts mail off, until somebody answers there.",
+            .remedy = remedy_of(doctor, attempt)});
 }
 
 /* Whether a service with this command is chrooted. */

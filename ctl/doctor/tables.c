@@ -43,15 +43,14 @@ static void report_index(struct doctor *doctor, const char *parameter, const cha
                          const char *path, const char *seen, const char *meaning)
 {
     struct report *report = &doctor->report;
-    report_finding(
-        report,
-        &(struct finding){
-            .check = "index",
-            .verdict = meaning != NULL ? VERDICT_WRONG : VERDICT_OK,
-            .tried = report_text(report, "index of %s:%s (%s)", type, path, parameter),
-            .seen = seen,
-            .meaning = meaning,
-            .remedy = meaning != NULL ? report_text(report, "`postmap %s:%s`", type, path) : NULL});
+    report_finding(report,
+                   &(struct finding){
+                       .check = "index",
+                       .verdict = meaning != NULL ? VERDICT_WRONG : VERDICT_OK,
+                       .tried = report_text(report, "index of %s:%s (%s)", type, path, parameter),
+                       .seen = seen,
+                       .meaning = meaning,
+                       .remedy = report_text(report, "`postmap %s:%s`", type, path)});
 }
 
 static void check_index(struct doctor *doctor, const char *parameter, const char *type,
@@ -80,20 +79,17 @@ static void check_mode(struct doctor *doctor, const char *path)
     if (stat(path, &status) != 0)
         return;
     bool is_open = (status.st_mode & S_IROTH) != 0;
-    report_finding(
-        report,
-        &(struct finding){
-            .check = "password-file",
-            .verdict = is_open ? VERDICT_WRONG : VERDICT_OK,
-            .tried = report_text(report, "who may read %s", path),
-            .seen = report_text(report, "mode %04o", (unsigned)status.st_mode & 07777),
-            .meaning =
-                is_open ? "Every user and program of this machine may read the passwords." : NULL,
-            .remedy = is_open ? report_text(report,
-                                            "`chown root:root %s; chmod 600 %s`; and "
-                                            "change the passwords, if somebody may have.",
-                                            path, path)
-                              : NULL});
+    report_finding(report,
+                   &(struct finding){
+                       .check = "password-file",
+                       .verdict = is_open ? VERDICT_WRONG : VERDICT_OK,
+                       .tried = report_text(report, "who may read %s", path),
+                       .seen = report_text(report, "mode %04o", (unsigned)status.st_mode & 07777),
+                       .meaning = "Every user and program of this machine may read the passwords.",
+                       .remedy = report_text(report,
+                                             "`chown root:root %s; chmod 600 %s`; and "
+                                             "change the passwords, if somebody may have.",
+                                             path, path)});
 }
 
 static void check_inline(struct doctor *doctor, const char *parameter, const char *table)
@@ -141,36 +137,36 @@ static void check_unused(struct doctor *doctor)
     struct error error;
     bool is_known = config_unused(&doctor->config, &names, &error);
     report_finding(
-        report,
-        &(struct finding){
-            .check = "unused-parameters",
-            .verdict = !is_known          ? VERDICT_UNTRIED
-                       : names.length > 0 ? VERDICT_WARNING
-                                          : VERDICT_OK,
-            .tried = "post365_ parameters that postconf calls unused",
-            .seen = !is_known          ? error.text
-                    : names.length > 0 ? names.data
-                                       : "none",
-            .meaning = names.length > 0 ? "They work, but postconf and `postfix check` warn of "
-                                          "them, among which other warnings are overlooked."
-                                        : NULL,
-            .remedy = names.length > 0
-                          ? report_text(report,
-                                        "In %s, behind a socket in smtpd_milters, name each as "
-                                        "`%s${NAME?}`, which expands to nothing.",
-                                        doctor->main_cf, doctor->settings->milter_socket)
-                          : NULL});
+        report, &(struct finding){
+                    .check = "unused-parameters",
+                    .verdict = !is_known          ? VERDICT_UNTRIED
+                               : names.length > 0 ? VERDICT_WARNING
+                                                  : VERDICT_OK,
+                    .tried = "post365_ parameters that postconf calls unused",
+                    .seen = !is_known          ? error.text
+                            : names.length > 0 ? names.data
+                                               : "none",
+                    .meaning = "They work, but postconf and `postfix check` warn of "
+                               "them, among which other warnings are overlooked.",
+                    .remedy = report_text(report,
+                                          "In %s, behind a socket in smtpd_milters, name each as "
+                                          "`%s${NAME?}`, which expands to nothing.",
+                                          doctor->main_cf, doctor->settings->milter_socket)});
     buffer_free(&names);
 }
 
 void doctor_check_tables(struct doctor *doctor)
 {
     const struct settings *settings = doctor->settings;
+    const char *of_client = config_value(&doctor->config, "smtp_sasl_password_maps");
+    if (strcmp(of_client, settings->password_maps) == 0)
+        of_client = ""; /* once is enough */
     const struct {
         const char *parameter, *value;
         bool has_passwords;
     } all[] = {
         {DOCTOR_PASSWORD_MAPS, settings->password_maps, true},
+        {"smtp_sasl_password_maps", of_client, true},
         {"post365_login_upn_maps", settings->login_upn_maps, false},
         {"post365_sender_upn_maps", settings->sender_upn_maps, false},
         {"post365_send_as_maps", settings->send_as_maps, false},

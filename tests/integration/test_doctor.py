@@ -163,7 +163,7 @@ def test_one_login_a_minute(relay, account):
     assert examine(relay, account).verdict("auth") == "ok" and count() == 1
     again = examine(relay, account)
     assert again.status == 1 and again.verdict("auth") == "not tried" and "seconds ago" in again["auth"]["seen"]
-    assert "--force" in again["auth"]["remedy"] and again.verdict("certificate") == "ok"
+    assert "--force" in again["auth"]["seen"] and again.verdict("certificate") == "ok"
     assert count() == 1
     assert examine(relay, "--force", account).verdict("auth") == "ok" and count() == 2
     path = stamp(relay, account)
@@ -296,6 +296,11 @@ def test_the_milters_own_line_is_shown(relay, account):
 
 
 # --- usage ---
+
+def test_help(relay):
+    done = run(relay, "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: post365 doctor [--json] [--force] [--send-to ADDRESS] [ACCOUNT]...\n")
+
 
 @pytest.mark.parametrize("words", [("--junk",), ("--send-to",), ("--send-to", "nobody"), ("--send-to", "-x@y.z\n"), ("nobody",)])
 def test_wrong_usage(relay, words):

@@ -78,6 +78,17 @@ def test_a_certificate_that_is_not_believed(relay, kind, text):
     assert not relay.office365.journal("auth") and not relay.office365.journal("auth-refused")
 
 
+def test_a_certificate_that_expires_soon(relay):
+    fault = relay.office365.add_fault(stage="tls", certificate="expiring")
+    try:
+        found = examine(relay, "--force", options=to(relay.office365.port))
+    finally:
+        relay.office365.control({"command": "remove_fault", "id": fault})
+        forget(relay, UPN)
+    assert found.status == 1 and found.not_ok() == ["certificate"] and found.verdict("certificate") == "warning"
+    assert "in 6 days" in found["certificate"]["seen"] or "in 7 days" in found["certificate"]["seen"]
+
+
 def test_authorities_that_cannot_be_read(relay):
     found = examine(relay, options=["-o", "post365_tls_CAfile=/nonexistent/ca.pem"])
     assert found.verdict("server") == "wrong" and "/nonexistent/ca.pem" in found["server"]["seen"]
@@ -159,7 +170,6 @@ def log_in_with(*replies):
     def way(peer):
         peer.encrypt()
         peer.expect(b"QUIT")
-        peer.say("221 2.0.0 bye")
 
     def login(peer):
         peer.encrypt()
@@ -179,6 +189,18 @@ def test_a_hostile_answer_to_the_login(relay, front, replies, text):
     found = examine(relay, options=to(front.port))
     assert found.verdict("mechanisms") == "ok" and found.verdict("auth") == "wrong" and text in found["auth"]["seen"]
     assert found.status == 1 and found.errors == ""
+
+
+def test_no_login_where_it_is_not_offered(relay, front):
+    def only_tokens(peer):
+        peer.start_tls()
+        peer.expect(b"EHLO")
+        peer.say("250-hostile.example\r\n250 AUTH XOAUTH2")
+        peer.wait_until_gone()
+    front.arm(only_tokens)
+    found = examine(relay, options=to(front.port))
+    assert found["mechanisms"]["seen"] == "XOAUTH2" and found.verdict("auth") == "wrong"
+    assert "does not offer LOGIN" in found["auth"]["seen"] and not password_was_heard(front)
 
 
 def test_microsofts_words_are_shown_harmless_to_people_too(relay, front):
