@@ -29,9 +29,8 @@ struct visit {
 static void check_pause(struct visit *visit)
 {
     struct ledger_reply reply;
-    struct error error;
     struct buffer seen = {0};
-    if (!doctor_ask_ledger(visit->doctor, visit->upn, &reply, &error) || !reply.pause.is_there)
+    if (!doctor_ask_ledger(visit->doctor, visit->upn, &reply) || !reply.pause.is_there)
         return;
     visit->is_paused = true;
     if (reply.pause.until == LEDGER_FOREVER)
@@ -209,37 +208,37 @@ static void try_login(struct visit *visit)
     try_sender(visit);
 }
 
-/* Whether the login may be tried; else it is said why not. */
+/* Whether there is a way to log in; else it is said why not. */
+static bool can_log_in(struct visit *visit)
+{
+    const struct server *server = &visit->doctor->server;
+    struct report *report = &visit->doctor->report;
+    enum sasl_mechanism mechanism = visit->credential.mechanism;
+    bool is_offered = mechanism == SASL_LOGIN ? server->offers_login : server->offers_xoauth2;
+    if (server->is_fine && is_offered)
+        return true;
+    report_finding(report,
+                   &(struct finding){
+                       .check = "auth",
+                       .verdict = server->is_fine ? VERDICT_WRONG : VERDICT_UNTRIED,
+                       .account = visit->upn,
+                       .tried = "login of <UPN>",
+                       .seen = server->is_fine ? report_text(report, "the server does not offer %s",
+                                                             sasl_mechanism_name(mechanism))
+                                               : "there is no way to the server",
+                       .meaning = "This account cannot log in there.",
+                       .remedy = "A password takes LOGIN, a token (post365_token_maps) "
+                                 "XOAUTH2; Microsoft offers both. See who answers there."});
+    return false;
+}
+
+/* Whether the login may be tried now; else it is said why not. */
 static bool may_log_in(struct visit *visit)
 {
     struct doctor *doctor = visit->doctor;
     struct report *report = &doctor->report;
     struct error error;
     int seconds = 0;
-    if (!doctor->server.is_fine) {
-        report_finding(report, &(struct finding){.check = "auth",
-                                                 .verdict = VERDICT_UNTRIED,
-                                                 .account = visit->upn,
-                                                 .tried = "login of <UPN>",
-                                                 .seen = "there is no way to the server"});
-        return false;
-    }
-    if (visit->credential.mechanism == SASL_LOGIN ? !doctor->server.offers_login
-                                                  : !doctor->server.offers_xoauth2) {
-        report_finding(
-            report,
-            &(struct finding){.check = "auth",
-                              .verdict = VERDICT_WRONG,
-                              .account = visit->upn,
-                              .tried = "login of <UPN>",
-                              .seen = report_text(report, "the server does not offer %s",
-                                                  sasl_mechanism_name(visit->credential.mechanism)),
-                              .meaning = "This account cannot log in there.",
-                              .remedy = "A password takes LOGIN, a token "
-                                        "(post365_token_maps) XOAUTH2; Microsoft offers "
-                                        "both. See who answers there."});
-        return false;
-    }
     const char *server = report_text(report, "%s:%s", doctor->server.host, doctor->server.port);
     bool may = stamp_claim(server, visit->upn, doctor->force, &seconds, &error);
     if (!may)
@@ -275,7 +274,7 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
     check_pause(&visit);
     /* That it has none was said before. */
     if (credentials_find(credentials, upn, &visit.credential, &error) == TABLE_FOUND &&
-        may_log_in(&visit))
+        can_log_in(&visit) && may_log_in(&visit))
         try_login(&visit);
     dialogue_close(&visit.dialogue);
     credential_release(&visit.credential);

@@ -29,8 +29,9 @@ struct doctor {
     char *upn;       /* the account of mail that no map claims; NULL: there is none */
     char **accounts; /* those to be checked, folded, in the order of the alphabet */
     size_t account_count;
-    bool are_named; /* by the command line */
-    bool force;     /* log in although the last time was a moment ago */
+    bool are_named;      /* by the command line */
+    bool force;          /* log in although the last time was a moment ago */
+    bool is_ledger_mute; /* it could not be asked: who asks again waits as long */
 };
 
 /* An account to be checked, once; what is no UPN is none. */
@@ -50,9 +51,8 @@ void doctor_check_sockets(struct doctor *doctor);
 void doctor_check_accounts(struct doctor *doctor);
 void doctor_check_ledger(struct doctor *doctor);
 
-/* What the ledger says of an account. False if it cannot be asked, with the reason. */
-bool doctor_ask_ledger(struct doctor *doctor, const char *account, struct ledger_reply *reply,
-                       struct error *error);
+/* What the ledger says of an account. False if it cannot be asked, see doctor_check_ledger(). */
+bool doctor_ask_ledger(struct doctor *doctor, const char *account, struct ledger_reply *reply);
 
 /* Sends a message from the account through the relay, and follows it to its end. */
 void doctor_follow(struct doctor *doctor, const char *account, const char *recipient);

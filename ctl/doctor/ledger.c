@@ -13,16 +13,16 @@
 #define PARAMETER "post365_quota_maps"
 #define TIMEOUT   (10 * CLOCK_SECOND)
 
-bool doctor_ask_ledger(struct doctor *doctor, const char *account, struct ledger_reply *reply,
-                       struct error *error)
+bool doctor_ask_ledger(struct doctor *doctor, const char *account, struct ledger_reply *reply)
 {
     const struct ledger_command command = {.kind = LEDGER_COMMAND_STATUS, .account = account};
-    struct ledger_client *client = ledger_client_open(doctor->settings, TIMEOUT, error);
-    bool fine = client != NULL && ledger_client_ask(client, &command, reply, error);
+    struct error error;
+    if (doctor->is_ledger_mute)
+        return false;
+    struct ledger_client *client = ledger_client_open(doctor->settings, TIMEOUT, &error);
+    doctor->is_ledger_mute = client == NULL || !ledger_client_ask(client, &command, reply, &error);
     ledger_client_close(client);
-    if (fine && reply->result != LEDGER_REPLY_DONE)
-        return error_set(error, "%s", reply->reason);
-    return fine;
+    return !doctor->is_ledger_mute && reply->result == LEDGER_REPLY_DONE;
 }
 
 static bool count_account(void *context, const struct ledger_reply_account *account)

@@ -7,6 +7,7 @@
  * Sources: master(5), daemon_mode and mail_owner in postconf(5), SMTPD_POLICY_README, LMTP (RFC
  * 2033), the milter protocol's SMFIC_OPTNEG (libmilter/mfdef.h).
  */
+#include "common/memory.h"
 #include "common/service.h"
 #include "common/socket.h"
 #include "ctl/doctor/doctor.h"
@@ -50,6 +51,7 @@ struct attempt {
     const char *account; /* or NULL */
     const char *what;    /* "milter (post365_milter_socket)" */
     const char *unit;    /* the daemon that listens there */
+    const char *meaning; /* where it does not answer */
     const struct language *language;
     struct socket_place place;
     bool is_chrooted;
@@ -148,7 +150,11 @@ __attribute__((noreturn)) static void try_in_child(int pipe, const struct attemp
 {
     char answer[256];
     const struct language *language = attempt->language;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, SIG_DFL);
     alarm(PATIENCE);
     become_postfix(pipe, settings, attempt->is_chrooted);
     int descriptor = attempt->place.family == SOCKET_UNIX
@@ -222,7 +228,8 @@ static const char *remedy_of(struct doctor *doctor, const struct attempt *attemp
                        attempt->unit, doctor->settings->mail_owner);
 }
 
-static void check_attempt(struct doctor *doctor, const struct attempt *attempt)
+/* Whether the daemon answers. */
+static bool check_attempt(struct doctor *doctor, const struct attempt *attempt)
 {
     struct report *report = &doctor->report;
     char seen[SEEN];
@@ -244,8 +251,9 @@ static void check_attempt(struct doctor *doctor, const struct attempt *attempt)
             .tried = report_text(report, "%s%s", attempt->what, who),
             .seen = is_known ? seen
                              : report_text(report, "%s: only root can try what Postfix may", seen),
-            .meaning = "Postfix puts mail off, until somebody answers there.",
+            .meaning = attempt->meaning,
             .remedy = remedy_of(doctor, attempt)});
+    return is_fine;
 }
 
 /* Whether a service with this command is chrooted. */
@@ -258,27 +266,45 @@ static bool is_chrooted(const struct doctor *doctor, const char *command)
     return false;
 }
 
-static void check_socket(struct doctor *doctor, struct attempt *attempt, const char *value)
+/* The service that default_transport names. */
+static bool is_transport_chrooted(const struct doctor *doctor)
+{
+    const char *destination = config_value(&doctor->config, "default_transport");
+    char *name = memory_copy_bytes(destination, strcspn(destination, ":"));
+    const struct config_service *service = config_service(&doctor->config, name, "unix");
+    free(name);
+    return service != NULL && service->is_chrooted;
+}
+
+static bool check_socket(struct doctor *doctor, struct attempt *attempt, const char *value)
 {
     struct error error;
     if (socket_parse(value, doctor->settings->queue_directory, &attempt->place, &error))
-        check_attempt(doctor, attempt);
-    else
-        report_finding(&doctor->report, &(struct finding){.check = attempt->check,
-                                                          .verdict = VERDICT_WRONG,
-                                                          .account = attempt->account,
-                                                          .tried = attempt->what,
-                                                          .seen = error.text});
+        return check_attempt(doctor, attempt);
+    report_finding(&doctor->report, &(struct finding){.check = attempt->check,
+                                                      .verdict = VERDICT_WRONG,
+                                                      .account = attempt->account,
+                                                      .tried = attempt->what,
+                                                      .seen = error.text});
+    return false;
 }
 
-static void check_account(struct doctor *doctor, const char *upn, bool in_chroot)
+/* Where the transport does not answer each account would take its time, too. */
+static void check_account(struct doctor *doctor, const struct attempt *transport, bool answers,
+                          const char *upn)
 {
-    struct attempt attempt = {.check = "account-socket",
-                              .account = upn,
-                              .what = "transport, accounts/<UPN>",
-                              .unit = "post365-transport",
-                              .language = &languages[SPEAKS_LMTP],
-                              .is_chrooted = in_chroot};
+    struct attempt attempt = *transport;
+    attempt.check = "account-socket";
+    attempt.account = upn;
+    attempt.what = "transport, accounts/<UPN>";
+    if (!answers) {
+        report_finding(&doctor->report, &(struct finding){.check = attempt.check,
+                                                          .verdict = VERDICT_UNTRIED,
+                                                          .account = upn,
+                                                          .tried = attempt.what,
+                                                          .seen = "the transport does not answer"});
+        return;
+    }
     const char *socket = doctor->settings->transport_socket;
     const char *slash = strrchr(socket, '/');
     if (slash == NULL || strchr(upn, '/') != NULL)
@@ -291,27 +317,31 @@ static void check_account(struct doctor *doctor, const char *upn, bool in_chroot
 void doctor_check_sockets(struct doctor *doctor)
 {
     const struct settings *settings = doctor->settings;
-    bool smtpd = is_chrooted(doctor, "smtpd"), lmtp = is_chrooted(doctor, "lmtp");
+    bool smtpd = is_chrooted(doctor, "smtpd");
     struct attempt milter = {.check = "milter-socket",
                              .what = "milter",
                              .unit = "post365-milter",
+                             .meaning = "Postfix puts mail off, until somebody answers there.",
                              .language = &languages[SPEAKS_MILTER],
                              .is_chrooted = smtpd || is_chrooted(doctor, "cleanup")};
     struct attempt policy = {.check = "policy-socket",
                              .what = "policy service",
                              .unit = "post365-policyd",
+                             .meaning = "Where smtpd(8) asks it, mail is taken uncounted, or put "
+                                        "off, as its default_action says.",
                              .language = &languages[SPEAKS_POLICY],
                              .is_chrooted = smtpd};
     struct attempt transport = {.check = "transport-socket",
                                 .what = "transport",
                                 .unit = "post365-transport",
+                                .meaning = "Mail stays in the queue.",
                                 .language = &languages[SPEAKS_LMTP],
-                                .is_chrooted = lmtp};
+                                .is_chrooted = is_transport_chrooted(doctor)};
     check_socket(doctor, &milter, settings->milter_socket);
     check_socket(doctor, &policy, settings->policy_socket);
     if (settings->meter != METER_DELIVERY)
         return;
-    check_socket(doctor, &transport, settings->transport_socket);
+    bool answers = check_socket(doctor, &transport, settings->transport_socket);
     for (size_t i = 0; i < doctor->account_count; i++)
-        check_account(doctor, doctor->accounts[i], lmtp);
+        check_account(doctor, &transport, answers, doctor->accounts[i]);
 }
