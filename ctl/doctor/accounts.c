@@ -186,7 +186,7 @@ static void try_login(struct visit *visit)
     struct reply reply;
     struct error error;
     reply_begin(&reply);
-    if (!server_dial(&visit->doctor->server, visit->doctor->settings, &visit->dialogue, &error) ||
+    if (!way_dial(&visit->doctor->way, visit->doctor->settings, &visit->dialogue, &error) ||
         !authenticate(visit, &reply, &error)) {
         report_trouble(visit, "auth", tried, &error);
         return;
@@ -211,24 +211,24 @@ static void try_login(struct visit *visit)
 /* Whether there is a way to log in; else it is said why not. */
 static bool can_log_in(struct visit *visit)
 {
-    const struct server *server = &visit->doctor->server;
+    const struct way *way = &visit->doctor->way;
     struct report *report = &visit->doctor->report;
     enum sasl_mechanism mechanism = visit->credential.mechanism;
-    bool is_offered = mechanism == SASL_LOGIN ? server->offers_login : server->offers_xoauth2;
-    if (server->is_fine && is_offered)
+    bool is_offered = mechanism == SASL_LOGIN ? way->offers_login : way->offers_xoauth2;
+    if (way->is_fine && is_offered)
         return true;
-    report_finding(report,
-                   &(struct finding){
-                       .check = "auth",
-                       .verdict = server->is_fine ? VERDICT_WRONG : VERDICT_UNTRIED,
-                       .account = visit->upn,
-                       .tried = "login of <UPN>",
-                       .seen = server->is_fine ? report_text(report, "the server does not offer %s",
+    report_finding(
+        report,
+        &(struct finding){.check = "auth",
+                          .verdict = way->is_fine ? VERDICT_WRONG : VERDICT_UNTRIED,
+                          .account = visit->upn,
+                          .tried = "login of <UPN>",
+                          .seen = way->is_fine ? report_text(report, "the server does not offer %s",
                                                              sasl_mechanism_name(mechanism))
                                                : "there is no way to the server",
-                       .meaning = "This account cannot log in there.",
-                       .remedy = "A password takes LOGIN, a token (post365_token_maps) "
-                                 "XOAUTH2; Microsoft offers both. See who answers there."});
+                          .meaning = "This account cannot log in there.",
+                          .remedy = "A password takes LOGIN, a token (post365_token_maps) "
+                                    "XOAUTH2; Microsoft offers both. See who answers there."});
     return false;
 }
 
@@ -239,7 +239,7 @@ static bool may_log_in(struct visit *visit)
     struct report *report = &doctor->report;
     struct error error;
     int seconds = 0;
-    const char *server = report_text(report, "%s:%s", doctor->server.host, doctor->server.port);
+    const char *server = report_text(report, "%s:%s", doctor->way.host, doctor->way.port);
     bool may = stamp_claim(server, visit->upn, doctor->force, &seconds, &error);
     if (!may)
         report_finding(report,

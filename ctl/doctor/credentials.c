@@ -27,10 +27,10 @@ static void check_relayhost(struct doctor *doctor)
     bool is_fine = destination_parse(doctor->settings, &destination, &error);
     bool is_465 = is_fine && strcmp(destination.port, "465") == 0;
     bool is_25 = is_fine && strcmp(destination.port, "25") == 0;
-    doctor->server.is_known = is_fine;
+    doctor->way.is_known = is_fine;
     if (is_fine) {
-        snprintf(doctor->server.host, sizeof(doctor->server.host), "%s", destination.host);
-        snprintf(doctor->server.port, sizeof(doctor->server.port), "%s", destination.port);
+        snprintf(doctor->way.host, sizeof(doctor->way.host), "%s", destination.host);
+        snprintf(doctor->way.port, sizeof(doctor->way.port), "%s", destination.port);
     }
     report_finding(
         report, &(struct finding){
@@ -127,7 +127,7 @@ static void check_line(struct doctor *doctor)
     const char *parameter = by_client ? "smtp_sasl_password_maps" : DOCTOR_PASSWORD_MAPS;
     const char *value =
         by_client ? config_value(&doctor->config, parameter) : doctor->settings->password_maps;
-    struct search search = {.host = doctor->server.host};
+    struct search search = {.host = doctor->way.host};
     struct buffer seen = {0};
     struct error error;
     char *key = NULL, *user = NULL;

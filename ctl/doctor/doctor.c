@@ -54,7 +54,7 @@ static void examine(struct doctor *doctor, const char *send_to)
     report_section(report, "sockets");
     doctor_check_sockets(doctor);
     report_section(report, "server");
-    server_check(&doctor->server, doctor->settings, report);
+    way_check(&doctor->way, doctor->settings, report);
     report_section(report, "accounts");
     doctor_check_accounts(doctor);
     report_section(report, "ledger and quotas");
@@ -92,7 +92,7 @@ static bool prepare(struct doctor *doctor, const struct command_call *call)
 
 static void finish(struct doctor *doctor)
 {
-    server_free(&doctor->server);
+    way_free(&doctor->way);
     config_free(&doctor->config);
     for (size_t i = 0; i < doctor->account_count; i++)
         free(doctor->accounts[i]);

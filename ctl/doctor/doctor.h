@@ -12,7 +12,7 @@
 #include "ctl/command.h"
 #include "ctl/doctor/config.h"
 #include "ctl/doctor/finding.h"
-#include "ctl/doctor/server.h"
+#include "ctl/doctor/way.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ struct doctor {
     struct settings *settings;
     struct config config;
     struct report report;
-    struct server server;
+    struct way way;
     char *main_cf;   /* "/etc/postfix/main.cf", for remedies */
     char *master_cf; /* likewise */
     char *upn;       /* the account of mail that no map claims; NULL: there is none */

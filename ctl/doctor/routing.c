@@ -192,8 +192,8 @@ static bool leads_past(const struct past *past, const char *key, const char *des
     if (!is_client(past->doctor, destination))
         return false;
     return past->by_sender || strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0 ||
-           (past->doctor->server.is_known &&
-            strcasestr(destination, past->doctor->server.host) != NULL) ||
+           (past->doctor->way.is_known &&
+            strcasestr(destination, past->doctor->way.host) != NULL) ||
            strcasestr(destination, ".outlook.com") != NULL ||
            strcasestr(destination, ".office365.com") != NULL;
 }

@@ -1,10 +1,10 @@
-/* server.h - the way to Microsoft's server, step by step, up to the login
+/* way.h - the way to Microsoft's server, step by step, up to the login
  *
  * The same way as the transport's: its first destination in relayhost, STARTTLS, TLS 1.2 or later
  * with chain and name verified. Nothing secret is sent.
  */
-#ifndef POST365_CTL_DOCTOR_SERVER_H
-#define POST365_CTL_DOCTOR_SERVER_H
+#ifndef POST365_CTL_DOCTOR_WAY_H
+#define POST365_CTL_DOCTOR_WAY_H
 
 #include "common/error.h"
 #include "common/settings.h"
@@ -15,7 +15,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-struct server {
+struct way {
     bool is_known; /* host and port are set */
     char host[256];
     char port[8];
@@ -26,13 +26,13 @@ struct server {
 };
 
 /* Goes the way and reports each step; those behind one that fails are not tried. Sets `is_fine`. */
-void server_check(struct server *server, const struct settings *settings, struct report *report);
+void way_check(struct way *way, const struct settings *settings, struct report *report);
 
 /* Goes the way again, without a word. False with the step that failed and the reason. The dialogue
  * is the caller's to close in either case. */
-bool server_dial(struct server *server, const struct settings *settings, struct dialogue *dialogue,
-                 struct error *error);
+bool way_dial(struct way *way, const struct settings *settings, struct dialogue *dialogue,
+              struct error *error);
 
-void server_free(struct server *server);
+void way_free(struct way *way);
 
 #endif

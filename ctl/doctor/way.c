@@ -1,5 +1,5 @@
-/* server.c - the way to Microsoft's server, step by step, up to the login */
-#include "ctl/doctor/server.h"
+/* way.c - the way to Microsoft's server, step by step, up to the login */
+#include "ctl/doctor/way.h"
 
 #include "common/memory.h"
 #include "common/office365.h"
@@ -16,7 +16,7 @@
 
 /* One walk along the way. */
 struct walk {
-    struct server *server;
+    struct way *way;
     const struct settings *settings;
     struct dialogue *dialogue;
     struct buffer seen;  /* by the step */
@@ -35,14 +35,13 @@ struct step {
 
 /* getaddrinfo(3) has no timeout of its own. Names come by way of nsswitch.conf(5); the transport
  * asks /etc/hosts and DNS itself. */
-static int resolve_in_time(struct server *server)
+static int resolve_in_time(struct way *way)
 {
     static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     static struct gaicb request; /* a thread may still write to it when the time is over */
     struct gaicb *const list[] = {&request};
     const struct timespec patience = {.tv_sec = DIALOGUE_TIMEOUT};
-    request =
-        (struct gaicb){.ar_name = server->host, .ar_service = server->port, .ar_request = &hints};
+    request = (struct gaicb){.ar_name = way->host, .ar_service = way->port, .ar_request = &hints};
     int status = getaddrinfo_a(GAI_NOWAIT, (struct gaicb **)list, 1, NULL);
     if (status != 0)
         return status;
@@ -51,19 +50,19 @@ static int resolve_in_time(struct server *server)
             gai_cancel(&request);
             return EAI_AGAIN;
         }
-    server->addresses = status == 0 ? request.ar_result : NULL;
+    way->addresses = status == 0 ? request.ar_result : NULL;
     return status;
 }
 
 static enum verdict resolve(struct walk *walk)
 {
-    struct server *server = walk->server;
-    int status = server->addresses != NULL ? 0 : resolve_in_time(server);
+    struct way *way = walk->way;
+    int status = way->addresses != NULL ? 0 : resolve_in_time(way);
     if (status != 0) {
         error_set(&walk->error, "%s", gai_strerror(status));
         return VERDICT_WRONG;
     }
-    for (const struct addrinfo *each = server->addresses; each != NULL; each = each->ai_next) {
+    for (const struct addrinfo *each = way->addresses; each != NULL; each = each->ai_next) {
         char address[NI_MAXHOST] = "";
         getnameinfo(each->ai_addr, each->ai_addrlen, address, sizeof(address), NULL, 0,
                     NI_NUMERICHOST);
@@ -77,7 +76,7 @@ static enum verdict reach(struct walk *walk)
     char address[NI_MAXHOST] = "";
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    if (!dialogue_connect(walk->dialogue, walk->server->addresses, address, &walk->error))
+    if (!dialogue_connect(walk->dialogue, walk->way->addresses, address, &walk->error))
         return VERDICT_WRONG;
     clock_gettime(CLOCK_MONOTONIC, &end);
     buffer_format(&walk->seen, "%s answers, in %ld ms", address,
@@ -103,30 +102,30 @@ static enum verdict greet(struct walk *walk)
     return judge(walk, dialogue_hear(walk->dialogue, &reply, &walk->error), &reply);
 }
 
-static void note_keyword(struct server *server, char *line)
+static void note_keyword(struct way *way, char *line)
 {
     const char *keyword = strsep(&line, " =");
     if (strcasecmp(keyword, "STARTTLS") == 0)
-        server->offers_starttls = true;
+        way->offers_starttls = true;
     if (strcasecmp(keyword, "AUTH") != 0)
         return;
     for (const char *word; (word = strsep(&line, " =")) != NULL;) {
-        server->offers_login = server->offers_login || strcasecmp(word, "LOGIN") == 0;
-        server->offers_xoauth2 = server->offers_xoauth2 || strcasecmp(word, "XOAUTH2") == 0;
+        way->offers_login = way->offers_login || strcasecmp(word, "LOGIN") == 0;
+        way->offers_xoauth2 = way->offers_xoauth2 || strcasecmp(word, "XOAUTH2") == 0;
     }
 }
 
 static enum verdict say_ehlo(struct walk *walk)
 {
-    struct server *server = walk->server;
+    struct way *way = walk->way;
     struct reply reply;
     bool heard =
         dialogue_ask(walk->dialogue, &reply, &walk->error, "EHLO %s", walk->settings->myhostname);
     enum verdict verdict = judge(walk, heard, &reply);
-    server->offers_starttls = server->offers_login = server->offers_xoauth2 = false;
+    way->offers_starttls = way->offers_login = way->offers_xoauth2 = false;
     char *rest = walk->dialogue->lines.data;
     for (char *line; heard && (line = strsep(&rest, "\n")) != NULL;)
-        note_keyword(server, line);
+        note_keyword(way, line);
     return verdict;
 }
 
@@ -134,7 +133,7 @@ static enum verdict say_ehlo(struct walk *walk)
 static enum verdict start_tls(struct walk *walk)
 {
     struct reply reply;
-    if (!walk->server->offers_starttls) {
+    if (!walk->way->offers_starttls) {
         error_set(&walk->error, "not offered");
         return VERDICT_WRONG;
     }
@@ -149,10 +148,10 @@ static enum verdict start_tls(struct walk *walk)
 
 static enum verdict encrypt(struct walk *walk)
 {
-    const struct server *server = walk->server;
+    const struct way *way = walk->way;
     struct dialogue *dialogue = walk->dialogue;
     walk->belief.text[0] = '\0';
-    if (!dialogue_encrypt(dialogue, server->context, server->host, &walk->error)) {
+    if (!dialogue_encrypt(dialogue, way->context, way->host, &walk->error)) {
         if (dialogue->ssl == NULL || SSL_get_verify_result(dialogue->ssl) == X509_V_OK)
             return VERDICT_WRONG;
         walk->belief = walk->error; /* the next step tells */
@@ -193,17 +192,17 @@ static enum verdict believe(struct walk *walk)
 
 static enum verdict find_mechanisms(struct walk *walk)
 {
-    const struct server *server = walk->server;
+    const struct way *way = walk->way;
     if (say_ehlo(walk) != VERDICT_OK)
         return VERDICT_WRONG;
-    if (!server->offers_login && !server->offers_xoauth2) {
+    if (!way->offers_login && !way->offers_xoauth2) {
         error_set(&walk->error, "neither LOGIN nor XOAUTH2 is offered");
         return VERDICT_WRONG;
     }
     buffer_clear(&walk->seen);
-    buffer_format(&walk->seen, "%s%s%s", server->offers_login ? "LOGIN" : "",
-                  server->offers_login && server->offers_xoauth2 ? ", " : "",
-                  server->offers_xoauth2 ? "XOAUTH2" : "");
+    buffer_format(&walk->seen, "%s%s%s", way->offers_login ? "LOGIN" : "",
+                  way->offers_login && way->offers_xoauth2 ? ", " : "",
+                  way->offers_xoauth2 ? "XOAUTH2" : "");
     return VERDICT_OK;
 }
 
@@ -250,21 +249,20 @@ static const char *replace(struct report *report, const char *text, const char *
     return whole;
 }
 
-static const char *fill_in(struct report *report, const struct server *server, const char *text)
+static const char *fill_in(struct report *report, const struct way *way, const char *text)
 {
-    return replace(report, replace(report, text, "<host>", server->host), "<port>", server->port);
+    return replace(report, replace(report, text, "<host>", way->host), "<port>", way->port);
 }
 
 static void report_step(struct report *report, const struct step *step, enum verdict verdict,
                         const struct walk *walk, const char *seen)
 {
-    report_finding(report,
-                   &(struct finding){.check = step->check,
-                                     .verdict = verdict,
-                                     .tried = fill_in(report, walk->server, step->tried),
-                                     .seen = seen != NULL ? seen : "",
-                                     .meaning = fill_in(report, walk->server, step->meaning),
-                                     .remedy = fill_in(report, walk->server, step->remedy)});
+    report_finding(report, &(struct finding){.check = step->check,
+                                             .verdict = verdict,
+                                             .tried = fill_in(report, walk->way, step->tried),
+                                             .seen = seen != NULL ? seen : "",
+                                             .meaning = fill_in(report, walk->way, step->meaning),
+                                             .remedy = fill_in(report, walk->way, step->remedy)});
 }
 
 /* `report` may be NULL. Whether no step was wrong; else `failed` is the one that was. */
@@ -288,20 +286,20 @@ static bool go(struct walk *walk, struct report *report, const struct step **fai
     return *failed == NULL;
 }
 
-static bool prepare(struct server *server, const struct settings *settings, struct error *error)
+static bool prepare(struct way *way, const struct settings *settings, struct error *error)
 {
-    if (server->context == NULL)
-        server->context = verify_context(settings->tls_ca_file, settings->tls_ca_path, error);
-    return server->context != NULL;
+    if (way->context == NULL)
+        way->context = verify_context(settings->tls_ca_file, settings->tls_ca_path, error);
+    return way->context != NULL;
 }
 
-void server_check(struct server *server, const struct settings *settings, struct report *report)
+void way_check(struct way *way, const struct settings *settings, struct report *report)
 {
     struct dialogue dialogue;
-    struct walk walk = {.server = server, .settings = settings, .dialogue = &dialogue};
+    struct walk walk = {.way = way, .settings = settings, .dialogue = &dialogue};
     const struct step *failed;
-    bool is_ready = prepare(server, settings, &walk.error);
-    if (!server->is_known || !is_ready) {
+    bool is_ready = prepare(way, settings, &walk.error);
+    if (!way->is_known || !is_ready) {
         report_finding(report,
                        &(struct finding){.check = "server",
                                          .verdict = is_ready ? VERDICT_UNTRIED : VERDICT_WRONG,
@@ -311,24 +309,24 @@ void server_check(struct server *server, const struct settings *settings, struct
         return;
     }
     dialogue_init(&dialogue);
-    server->is_fine = go(&walk, report, &failed);
-    if (server->is_fine)
+    way->is_fine = go(&walk, report, &failed);
+    if (way->is_fine)
         dialogue_quit(&dialogue);
     dialogue_close(&dialogue);
 }
 
-bool server_dial(struct server *server, const struct settings *settings, struct dialogue *dialogue,
-                 struct error *error)
+bool way_dial(struct way *way, const struct settings *settings, struct dialogue *dialogue,
+              struct error *error)
 {
-    struct walk walk = {.server = server, .settings = settings, .dialogue = dialogue};
+    struct walk walk = {.way = way, .settings = settings, .dialogue = dialogue};
     const struct step *failed;
     dialogue_init(dialogue);
     return go(&walk, NULL, &failed) || error_set(error, "%s: %s", failed->check, walk.error.text);
 }
 
-void server_free(struct server *server)
+void way_free(struct way *way)
 {
-    if (server->addresses != NULL)
-        freeaddrinfo(server->addresses);
-    SSL_CTX_free(server->context);
+    if (way->addresses != NULL)
+        freeaddrinfo(way->addresses);
+    SSL_CTX_free(way->context);
 }
