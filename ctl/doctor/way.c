@@ -239,7 +239,7 @@ static const char *replace(struct report *report, const char *text, const char *
 {
     struct buffer result = {0};
     const char *place;
-    while (text != NULL && (place = strstr(text, word)) != NULL) {
+    while ((place = strstr(text, word)) != NULL) {
         buffer_append(&result, text, (size_t)(place - text));
         buffer_append_string(&result, with);
         text = place + strlen(word);

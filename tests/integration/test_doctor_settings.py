@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from doctoring import examine, read, state
+from doctoring import examine, forget, read, state
 
 from harness import processes
 from harness.office365 import Office365
@@ -324,13 +324,28 @@ def test_a_service_that_does_not_count(plain):
 
 # --- sockets ---
 
-def test_a_socket_outside_the_chroot(place):
-    office365 = place.add(Office365(place.directory / "office365", mailboxes={UPN: {"password": PASSWORD}})).start()
+@pytest.fixture
+def office365(place):
+    return place.add(Office365(place.directory / "office365", mailboxes={UPN: {"password": PASSWORD}})).start()
+
+
+@pytest.fixture
+def start(place, office365):
+    """Makes a relay in front of a stand-in; nothing of it runs."""
+    made = []
+
+    def make(**post365):
+        made.append(place.add(Relay(place.directory / "relay", office365, post365=post365, transport=[UPN])))
+        return made[0]
+    yield make
+    forget(made[0], UPN)
+
+
+def test_a_socket_outside_the_chroot(place, start):
     outside = place.directory / "outside"
     outside.mkdir()
     shutil.chown(outside, USER, USER)
-    relay = place.add(Relay(place.directory / "relay", office365, transport=[UPN],
-                            post365={"post365_milter_socket": f"unix:{outside}/milter"}))
+    relay = start(post365_milter_socket=f"unix:{outside}/milter")
     for daemon in (relay.policyd, relay.transport):
         daemon.start()
     processes.Program.start(relay.milter)
@@ -341,16 +356,17 @@ def test_a_socket_outside_the_chroot(place):
     found = examine(relay)
     assert found.verdict("milter-socket") == "wrong" and "No such file" in found["milter-socket"]["seen"]
     assert "in its chroot" in found["milter-socket"]["tried"] and "unix:post365/milter" in found["milter-socket"]["remedy"]
-    assert found.verdict("policy-socket") == "ok"
+    assert found.verdict("policy-socket") == "ok" and "chroot" not in found["transport-socket"]["tried"]
+    change_master(relay, "post365   unix  -       -       n", "post365   unix  -       -       y")
+    found = examine(relay)
+    assert found.verdict("transport-socket") == "ok" and "in its chroot" in found["transport-socket"]["tried"]
 
 
-def test_a_socket_that_postfix_may_not_reach(place):
-    office365 = place.add(Office365(place.directory / "office365", mailboxes={UPN: {"password": PASSWORD}})).start()
-    relay = place.add(Relay(place.directory / "relay", office365, post365={}, transport=[UPN]))
+def test_a_socket_that_postfix_may_not_reach(start):
+    relay = start()
     relay.milter.start()
     (relay.postfix.queue_directory / "post365" / "milter").chmod(0o600)
     found = examine(relay)
     assert found.verdict("milter-socket") == "wrong" and "Permission denied" in found["milter-socket"]["seen"]
     assert "No such file" in found["policy-socket"]["seen"]
-    for upn in (UPN,):
-        assert found.all("account-socket")[0]["account"] == upn
+    assert found.verdict("account-socket") == "not tried" and found["account-socket"]["account"] == UPN
