@@ -123,8 +123,7 @@ static void set_signals(void)
     signal(SIGCHLD, SIG_DFL);
 }
 
-/* No core files, wherever the kernel would send them. */
-static void forbid_core_files(void)
+void service_forbid_core_files(void)
 {
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
@@ -150,7 +149,7 @@ void service_start(struct service *service, int argc, char *argv[])
     /* Log lines and messages to clients give local times. */
     tzset();
     set_signals();
-    forbid_core_files();
+    service_forbid_core_files();
     raise_descriptor_limit();
     struct user user;
     service->settings = service_read_settings(service, &error);
@@ -176,7 +175,7 @@ bool service_drop_privileges(const struct settings *settings, struct error *erro
     if (setuid(0) == 0)
         return error_set(error, "root privileges could not be dropped");
     /* The kernel makes a program dumpable again that changes its ids (fs.suid_dumpable). */
-    forbid_core_files();
+    service_forbid_core_files();
     return true;
 }
 

@@ -43,6 +43,10 @@ struct settings *service_read_settings(const struct service *service, struct err
  * root, else does nothing. False with the reason: no such user. */
 bool service_drop_privileges(const struct settings *settings, struct error *error);
 
+/* No core files of this program, wherever the kernel would send them; again after a change of ids.
+ */
+void service_forbid_core_files(void);
+
 /* What could be changed only by a restart: logs a warning for each of post365_user, the sockets and
  * the ledger that differ. */
 void service_warn_restart(const struct settings *old, const struct settings *new);

@@ -36,6 +36,7 @@ int queue_run(struct command_call *call, int argc, char *argv[]);
 int history_run(struct command_call *call, int argc, char *argv[]);
 int pause_run(struct command_call *call, int argc, char *argv[]);
 int resume_run(struct command_call *call, int argc, char *argv[]);
+int doctor_run(struct command_call *call, int argc, char *argv[]);
 
 /* Says what is wrong on stderr, and returns `status`. */
 __attribute__((format(printf, 2, 3))) int command_fail(int status, const char *format, ...);

@@ -56,6 +56,15 @@ static const struct command commands[] = {
      "somebody has to do\n"
      "something about it.\n",
      explain_run},
+    {"doctor", "[--json] [--force] [--send-to ADDRESS] [ACCOUNT]...",
+     "What is wrong between here and Microsoft 365, and what to do",
+     "Checks main.cf and master.cf, the daemons, the way to the server, and the login of each "
+     "account, once.\n"
+     "--force: logs in although the last time was less than a minute ago. --send-to: sends a test "
+     "message\n"
+     "through the relay, and follows it; without it nothing is sent. Exit status 1 if a check is "
+     "not ok.\n",
+     doctor_run},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

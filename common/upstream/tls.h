@@ -1,10 +1,9 @@
-/* tls.h - TLS towards Microsoft: verified chain and name, TLS 1.2 or later, sessions resumed
+/* tls.h - TLS towards Microsoft: verified chain and name (verify.h), sessions resumed
  *
  * Through OpenSSL, on libevent's bufferevents. One context serves all connections; the session that
  * a host gave last is offered to it again, which saves a round trip and the certificate.
  *
- * Sources: RFC 3207 (STARTTLS), RFC 6125 (names), SSL_CTX_set_session_cache_mode(3),
- * X509_VERIFY_PARAM_set1_host(3).
+ * Sources: RFC 3207 (STARTTLS), SSL_CTX_set_session_cache_mode(3).
  */
 #ifndef POST365_COMMON_UPSTREAM_TLS_H
 #define POST365_COMMON_UPSTREAM_TLS_H

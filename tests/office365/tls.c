@@ -39,8 +39,11 @@ struct subject {
 };
 
 static const char *const identity_names[TLS_IDENTITIES] = {
-    [TLS_RIGHT] = "right",         [TLS_NAME] = "name",
-    [TLS_EXPIRED] = "expired",     [TLS_SELF_SIGNED] = "self-signed",
+    [TLS_RIGHT] = "right",
+    [TLS_NAME] = "name",
+    [TLS_EXPIRED] = "expired",
+    [TLS_EXPIRING] = "expiring",
+    [TLS_SELF_SIGNED] = "self-signed",
     [TLS_UNTRUSTED] = "untrusted",
 };
 
@@ -267,6 +270,7 @@ static bool make_identities(struct tls *tls, const struct list *hostnames, bool 
     const struct subject elsewhere = {"mail.elsewhere.example", "DNS:mail.elsewhere.example", -DAY,
                                       365 * DAY};
     const struct subject expired = {host, names, -30 * DAY, -DAY};
+    const struct subject expiring = {host, names, -30 * DAY, 7 * DAY};
     const struct subject unknown = {"Unknown authority", NULL, -DAY, 365 * DAY};
     struct pair stranger = {NULL, NULL};
     bool made;
@@ -277,6 +281,7 @@ static bool make_identities(struct tls *tls, const struct list *hostnames, bool 
            make_identity(tls, TLS_RIGHT, &right, &tls->authority, legacy, problem) &&
            make_identity(tls, TLS_NAME, &elsewhere, &tls->authority, legacy, problem) &&
            make_identity(tls, TLS_EXPIRED, &expired, &tls->authority, legacy, problem) &&
+           make_identity(tls, TLS_EXPIRING, &expiring, &tls->authority, legacy, problem) &&
            make_identity(tls, TLS_SELF_SIGNED, &right, NULL, legacy, problem) &&
            make_identity(tls, TLS_UNTRUSTED, &right, &stranger, legacy, problem);
     pair_free(&stranger);

@@ -14,11 +14,12 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-/* which certificate the server shows: the right one, or one of the faulty kinds */
+/* which certificate the server shows: the right one, or one of the other kinds */
 enum tls_identity {
     TLS_RIGHT,
     TLS_NAME,        /* "name": another host's name */
     TLS_EXPIRED,     /* "expired" */
+    TLS_EXPIRING,    /* "expiring": right, but for a week only */
     TLS_SELF_SIGNED, /* "self-signed" */
     TLS_UNTRUSTED,   /* "untrusted": signed by an authority that nobody knows */
     TLS_IDENTITIES

@@ -1,0 +1,243 @@
+/* config.c - main.cf and master.cf, as the doctor looks at them */
+#include "ctl/doctor/config.h"
+
+#include "common/memory.h"
+#include "common/parameter.h"
+#include "common/process.h"
+#include "common/socket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SEPARATORS ", \t\r\n"
+#define TIMEOUT    20 /* seconds */
+#define LIMIT      ((size_t)1024 * 1024)
+
+static const char *const names[] = {
+    "canonical_maps",
+    "compatibility_level",
+    "cyrus_sasl_config_path",
+    "default_destination_concurrency_limit",
+    "default_process_limit",
+    "default_transport",
+    "header_checks",
+    "internal_mail_filter_classes",
+    "lmtp_data_init_timeout",
+    "lmtp_generic_maps",
+    "lmtp_header_checks",
+    "lmtp_send_xforward_command",
+    "maillog_file",
+    "milter_default_action",
+    "non_smtpd_milters",
+    "receive_override_options",
+    "relayhost",
+    "sender_canonical_maps",
+    "sender_dependent_default_transport_maps",
+    "sender_dependent_relayhost_maps",
+    "smtp_generic_maps",
+    "smtp_header_checks",
+    "smtp_reply_filter",
+    "smtp_sasl_auth_enable",
+    "smtp_sasl_password_maps",
+    "smtp_sasl_tls_security_options",
+    "smtp_sasl_type",
+    "smtp_sender_dependent_authentication",
+    "smtp_tls_security_level",
+    "smtpd_client_restrictions",
+    "smtpd_data_restrictions",
+    "smtpd_end_of_data_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_milters",
+    "smtpd_recipient_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_sender_restrictions",
+    "transport_maps",
+};
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
+/* --- reading ------------------------------------------------------------------ */
+
+static bool read_values(struct config *config, struct error *error)
+{
+    char *expressions[NAMES];
+    config->values = memory_zero(NAMES, sizeof(char *));
+    for (size_t i = 0; i < NAMES; i++)
+        expressions[i] = memory_format("$%s", names[i]);
+    bool fine = postconf_expand(&config->postconf, (const char *const *)expressions, NAMES,
+                                config->values, error);
+    for (size_t i = 0; i < NAMES; i++)
+        free(expressions[i]);
+    return fine;
+}
+
+static bool default_chroot(const struct config *config)
+{
+    return strtol(config_value(config, "compatibility_level"), NULL, 10) < 1;
+}
+
+/* A line of `postconf -M`: name type private unprivileged chroot wakeup processes command ... */
+static void add_service(struct config *config, char *line)
+{
+    enum { NAME, TYPE, PRIVATE, UNPRIVILEGED, CHROOT, WAKEUP, PROCESSES, COMMAND, FIELDS };
+    char *fields[FIELDS];
+    size_t count = 0;
+    for (char *field; count < FIELDS && (field = strsep(&line, " \t")) != NULL;)
+        if (field[0] != '\0')
+            fields[count++] = field;
+    if (count < FIELDS)
+        return;
+    config->services =
+        memory_grow(config->services, (config->service_count + 1) * sizeof(config->services[0]));
+    config->services[config->service_count++] = (struct config_service){
+        .id = memory_format("%s/%s", fields[NAME], fields[TYPE]),
+        .name = memory_copy(fields[NAME]),
+        .type = memory_copy(fields[TYPE]),
+        .is_chrooted = fields[CHROOT][0] == '-' ? default_chroot(config) : fields[CHROOT][0] == 'y',
+        .processes = fields[PROCESSES][0] == '-' ? -1 : strtol(fields[PROCESSES], NULL, 10),
+        .command = memory_copy(fields[COMMAND])};
+}
+
+/* A line of `postconf -P`: name/type/parameter = value */
+static void add_override(struct config *config, char *line)
+{
+    char *equals = strchr(line, '=');
+    if (equals == NULL)
+        return;
+    char *value = equals + 1 + strspn(equals + 1, " ");
+    while (equals > line && equals[-1] == ' ')
+        equals--;
+    *equals = '\0';
+    char *slash = strrchr(line, '/');
+    if (slash == NULL)
+        return;
+    *slash = '\0';
+    config->overrides =
+        memory_grow(config->overrides, (config->override_count + 1) * sizeof(config->overrides[0]));
+    config->overrides[config->override_count++] = (struct config_override){
+        .service = memory_copy(line), .name = memory_copy(slash + 1), .value = memory_copy(value)};
+}
+
+static bool read_master(struct config *config, const char *option,
+                        void (*add)(struct config *config, char *line), struct error *error)
+{
+    const char *const options[] = {option, NULL};
+    struct buffer answer = {0};
+    bool fine = postconf_run(&config->postconf, options, &answer, error);
+    char *rest = answer.data, *line;
+    while (fine && (line = strsep(&rest, "\n")) != NULL)
+        add(config, line);
+    buffer_free(&answer);
+    return fine;
+}
+
+bool config_read(struct config *config, const struct settings *settings,
+                 const char *const overrides[], struct error *error)
+{
+    *config =
+        (struct config){.settings = settings, .postconf = {settings->config_directory, overrides}};
+    return read_values(config, error) && read_master(config, "-M", add_service, error) &&
+           read_master(config, "-Px", add_override, error);
+}
+
+void config_free(struct config *config)
+{
+    for (size_t i = 0; config->values != NULL && i < NAMES; i++)
+        free(config->values[i]);
+    free(config->values);
+    for (size_t i = 0; i < config->service_count; i++) {
+        free(config->services[i].id);
+        free(config->services[i].name);
+        free(config->services[i].type);
+        free(config->services[i].command);
+    }
+    free(config->services);
+    for (size_t i = 0; i < config->override_count; i++) {
+        free(config->overrides[i].service);
+        free(config->overrides[i].name);
+        free(config->overrides[i].value);
+    }
+    free(config->overrides);
+    *config = (struct config){.settings = NULL};
+}
+
+/* --- asking -------------------------------------------------------------------- */
+
+const char *config_value(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        if (strcmp(names[i], name) == 0)
+            return config->values[i];
+    abort(); /* a name that is not in the list is a mistake of ours */
+}
+
+const char *config_service_value(const struct config *config, const struct config_service *service,
+                                 const char *name)
+{
+    for (size_t i = 0; i < config->override_count; i++)
+        if (strcmp(config->overrides[i].service, service->id) == 0 &&
+            strcmp(config->overrides[i].name, name) == 0)
+            return config->overrides[i].value;
+    return config_value(config, name);
+}
+
+const struct config_service *config_service(const struct config *config, const char *name,
+                                            const char *type)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        if (strcmp(config->services[i].name, name) == 0 &&
+            strcmp(config->services[i].type, type) == 0)
+            return &config->services[i];
+    return NULL;
+}
+
+char *config_next(char **list)
+{
+    char *piece = *list + strspn(*list, SEPARATORS), *end = piece;
+    unsigned level = 0;
+    if (*piece == '\0')
+        return NULL;
+    for (; *end != '\0' && (level > 0 || strchr(SEPARATORS, *end) == NULL); end++) {
+        level += *end == '{';
+        level -= *end == '}' && level > 0;
+    }
+    *list = *end != '\0' ? end + 1 : end;
+    *end = '\0';
+    return piece;
+}
+
+bool config_same_socket(const struct config *config, const char *one, const char *other)
+{
+    struct socket_place places[2];
+    return socket_parse(one, config->settings->queue_directory, &places[0], NULL) &&
+           socket_parse(other, config->settings->queue_directory, &places[1], NULL) &&
+           places[0].family == places[1].family && strcmp(places[0].path, places[1].path) == 0 &&
+           strcmp(places[0].host, places[1].host) == 0 &&
+           strcmp(places[0].port, places[1].port) == 0;
+}
+
+/* "postconf: warning: /etc/postfix/main.cf: unused parameter: post365_x=y": y may be a secret.
+ * Those that Postfix has for a transport it knows again when master.cf has that. */
+static void note_unused(const char *line, struct buffer *unused)
+{
+    const char *name = strstr(line, ": unused parameter: ");
+    if (name == NULL)
+        return;
+    name += strlen(": unused parameter: ");
+    char *parameter = memory_copy_bytes(name, strcspn(name, "= "));
+    if (strncmp(parameter, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) == 0 &&
+        !parameter_is_of_transport(parameter))
+        buffer_format(unused, "%s%s", unused->length > 0 ? " " : "", parameter);
+    free(parameter);
+}
+
+bool config_unused(const struct config *config, struct buffer *unused, struct error *error)
+{
+    const char *const words[] = {"postconf", "-c", config->settings->config_directory, "-n", NULL};
+    struct process_result result;
+    bool fine = process_run(words, NULL, 0, TIMEOUT, LIMIT, &result, error);
+    char *rest = result.errors.data, *line;
+    while (fine && rest != NULL && (line = strsep(&rest, "\n")) != NULL)
+        note_unused(line, unused);
+    process_result_free(&result);
+    return fine;
+}

@@ -1,0 +1,332 @@
+/* way.c - the way to Microsoft's server, step by step, up to the login */
+#include "ctl/doctor/way.h"
+
+#include "common/memory.h"
+#include "common/office365.h"
+#include "common/upstream/verify.h"
+
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SOON        14 /* days until a certificate expires */
+#define DAY         ((int64_t)86400)
+#define NAMES_SHOWN 300
+
+/* One walk along the way. */
+struct walk {
+    struct way *way;
+    const struct settings *settings;
+    struct dialogue *dialogue;
+    struct buffer seen;  /* by the step */
+    struct error error;  /* of a step that is WRONG */
+    struct error belief; /* what the handshake said of the certificate; "" if it was believed */
+};
+
+struct step {
+    const char *check;
+    const char *tried; /* <host> and <port> are those of the server */
+    enum verdict (*go)(struct walk *walk);
+    const char *meaning, *remedy; /* where it does not say ok */
+};
+
+/* --- the steps ------------------------------------------------------------------------ */
+
+/* getaddrinfo(3) has no timeout of its own. Names come by way of nsswitch.conf(5); the transport
+ * asks /etc/hosts and DNS itself. */
+static int resolve_in_time(struct way *way)
+{
+    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    static struct gaicb request; /* a thread may still write to it when the time is over */
+    struct gaicb *const list[] = {&request};
+    const struct timespec patience = {.tv_sec = DIALOGUE_TIMEOUT};
+    request = (struct gaicb){.ar_name = way->host, .ar_service = way->port, .ar_request = &hints};
+    int status = getaddrinfo_a(GAI_NOWAIT, (struct gaicb **)list, 1, NULL);
+    if (status != 0)
+        return status;
+    while ((status = gai_error(&request)) == EAI_INPROGRESS)
+        if (gai_suspend((const struct gaicb *const *)list, 1, &patience) == EAI_AGAIN) {
+            gai_cancel(&request);
+            return EAI_AGAIN;
+        }
+    way->addresses = status == 0 ? request.ar_result : NULL;
+    return status;
+}
+
+static enum verdict resolve(struct walk *walk)
+{
+    struct way *way = walk->way;
+    int status = way->addresses != NULL ? 0 : resolve_in_time(way);
+    if (status != 0) {
+        error_set(&walk->error, "%s", gai_strerror(status));
+        return VERDICT_WRONG;
+    }
+    for (const struct addrinfo *each = way->addresses; each != NULL; each = each->ai_next) {
+        char address[NI_MAXHOST] = "";
+        getnameinfo(each->ai_addr, each->ai_addrlen, address, sizeof(address), NULL, 0,
+                    NI_NUMERICHOST);
+        buffer_format(&walk->seen, "%s%s", walk->seen.length > 0 ? ", " : "", address);
+    }
+    return VERDICT_OK;
+}
+
+static enum verdict reach(struct walk *walk)
+{
+    char address[NI_MAXHOST] = "";
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (!dialogue_connect(walk->dialogue, walk->way->addresses, address, &walk->error))
+        return VERDICT_WRONG;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    buffer_format(&walk->seen, "%s answers, in %ld ms", address,
+                  (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000);
+    return VERDICT_OK;
+}
+
+/* A reply that must be of class 2. */
+static enum verdict judge(struct walk *walk, bool was_heard, const struct reply *reply)
+{
+    if (!was_heard)
+        return VERDICT_WRONG;
+    dialogue_write_reply(&walk->seen, reply);
+    if (reply->code / 100 == 2)
+        return VERDICT_OK;
+    error_set(&walk->error, "%s", walk->seen.data);
+    return VERDICT_WRONG;
+}
+
+static enum verdict greet(struct walk *walk)
+{
+    struct reply reply;
+    return judge(walk, dialogue_hear(walk->dialogue, &reply, &walk->error), &reply);
+}
+
+static void note_keyword(struct way *way, char *line)
+{
+    const char *keyword = strsep(&line, " =");
+    if (strcasecmp(keyword, "STARTTLS") == 0)
+        way->offers_starttls = true;
+    if (strcasecmp(keyword, "AUTH") != 0)
+        return;
+    for (const char *word; (word = strsep(&line, " =")) != NULL;) {
+        way->offers_login = way->offers_login || strcasecmp(word, "LOGIN") == 0;
+        way->offers_xoauth2 = way->offers_xoauth2 || strcasecmp(word, "XOAUTH2") == 0;
+    }
+}
+
+static enum verdict say_ehlo(struct walk *walk)
+{
+    struct way *way = walk->way;
+    struct reply reply;
+    bool heard =
+        dialogue_ask(walk->dialogue, &reply, &walk->error, "EHLO %s", walk->settings->myhostname);
+    enum verdict verdict = judge(walk, heard, &reply);
+    way->offers_starttls = way->offers_login = way->offers_xoauth2 = false;
+    char *rest = walk->dialogue->lines.data;
+    for (char *line; heard && (line = strsep(&rest, "\n")) != NULL;)
+        note_keyword(way, line);
+    return verdict;
+}
+
+/* What came in plain text behind the reply is nobody's (RFC 3207, section 4.2). */
+static enum verdict start_tls(struct walk *walk)
+{
+    struct reply reply;
+    if (!walk->way->offers_starttls) {
+        error_set(&walk->error, "not offered");
+        return VERDICT_WRONG;
+    }
+    bool heard = dialogue_ask(walk->dialogue, &reply, &walk->error, "STARTTLS");
+    enum verdict verdict = judge(walk, heard, &reply);
+    size_t injected = dialogue_pending(walk->dialogue);
+    if (verdict != VERDICT_OK || injected == 0)
+        return verdict;
+    error_set(&walk->error, "%zu octets in plain text behind the reply", injected);
+    return VERDICT_WRONG;
+}
+
+static enum verdict encrypt(struct walk *walk)
+{
+    const struct way *way = walk->way;
+    struct dialogue *dialogue = walk->dialogue;
+    walk->belief.text[0] = '\0';
+    if (!dialogue_encrypt(dialogue, way->context, way->host, &walk->error)) {
+        if (dialogue->ssl == NULL || SSL_get_verify_result(dialogue->ssl) == X509_V_OK)
+            return VERDICT_WRONG;
+        walk->belief = walk->error; /* the next step tells */
+    }
+    buffer_format(&walk->seen, "%s", SSL_get_version(dialogue->ssl));
+    return VERDICT_OK;
+}
+
+static void show_certificate(struct walk *walk, X509 *certificate, const struct tm *end)
+{
+    char names[NAMES_SHOWN], issuer[NAMES_SHOWN], day[32];
+    verify_names(certificate, names, sizeof(names));
+    X509_NAME_oneline(X509_get_issuer_name(certificate), issuer, sizeof(issuer));
+    strftime(day, sizeof(day), "%Y-%m-%d", end);
+    buffer_format(&walk->seen, "for %s; issued by %s; valid until %s",
+                  names[0] != '\0' ? names : "no name", issuer, day);
+}
+
+static enum verdict believe(struct walk *walk)
+{
+    X509 *certificate = verify_certificate(walk->dialogue->ssl);
+    struct tm end = {0};
+    bool has_end =
+        certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1;
+    if (certificate != NULL)
+        show_certificate(walk, certificate, &end);
+    if (walk->belief.text[0] != '\0') {
+        error_set(&walk->error, "%s (%s)", walk->belief.text,
+                  walk->seen.data != NULL ? walk->seen.data : "none was shown");
+        return VERDICT_WRONG;
+    }
+    int64_t left = has_end ? timegm(&end) - time(NULL) : SOON * DAY;
+    if (left >= SOON * DAY)
+        return VERDICT_OK;
+    buffer_format(&walk->seen, ", in %lld days", (long long)(left / DAY));
+    return VERDICT_WARNING;
+}
+
+static enum verdict find_mechanisms(struct walk *walk)
+{
+    const struct way *way = walk->way;
+    if (say_ehlo(walk) != VERDICT_OK)
+        return VERDICT_WRONG;
+    if (!way->offers_login && !way->offers_xoauth2) {
+        error_set(&walk->error, "neither LOGIN nor XOAUTH2 is offered");
+        return VERDICT_WRONG;
+    }
+    buffer_clear(&walk->seen);
+    buffer_format(&walk->seen, "%s%s%s", way->offers_login ? "LOGIN" : "",
+                  way->offers_login && way->offers_xoauth2 ? ", " : "",
+                  way->offers_xoauth2 ? "XOAUTH2" : "");
+    return VERDICT_OK;
+}
+
+#define BETWEEN                                                                                    \
+    "See who answers there: `openssl s_client -starttls smtp -connect <host>:<port>`; a firewall " \
+    "or a virus scanner may stand between."
+
+static const struct step steps[] = {
+    {"dns", "addresses of <host>", resolve, "No mail can leave: nobody knows where the server is.",
+     "Check the spelling of relayhost; `getent ahosts <host>` must give addresses, else "
+     "/etc/resolv.conf or the firewall (port 53) is wrong."},
+    {"connect", "connection to <host>, port <port>", reach, "No mail can leave.",
+     "The firewall must let TCP port <port> out to the internet: `nc -vz <host> <port>` must "
+     "succeed on this machine."},
+    {"banner", "greeting", greet, "What answers there is not ready to take mail.", BETWEEN},
+    {"ehlo", "EHLO", say_ehlo, "The server does not take this machine's name.",
+     "See that myhostname in main.cf is a name with a domain. " BETWEEN},
+    {"starttls", "STARTTLS", start_tls,
+     "Without encryption no password is sent, and Microsoft takes no mail.", BETWEEN},
+    {"tls", "TLS", encrypt, "The connection cannot be encrypted.", BETWEEN},
+    {"certificate", "certificate", believe,
+     "Who answers there does not prove to be <host>, or soon will not; no password is sent to him.",
+     "The authorities are those of post365_tls_CAfile and post365_tls_CApath (in main.cf): "
+     "/etc/ssl/certs/ca-certificates.crt, of the package ca-certificates, is right for Microsoft. "
+     "`date` must tell the right time. " BETWEEN},
+    {"mechanisms", "ways to log in", find_mechanisms, "Nobody can log in.", BETWEEN},
+};
+#define STEPS (sizeof(steps) / sizeof(steps[0]))
+
+/* --- walking --------------------------------------------------------------------------- */
+
+static const char *replace(struct report *report, const char *text, const char *word,
+                           const char *with)
+{
+    struct buffer result = {0};
+    const char *place;
+    while ((place = strstr(text, word)) != NULL) {
+        buffer_append(&result, text, (size_t)(place - text));
+        buffer_append_string(&result, with);
+        text = place + strlen(word);
+    }
+    const char *whole = report_format(report, "%s%s", result.data != NULL ? result.data : "", text);
+    buffer_free(&result);
+    return whole;
+}
+
+static const char *fill_in(struct report *report, const struct way *way, const char *text)
+{
+    return replace(report, replace(report, text, "<host>", way->host), "<port>", way->port);
+}
+
+static void report_step(struct report *report, const struct step *step, enum verdict verdict,
+                        const struct walk *walk, const char *seen)
+{
+    report_finding(report, &(struct finding){.check = step->check,
+                                             .verdict = verdict,
+                                             .tried = fill_in(report, walk->way, step->tried),
+                                             .seen = seen != NULL ? seen : "",
+                                             .meaning = fill_in(report, walk->way, step->meaning),
+                                             .remedy = fill_in(report, walk->way, step->remedy)});
+}
+
+/* `report` may be NULL. Whether no step was wrong; else `failed` is the one that was. */
+static bool go(struct walk *walk, struct report *report, const struct step **failed)
+{
+    *failed = NULL;
+    for (size_t i = 0; i < STEPS; i++) {
+        enum verdict verdict = VERDICT_UNTRIED;
+        buffer_clear(&walk->seen);
+        if (*failed == NULL)
+            verdict = steps[i].go(walk);
+        if (verdict == VERDICT_WRONG)
+            *failed = &steps[i];
+        if (report != NULL)
+            report_step(report, &steps[i], verdict, walk,
+                        verdict == VERDICT_UNTRIED ? "the step before failed"
+                        : verdict == VERDICT_WRONG ? walk->error.text
+                                                   : walk->seen.data);
+    }
+    buffer_free(&walk->seen);
+    return *failed == NULL;
+}
+
+static bool prepare(struct way *way, const struct settings *settings, struct error *error)
+{
+    if (way->context == NULL)
+        way->context = verify_context(settings->tls_ca_file, settings->tls_ca_path, error);
+    return way->context != NULL;
+}
+
+void way_check(struct way *way, const struct settings *settings, struct report *report)
+{
+    struct dialogue dialogue;
+    struct walk walk = {.way = way, .settings = settings, .dialogue = &dialogue};
+    const struct step *failed;
+    bool is_ready = prepare(way, settings, &walk.error);
+    if (!way->is_known || !is_ready) {
+        report_finding(report,
+                       &(struct finding){.check = "server",
+                                         .verdict = is_ready ? VERDICT_UNTRIED : VERDICT_WRONG,
+                                         .tried = "the way to the server",
+                                         .seen = is_ready ? "relayhost is wrong" : walk.error.text,
+                                         .meaning = "No connection can be made."});
+        return;
+    }
+    dialogue_init(&dialogue);
+    way->is_fine = go(&walk, report, &failed);
+    if (way->is_fine)
+        dialogue_quit(&dialogue);
+    dialogue_close(&dialogue);
+}
+
+bool way_dial(struct way *way, const struct settings *settings, struct dialogue *dialogue,
+              struct error *error)
+{
+    struct walk walk = {.way = way, .settings = settings, .dialogue = dialogue};
+    const struct step *failed;
+    dialogue_init(dialogue);
+    return go(&walk, NULL, &failed) || error_set(error, "%s: %s", failed->check, walk.error.text);
+}
+
+void way_free(struct way *way)
+{
+    if (way->addresses != NULL)
+        freeaddrinfo(way->addresses);
+    SSL_CTX_free(way->context);
+}
