@@ -171,9 +171,10 @@ __attribute__((noreturn)) static void try_in_child(int pipe, const struct attemp
         tell(pipe, '-', "connected, but nobody answers");
     if (strncmp(answer, language->answer, strlen(language->answer)) != 0)
         tell(pipe, '-', "connected, but the answer is \"%s\"", answer);
+    /* Who turns us away (an account that is paused does) has gone already. */
     if (language->farewell != NULL &&
         write(descriptor, language->farewell, strlen(language->farewell)) < 0)
-        _exit(1);
+        close(descriptor);
     tell(pipe, '+', answer[0] != '\0' ? "answers: %s" : "answers%s", answer);
 }
 

@@ -4,7 +4,11 @@ In the middle of the second run status and queue are looked at. After it somebod
 organisation, an application's mail stops, and post365 says why; then it is switched on again.
 """
 
+import contextlib
+import os
+
 from harness import processes
+from harness.command import login_stamp
 from harness.command import run as run_command
 
 from . import traffic
@@ -39,7 +43,9 @@ def close_gate(run):
     def waits():
         return [message for message in run.relay.postfix.queue() if message["queue_name"] == "deferred"]
     processes.wait_until(lambda: len(waits()) == len(sent), _PATIENCE, 0.2)
-    run.screens.append(look(run, "queue"))
+    run.screens += [look(run, "queue"), look(run, "doctor")]
+    with contextlib.suppress(FileNotFoundError):  # nothing stays outside of the demo's directory
+        os.unlink(login_stamp(run.office365.port, traffic.UPN))
     return sent
 
 

@@ -1,6 +1,7 @@
 """post365, the admin's command, as a program would call it and as a person would see it."""
 
 import fcntl
+import hashlib
 import os
 import pty
 import struct
@@ -18,6 +19,11 @@ def run(config_directory, *words, program=PROGRAM, environment=None, timeout=60,
     where = ["-c", config_directory] if config_directory else []
     return subprocess.run([program, *where, *words], capture_output=True, text=True, timeout=timeout, check=False,
                           env={**ENVIRONMENT, **(environment or {})}, cwd="/", **options)
+
+
+def login_stamp(port, upn):
+    """The file in which `post365 doctor` keeps when it last logged in at the stand-in's with this account."""
+    return os.path.join("/run/post365-doctor", hashlib.sha256(f"localhost:{port} {upn}".encode()).hexdigest())
 
 
 def on_terminal(*words, columns, environment=None):

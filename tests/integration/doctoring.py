@@ -7,17 +7,15 @@
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import re
 import subprocess
 
-from harness import workplace
+from harness import command
+from harness.command import PROGRAM
 from harness.relay import PASSWORD
 
-PROGRAM = workplace.BUILD / "post365"
-STAMPS = "/run/post365-doctor"
 _SECRETS = [form for text in (PASSWORD, f"relay@example.com\0{PASSWORD}", f"\0relay@example.com\0{PASSWORD}")
             for form in (text, base64.b64encode(text.encode()).decode().rstrip("="))]
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -69,8 +67,7 @@ def read(relay, *words, **how):
 
 def stamp(relay, upn, port=None):
     """Where the doctor keeps the time of its last login."""
-    place = f"localhost:{port or relay.office365.port} {upn}"
-    return os.path.join(STAMPS, hashlib.sha256(place.encode()).hexdigest())
+    return command.login_stamp(port or relay.office365.port, upn)
 
 
 def forget(relay, *accounts, port=None):
@@ -79,7 +76,7 @@ def forget(relay, *accounts, port=None):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(stamp(relay, upn, port))
     with contextlib.suppress(OSError):
-        os.rmdir(STAMPS)
+        os.rmdir(os.path.dirname(stamp(relay, "", port)))
 
 
 def state(*directories):

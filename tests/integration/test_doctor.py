@@ -17,7 +17,7 @@ from harness import processes, workplace
 from harness.office365 import Office365
 from harness.relay import PASSWORD, UPN, Relay
 
-OTHERS = [f"account{number}@example.com" for number in range(1, 21)]
+OTHERS = [f"account{number}@example.com" for number in range(1, 26)]
 _spare = iter(OTHERS)
 TOKEN = "eyJ0eXAiOiJKV1QifQ.token.of-a-test"
 
@@ -231,6 +231,20 @@ def test_a_message_of_a_paused_account_is_deferred(relay, account):
     finally:
         command(relay, "resume", account)
     relay.postfix.flush()
+    assert relay.postfix.wait_empty(30) == []
+
+
+def test_the_socket_of_an_account_in_trouble_answers(relay, account):
+    """The transport turns Postfix away with a 421 and closes: that is an answer, too."""
+    relay.office365.set_mailbox(account, smtp_auth=False)
+    found = examine(relay, "--force", "--send-to", "a@dest.example", account)
+    assert found["delivery"]["seen"].startswith("deferred: ")
+    found = examine(relay, "--force", account)
+    assert found.verdict("account-socket") == "ok" and "421 4.7.1" in found["account-socket"]["seen"], found.text
+    assert "mailbox-switch: 435 4.7.139 host localhost said: 535 5.7.139" in found["pause"]["seen"]
+    assert "PowerShell" not in found["pause"]["seen"]  # that is the remedy's
+    relay.office365.set_mailbox(account, smtp_auth=None)
+    command(relay, "resume", account)
     assert relay.postfix.wait_empty(30) == []
 
 

@@ -157,12 +157,12 @@ static void paused(void *context, const struct ledger_reply *reply, const struct
     free_asked(asked);
 }
 
-/* The cause begins with its name: for programs, and for people who see no more than its beginning.
- */
+/* The cause begins with its name, for programs, and for people who see no more than its beginning;
+ * the remedy is no part of it. */
 static void pause_account(struct delivery *delivery, int64_t least, int64_t most)
 {
     const struct verdict *verdict = &delivery->verdict;
-    char *cause = memory_format("%s: %s", verdict->row->name, verdict->reply);
+    char *cause = memory_format("%s: %.*s", verdict->row->name, (int)verdict->said, verdict->reply);
     const struct ledger_command command = {.kind = LEDGER_COMMAND_PAUSE,
                                            .account = delivery->account,
                                            .cause = cause,

@@ -54,6 +54,7 @@ static void judge_reply(const struct reply *reply, enum reply_stage stage, const
                           "%u %shost %s said: %u %s%.*s (in reply to %s)", changed.code, told, host,
                           reply->code, enhanced_text(&reply->enhanced, said, sizeof(said)),
                           WORDS_MAX, reply->text, office365_stage_words(stage));
+    verdict->said = strlen(verdict->reply);
     if ((row->needs_admin || row->account != OFFICE365_ACCOUNT_NOTHING) && length > 0 &&
         (size_t)length < sizeof(verdict->reply))
         snprintf(verdict->reply + length, sizeof(verdict->reply) - (size_t)length, "; %s: %.*s",

@@ -20,8 +20,9 @@
 
 struct verdict {
     char reply[VERDICT_SIZE];
-    bool is_accepted;                /* by Microsoft */
-    bool is_temporary;               /* Postfix will try again */
+    size_t said;       /* so much of it is what was said, the rest is cause and remedy */
+    bool is_accepted;  /* by Microsoft */
+    bool is_temporary; /* Postfix will try again */
     enum office365_account account;  /* what happens to all other mail of it */
     const struct office365_row *row; /* the cause, or NULL where nobody has replied */
 };
