@@ -305,14 +305,16 @@ static const struct cause *find_answer(const char *reason)
     if (row != NULL)
         return cause_of_row(row);
     struct reply reply;
-    const char *inner = behind_last(reason, " said: ");
-    const char *stage = inner != NULL ? strstr(inner, stage_before) : NULL;
     if (!reply_find(&reply, reason, strlen(reason), NULL) || reply.code == 0)
         return NULL;
+    enum reply_stage at = reply.stage;
+    const char *inner = behind_last(reason, " said: ");
+    const char *stage = inner != NULL ? strstr(inner, stage_before) : NULL;
     if (inner != NULL && inner[0] >= '2' && inner[0] <= '5')
         reply_find(&reply, inner, strlen(inner), NULL);
-    return cause_of_row(office365_explain(
-        &reply, stage != NULL ? stage_written(stage + strlen(stage_before)) : reply.stage));
+    if (stage != NULL && stage_written(stage + strlen(stage_before)) != REPLY_STAGE_UNKNOWN)
+        at = stage_written(stage + strlen(stage_before));
+    return cause_of_row(office365_explain(&reply, at));
 }
 
 /* --- both -------------------------------------------------------------------------- */

@@ -53,6 +53,35 @@ def test_a_reply_is_explained_however_it_was_pasted(text, cause, status):
     assert found["cause"] == cause and found["temporary"] is True and found["needs_admin"] == bool(status)
 
 
+def examples():
+    """(cause, reply, stage) of every row of docs/OFFICE365_REPLIES.md."""
+    page = (workplace.PROJECT / "docs" / "OFFICE365_REPLIES.md").read_text()
+    return [(section.split("\n")[0], reply, stage) for section in page.split("\n### ")[1:]
+            for reply, stage in re.findall(r"^- `(.*)` \((.*)\)$", section, re.M)]
+
+
+def test_every_row_is_known_out_of_a_line_of_the_log():
+    assert len(examples()) > 45
+    stamp = "[SY4P300CA0001.AUSP300.PROD.OUTLOOK.COM 2023-09-12T20:59:57.214Z 08DBB276B7E699C4]"
+    head = "Nov 26 14:00:01 relay postfix/lmtp[123]: 4D1F2: to=<a@b>, relay=x[1.2.3.4]:587, delay=1, dsn=4.0.0, status=deferred "
+    wrong = []
+    for cause, reply, stage in examples():
+        said = f"host smtp.office365.com[1.2.3.4] said: {reply} {stamp}"
+        command = {"RCPT": "RCPT TO command", "MAIL": "MAIL FROM command", "end of DATA": "end of DATA command"}.get(stage)
+        if stage == "AUTH":
+            said = f"SASL authentication failed; server smtp.office365.com[1.2.3.4] said: {reply} {stamp}"
+        elif command:
+            said += f" (in reply to {command})"
+        elif stage != "connect":
+            continue  # a report by mail, or what is said anywhere
+        transport = f"host relay[post365/transport] said: 450 4.0.0 host x said: {reply} {stamp} (in reply to {stage})"
+        for line in (f"{head}({said})", said, f"{head}({transport} (in reply to end of DATA command))"):
+            found = json.loads(run("explain", "--json", line).stdout)
+            if found["cause"] != cause:
+                wrong.append((cause, found["cause"], line))
+    assert not wrong
+
+
 def test_text_without_a_reply_and_hostile_text():
     done = run("explain", "hello")
     assert done.returncode == 65 and "holds no reply code" in done.stderr and done.stdout == ""
