@@ -171,7 +171,7 @@ static const struct cause own[OWN_CAUSES] = {
                            .meaning = "Postfix itself could not work on the message.",
                            .remedy = "Postfix's lines in mail.log at that time say why.",
                            .wait = CAUSE_SOMEBODY},
-    [NOT_TRIED] = {.name = "not-tried",
+    [NOT_TRIED] = {.name = "on-its-way",
                    .meaning =
                        "No attempt has failed: it is on its way, or waits for room within the "
                        "account's limits.",

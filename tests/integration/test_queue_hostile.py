@@ -128,5 +128,5 @@ def test_a_message_with_many_recipients_and_causes(tell):
     done = tell(message(recipients=[(f"r{number}@dest.example", reasons[number % 4]) for number in range(20000)]), words=("--json",))
     (found,) = map(json.loads, done.stdout.splitlines())
     assert {cause["cause"]: cause["recipients"] for cause in found["causes"]} == {
-        "not-tried": 5000, "server-unreachable": 5000, "other-temporary": 5000, "send-as": 5000}
+        "on-its-way": 5000, "server-unreachable": 5000, "other-temporary": 5000, "send-as": 5000}
     assert len(found["recipients"]) == 20000

@@ -16,8 +16,8 @@
 static const struct {
     const char *reason, *cause;
 } known[] = {
-    {NULL, "not-tried"},
-    {"", "not-tried"},
+    {NULL, "on-its-way"},
+    {"", "on-its-way"},
     {"mail will be delivered tomorrow", "other"},
     {LMTP "450 4.7.1 relay@contoso.com has used 30 of 30 messages per 1m; room at 14:05:00 (in 61 "
           "s) (in reply to DATA command)",
