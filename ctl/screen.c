@@ -2,6 +2,7 @@
 #include "ctl/screen.h"
 
 #include "common/clock.h"
+#include "common/memory.h"
 #include "common/utf8.h"
 
 #include <langinfo.h>
@@ -12,7 +13,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define NARROWEST 20
+#define NARROWEST   20
+#define PLACEHOLDER "<UPN>"
 
 struct screen screen_open(void)
 {
@@ -59,6 +61,19 @@ void screen_text(struct buffer *line, const char *text)
             buffer_append(line, text + at, octets);
         at += octets > 0 ? octets : 1;
     }
+}
+
+void screen_text_about(struct buffer *line, const char *text, const char *account)
+{
+    const char *place;
+    while (account != NULL && (place = strstr(text, PLACEHOLDER)) != NULL) {
+        char *before = memory_copy_bytes(text, (size_t)(place - text));
+        screen_text(line, before);
+        screen_text(line, account);
+        free(before);
+        text = place + strlen(PLACEHOLDER);
+    }
+    screen_text(line, text);
 }
 
 void screen_paint(const struct screen *screen, struct buffer *line, enum screen_style style,

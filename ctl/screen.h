@@ -33,6 +33,9 @@ void screen_measure(struct screen *screen);
 /* Appends text of others: control characters and what is no UTF-8 become `?`. */
 void screen_text(struct buffer *line, const char *text);
 
+/* The same, with the name of the account (NULL: none is known) where <UPN> stands. */
+void screen_text_about(struct buffer *line, const char *text, const char *account);
+
 /* Appends text of ours in a style. */
 void screen_paint(const struct screen *screen, struct buffer *line, enum screen_style style,
                   const char *text);

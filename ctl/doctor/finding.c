@@ -12,7 +12,6 @@
 #define VERDICT_COLUMN 2
 #define TEXT_COLUMN    13
 #define LABEL          7 /* columns */
-#define PLACEHOLDER    "<UPN>"
 
 static const struct {
     const char *word;
@@ -54,20 +53,6 @@ static void forget_texts(struct report *report)
     report->text_count = 0;
 }
 
-/* Appends a text that may be shown, with the account's name where <UPN> stands. */
-static void show(struct buffer *line, const char *text, const char *account)
-{
-    const char *place;
-    while (account != NULL && (place = strstr(text, PLACEHOLDER)) != NULL) {
-        char *before = memory_copy_bytes(text, (size_t)(place - text));
-        screen_text(line, before);
-        screen_text(line, account);
-        free(before);
-        text = place + strlen(PLACEHOLDER);
-    }
-    screen_text(line, text);
-}
-
 /* --- for programs ------------------------------------------------------------- */
 
 static json_t *text_json(const char *text, const char *account)
@@ -75,7 +60,7 @@ static json_t *text_json(const char *text, const char *account)
     struct buffer shown = {0};
     if (text == NULL)
         return json_null();
-    show(&shown, text, account);
+    screen_text_about(&shown, text, account);
     json_t *value = json_string(shown.data != NULL ? shown.data : "");
     buffer_free(&shown);
     return value;
@@ -103,7 +88,7 @@ static void print_label(const struct screen *screen, const char *label, const ch
     if (text == NULL)
         return;
     screen_paint(screen, &painted, SCREEN_DIM, label);
-    show(&shown, text, account);
+    screen_text_about(&shown, text, account);
     printf("%*s%s%*s", TEXT_COLUMN, "", painted.data, (int)(LABEL - strlen(label)), "");
     screen_wrap(screen, shown.data != NULL ? shown.data : "", TEXT_COLUMN + LABEL);
     buffer_free(&painted);
@@ -128,7 +113,7 @@ static void print_text(struct report *report, const struct finding *finding)
     struct buffer painted = {0}, line = {0};
     print_section(report);
     screen_paint(report->screen, &painted, verdicts[finding->verdict].style, word);
-    show(&line, finding->tried, finding->account);
+    screen_text_about(&line, finding->tried, finding->account);
     buffer_append_string(&line, ": ");
     show(&line, finding->seen, NULL);
     printf("%*s%s%*s", VERDICT_COLUMN, "", painted.data,

@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LABEL        10 /* columns */
-#define INDENT       4
-#define WHEN         34 /* with what is in front of it */
-#define RECIPIENT    20 /* at least */
-#define ID           17 /* with its mark */
-#define AGE          5
-#define PLACE_HOLDER "<UPN>"
+#define LABEL     10 /* columns */
+#define INDENT    4
+#define WHEN      34 /* with what is in front of it */
+#define RECIPIENT 20 /* at least */
+#define ID        17 /* with its mark */
+#define AGE       5
 
 static const char *const when_names[SURVEY_WHENS] = {
     [SURVEY_UNKNOWN] = "unknown", [SURVEY_GOES] = "room",       [SURVEY_TRIED] = "tried",
@@ -25,13 +24,7 @@ static const char *const when_names[SURVEY_WHENS] = {
 char *report_remedy(const struct cause *cause, const char *account)
 {
     struct buffer text = {0};
-    const char *rest = cause->remedy, *place;
-    while (account[0] != '\0' && (place = strstr(rest, PLACE_HOLDER)) != NULL) {
-        buffer_append(&text, rest, (size_t)(place - rest));
-        screen_text(&text, account);
-        rest = place + strlen(PLACE_HOLDER);
-    }
-    buffer_append_string(&text, rest);
+    screen_text_about(&text, cause->remedy, account[0] != '\0' ? account : NULL);
     return buffer_take(&text);
 }
 
