@@ -115,7 +115,7 @@ static void print_text(struct report *report, const struct finding *finding)
     screen_paint(report->screen, &painted, verdicts[finding->verdict].style, word);
     screen_text_about(&line, finding->tried, finding->account);
     buffer_append_string(&line, ": ");
-    show(&line, finding->seen, NULL);
+    screen_text_about(&line, finding->seen, NULL);
     printf("%*s%s%*s", VERDICT_COLUMN, "", painted.data,
            (int)(TEXT_COLUMN - VERDICT_COLUMN - strlen(word)), "");
     screen_wrap(report->screen, line.data, TEXT_COLUMN);
