@@ -35,6 +35,7 @@ int status_run(struct command_call *call, int argc, char *argv[]);
 int history_run(struct command_call *call, int argc, char *argv[]);
 int pause_run(struct command_call *call, int argc, char *argv[]);
 int resume_run(struct command_call *call, int argc, char *argv[]);
+int setup_run(struct command_call *call, int argc, char *argv[]);
 
 /* Says what is wrong on stderr, and returns `status`. */
 __attribute__((format(printf, 2, 3))) int command_fail(int status, const char *format, ...);

@@ -40,6 +40,13 @@ static const struct command commands[] = {
      "somebody has to do\n"
      "something about it.\n",
      explain_run},
+    {"setup", "[--apply | --undo] [--yes] [--json]",
+     "What main.cf and master.cf need, as a diff with reasons",
+     "Without an option nothing is changed; exit status 1 if there is something to change.\n"
+     "--apply makes the changes and keeps what was there, --undo takes them back, also after "
+     "other edits.\n"
+     "--yes: without asking.\n",
+     setup_run},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
