@@ -10,7 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define METER "post365_meter"
+#define METER           "post365_meter"
+#define METER_REFERENCE "${post365_meter?}"
+
+/* Whether plan_transport() takes that parameter out. */
+static bool meter_goes(const struct relay *relay)
+{
+    return relay->settings->meter == METER_SUBMISSION;
+}
 
 /* --- parameters that nothing refers to --- */
 
@@ -46,7 +53,7 @@ static char *references(const struct plan *plan)
         const char *name = main->entries[i].name;
         bool is_ours = strncmp(name, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) == 0 &&
                        !parameter_is_of_transport(name);
-        bool goes = strcmp(name, METER) == 0 && plan->relay->settings->meter == METER_SUBMISSION;
+        bool goes = strcmp(name, METER) == 0 && meter_goes(plan->relay);
         if (is_ours && !goes && text_find(main, name) == &main->entries[i] &&
             !is_referred(main_values, name) && !is_referred(master_values, name))
             buffer_format(&list, "%s${%s?}", list.length == 0 ? " " : "", name);
@@ -70,14 +77,24 @@ static const struct text_entry *read_list(const struct plan *plan, const char *n
     return entry;
 }
 
+/* Takes every `words` out of a text, in place. */
+static void cut_out(char *text, const char *words)
+{
+    size_t length = strlen(words);
+    for (char *at = text; (at = strstr(at, words)) != NULL;)
+        memmove(at, at + length, strlen(at + length) + 1);
+}
+
 /* Puts `ours` and `behind` into a list that may not be there yet. */
 static void change_list(struct plan *plan, const char *name, const struct text_entry *entry,
                         const struct milters *milters, const char *ours, const char *behind)
 {
     if (entry != NULL && milters->end > milters->value.begin) {
-        plan_replace(plan, entry,
-                     milters_insert(&plan->relay->text[RELAY_MAIN], entry->span, milters, ours,
-                                    ", ", behind));
+        char *lines = milters_insert(&plan->relay->text[RELAY_MAIN], entry->span, milters, ours,
+                                     ", ", behind);
+        if (meter_goes(plan->relay))
+            cut_out(lines, METER_REFERENCE);
+        plan_replace(plan, entry, lines);
         return;
     }
     char *value = memory_format("%s%s", ours, behind);
@@ -96,6 +113,17 @@ static void tell_place(struct plan *plan, const struct milters *milters)
                 "post365's milter makes the mailbox the sender, as Office 365 demands.%s", place);
 }
 
+/* Whether the list refers to a parameter that will not be there: postconf warns of that, too. */
+static bool refers_to_meter(const struct plan *plan, const struct text_entry *entry)
+{
+    if (entry == NULL || !meter_goes(plan->relay))
+        return false;
+    char *value = text_copy(&plan->relay->text[RELAY_MAIN], entry->span);
+    bool refers = strstr(value, METER_REFERENCE) != NULL;
+    free(value);
+    return refers;
+}
+
 static bool plan_smtpd(struct plan *plan, struct milters *milters, struct error *error)
 {
     bool fine;
@@ -105,13 +133,14 @@ static bool plan_smtpd(struct plan *plan, struct milters *milters, struct error 
     char *behind = references(plan);
     char *ours =
         milters->has_ours ? memory_copy("") : milters_ours(plan->relay, milters->has_others);
+    bool refers = behind[0] != '\0' || refers_to_meter(plan, entry);
     if (!milters->has_ours)
         tell_place(plan, milters);
-    else if (behind[0] != '\0')
+    else if (refers)
         plan_change(plan, RELAY_MAIN, "smtpd_milters",
-                    "postconf warns of parameters that nothing refers to. What is added refers to "
-                    "those of post365, and expands to nothing.");
-    if (!milters->has_ours || behind[0] != '\0')
+                    "So that postconf does not warn it refers to each parameter of post365 that "
+                    "is set, and to no other. That expands to nothing.");
+    if (!milters->has_ours || refers)
         change_list(plan, "smtpd_milters", entry, milters, ours, behind);
     free(ours);
     free(behind);
