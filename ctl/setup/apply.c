@@ -23,19 +23,18 @@
 
 /* --- the files --- */
 
-/* Whether a file is still what the plan was made of. */
-static bool is_current(const char *path, const struct text *text, struct error *error)
+/* Whether a file holds these bytes now. False with the reason, too, where it cannot be read. */
+static bool holds(const char *path, const struct text *text, struct error *error)
 {
     struct buffer now = {0};
     bool fine = file_read(path, &now, error);
-    if (fine && (now.length != text->length ||
-                 (now.length > 0 && memcmp(now.data, text->data, now.length) != 0)))
+    if (fine && (now.length != text->length || memcmp(now.data, text->data, now.length) != 0))
         fine = error_set(error, "%s was changed meanwhile; run post365 setup again", path);
     buffer_free(&now);
     return fine;
 }
 
-/* Writes the files that change, as they shall be or as they were: main.cf names no transport that
+/* Writes the files that differ, as they shall be or as they were: main.cf names no transport that
  * is not there. */
 static bool write_files(const struct relay *relay, const struct record *record, bool after,
                         struct error *error)
@@ -45,7 +44,7 @@ static bool write_files(const struct relay *relay, const struct record *record, 
         const enum relay_file which = (i == 0) == after ? RELAY_MASTER : RELAY_MAIN;
         const struct record_file *file = &record->file[which];
         const struct text *text = after ? &file->after : &file->before;
-        if (file->is_changed)
+        if (file->is_changed && !holds(relay->path[which], text, error))
             fine = file_replace(relay->path[which], text->data, text->length, error);
     }
     return fine;
@@ -71,7 +70,7 @@ static bool carry_out(const struct setup_call *call, const struct relay *relay,
     record_tidy(call->config_directory);
     for (size_t i = 0; i < RELAY_FILES; i++) {
         file_tidy(relay->path[i]);
-        if (!is_current(relay->path[i], &relay->text[i], error))
+        if (!holds(relay->path[i], &relay->text[i], error))
             return false;
     }
     if (!record_keep(call->config_directory, record, error))
@@ -132,8 +131,6 @@ static int apply(const struct setup_call *call, const struct relay *relay, struc
 {
     struct error error;
     int status;
-    if (!call->is_confirmed && call->as_json)
-        return command_fail(COMMAND_USAGE, "setup: --json asks nobody: it needs --yes");
     if (!call->is_confirmed && !show_confirm("Make these changes?"))
         return COMMAND_ATTENTION;
     if (!setup_lock(call->config_directory, &status))

@@ -36,23 +36,26 @@ static char *numbered(const char *config_directory, unsigned number)
     return memory_format("%s/" DIRECTORY "/%u", config_directory, number);
 }
 
-/* The highest number below `limit`, 0 if there is none. */
-static unsigned newest(const char *config_directory, unsigned limit)
+/* The highest number below `limit`, 0 if there is none. False with the reason. */
+static bool find_newest(const char *config_directory, unsigned limit, unsigned *found,
+                        struct error *error)
 {
-    char *place = place_of(config_directory, "");
+    char *place = memory_format("%s/" DIRECTORY, config_directory);
     DIR *directory = opendir(place);
     const struct dirent *entry;
-    unsigned found = 0;
+    bool fine = directory != NULL || errno == ENOENT ||
+                error_set(error, "cannot read %s: %s", place, strerror(errno));
+    *found = 0;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         char *end;
         unsigned long number = strtoul(entry->d_name, &end, 10);
-        if (*end == '\0' && number > found && number < limit)
-            found = (unsigned)number;
+        if (*end == '\0' && number > *found && number < limit)
+            *found = (unsigned)number;
     }
     if (directory != NULL)
         closedir(directory);
     free(place);
-    return found;
+    return fine;
 }
 
 void record_tidy(const char *config_directory)
@@ -118,7 +121,10 @@ static bool rename_directory(const char *from, const char *to, struct error *err
 
 bool record_keep(const char *config_directory, struct record *record, struct error *error)
 {
-    record->number = newest(config_directory, UINT_MAX) + 1;
+    unsigned last;
+    if (!find_newest(config_directory, UINT_MAX, &last, error))
+        return false;
+    record->number = last + 1;
     char *all = memory_format("%s/" DIRECTORY, config_directory);
     char *coming = place_of(config_directory, COMING);
     char *place = numbered(config_directory, record->number);
@@ -164,9 +170,11 @@ static bool read_edit(const char *line, const char *directory, struct record *re
     if (sscanf(line, "%15s %zu %zu %zu %zu %255s", file_name, &before.begin, &before.end,
                &after.begin, &after.end, name) != 6)
         return false;
-    struct record_file *file =
-        &record->file[strcmp(file_name, record_file_name(RELAY_MAIN)) == 0 ? RELAY_MAIN
-                                                                           : RELAY_MASTER];
+    enum relay_file which =
+        strcmp(file_name, record_file_name(RELAY_MAIN)) == 0 ? RELAY_MAIN : RELAY_MASTER;
+    if (strcmp(file_name, record_file_name(which)) != 0)
+        return false;
+    struct record_file *file = &record->file[which];
     if (!file->is_changed) {
         file->is_changed = true;
         if (!read_text(directory, file_name, ".before", &file->before, error) ||
@@ -184,7 +192,9 @@ bool record_read(const char *config_directory, unsigned limit, struct record *re
                  struct error *error)
 {
     struct text edits = {.data = NULL};
-    *record = (struct record){.number = newest(config_directory, limit)};
+    *record = (struct record){.number = 0};
+    if (!find_newest(config_directory, limit, &record->number, error))
+        return false;
     if (record->number == 0)
         return true;
     char *place = numbered(config_directory, record->number);

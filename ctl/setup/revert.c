@@ -1,17 +1,16 @@
 /* revert.c - take back what a record says, whatever else has been edited since
  *
- * The changes are taken back from the last to the first. Each is looked for by its own lines, and
- * where these stand several times, or where something was taken out, by the lines around them.
+ * The changes are taken back from the last to the first. Each is looked for by its own lines; where
+ * these stand several times, or something was taken out, a comparison of all lines says where it
+ * was.
  */
 #include "ctl/setup/revert.h"
 
 #include "common/memory.h"
+#include "ctl/setup/compare.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Lines around a place that are compared. */
-#define MOST_LINES 200
 
 /* One change, and what stood around it. */
 struct sought {
@@ -33,44 +32,6 @@ static bool same(const struct text *one, struct text_span a, const struct text *
            memcmp(one->data + a.begin, other->data + b.begin, a.end - a.begin) == 0;
 }
 
-static size_t line_begin(const struct text *text, size_t end)
-{
-    size_t at = end > 0 ? end - 1 : 0;
-    while (at > 0 && text->data[at - 1] != '\n')
-        at--;
-    return at;
-}
-
-/* How many lines before two places are the same; the beginning of a text counts as one. */
-static unsigned same_before(const struct text *one, size_t a, const struct text *other, size_t b)
-{
-    unsigned count = 0;
-    while (a > 0 && b > 0 && count < MOST_LINES) {
-        const struct text_span above = {line_begin(one, a), a}, line = {line_begin(other, b), b};
-        if (!same(one, above, other, line))
-            return count;
-        a = above.begin;
-        b = line.begin;
-        count++;
-    }
-    return count + (a == 0 && b == 0);
-}
-
-static unsigned same_behind(const struct text *one, size_t a, const struct text *other, size_t b)
-{
-    unsigned count = 0;
-    while (a < one->length && b < other->length && count < MOST_LINES) {
-        const struct text_span line = {a, text_line_end(one, a)},
-                               below = {b, text_line_end(other, b)};
-        if (!same(one, line, other, below))
-            return count;
-        a = line.end;
-        b = below.end;
-        count++;
-    }
-    return count + (a == one->length && b == other->length);
-}
-
 /* Whether whole entries stand before and behind this place. */
 static bool is_between(const struct text *text, size_t at)
 {
@@ -79,26 +40,40 @@ static bool is_between(const struct text *text, size_t at)
     return begins && (entry == NULL || entry->span.begin == at);
 }
 
-/* Where these lines stand, if they do; of several places, or of all for no lines, the one whose
- * surroundings are most like those that were. */
+/* Where the change would be if nobody had edited anything near. */
+static size_t expected_place(const struct text *now, const struct sought *sought)
+{
+    struct buffer then = {0};
+    struct text text;
+    buffer_append(&then, sought->after->data, sought->added.end);
+    buffer_append(&then, sought->before->data + sought->taken.end,
+                  sought->before->length - sought->taken.end);
+    text_read(&text, then.data != NULL ? then.data : "", then.length);
+    size_t place = compare_place(&text, sought->added.begin, now);
+    text_free(&text);
+    buffer_free(&then);
+    return place;
+}
+
+static size_t distance(size_t one, size_t other)
+{
+    return one > other ? one - other : other - one;
+}
+
+/* Where these lines stand, if they do; of several places, or of all for no lines, the one that is
+ * nearest to where they would be expected. */
 static size_t find(const struct text *now, const struct sought *sought, const struct text *from,
                    struct text_span lines)
 {
     size_t length = lines.end - lines.begin, best = NOWHERE;
-    unsigned best_score = 0;
-    for (size_t at = 0; at <= now->length && now->length - at >= length;) {
+    size_t expected = expected_place(now, sought);
+    for (size_t at = 0; now->length - at >= length; at = text_line_end(now, at)) {
         const struct text_span here = {at, at + length};
-        if (same(now, here, from, lines) && is_between(now, at) && is_between(now, here.end)) {
-            unsigned score = 1 + same_before(now, at, sought->after, sought->added.begin) +
-                             same_behind(now, here.end, sought->before, sought->taken.end);
-            if (score >= best_score) {
-                best_score = score;
-                best = at;
-            }
-        }
+        if (same(now, here, from, lines) && is_between(now, at) && is_between(now, here.end) &&
+            (best == NOWHERE || distance(at, expected) < distance(best, expected)))
+            best = at;
         if (at == now->length)
             break;
-        at = text_line_end(now, at);
     }
     return best;
 }

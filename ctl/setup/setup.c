@@ -65,6 +65,9 @@ static bool read_options(int argc, char *argv[], struct setup_call *call, bool *
         wrong = "--apply or --undo, not both";
     else if (call->is_confirmed && !*does_apply && !*does_undo)
         wrong = "--yes goes with --apply or --undo";
+    else if ((*does_apply || *does_undo) && !call->is_confirmed &&
+             (call->as_json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
+        wrong = "there is no terminal to ask on; --yes goes on without asking";
     else if (call->command->overrides[0] != NULL)
         wrong = "-o names what main.cf does not have, and this is about what it has";
     if (wrong != NULL)

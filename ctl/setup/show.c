@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* --- for programs --- */
 
@@ -129,10 +128,6 @@ void show_text(const struct screen *screen, bool as_json, const char *kind, cons
 bool show_confirm(const char *question)
 {
     char answer[16];
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
-        command_fail(COMMAND_USAGE, "there is no terminal to ask; --yes goes on without asking");
-        return false;
-    }
     printf("\n%s [y/N] ", question);
     fflush(stdout);
     bool is_yes =

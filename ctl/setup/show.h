@@ -17,7 +17,7 @@ void show_plan(const struct screen *screen, bool as_json, const struct plan *pla
 __attribute__((format(printf, 4, 5))) void show_text(const struct screen *screen, bool as_json,
                                                      const char *kind, const char *format, ...);
 
-/* Asks whether to go on. False: no; or nobody can be asked, which is then said. */
+/* Asks on the terminal whether to go on. */
 bool show_confirm(const char *question);
 
 #endif

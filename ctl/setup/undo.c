@@ -89,11 +89,11 @@ static bool take_all_back(struct undo *undo, bool does_write, unsigned *count, s
         struct record record;
         fine = record_read(directory, limit, &record, error);
         limit = record.number;
-        fine = fine && limit > 0 && take_back(undo, &record, does_write, error) &&
+        if (fine && limit == 0)
+            return true;
+        fine = fine && take_back(undo, &record, does_write, error) &&
                (!does_write || record_forget(directory, limit, error));
         record_free(&record);
-        if (limit == 0)
-            return true;
     }
     return false;
 }
