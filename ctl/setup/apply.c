@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define TIMEOUT 120 /* seconds, for postfix check */
 #define LIMIT   ((size_t)1024 * 1024)
@@ -50,6 +49,17 @@ static bool write_files(const struct relay *relay, const struct record *record, 
     return fine;
 }
 
+/* Several lines on one. */
+static const char *on_one_line(char *text)
+{
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    for (char *byte = text; *byte != '\0'; byte++)
+        *byte = *byte == '\n' ? ' ' : *byte;
+    return text;
+}
+
 /* `postfix check`. False with what it says. */
 static bool check(const char *config_directory, struct error *error)
 {
@@ -58,7 +68,7 @@ static bool check(const char *config_directory, struct error *error)
     bool fine = process_run(words, NULL, 0, TIMEOUT, LIMIT, &result, error);
     if (fine && result.status != 0)
         fine = error_set(error, "postfix check ended with status %d: %s", result.status,
-                         result.errors.length > 0 ? result.errors.data
+                         result.errors.length > 0 ? on_one_line(result.errors.data)
                                                   : "its reasons are in Postfix's log");
     process_result_free(&result);
     return fine;
@@ -135,13 +145,8 @@ static int apply(const struct setup_call *call, const struct relay *relay, struc
         return COMMAND_ATTENTION;
     if (!setup_lock(call->config_directory, &status))
         return status;
-    if (!carry_out(call, relay, record, &error)) {
-        struct buffer shown = {0};
-        screen_text(&shown, error.text);
-        status = command_fail(setup_status(), "%s", shown.data);
-        buffer_free(&shown);
-        return status;
-    }
+    if (!carry_out(call, relay, record, &error))
+        return setup_fail(&error);
     tell_next(call);
     return COMMAND_FINE;
 }
@@ -154,7 +159,7 @@ static int show(const struct setup_call *call, const struct relay *relay, bool d
     struct error error;
     int status;
     if (!plan_make(relay, &plan, &error)) {
-        status = command_fail(EX_CONFIG, "%s", error.text);
+        status = setup_fail(&error);
     } else {
         make_record(&plan, &record);
         const struct text after[] = {record.file[RELAY_MAIN].after,
@@ -179,15 +184,8 @@ int setup_apply(const struct setup_call *call, bool does_apply)
 {
     struct relay relay;
     struct error error;
-    int status;
-    if (relay_read(call->config_directory, &relay, &error)) {
-        status = show(call, &relay, does_apply);
-    } else {
-        struct buffer shown = {0};
-        screen_text(&shown, error.text);
-        status = command_fail(setup_status(), "%s", shown.data);
-        buffer_free(&shown);
-    }
+    int status = relay_read(call->config_directory, &relay, &error) ? show(call, &relay, does_apply)
+                                                                    : setup_fail(&error);
     relay_free(&relay);
     return status;
 }

@@ -23,7 +23,6 @@ static const char *const expressions[RELAY_VALUES] = {
     [RELAY_TRANSPORT_MAPS] = "$transport_maps",
     [RELAY_RELAY_DOMAINS] = "$relay_domains",
     [RELAY_SMTPD_MILTERS] = "$smtpd_milters",
-    [RELAY_OTHER_MILTERS] = "$non_smtpd_milters",
     [RELAY_MILTER_ACTION] = "$milter_default_action",
     [RELAY_MILTER_PROTOCOL] = "$milter_protocol",
     [RELAY_FILTER_CLASSES] = "$internal_mail_filter_classes",
@@ -57,8 +56,6 @@ static bool read_files(const char *directory, struct relay *relay, struct error 
                     check_bytes(relay->path[i], &contents, error);
         if (fine)
             text_read(&relay->text[i], contents.data != NULL ? contents.data : "", contents.length);
-        if (contents.data != NULL)
-            explicit_bzero(contents.data, contents.length);
         buffer_free(&contents);
         if (!fine)
             return false;

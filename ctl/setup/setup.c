@@ -13,20 +13,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-int setup_status(void)
+int setup_fail(const struct error *error)
 {
-    return geteuid() != 0 ? EX_NOPERM : EX_CONFIG;
+    struct buffer shown = {0};
+    screen_text(&shown, error->text);
+    int status = command_fail(geteuid() != 0 ? EX_NOPERM : EX_CONFIG, "%s", shown.data);
+    buffer_free(&shown);
+    return status;
 }
 
 bool setup_lock(const char *config_directory, int *status)
 {
     int descriptor = open(config_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) {
-        *status =
-            command_fail(setup_status(), "cannot read %s: %s", config_directory, strerror(errno));
+        struct error error;
+        error_set(&error, "cannot read %s: %s", config_directory, strerror(errno));
+        *status = setup_fail(&error);
         return false;
     }
     /* Held until the program ends. */
@@ -82,9 +88,11 @@ int setup_run(struct command_call *command, int argc, char *argv[])
     bool does_apply = false, does_undo = false;
     if (!read_options(argc, argv, &call, &does_apply, &does_undo))
         return COMMAND_USAGE;
+    /* main.cf may hold passwords (inline:), and no core file shall. */
+    prctl(PR_SET_DUMPABLE, 0);
     char *directory = postconf_directory(command->config_directory, &error);
     if (directory == NULL)
-        return command_fail(EX_CONFIG, "%s", error.text);
+        return setup_fail(&error);
     call.config_directory = directory;
     int status = does_undo ? setup_undo(&call) : setup_apply(&call, does_apply);
     free(directory);

@@ -21,7 +21,7 @@ int setup_undo(const struct setup_call *call);
  * said why not: `*status` is the exit status. */
 bool setup_lock(const char *config_directory, int *status);
 
-/* The exit status of what could not be read or written. */
-int setup_status(void);
+/* Says what is wrong, with foreign text in it made visible. Returns the exit status. */
+int setup_fail(const struct error *error);
 
 #endif

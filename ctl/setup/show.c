@@ -28,20 +28,11 @@ static void print_json(json_t *object)
     json_decref(object);
 }
 
-static void print_objects(const struct plan *plan, const char *const diffs[])
+static void print_change(const struct plan *plan, const struct change *change)
 {
-    for (size_t i = 0; i < plan->change_count; i++) {
-        const struct change *change = &plan->changes[i];
-        print_json(json_pack("{s:s, s:o, s:o, s:o}", "kind", "change", "file",
-                             string(plan->relay->path[change->file]), "name", string(change->name),
-                             "why", string(change->why)));
-    }
-    for (size_t i = 0; i < RELAY_FILES; i++)
-        if (diffs[i] != NULL)
-            print_json(json_pack("{s:s, s:o, s:s}", "kind", "diff", "file",
-                                 string(plan->relay->path[i]), "diff", diffs[i]));
-    for (size_t i = 0; i < plan->remark_count; i++)
-        print_json(json_pack("{s:s, s:o}", "kind", "remark", "text", string(plan->remarks[i])));
+    print_json(json_pack("{s:s, s:o, s:o, s:o}", "kind", "change", "file",
+                         string(plan->relay->path[change->file]), "name", string(change->name),
+                         "why", string(change->why)));
 }
 
 /* --- for people --- */
@@ -56,6 +47,9 @@ static void print_wrapped(const struct screen *screen, const char *text, size_t 
 
 static void print_changes(const struct screen *screen, const struct plan *plan)
 {
+    if (plan->change_count > 0)
+        printf("%zu change%s set%s this relay up for post365:\n\n", plan->change_count,
+               plan->change_count == 1 ? "" : "s", plan->change_count == 1 ? "s" : "");
     for (size_t i = 0; i < plan->change_count; i++) {
         const struct change *change = &plan->changes[i];
         struct buffer name = {0}, painted = {0};
@@ -79,35 +73,35 @@ static void print_remarks(const struct screen *screen, const struct plan *plan)
     }
 }
 
-static void print_text(const struct screen *screen, const struct plan *plan,
-                       const char *const diffs[])
+void show_diff(const struct screen *screen, bool as_json, const char *path,
+               const struct text *before, const struct text *after)
 {
-    if (plan->change_count > 0)
-        printf("%zu changes set this relay up for post365:\n\n", plan->change_count);
-    print_changes(screen, plan);
-    for (size_t i = 0; i < RELAY_FILES; i++)
-        if (diffs[i] != NULL)
-            printf("\n%s", diffs[i]);
-    print_remarks(screen, plan);
+    static const struct screen plain = {.width = SCREEN_WIDTH};
+    struct buffer diff = {0};
+    diff_write(as_json ? &plain : screen, path, before, after, &diff);
+    if (diff.length > 0 && as_json)
+        print_json(
+            json_pack("{s:s, s:o, s:s}", "kind", "diff", "file", string(path), "diff", diff.data));
+    else if (diff.length > 0)
+        printf("\n%s", diff.data);
+    buffer_free(&diff);
 }
 
 void show_plan(const struct screen *screen, bool as_json, const struct plan *plan,
                const struct text after[])
 {
-    static const struct screen plain = {.width = SCREEN_WIDTH};
-    struct buffer diffs[RELAY_FILES] = {0};
-    const char *shown[RELAY_FILES];
-    for (size_t i = 0; i < RELAY_FILES; i++) {
-        diff_write(as_json ? &plain : screen, plan->relay->path[i], &plan->relay->text[i],
-                   &after[i], &diffs[i]);
-        shown[i] = diffs[i].data;
+    if (as_json) {
+        for (size_t i = 0; i < plan->change_count; i++)
+            print_change(plan, &plan->changes[i]);
+        for (size_t i = 0; i < plan->remark_count; i++)
+            show_text(screen, true, "remark", "%s", plan->remarks[i]);
+    } else {
+        print_changes(screen, plan);
     }
-    if (as_json)
-        print_objects(plan, shown);
-    else
-        print_text(screen, plan, shown);
     for (size_t i = 0; i < RELAY_FILES; i++)
-        buffer_free(&diffs[i]);
+        show_diff(screen, as_json, plan->relay->path[i], &plan->relay->text[i], &after[i]);
+    if (!as_json)
+        print_remarks(screen, plan);
 }
 
 void show_text(const struct screen *screen, bool as_json, const char *kind, const char *format, ...)

@@ -13,6 +13,10 @@
 void show_plan(const struct screen *screen, bool as_json, const struct plan *plan,
                const struct text after[]);
 
+/* What differs in a file; nothing where nothing does. */
+void show_diff(const struct screen *screen, bool as_json, const char *path,
+               const struct text *before, const struct text *after);
+
 /* A paragraph. With `as_json` an object {kind: text}. */
 __attribute__((format(printf, 4, 5))) void show_text(const struct screen *screen, bool as_json,
                                                      const char *kind, const char *format, ...);

@@ -5,7 +5,6 @@
  */
 #include "common/error.h"
 #include "common/memory.h"
-#include "ctl/setup/diff.h"
 #include "ctl/setup/file.h"
 #include "ctl/setup/record.h"
 #include "ctl/setup/revert.h"
@@ -16,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 struct undo {
     const struct setup_call *call;
@@ -100,20 +98,6 @@ static bool take_all_back(struct undo *undo, bool does_write, unsigned *count, s
 
 /* --- all of it --- */
 
-static void show_diff(const struct undo *undo, const struct text before[])
-{
-    const struct setup_call *call = undo->call;
-    static const struct screen plain = {.width = SCREEN_WIDTH};
-    for (size_t i = 0; i < RELAY_FILES; i++) {
-        struct buffer diff = {0};
-        diff_write(call->as_json ? &plain : &call->command->screen, undo->path[i], &before[i],
-                   &undo->text[i], &diff);
-        if (diff.length > 0 && !call->as_json)
-            printf("%s\n", diff.data);
-        buffer_free(&diff);
-    }
-}
-
 /* Says what would be taken back, and whether there is something. */
 static bool preview(struct undo *undo, unsigned *count, struct error *error)
 {
@@ -123,20 +107,13 @@ static bool preview(struct undo *undo, unsigned *count, struct error *error)
     for (size_t i = 0; i < RELAY_FILES; i++)
         text_read(&before[i], undo->text[i].data, undo->text[i].length);
     bool fine = take_all_back(undo, false, count, error);
-    if (fine)
-        show_diff(undo, before);
-    for (size_t i = 0; i < RELAY_FILES; i++)
+    for (size_t i = 0; i < RELAY_FILES; i++) {
+        if (fine)
+            show_diff(&undo->call->command->screen, undo->call->as_json, undo->path[i], &before[i],
+                      &undo->text[i]);
         text_free(&before[i]);
+    }
     return fine;
-}
-
-static int fail(const struct error *error)
-{
-    struct buffer shown = {0};
-    screen_text(&shown, error->text);
-    int status = command_fail(setup_status(), "%s", shown.data);
-    buffer_free(&shown);
-    return status;
 }
 
 static int run(struct undo *undo)
@@ -146,10 +123,12 @@ static int run(struct undo *undo)
     struct error error;
     unsigned count;
     if (!preview(undo, &count, &error))
-        return fail(&error);
+        return setup_fail(&error);
     for (size_t i = 0; i < RELAY_FILES; i++)
         file_tidy(undo->path[i]);
     record_tidy(call->config_directory);
+    if (!call->as_json && count > 0)
+        putchar('\n');
     if (count == 0) {
         show_text(screen, call->as_json, "done", "There is nothing to undo.");
         return COMMAND_FINE;
@@ -157,7 +136,7 @@ static int run(struct undo *undo)
     if (!call->is_confirmed && !show_confirm("Take these changes back?"))
         return COMMAND_ATTENTION;
     if (!take_all_back(undo, true, &count, &error))
-        return fail(&error);
+        return setup_fail(&error);
     show_text(screen, call->as_json, "done", "Done. What comes next: postfix reload");
     return undo->left > 0 ? COMMAND_ATTENTION : COMMAND_FINE;
 }

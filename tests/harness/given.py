@@ -9,7 +9,7 @@ that sets it itself. Nothing rewrites the files afterwards: they are what the te
 import re
 from pathlib import Path
 
-from .postfix import Postfix
+from .postfix import Postfix, age
 from .workplace import USER
 
 # As the package brings it.
@@ -52,8 +52,9 @@ class GivenPostfix(Postfix):
                        if not re.search(rf"^{name}\s*=", text, re.M)) + "\n"
 
     def _write_bytes(self, name, text):
-        self._write(name, "")
-        (self.config_directory / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+        path = self.config_directory / name
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        age(path)
 
     def contents(self):
         """{name: (bytes, mode, owner, group)} of all files of the configuration directory, in its

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import pwd
+import random
 import re
 import shutil
 import subprocess
@@ -185,14 +186,14 @@ def test_two_at_once(postfix):
     os.close(directory)
 
 
-@pytest.mark.parametrize("damage", [b"main.cf 1 2 3\n", b"main.cf 0 999999 0 1 x\n", b"\0", b"junk.cf 0 1 0 1 x\n"])
-def test_a_record_that_is_damaged(postfix, damage):
+def test_a_record_that_is_damaged(postfix):
     applied(postfix)
-    (postfix.config_directory / "post365-setup" / "1" / "edits").write_bytes(damage)
-    before = postfix.contents()
-    done = run_setup(postfix, "--undo", "--yes")
-    assert done.returncode == 78 and "main.cf.before" in done.stderr, done
-    assert postfix.contents() == before
+    for damage in (b"main.cf 1 2 3\n", b"main.cf 0 999999 0 1 x\n", b"\0", b"junk.cf 0 1 0 1 x\n"):
+        (postfix.config_directory / "post365-setup" / "1" / "edits").write_bytes(damage)
+        before = postfix.contents()
+        done = run_setup(postfix, "--undo", "--yes")
+        assert done.returncode == 78 and "main.cf.before" in done.stderr, done
+        assert postfix.contents() == before
 
 
 # --- others edit the same ---
@@ -231,6 +232,52 @@ def test_what_comes_back_finds_its_place_among_other_edits(postfix):
     main.write_bytes(edit(main.read_bytes()))
     undone(postfix)
     assert main.read_bytes() == edit(old)
+
+
+ROUNDS = 60
+
+
+def edit_at_random(draw, line, adds):
+    """What becomes of a line."""
+    kept = [b"", b"# " + line, line.rstrip(b"\n") + b" \n"]
+    return draw.choice([line + b"# mine\n", b"\n" + line] if adds else kept)
+
+
+@pytest.mark.parametrize("name", ["from-recipe", "milters", "layout"])
+def test_any_other_edits(place, name):
+    """Whatever lines others change, remove or add, undone is what they would have made of the old file."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    draw = random.Random(seed)
+    postfix = make(place, SHAPES[name])
+    main = postfix.config_directory / "main.cf"
+    old = main.read_bytes()
+    applied(postfix)
+    new = main.read_bytes()
+    record = postfix.config_directory / "post365-setup"
+    shutil.copytree(record, place.directory / "record")
+    common = [line for line in old.splitlines(keepends=True)[1:-1] if old.count(line) == 1 and new.count(line) == 1
+              and b"=" in line and not line[:1].isspace() and not line.rstrip().endswith(b"=") and b"relayhost" not in line]
+    for number in range(ROUNDS):
+        is_certain = number % 2 == 0
+        expected, edited = old, new
+        for line in draw.sample(common, 1 if is_certain else draw.randint(2, 6)):
+            changed = edit_at_random(draw, line, not is_certain and draw.random() < 0.5)
+            expected, edited = (text.replace(b"\n" + line, b"\n" + changed) for text in (expected, edited))
+        main.write_bytes(edited)
+        done = run_setup(postfix, "--undo", "--yes")
+        assert (done.returncode, done.stderr) == (0, ""), (seed, done)
+        got = main.read_bytes()
+        if is_certain:
+            assert got == expected, seed
+        # Between two lines that others wrote there is no telling where exactly another was.
+        assert sorted(got.splitlines()) == sorted(expected.splitlines()), seed
+        assert taken_out_in_order(got, old, new) == taken_out_in_order(expected, old, new), seed
+        shutil.copytree(place.directory / "record", record)
+
+
+def taken_out_in_order(text, old, new):
+    lines = new.splitlines()
+    return [line for line in text.splitlines() if line in old.splitlines() and line not in lines]
 
 
 def test_a_file_that_changes_while_it_asks(postfix):
