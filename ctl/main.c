@@ -8,7 +8,8 @@
  *
  * DIAGNOSTICS
  *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
- *     69 post365-policyd cannot be asked, 77 not allowed, 78 wrong configuration.
+ *     69 post365-policyd cannot be asked, 75 another setup is at work, 77 not allowed, 78 wrong
+ *     configuration.
  */
 #include "ctl/command.h"
 

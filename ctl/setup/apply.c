@@ -49,26 +49,17 @@ static bool write_files(const struct relay *relay, const struct record *record, 
     return fine;
 }
 
-/* Several lines on one. */
-static const char *on_one_line(char *text)
-{
-    size_t length = strlen(text);
-    while (length > 0 && text[length - 1] == '\n')
-        text[--length] = '\0';
-    for (char *byte = text; *byte != '\0'; byte++)
-        *byte = *byte == '\n' ? ' ' : *byte;
-    return text;
-}
-
 /* `postfix check`. False with what it says. */
 static bool check(const char *config_directory, struct error *error)
 {
     const char *const words[] = {"postfix", "-c", config_directory, "check", NULL};
     struct process_result result;
     bool fine = process_run(words, NULL, 0, TIMEOUT, LIMIT, &result, error);
+    if (fine && result.errors.length > 0)
+        text_flatten(result.errors.data);
     if (fine && result.status != 0)
         fine = error_set(error, "postfix check ended with status %d: %s", result.status,
-                         result.errors.length > 0 ? on_one_line(result.errors.data)
+                         result.errors.length > 0 ? result.errors.data
                                                   : "its reasons are in Postfix's log");
     process_result_free(&result);
     return fine;

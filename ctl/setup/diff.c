@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTEXT 3
+#define CONTEXT ((size_t)3) /* lines */
 #define HIDDEN  "(not shown: it may hold a password)"
 #define NO_END  "\\ No newline at end of file\n"
 

@@ -65,11 +65,16 @@ bool milters_read(const struct relay *relay, const struct text *text, struct tex
                                               relay->path[RELAY_MAIN], MOST));
 }
 
+bool milters_can_change(const struct relay *relay)
+{
+    return strtoul(relay->value[RELAY_MILTER_PROTOCOL], NULL, 10) >= PROTOCOL;
+}
+
 char *milters_ours(const struct relay *relay, bool has_others)
 {
     const char *action = relay->value[RELAY_MILTER_ACTION];
     bool waits = strcmp(action, "tempfail") == 0;
-    bool speaks = atoi(relay->value[RELAY_MILTER_PROTOCOL]) >= PROTOCOL;
+    bool speaks = milters_can_change(relay);
     if (!has_others || (waits && speaks))
         return memory_copy(relay->settings->milter_socket);
     return memory_format("{%s%s%s}", relay->settings->milter_socket,

@@ -22,6 +22,9 @@ struct milters {
 bool milters_read(const struct relay *relay, const struct text *text, struct text_span value,
                   struct milters *milters, struct error *error);
 
+/* Whether milter_protocol is new enough to change a sender. */
+bool milters_can_change(const struct relay *relay);
+
 /* How post365's milter is written into a list. Where there are others that shall not wait when
  * they are down, or speak an old protocol, what it needs is said of it alone. The caller's to
  * free(). */

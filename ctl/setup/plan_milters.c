@@ -199,7 +199,7 @@ static void plan_manners(struct plan *plan)
                     plan->relay->value[RELAY_MILTER_ACTION]);
         plan_set(plan, "milter_default_action", "tempfail");
     }
-    if (atoi(plan->relay->value[RELAY_MILTER_PROTOCOL]) < 6) {
+    if (!milters_can_change(plan->relay)) {
         plan_change(plan, RELAY_MAIN, "milter_protocol",
                     "Changing the sender takes version 6 of the protocol.");
         plan_set(plan, "milter_protocol", "6");

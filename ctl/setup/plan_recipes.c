@@ -88,8 +88,11 @@ bool plan_recipes(struct plan *plan, struct error *error)
     }
     plan_recipe(plan, "header_checks", RELAY_HEADER_CHECKS, replaces_from,
                 "It replaces From: before the milter sees who the message is from.");
-    plan_recipe(plan, "smtp_header_checks", RELAY_SMTP_HEADER_CHECKS, replaces_from,
-                "It replaces From:, which the milter has done already, with the person in the name "
-                "and in Reply-To:. What goes through the transport does not pass it.");
+    if (!plan_recipe(plan, "smtp_header_checks", RELAY_SMTP_HEADER_CHECKS, replaces_from,
+                     "It replaces From:, which the milter has done already, with the person in the "
+                     "name and in Reply-To:. What goes through the transport does not pass it.") &&
+        relay_sets(plan->relay, "smtp_header_checks"))
+        plan_remark(plan, "smtp_header_checks concerns smtp(8) alone. For what else it does there "
+                          "is lmtp_header_checks, which mail to the transport passes.");
     return true;
 }

@@ -215,7 +215,7 @@ static void plan_elsewhere(struct plan *plan)
                     "sender_dependent_relayhost_maps has no effect on mail that goes through "
                     "post365: all of it goes to %s. Each account still logs in as itself.",
                     relay->settings->relayhost);
-    if (relay->value[RELAY_RELAY_DOMAINS][0] != '\0')
+    if (relay_sets(relay, "relay_domains") && relay->value[RELAY_RELAY_DOMAINS][0] != '\0')
         plan_remark(plan, "relay_domains: mail for these goes by relay_transport, not through "
                           "post365.");
 }

@@ -161,14 +161,28 @@ static bool fits(struct text_span span, const struct text *text)
     return span.begin <= span.end && span.end <= text->length;
 }
 
-/* One line of EDITS. */
-static bool read_edit(const char *line, const char *directory, struct record *record,
-                      struct error *error)
+/* The next two numbers of a line. */
+static bool read_span(char **rest, struct text_span *span)
 {
-    char file_name[16], name[256];
+    size_t *const numbers[] = {&span->begin, &span->end};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        const char *word = strsep(rest, " ");
+        char *end = NULL;
+        if (word == NULL)
+            return false;
+        *numbers[i] = strtoul(word, &end, 10);
+        if (end == word || *end != '\0')
+            return false;
+    }
+    return true;
+}
+
+/* One line of EDITS. */
+static bool read_edit(char *line, const char *directory, struct record *record, struct error *error)
+{
     struct text_span before, after;
-    if (sscanf(line, "%15s %zu %zu %zu %zu %255s", file_name, &before.begin, &before.end,
-               &after.begin, &after.end, name) != 6)
+    const char *file_name = strsep(&line, " ");
+    if (!read_span(&line, &before) || !read_span(&line, &after) || line == NULL)
         return false;
     enum relay_file which =
         strcmp(file_name, record_file_name(RELAY_MAIN)) == 0 ? RELAY_MAIN : RELAY_MASTER;
@@ -183,7 +197,7 @@ static bool read_edit(const char *line, const char *directory, struct record *re
     }
     if (!fits(before, &file->before) || !fits(after, &file->after))
         return false;
-    edits_add(&file->edits, before, strcmp(name, NO_NAME) == 0 ? "" : name, NULL);
+    edits_add(&file->edits, before, strcmp(line, NO_NAME) == 0 ? "" : line, NULL);
     file->edits.list[file->edits.count - 1].after = after;
     return true;
 }

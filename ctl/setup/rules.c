@@ -6,7 +6,6 @@
 #include "ctl/setup/file.h"
 #include "ctl/setup/text.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,16 +30,6 @@ static const char *result_of(const char *line, bool has_patterns)
     return line + strspn(line, BLANKS);
 }
 
-/* A logical line on one line, without the white space at its end. */
-static void flatten(char *line)
-{
-    size_t length = strlen(line);
-    while (length > 0 && isspace((unsigned char)line[length - 1]))
-        line[--length] = '\0';
-    for (size_t i = 0; i < length; i++)
-        line[i] = line[i] == '\n' ? ' ' : line[i];
-}
-
 static bool read_file(const char *path, bool has_patterns, rule_visit *visit, void *context)
 {
     struct buffer contents = {0};
@@ -50,7 +39,7 @@ static bool read_file(const char *path, bool has_patterns, rule_visit *visit, vo
         text_read(&text, contents.data, contents.length);
     for (size_t i = 0; i < text.count; i++) {
         char *line = text_copy(&text, text.entries[i].span);
-        flatten(line);
+        text_flatten(line);
         const struct rule rule = {
             .table = path, .line = text.entries[i].line, .result = result_of(line, has_patterns)};
         if (rule.result != NULL)

@@ -133,3 +133,12 @@ char *text_copy(const struct text *text, struct text_span span)
     }
     return buffer_take(&copy);
 }
+
+void text_flatten(char *words)
+{
+    size_t length = strlen(words);
+    while (length > 0 && (is_blank(words[length - 1]) || words[length - 1] == '\n'))
+        words[--length] = '\0';
+    for (char *at = words; (at = strpbrk(at, "\t\r\n")) != NULL;)
+        *at = ' ';
+}

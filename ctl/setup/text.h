@@ -56,4 +56,8 @@ bool text_next(const struct text *text, const char *separators, struct text_span
 /* A copy of a span without the comments in it. The caller's to free(). */
 char *text_copy(const struct text *text, struct text_span span);
 
+/* Makes one line of several, in place: line ends and tabulators become blanks, white space at the
+ * end goes. */
+void text_flatten(char *words);
+
 #endif

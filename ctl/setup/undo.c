@@ -42,8 +42,7 @@ static void tell_left(struct undo *undo, enum relay_file file, const struct reve
     const struct setup_call *call = undo->call;
     for (size_t i = 0; i < revert->left_count; i++) {
         char *was = revert->left[i].was;
-        for (char *byte = was; *byte != '\0'; byte++)
-            *byte = *byte == '\n' || *byte == '\t' ? ' ' : *byte;
+        text_flatten(was);
         show_text(&call->command->screen, call->as_json, "left",
                   "%s: %s was changed since post365 setup, and is left as it is. Before, %s%s",
                   undo->path[file], revert->left[i].name,

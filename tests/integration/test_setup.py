@@ -174,6 +174,14 @@ def test_how_relayhost_is_spelled(place, spelling, key, becomes, remark):
     assert becomes is None or f"+relayhost = {becomes}\n" in next(row["diff"] for row in told if row["kind"] == "diff")
 
 
+def test_header_checks_that_do_something_else_stay_and_are_told(place):
+    postfix = make(place, Shape(RECIPE + "smtp_header_checks = regexp:{etc}/checks\n"))
+    postfix.table("checks", "if /^Re/\n/^Received:/ IGNORE\nendif\n", "regexp")
+    told = objects(run_setup(postfix, "--json"))
+    assert any("lmtp_header_checks" in row["text"] for row in told if row["kind"] == "remark")
+    assert "smtp_header_checks" not in [row.get("name") for row in told]
+
+
 def test_a_transport_for_everything_is_told(place):
     postfix = make(place, Shape(RECIPE + "transport_maps = inline:{ { * = smtp:[localhost]:25 } }\n"))
     assert "no mail would go through post365" in re.sub(r"\s+", " ", run_setup(postfix).stdout)

@@ -31,6 +31,13 @@ def texts(postfix):
 
 # --- it is killed ---
 
+def deadly(place, postfix):
+    """A disk at whose calls a program can be made to die."""
+    if not faults.LIBRARY.exists():
+        pytest.fail(f"{faults.LIBRARY} is not there: run `make crash-programs` first")
+    return faults.Faults(place.directory / "faults", postfix.config_directory, 1)
+
+
 def killed(postfix, disk, word, at, how):
     """One run that dies at a write or flush below the configuration directory. Whether it came to its end."""
     disk.clear()
@@ -53,10 +60,8 @@ def points(postfix, disk, word):
 
 
 def test_killed_in_the_midst(place, postfix):
-    if not faults.LIBRARY.exists():
-        pytest.fail(f"{faults.LIBRARY} is not there: run `make crash-programs` first")
     before = postfix.contents()
-    disk = faults.Faults(place.directory / "faults", postfix.config_directory, 1)
+    disk = deadly(place, postfix)
     old = texts(postfix)
     applied(postfix)
     new = texts(postfix)
@@ -87,7 +92,7 @@ def test_killed_in_the_midst(place, postfix):
 
 def test_what_was_killed_is_done_by_doing_it_again(place, postfix):
     before = postfix.contents()
-    disk = faults.Faults(place.directory / "faults", postfix.config_directory, 1)
+    disk = deadly(place, postfix)
     at = 1
     while texts(postfix)[1] == before["master.cf"][0]:  # up to where master.cf is new, and main.cf old
         assert not killed(postfix, disk, "--apply", at, faults.AFTER)
