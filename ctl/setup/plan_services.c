@@ -71,17 +71,14 @@ static void read_service(const struct text *text, const struct text_entry *entry
     bool is_option = false;
     *found = (struct service){.entry = entry};
     for (size_t i = 0; text_next(text, BLANKS, &rest, &piece); i++) {
-        bool begins = i > FIELDS && !is_option && piece.end - piece.begin >= 2 &&
-                      memcmp(text->data + piece.begin, "-o", 2) == 0;
-        bool is_whole = begins && piece.end - piece.begin > 2; /* -oname=value */
         if (i == 1)
             found->type = text_copy(text, piece);
         else if (i == FIELDS)
             found->command = text_copy(text, piece);
-        else if (is_option || is_whole)
-            read_option(text, (struct text_span){piece.begin + (is_whole ? 2 : 0), piece.end},
-                        found);
-        is_option = begins && !is_whole;
+        else if (is_option)
+            read_option(text, piece, found);
+        is_option = i > FIELDS && !is_option && piece.end - piece.begin == 2 &&
+                    memcmp(text->data + piece.begin, "-o", 2) == 0;
     }
 }
 

@@ -81,7 +81,7 @@ internal_mail_filter_classes = notify
                              "  -o smtpd_client_restrictions=permit_mynetworks\n"
                              "127.0.0.1:{third_port} inet n - n - - smtpd\n"
                              "  -o { smtpd_milters = inet:localhost:8891 }\n"
-                             "127.0.0.1:{fourth_port} inet n - n - - smtpd -oreceive_override_options=no_milters\n"),
+                             "127.0.0.1:{fourth_port} inet n - n - - smtpd -o receive_override_options=no_milters\n"),
         changed=("smtpd_milters", "non_smtpd_milters", "127.0.0.1:{submission_port}/inet", "127.0.0.1:{third_port}/inet"),
         remarked=("no_milters",)),
     "layout": Shape(
