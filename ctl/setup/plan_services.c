@@ -107,10 +107,10 @@ static bool plan_override(struct plan *plan, const struct service *found, struct
     char *ours = milters_ours(plan->relay, milters.has_others ||
                                                plan->relay->value[RELAY_SMTPD_MILTERS][0] != '\0');
     plan_change(plan, RELAY_MASTER, name,
-                "This service has %s of its own (-o " OPTION "), so that its mail would reach "
-                "Office 365 with a foreign sender. It gets post365's as well.",
-                milters.has_others ? "milters" : "no milters, by an option");
-    edits_add(&plan->edits[RELAY_MASTER], found->entry->span, name,
+                "This service has %s (-o " OPTION "), so that its mail would reach Office 365 with "
+                "a foreign sender. It gets post365's.",
+                milters.has_others ? "milters of its own" : "no milters");
+    edits_add(&plan->edits[RELAY_MASTER], found->entry->span, found->entry->name,
               milters_insert(master, found->entry->span, &milters, ours, ",", ""));
     free(ours);
     free(name);
