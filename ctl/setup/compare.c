@@ -110,16 +110,46 @@ void compare_free(struct compare *compare)
     *compare = (struct compare){.steps = NULL};
 }
 
+/* Among the steps from `begin` up to `end`, between which nothing is in both texts: where the place
+ * is that has the step `here` behind it. Of what came in place of what went, as much lies before it
+ * as went before it. */
+static size_t place_in_change(const struct compare_step *steps, size_t begin, size_t here,
+                              size_t end)
+{
+    size_t gone_before = 0, gone = 0, came = 0;
+    for (size_t i = begin; i < end; i++) {
+        came += steps[i].mark == '+';
+        gone += steps[i].mark == '-';
+        gone_before += steps[i].mark == '-' && i < here;
+    }
+    size_t passed = gone > 0 ? came * gone_before / gone : 0;
+    size_t place = steps[begin].other.begin;
+    for (size_t i = begin; i < end && passed > 0; i++)
+        if (steps[i].mark == '+') {
+            place = steps[i].other.end;
+            passed--;
+        }
+    return place;
+}
+
 size_t compare_place(const struct text *one, size_t at, const struct text *other)
 {
     struct compare compare;
-    size_t place = other->length;
     compare_texts(one, other, &compare);
-    for (size_t i = 0; i < compare.count; i++)
-        if (compare.steps[i].one.begin >= at) {
-            place = compare.steps[i].other.begin;
-            break;
-        }
+    const struct compare_step *steps = compare.steps;
+    size_t here = 0;
+    while (here < compare.count && (steps[here].one.begin < at || steps[here].mark == '+'))
+        here++;
+    size_t begin = here, end = here;
+    while (begin > 0 && steps[begin - 1].mark != ' ')
+        begin--;
+    while (end < compare.count && steps[end].mark != ' ')
+        end++;
+    size_t place = other->length;
+    if (begin < end)
+        place = place_in_change(steps, begin, here, end);
+    else if (here < compare.count)
+        place = steps[here].other.begin;
     compare_free(&compare);
     return place;
 }
