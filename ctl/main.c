@@ -8,7 +8,8 @@
  *
  * DIAGNOSTICS
  *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
- *     69 post365-policyd cannot be asked, 77 not allowed, 78 wrong configuration.
+ *     69 post365-policyd cannot be asked, 75 another setup is at work, 77 not allowed, 78 wrong
+ *     configuration.
  */
 #include "ctl/command.h"
 
@@ -65,6 +66,13 @@ static const struct command commands[] = {
      "through the relay, and follows it; without it nothing is sent. Exit status 1 if a check is "
      "not ok.\n",
      doctor_run},
+    {"setup", "[--apply | --undo] [--yes] [--json]",
+     "What main.cf and master.cf need, as a diff with reasons",
+     "Without an option nothing is changed; exit status 1 if there is something to change.\n"
+     "--apply makes the changes and keeps what was there, --undo takes them back, also after "
+     "other edits.\n"
+     "--yes: without asking.\n",
+     setup_run},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

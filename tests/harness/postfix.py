@@ -145,7 +145,7 @@ class Postfix:
     def _write(self, name, text):
         temporary = self.config_directory / f".{name}"
         temporary.write_text(text)
-        _age(temporary)
+        age(temporary)
         temporary.replace(self.config_directory / name)
 
     def table(self, name, entries, type_="texthash", mode=0o644):
@@ -156,7 +156,7 @@ class Postfix:
             entries = "".join(f"{key} {value}\n" for key, value in entries.items())
         path.write_text(entries)
         path.chmod(mode)
-        _age(path)
+        age(path)
         if type_ in ("hash", "btree", "lmdb"):
             self.command("postmap", f"{type_}:{path}")
         return f"{type_}:{path}"
@@ -259,7 +259,7 @@ class Postfix:
         return maillog.deliveries(self.log())
 
 
-def _age(path):
+def age(path):
     """Makes a file look a little older than it is: Postfix reads a file that was changed within the
     last two seconds over and over, until it is sure that nobody is still writing."""
     stat = path.stat()

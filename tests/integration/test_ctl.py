@@ -207,6 +207,6 @@ def test_colour_is_for_terminals_and_lines_fit(environment, coloured):
 def test_help_and_version():
     assert run("--help").returncode == 0 and "explain" in run("--help").stdout
     assert run("--version").stdout.startswith("post365 ")
-    for name in ("status", "history", "pause", "resume", "explain"):
+    for name in ("status", "history", "pause", "resume", "explain", "setup"):
         done = run(name, "--help")
         assert done.returncode == 0 and done.stdout.startswith(f"usage: post365 {name} ")

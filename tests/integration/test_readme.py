@@ -10,7 +10,7 @@ from harness.relay import PASSWORD, SERVICE, UPN, Relay
 from harness.workplace import PROJECT
 
 README = (PROJECT / "README.md").read_text()
-STEP = "**3. What is new:**"
+STEP = "By hand it is this"
 # What the other recipe takes out of that step.
 TRANSPORT = ("default_transport", "sender_dependent_default_transport_maps", "post365_destination_concurrency_limit")
 # What only a test has to set.

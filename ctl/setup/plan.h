@@ -1,0 +1,58 @@
+/* plan.h - what must change so that the relay sends through post365, and why
+ *
+ * The state that README.md describes in "Adding it to your relayhost", made of what the relay has.
+ */
+#ifndef POST365_CTL_SETUP_PLAN_H
+#define POST365_CTL_SETUP_PLAN_H
+
+#include "common/error.h"
+#include "ctl/setup/edits.h"
+#include "ctl/setup/relay.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct change {
+    enum relay_file file;
+    char *name; /* of the parameter, or the service */
+    char *why;  /* a sentence or two */
+};
+
+struct plan {
+    const struct relay *relay;
+    struct edits edits[RELAY_FILES];
+    struct change *changes;
+    size_t change_count;
+    char **remarks; /* what is left alone, and what the admin should know of it */
+    size_t remark_count;
+};
+
+/* Makes the plan. The relay must outlive it. False with the reason; plan_free() releases what is
+ * there in both cases. */
+bool plan_make(const struct relay *relay, struct plan *plan, struct error *error);
+void plan_free(struct plan *plan);
+
+/* --- for the parts of a plan --- */
+
+__attribute__((format(printf, 4, 5))) void plan_change(struct plan *plan, enum relay_file file,
+                                                       const char *name, const char *why, ...);
+__attribute__((format(printf, 2, 3))) void plan_remark(struct plan *plan, const char *format, ...);
+
+/* Gives a parameter of main.cf a value: in place of the definition that counts, or at the end.
+ * `value` may have several lines. */
+void plan_set(struct plan *plan, const char *name, const char *value);
+/* Puts other lines in place of the definition that counts, and takes earlier ones out. Takes
+ * `lines` over. */
+void plan_replace(struct plan *plan, const struct text_entry *entry, char *lines);
+/* Takes all its definitions out. */
+void plan_remove(struct plan *plan, const char *name);
+
+/* The parts. False with the reason. */
+bool plan_milters(struct plan *plan, struct error *error);
+bool plan_transport(struct plan *plan, struct error *error);
+bool plan_services(struct plan *plan, struct error *error);
+bool plan_relayhost(struct plan *plan, struct error *error);
+bool plan_recipes(struct plan *plan, struct error *error);
+void plan_limits(struct plan *plan);
+
+#endif

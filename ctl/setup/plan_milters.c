@@ -1,0 +1,218 @@
+/* plan_milters.c - main.cf: post365's milter sees all mail, and no mail passes without it */
+#include "ctl/setup/milters.h"
+#include "ctl/setup/plan.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "common/parameter.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define METER           "post365_meter"
+#define METER_REFERENCE "${post365_meter?}"
+
+/* Whether plan_transport() takes that parameter out. */
+static bool meter_goes(const struct relay *relay)
+{
+    return relay->settings->meter == METER_SUBMISSION;
+}
+
+/* --- parameters that nothing refers to --- */
+
+/* Whether `$name` stands in a value, in any of its spellings. */
+static bool is_referred(const char *value, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = value; (at = strchr(at, '$')) != NULL;) {
+        at++;
+        at += *at == '{' || *at == '(';
+        if (strncmp(at, name, length) == 0 && !isalnum((unsigned char)at[length]) &&
+            at[length] != '_')
+            return true;
+    }
+    return false;
+}
+
+/* The text of a file without comments. */
+static char *values_of(const struct text *text)
+{
+    return text_copy(text, (struct text_span){0, text->length});
+}
+
+/* `${name?}` for each post365_ parameter that is set and not referred to, behind a blank. It
+ * expands to nothing, and postconf(1) does not warn. */
+static char *references(const struct plan *plan)
+{
+    const struct text *main = &plan->relay->text[RELAY_MAIN];
+    char *main_values = values_of(main);
+    char *master_values = values_of(&plan->relay->text[RELAY_MASTER]);
+    struct buffer list = {0};
+    for (size_t i = 0; i < main->count; i++) {
+        const char *name = main->entries[i].name;
+        bool is_ours = strncmp(name, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) == 0 &&
+                       !parameter_is_of_transport(name);
+        bool goes = strcmp(name, METER) == 0 && meter_goes(plan->relay);
+        if (is_ours && !goes && text_find(main, name) == &main->entries[i] &&
+            !is_referred(main_values, name) && !is_referred(master_values, name))
+            buffer_format(&list, "%s${%s?}", list.length == 0 ? " " : "", name);
+    }
+    free(main_values);
+    free(master_values);
+    return buffer_take(&list);
+}
+
+/* --- the two lists --- */
+
+/* Looks at a list; one that is not there is empty. Returns its definition, if there is one. */
+static const struct text_entry *read_list(const struct plan *plan, const char *name,
+                                          struct milters *milters, bool *fine, struct error *error)
+{
+    const struct text *main = &plan->relay->text[RELAY_MAIN];
+    const struct text_entry *entry = text_find(main, name);
+    *milters = (struct milters){.has_ours = false};
+    *fine =
+        entry == NULL || milters_read(plan->relay, main, text_value(main, entry), milters, error);
+    return entry;
+}
+
+/* Takes every `words` out of a text, in place. */
+static void cut_out(char *text, const char *words)
+{
+    size_t length = strlen(words);
+    for (char *at = text; (at = strstr(at, words)) != NULL;)
+        memmove(at, at + length, strlen(at + length) + 1);
+}
+
+/* Puts `ours` and `behind` into a list that may not be there yet. */
+static void change_list(struct plan *plan, const char *name, const struct text_entry *entry,
+                        const struct milters *milters, const char *ours, const char *behind)
+{
+    if (entry != NULL && milters->end > milters->value.begin) {
+        char *lines = milters_insert(&plan->relay->text[RELAY_MAIN], entry->span, milters, ours,
+                                     ", ", behind);
+        if (meter_goes(plan->relay))
+            cut_out(lines, METER_REFERENCE);
+        plan_replace(plan, entry, lines);
+        return;
+    }
+    char *value = memory_format("%s%s", ours, behind);
+    plan_set(plan, name, value);
+    free(value);
+}
+
+static void tell_place(struct plan *plan, const struct milters *milters)
+{
+    const char *place = "";
+    if (milters->has_signer)
+        place = " It stands before the milter that signs, so that what is signed is what is sent.";
+    else if (milters->has_others)
+        place = " It stands behind the milters that filter, which see the true sender.";
+    plan_change(plan, RELAY_MAIN, "smtpd_milters",
+                "post365's milter makes the mailbox the sender, as Office 365 demands.%s", place);
+}
+
+/* Whether the list refers to a parameter that will not be there: postconf warns of that, too. */
+static bool refers_to_meter(const struct plan *plan, const struct text_entry *entry)
+{
+    if (entry == NULL || !meter_goes(plan->relay))
+        return false;
+    char *value = text_copy(&plan->relay->text[RELAY_MAIN], entry->span);
+    bool refers = strstr(value, METER_REFERENCE) != NULL;
+    free(value);
+    return refers;
+}
+
+static bool plan_smtpd(struct plan *plan, struct milters *milters, struct error *error)
+{
+    bool fine;
+    const struct text_entry *entry = read_list(plan, "smtpd_milters", milters, &fine, error);
+    if (!fine)
+        return false;
+    char *behind = references(plan);
+    char *ours =
+        milters->has_ours ? memory_copy("") : milters_ours(plan->relay, milters->has_others);
+    bool refers = behind[0] != '\0' || refers_to_meter(plan, entry);
+    if (!milters->has_ours)
+        tell_place(plan, milters);
+    else if (refers)
+        plan_change(plan, RELAY_MAIN, "smtpd_milters",
+                    "So that postconf does not warn it refers to each parameter of post365 that "
+                    "is set, and to no other. That expands to nothing.");
+    if (!milters->has_ours || refers)
+        change_list(plan, "smtpd_milters", entry, milters, ours, behind);
+    free(ours);
+    free(behind);
+    return true;
+}
+
+static bool plan_other(struct plan *plan, const struct milters *smtpd, struct error *error)
+{
+    struct milters milters;
+    bool fine;
+    const struct text_entry *entry = read_list(plan, "non_smtpd_milters", &milters, &fine, error);
+    if (!fine || milters.has_ours)
+        return fine;
+    if (entry != NULL) {
+        char *value = text_copy(&plan->relay->text[RELAY_MAIN], entry->span);
+        bool follows = is_referred(value, "smtpd_milters");
+        free(value);
+        if (follows)
+            return true;
+    }
+    char *ours = milters_ours(plan->relay, milters.has_others || smtpd->has_others);
+    bool alone = !milters.has_others && !smtpd->has_others;
+    plan_change(plan, RELAY_MAIN, "non_smtpd_milters",
+                "The same for mail that does not come over SMTP: sendmail(1), cron, bounces.%s",
+                !milters.has_others && smtpd->has_others
+                    ? " Your other milters do not see such mail now, and will not."
+                    : "");
+    change_list(plan, "non_smtpd_milters", entry, &milters, alone ? "$smtpd_milters" : ours, "");
+    free(ours);
+    return true;
+}
+
+/* --- what goes with them --- */
+
+static void plan_classes(struct plan *plan)
+{
+    const char *classes = plan->relay->value[RELAY_FILTER_CLASSES];
+    if (strstr(classes, "bounce") != NULL)
+        return;
+    plan_change(plan, RELAY_MAIN, "internal_mail_filter_classes",
+                "Bounces that Postfix makes pass the milters, too: their From: must be the "
+                "mailbox.");
+    char *value = memory_format("%s%s%s", classes,
+                                classes[strspn(classes, " ")] != '\0' ? ", " : "", "bounce");
+    plan_set(plan, "internal_mail_filter_classes", value);
+    free(value);
+}
+
+/* Where there are other milters, post365's has its own words in the list: see milters_ours(). */
+static void plan_manners(struct plan *plan)
+{
+    if (strcmp(plan->relay->value[RELAY_MILTER_ACTION], "tempfail") != 0) {
+        plan_change(plan, RELAY_MAIN, "milter_default_action",
+                    "While the milter is down mail waits at the client. With %s it would go "
+                    "with a sender that Office 365 refuses for good.",
+                    plan->relay->value[RELAY_MILTER_ACTION]);
+        plan_set(plan, "milter_default_action", "tempfail");
+    }
+    if (!milters_can_change(plan->relay)) {
+        plan_change(plan, RELAY_MAIN, "milter_protocol",
+                    "Changing the sender takes version 6 of the protocol.");
+        plan_set(plan, "milter_protocol", "6");
+    }
+}
+
+bool plan_milters(struct plan *plan, struct error *error)
+{
+    struct milters smtpd;
+    if (!plan_smtpd(plan, &smtpd, error) || !plan_other(plan, &smtpd, error))
+        return false;
+    plan_classes(plan);
+    if (!smtpd.has_others)
+        plan_manners(plan);
+    return true;
+}

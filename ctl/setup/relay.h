@@ -1,0 +1,57 @@
+/* relay.h - the relay as it is */
+#ifndef POST365_CTL_SETUP_RELAY_H
+#define POST365_CTL_SETUP_RELAY_H
+
+#include "common/error.h"
+#include "common/postconf.h"
+#include "common/settings.h"
+#include "ctl/setup/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum relay_file { RELAY_MAIN, RELAY_MASTER, RELAY_FILES };
+
+/* Postfix's own parameters that matter here. */
+enum relay_value {
+    RELAY_DEFAULT_TRANSPORT,
+    RELAY_SENDER_TRANSPORTS,
+    RELAY_SENDER_RELAYHOSTS,
+    RELAY_TRANSPORT_MAPS,
+    RELAY_RELAY_DOMAINS,
+    RELAY_SMTPD_MILTERS,
+    RELAY_MILTER_ACTION,
+    RELAY_MILTER_PROTOCOL,
+    RELAY_FILTER_CLASSES,
+    RELAY_SENDER_CANONICAL,
+    RELAY_SMTP_HEADER_CHECKS,
+    RELAY_HEADER_CHECKS,
+    RELAY_DESTINATION_DELAY,
+    RELAY_TRANSPORT_DELAY,
+    RELAY_VALUES,
+};
+
+struct relay {
+    struct settings *settings;
+    char *path[RELAY_FILES];
+    struct text text[RELAY_FILES];
+    char *value[RELAY_VALUES]; /* expanded */
+    char **accounts;           /* UPNs that have credentials, folded, in alphabetical order */
+    size_t account_count;
+};
+
+/* Reads it. False with the reason; relay_free() releases what is there in both cases. */
+bool relay_read(const char *config_directory, struct relay *relay, struct error *error);
+void relay_free(struct relay *relay);
+
+/* Whether mail may be sent as this one. */
+bool relay_has_account(const struct relay *relay, const char *name);
+
+/* Expands `count` texts as main.cf has its parameters, see postconf_expand(). */
+bool relay_expand(const struct relay *relay, const char *const expressions[], size_t count,
+                  char *values[], struct error *error);
+
+/* Whether main.cf sets a parameter. */
+bool relay_sets(const struct relay *relay, const char *name);
+
+#endif

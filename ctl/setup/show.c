@@ -1,0 +1,132 @@
+/* show.c - what setup says */
+#include "ctl/setup/show.h"
+
+#include "ctl/command.h"
+#include "ctl/setup/diff.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- for programs --- */
+
+static json_t *string(const char *text)
+{
+    struct buffer shown = {0};
+    screen_text(&shown, text);
+    json_t *value = json_string(shown.data != NULL ? shown.data : "");
+    buffer_free(&shown);
+    return value;
+}
+
+static void print_json(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print_change(const struct plan *plan, const struct change *change)
+{
+    print_json(json_pack("{s:s, s:o, s:o, s:o}", "kind", "change", "file",
+                         string(plan->relay->path[change->file]), "name", string(change->name),
+                         "why", string(change->why)));
+}
+
+/* --- for people --- */
+
+static void print_wrapped(const struct screen *screen, const char *text, size_t indent)
+{
+    struct buffer shown = {0};
+    screen_text(&shown, text);
+    screen_wrap(screen, shown.data != NULL ? shown.data : "", indent);
+    buffer_free(&shown);
+}
+
+static void print_changes(const struct screen *screen, const struct plan *plan)
+{
+    if (plan->change_count > 0)
+        printf("%zu change%s set%s this relay up for post365:\n\n", plan->change_count,
+               plan->change_count == 1 ? "" : "s", plan->change_count == 1 ? "s" : "");
+    for (size_t i = 0; i < plan->change_count; i++) {
+        const struct change *change = &plan->changes[i];
+        struct buffer name = {0}, painted = {0};
+        screen_text(&name, change->name);
+        screen_paint(screen, &painted, SCREEN_BOLD, name.data);
+        printf("%2zu. %s (%s)\n    ", i + 1, painted.data,
+               change->file == RELAY_MAIN ? "main.cf" : "master.cf");
+        print_wrapped(screen, change->why, 4);
+        buffer_free(&name);
+        buffer_free(&painted);
+    }
+}
+
+static void print_remarks(const struct screen *screen, const struct plan *plan)
+{
+    if (plan->remark_count > 0)
+        puts("\nLeft as it is:");
+    for (size_t i = 0; i < plan->remark_count; i++) {
+        printf("  - ");
+        print_wrapped(screen, plan->remarks[i], 4);
+    }
+}
+
+void show_diff(const struct screen *screen, bool as_json, const char *path,
+               const struct text *before, const struct text *after)
+{
+    static const struct screen plain = {.width = SCREEN_WIDTH};
+    struct buffer diff = {0};
+    diff_write(as_json ? &plain : screen, path, before, after, &diff);
+    if (diff.length > 0 && as_json)
+        print_json(
+            json_pack("{s:s, s:o, s:s}", "kind", "diff", "file", string(path), "diff", diff.data));
+    else if (diff.length > 0)
+        printf("\n%s", diff.data);
+    buffer_free(&diff);
+}
+
+void show_plan(const struct screen *screen, bool as_json, const struct plan *plan,
+               const struct text after[])
+{
+    if (as_json) {
+        for (size_t i = 0; i < plan->change_count; i++)
+            print_change(plan, &plan->changes[i]);
+        for (size_t i = 0; i < plan->remark_count; i++)
+            show_text(screen, true, "remark", "%s", plan->remarks[i]);
+    } else {
+        print_changes(screen, plan);
+    }
+    for (size_t i = 0; i < RELAY_FILES; i++)
+        show_diff(screen, as_json, plan->relay->path[i], &plan->relay->text[i], &after[i]);
+    if (!as_json)
+        print_remarks(screen, plan);
+}
+
+void show_text(const struct screen *screen, bool as_json, const char *kind, const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    va_end(arguments);
+    if (as_json)
+        print_json(json_pack("{s:s, s:o}", "kind", kind, "text", string(text)));
+    else
+        print_wrapped(screen, text, 0);
+    free(text);
+}
+
+bool show_confirm(const char *question)
+{
+    char answer[16];
+    printf("\n%s [y/N] ", question);
+    fflush(stdout);
+    bool is_yes =
+        fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+    if (!is_yes)
+        puts("Nothing was changed.");
+    return is_yes;
+}
