@@ -4,6 +4,7 @@ import socket
 import threading
 
 import pytest
+from demo import traffic
 from setup_shapes import SECOND, SHAPES, applied, make, undone
 
 from harness import client, message, processes, programs
@@ -20,7 +21,8 @@ def office365(module_place):
     roomy = {"recipients": {"limit": 100000, "period": 86400}, "messages": {"limit": 100000, "period": 60},
              "recipients_per_message": 1000, "connections": 100}
     return module_place.add(Office365(module_place.directory / "office365", limits=roomy, mailboxes={
-        UPN: {"password": PASSWORD}, SECOND: {"password": "second secret"}})).start()
+        UPN: {"password": PASSWORD}, SECOND: {"password": "second secret"}},
+        unknown_recipients={"unknown-user": [traffic.NOBODY]})).start()
 
 
 def milter_port(place):
@@ -39,8 +41,9 @@ def milter_port(place):
 
 
 def start(place, postfix):
+    """Without limits, so that nobody has to wait."""
     for daemon in (programs.Policyd, programs.Milter, programs.Transport):
-        place.add(daemon(postfix)).start()
+        place.add(daemon(postfix, "-o", "post365_message_quota=none", "-o", "post365_recipient_quota=none")).start()
     postfix.start()
     (postfix.queue_directory / "public").chmod(0o755)
     return postfix
@@ -60,6 +63,37 @@ def send(postfix, ports):
         postfix.sendmail(data, "-f", sender, "b@dest.example")
         ids.append(message_id)
     return ids
+
+
+def send_as_the_demo_does(postfix):
+    """The demo's traffic, but that a relay of these may know no logins. Returns {Message-ID: recipients}."""
+    mails = [*traffic.mixed(), *traffic.late_cron(), *traffic.burst(), traffic.newsletter()]
+    for mail in mails:
+        if mail.channel == traffic.SENDMAIL:
+            postfix.sendmail(mail.data.replace(b"\r\n", b"\n"), "-i", "-f", mail.sender, *mail.recipients)
+        else:
+            outcome = client.send(postfix.smtp_port, mail.sender, list(mail.recipients), mail.data)
+            assert outcome.accepted, (mail.id, outcome)
+    return {mail.message_id: set(mail.recipients) for mail in mails if mail.kind is not traffic.UNDELIVERABLE}
+
+
+def check_demo(postfix, office365):
+    before = len(list(office365.journal("accepted")))
+    wanted = send_as_the_demo_does(postfix)
+
+    def arrived():
+        found = {}
+        for arrival in list(map(Arrival, office365.journal("accepted")))[before:]:
+            found.setdefault(arrival.message_id, set()).update(arrival.recipients)
+        return found
+    assert processes.wait_until(lambda: all(arrived().get(name) == to for name, to in wanted.items()), 60, 0.3), (
+        {name for name, to in wanted.items() if arrived().get(name) != to}, postfix.log()[-4000:])
+    assert {entry["sender"] for entry in list(office365.journal("accepted"))[before:]} <= {UPN, SECOND}
+    assert postfix.wait_empty(20) == []
+    # Nobody was refused but the address that does not exist, whose sender was told.
+    assert not list(office365.journal("refused"))
+    assert {entry["recipient"]["address"] for entry in office365.journal("rcpt-refused")} == {traffic.NOBODY}
+    assert len(arrived()) == len(wanted) + 1
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -83,5 +117,6 @@ def test_mail_goes_through(place, office365, name):
     relays = {delivery.relay for delivery in postfix.deliveries()}
     assert all("post365/" in relay for relay in relays), relays
     assert any(f"post365/accounts/{account}" in postfix.log() for account in shape.accounts)
+    check_demo(postfix, office365)
     undone(postfix)
     assert postfix.contents() == before
