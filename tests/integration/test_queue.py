@@ -197,14 +197,14 @@ def check_estimates(relay, upn, sent):
 @pytest.fixture
 def limited(place):
     """Two accounts with short windows, so that a test need not wait for a day."""
-    limits = {"rate@example.com": {"messages": {"limit": 6, "period": 10}},
-              "quota@example.com": {"recipients": {"limit": 10, "period": 16}}}
+    limits = {"rate@example.com": {"messages": {"limit": 6, "period": 6}},
+              "quota@example.com": {"recipients": {"limit": 10, "period": 8}}}
     office365 = place.add(Office365(place.directory / "office365", mailboxes={
         upn: {"password": "well", "limits": {"messages": None, "recipients": None, **limit}} for upn, limit in limits.items()})).start()
     relay = Relay(place.directory / "relay", office365, transport=list(limits), passwords={upn: f"{upn}:well" for upn in limits},
                   parameters=SLOW, post365={
                       "post365_upn": "rate@example.com", "post365_max_wait": "1s", "post365_quota_maps": {
-                          "rate@example.com": "messages=6/10s recipients=none", "quota@example.com": "messages=none recipients=10/16s"}})
+                          "rate@example.com": "messages=6/6s recipients=none", "quota@example.com": "messages=none recipients=10/8s"}})
     return place.add(relay).start()
 
 
@@ -217,7 +217,7 @@ def test_the_time_that_is_told_is_the_time_at_which_it_goes(limited, name, count
         waiting = queue(limited).get(upn, [])
         return len(waiting) == count - first and all(
             message["queue"] == "deferred" and message["causes"][0]["when"] == "room" for message in waiting)
-    assert processes.wait_until(is_put_off, 9, 0.1), (queue(limited), limited.transport.log())
+    assert processes.wait_until(is_put_off, 5, 0.1), (queue(limited), limited.transport.log())
     assert causes(limited)[upn] <= {"messages-used", "recipients-used", "waits-its-turn"}
     check_estimates(limited, upn, sent)
     assert not limited.refused()
