@@ -124,10 +124,11 @@ static int run(struct command_call *call, int argc, char *argv[])
     if (command == NULL)
         return command_fail(COMMAND_USAGE, "%s: no such command; post365 --help lists them",
                             argv[0]);
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        print_command_help(command);
-        return COMMAND_FINE;
-    }
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            print_command_help(command);
+            return COMMAND_FINE;
+        }
     optind = 0; /* begins anew, and takes options behind words, too */
     return command->run(call, argc, argv);
 }
