@@ -8,7 +8,8 @@
  *
  * DIAGNOSTICS
  *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
- *     69 post365-policyd cannot be asked, 77 not allowed, 78 wrong configuration.
+ *     69 post365-policyd or postqueue(1) cannot be asked, 74 what was found cannot be written, 77
+ *     not allowed, 78 wrong configuration.
  */
 #include "ctl/command.h"
 
@@ -37,10 +38,10 @@ static const struct command commands[] = {
      "What waits in Postfix's queue, why, what to do, and when it goes",
      "--summary: by account and cause alone. ADDRESS may be @domain. QUEUE is deferred, active, "
      "hold, incoming or\n"
-     "maildrop. TIME is 30m, 2h, 1d. A mark behind the id: * under way, ! on hold. Exit status 1 "
-     "if "
-     "somebody has to\n"
-     "do something.\n",
+     "maildrop. TIME is 30m, 2h, 1d. A mark behind the id: * under way, ! on hold, + coming in.\n"
+     "flush, hold, release and delete take a message whole, with its other recipients. Exit status "
+     "1 if somebody\n"
+     "has to do something.\n",
      queue_run},
     {"history", "[--minutes] [--json] ACCOUNT",
      "What an account sent in the last 24 hours, against its limit",

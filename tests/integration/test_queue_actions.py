@@ -120,6 +120,18 @@ def test_one_message_is_explained(relay, messages):
     assert done.returncode == 65 and "no message ABCDEF0123 is in the queue" in done.stderr
 
 
+@pytest.mark.parametrize("layout", [{"hash_queue_depth": 3, "enable_long_queue_ids": "yes"}, {"hash_queue_depth": 2},
+                                    {"hash_queue_names": "defer"}], ids=["long", "short", "flat"])
+def test_the_time_of_the_next_attempt_however_the_queue_is_laid_out(relay, layout):
+    relay.postfix.configure(layout)
+    relay.postfix.reload()
+    queue_id = submit(relay, UPN, "ann@dest.example")
+    # Without the ledger's word it is Postfix's schedule alone.
+    done = run(relay.postfix.config_directory, "-o", "post365_meter=submission", "queue", "--json")
+    (file,) = (relay.postfix.directory / "spool" / "deferred").rglob(queue_id)
+    assert [cause["at"] for cause in json.loads(done.stdout)["causes"]] == [int(file.stat().st_mtime)]
+
+
 # --- what is done ---
 
 def test_hold_release_and_delete_what_a_filter_takes(relay, messages):
