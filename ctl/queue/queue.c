@@ -201,7 +201,7 @@ static int run(const struct command_call *call, const struct request *request,
     int status = COMMAND_FINE;
     const char *complaint = owners_complaint(survey.owners);
     if (complaint != NULL)
-        command_fail(0, "the senders are taken for the accounts: %s", complaint);
+        command_fail(0, "%s", complaint);
     if (request->action == ACTION_NONE && (is_whole || survey.count > 0))
         status = show(call, request, &survey);
     else if (is_whole)

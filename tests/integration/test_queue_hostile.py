@@ -109,6 +109,12 @@ def test_a_message_with_two_causes_is_one_message(tell):
     assert done.stdout.endswith("\n1 message to 1 recipient\n"), done.stdout
 
 
+def test_a_table_that_cannot_tell_the_account(tell):
+    done = tell(message(sender="app@intern.example"), words=("--summary",),
+                before=["-o", "post365_sender_upn_maps=inline:{ { app@intern.example = no-address } }"])
+    assert "(no account)" in done.stdout and "some accounts cannot be told: " in done.stderr and "no-address" in done.stderr, done
+
+
 def test_a_long_queue_id_is_shown_whole(tell, policyd):
     queue_id = "3Pt2mN2VXxzbcdfghjk"  # the inode of a large file system
     where = ("-c", str(policyd.etc), "-o", f"command_directory={policyd.directory}", "queue")
