@@ -12,6 +12,8 @@
 
 /* --- requests ---------------------------------------------------------------- */
 
+#define TIME_MAX (INT64_MAX / 8) /* microseconds: the year 38000 */
+
 static const struct {
     const char *name;
     bool needs_account;
@@ -156,12 +158,13 @@ static bool read_limit(const char *text, size_t length, uint32_t *limit)
     return read_count(text, length, limit) && *limit != QUOTA_UNLIMITED;
 }
 
+/* What is later than any clock is cut, so that nobody who adds a few of them need fear overflow. */
 static bool read_time(const char *digits, size_t length, int64_t *time)
 {
     uint64_t number;
     if (!attr_digits(digits, length, INT64_MAX, &number))
         return false;
-    *time = (int64_t)number;
+    *time = number < TIME_MAX ? (int64_t)number : TIME_MAX;
     return true;
 }
 

@@ -335,11 +335,30 @@ static const struct cause *find_pause(const char *reason)
     return row != NULL ? cause_of_row(row) : &own[PAUSED_BY_HAND];
 }
 
+/* How much of a reason is ours and Postfix's: up to where a server's reply begins, other than
+ * post365-transport's own. */
+static size_t length_before_answer(const char *reason)
+{
+    static const char said[] = " said: ", ours[] = "[post365/";
+    for (const char *at = reason; (at = strstr(at, said)) != NULL; at += strlen(said)) {
+        size_t length = (size_t)(at - reason);
+        const char *host = memrchr(reason, '[', length);
+        if (host == NULL || at[-1] != ']' || strncmp(host, ours, strlen(ours)) != 0)
+            return length;
+    }
+    return strlen(reason);
+}
+
+static bool has_words(const char *text, size_t length, const char *words)
+{
+    return words == NULL || memmem(text, length, words, strlen(words)) != NULL;
+}
+
 static const struct cause *find_own(const char *reason)
 {
+    size_t length = length_before_answer(reason);
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-        if (strstr(reason, signs[i].words) != NULL &&
-            (signs[i].also == NULL || strstr(reason, signs[i].also) != NULL))
+        if (has_words(reason, length, signs[i].words) && has_words(reason, length, signs[i].also))
             return &own[signs[i].cause];
     return NULL;
 }

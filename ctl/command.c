@@ -1,23 +1,28 @@
 /* command.c - what the subcommands of post365 share */
 #include "ctl/command.h"
 
+#include "common/address.h"
 #include "common/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <sysexits.h>
 
-#define TIMEOUT (10 * CLOCK_SECOND) /* for the ledger */
+#define TIMEOUT   (10 * CLOCK_SECOND)   /* for the ledger */
+#define TEXT_SIZE (2 * ERROR_TEXT_SIZE) /* of a complaint; what is longer is cut */
 
 int command_fail(int status, const char *format, ...)
 {
+    char text[TEXT_SIZE];
+    struct buffer shown = {0};
     va_list arguments;
-    fflush(stdout);
-    fputs("post365: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    screen_text(&shown, text); /* values of main.cf, words of the ledger's */
+    fflush(stdout);
+    fprintf(stderr, "post365: %s\n", shown.data);
+    buffer_free(&shown);
     return status;
 }
 
@@ -30,6 +35,14 @@ int command_option(int argc, char *argv[], const char *letters, const struct opt
                      "%s: no such option, or its value is missing: %s; see post365 %s --help",
                      argv[0], argv[optind - 1], argv[0]);
     return letter;
+}
+
+int command_check_accounts(char *const names[], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!address_is_upn(names[i]))
+            return command_fail(COMMAND_USAGE, "\"%s\" is no account; write user@domain", names[i]);
+    return COMMAND_FINE;
 }
 
 bool command_open(const struct command_call *call, struct command_ledger *ledger, int *status)

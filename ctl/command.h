@@ -39,12 +39,15 @@ int resume_run(struct command_call *call, int argc, char *argv[]);
 int doctor_run(struct command_call *call, int argc, char *argv[]);
 int setup_run(struct command_call *call, int argc, char *argv[]);
 
-/* Says what is wrong on stderr, and returns `status`. */
+/* Says what is wrong on stderr, as screen_text() shows it, and returns `status`. */
 __attribute__((format(printf, 2, 3))) int command_fail(int status, const char *format, ...);
 
 /* Reads an option of those in `letters` ("j" for --json), as getopt_long(3) with these names does.
  * Returns its letter, -1 at the end, or '?' after having said what is wrong. */
 int command_option(int argc, char *argv[], const char *letters, const struct option options[]);
+
+/* COMMAND_FINE if these could be accounts; else says which is none, and returns COMMAND_USAGE. */
+int command_check_accounts(char *const names[], size_t count);
 
 /* Settings, and a connection to the ledger. False after having said why not: `*status` is the exit
  * status. Release with command_close(). */

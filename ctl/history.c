@@ -295,6 +295,8 @@ int history_run(struct command_call *call, int argc, char *argv[])
     }
     if (argc - optind != 1)
         return command_fail(COMMAND_USAGE, "usage: post365 history [--minutes] [--json] ACCOUNT");
+    if (command_check_accounts(argv + optind, 1) != COMMAND_FINE)
+        return COMMAND_USAGE;
     if (!command_open(call, &ledger, &status))
         return status;
     status = as_json ? print_json(&ledger, argv[optind], kind)

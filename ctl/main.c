@@ -8,8 +8,8 @@
  *
  * DIAGNOSTICS
  *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
- *     69 post365-policyd cannot be asked, 75 another setup is at work, 77 not allowed, 78 wrong
- *     configuration.
+ *     69 post365-policyd or postqueue(1) cannot be asked, 74 what was found cannot be written, 75
+ *     another setup is at work, 77 not allowed, 78 wrong configuration.
  */
 #include "ctl/command.h"
 
@@ -38,10 +38,10 @@ static const struct command commands[] = {
      "What waits in Postfix's queue, why, what to do, and when it goes",
      "--summary: by account and cause alone. ADDRESS may be @domain. QUEUE is deferred, active, "
      "hold, incoming or\n"
-     "maildrop. TIME is 30m, 2h, 1d. A mark behind the id: * under way, ! on hold. Exit status 1 "
-     "if "
-     "somebody has to\n"
-     "do something.\n",
+     "maildrop. TIME is 30m, 2h, 1d. A mark behind the id: * under way, ! on hold, + coming in.\n"
+     "flush, hold, release and delete take a message whole, with its other recipients. Exit status "
+     "1 if somebody\n"
+     "has to do something.\n",
      queue_run},
     {"history", "[--minutes] [--json] ACCOUNT",
      "What an account sent in the last 24 hours, against its limit",
@@ -141,10 +141,11 @@ static int run(struct command_call *call, int argc, char *argv[])
     if (command == NULL)
         return command_fail(COMMAND_USAGE, "%s: no such command; post365 --help lists them",
                             argv[0]);
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        print_command_help(command);
-        return COMMAND_FINE;
-    }
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            print_command_help(command);
+            return COMMAND_FINE;
+        }
     optind = 0; /* begins anew, and takes options behind words, too */
     return command->run(call, argc, argv);
 }

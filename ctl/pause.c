@@ -40,6 +40,8 @@ int pause_run(struct command_call *call, int argc, char *argv[])
     }
     if (argc - optind < 1 || argc - optind > 2)
         return command_fail(COMMAND_USAGE, "usage: post365 pause [--for TIME] ACCOUNT [CAUSE]");
+    if (command_check_accounts(argv + optind, 1) != COMMAND_FINE)
+        return COMMAND_USAGE;
     command.account = argv[optind];
     if (argc - optind == 2)
         command.cause = argv[optind + 1];
@@ -47,11 +49,13 @@ int pause_run(struct command_call *call, int argc, char *argv[])
     if (status != COMMAND_FINE)
         return status;
     struct buffer line = {0};
+    screen_text(&line, reply.account);
+    buffer_append_string(&line, " is paused until ");
     if (reply.pause.until == LEDGER_FOREVER)
         buffer_append_string(&line, "somebody resumes it");
     else
         room_write_when(&line, reply.pause.until, now);
-    printf("%s is paused until %s\n", reply.account, line.data);
+    puts(line.data);
     buffer_free(&line);
     return COMMAND_FINE;
 }
@@ -64,6 +68,8 @@ int resume_run(struct command_call *call, int argc, char *argv[])
         return COMMAND_USAGE;
     if (argc - optind != 1)
         return command_fail(COMMAND_USAGE, "usage: post365 resume ACCOUNT");
+    if (command_check_accounts(argv + optind, 1) != COMMAND_FINE)
+        return COMMAND_USAGE;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = argv[optind]};
     int status = change(call, &command, &reply);
     if (status != COMMAND_FINE)

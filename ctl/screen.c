@@ -41,17 +41,19 @@ void screen_measure(struct screen *screen)
         screen->height = size.ws_row;
 }
 
-/* Those of ASCII, those of Latin 1, which some terminals obey, and those that turn the direction of
- * what follows. */
+/* Those of ASCII, those of Latin 1, which some terminals obey, those that turn the direction of
+ * what follows, and those that begin a line. */
 static bool is_control(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
-           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
 }
 
 void screen_text(struct buffer *line, const char *text)
 {
     size_t length = strlen(text);
+    buffer_append_string(line, "");
     for (size_t at = 0; at < length;) {
         uint32_t code;
         size_t octets = utf8_decode(text + at, length - at, &code);

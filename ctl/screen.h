@@ -30,7 +30,8 @@ struct screen screen_open(void);
 /* Reads width and height anew: the terminal may have another size by now. */
 void screen_measure(struct screen *screen);
 
-/* Appends text of others: control characters and what is no UTF-8 become `?`. */
+/* Appends text of others: control characters and what is no UTF-8 become `?`. Of nothing `line`
+ * becomes "", not NULL. */
 void screen_text(struct buffer *line, const char *text);
 
 /* The same, with the name of the account (NULL: none is known) where <UPN> stands. */

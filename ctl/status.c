@@ -58,9 +58,9 @@ static json_t *pause_json(const struct ledger_reply *reply)
     struct buffer cause = {0};
     screen_text(&cause, reply->pause.cause);
     json_t *pause =
-        json_pack("{s:b, s:o, s:o, s:i, s:s}", "in_force", account_is_paused(reply), "since",
+        json_pack("{s:b, s:o, s:o, s:I, s:s}", "in_force", account_is_paused(reply), "since",
                   time_json(reply->pause.since), "until", time_json(reply->pause.until), "failures",
-                  (int)reply->pause.failures, "cause", cause.data != NULL ? cause.data : "");
+                  (json_int_t)reply->pause.failures, "cause", cause.data);
     buffer_free(&cause);
     return pause;
 }
@@ -68,10 +68,13 @@ static json_t *pause_json(const struct ledger_reply *reply)
 /* An account a line. */
 static void print_json(const struct ledger_reply *reply)
 {
-    json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:i, s:o}", "account", reply->account,
+    struct buffer account = {0};
+    screen_text(&account, reply->account);
+    json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:I, s:o}", "account", account.data,
                                "recipients", window_json(&reply->recipients), "messages",
                                window_json(&reply->messages), "room_at", time_json(reply->earliest),
-                               "waiting", (int)reply->waiting, "pause", pause_json(reply));
+                               "waiting", (json_int_t)reply->waiting, "pause", pause_json(reply));
+    buffer_free(&account);
     json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
     putchar('\n');
     json_decref(object);
@@ -160,7 +163,9 @@ int status_run(struct command_call *call, int argc, char *argv[])
         return command_fail(COMMAND_USAGE, "--watch is for people, --json for programs: not both");
     if (is_watched && !watch_is_possible(&error))
         return command_fail(COMMAND_USAGE, "--watch: %s", error.text);
-    if (is_watched)
-        return status_watch(call, argv + optind, (size_t)(argc - optind));
-    return show_once(call, argv + optind, (size_t)(argc - optind), as_json);
+    char *const *names = argv + optind;
+    size_t count = (size_t)(argc - optind);
+    if (command_check_accounts(names, count) != COMMAND_FINE)
+        return COMMAND_USAGE;
+    return is_watched ? status_watch(call, names, count) : show_once(call, names, count, as_json);
 }

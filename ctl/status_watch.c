@@ -195,26 +195,11 @@ static void draw(void *context, const struct screen *screen, struct buffer *fram
     write_absence(screen, frame, &error);
 }
 
-/* A name that is no account's would not become one by waiting. */
-static bool check_names(char *const names[], size_t count, struct error *error)
-{
-    struct buffer request = {0};
-    bool fine = true;
-    for (size_t i = 0; i < count && fine; i++) {
-        const struct ledger_command command = {.kind = LEDGER_COMMAND_STATUS, .account = names[i]};
-        fine = ledger_command_write(&request, 0, &command, error);
-    }
-    buffer_free(&request);
-    return fine;
-}
-
 int status_watch(struct command_call *call, char *const names[], size_t count)
 {
     struct view view = {.names = names, .name_count = count};
     struct error error;
     int status = COMMAND_FINE;
-    if (!check_names(names, count, &error))
-        return command_fail(COMMAND_USAGE, "%s", error.text);
     struct settings *settings =
         settings_read(call->config_directory, (const char *const *)call->overrides, &error);
     view.settings = settings;

@@ -7,9 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+/* More than Postfix writes into one. A longer one is read as several. */
+#define LINE_SIZE 16384
+
 static const char *const usual_paths[] = {"/var/log/mail.log", "/var/log/maillog"};
+
+/* maillog_file may be /dev/stdout, which is our own. */
+static bool is_log(const char *path)
+{
+    struct stat file;
+    return path[0] == '/' && stat(path, &file) == 0 && S_ISREG(file.st_mode) &&
+           access(path, R_OK) == 0;
+}
 
 /* The caller's to free(), or NULL. */
 static char *find_log(const struct settings *settings)
@@ -18,12 +30,11 @@ static char *find_log(const struct settings *settings)
     const struct postconf postconf = {.directory = settings->config_directory};
     char *path = NULL;
     struct error error;
-    if (postconf_expand(&postconf, expressions, 1, &path, &error) && path[0] == '/' &&
-        access(path, R_OK) == 0)
+    if (postconf_expand(&postconf, expressions, 1, &path, &error) && is_log(path))
         return path;
     free(path);
     for (size_t i = 0; i < sizeof(usual_paths) / sizeof(usual_paths[0]); i++)
-        if (access(usual_paths[i], R_OK) == 0)
+        if (is_log(usual_paths[i]))
             return memory_copy(usual_paths[i]);
     return NULL;
 }
@@ -49,16 +60,14 @@ void attempts_read(struct attempts *attempts, const struct settings *settings, c
 {
     *attempts = (struct attempts){.path = find_log(settings)};
     FILE *log = attempts->path != NULL ? fopen(attempts->path, "re") : NULL;
-    char *mark = memory_format("]: %s: to=<", queue_id), *line = NULL;
-    size_t size = 0;
-    while (log != NULL && getline(&line, &size, log) >= 0) {
+    char *mark = memory_format("]: %s: to=<", queue_id), line[LINE_SIZE];
+    while (log != NULL && fgets(line, sizeof(line), log) != NULL) {
         const char *found = strstr(line, mark);
         if (found != NULL && strstr(found, ", status=") != NULL)
             keep(attempts, line, found + strlen("]: ") + strlen(queue_id) + strlen(": "));
     }
     if (log != NULL)
         fclose(log);
-    free(line);
     free(mark);
 }
 

@@ -169,7 +169,8 @@ static size_t estimate_account(struct survey *survey, struct ledger_client *clie
     struct error reason;
     bool is_known = client != NULL && account.name[0] != '\0';
     if (is_known && !read_account(survey, client, &account, &reason)) {
-        error_set(error, "%s", reason.text);
+        if (error->text[0] == '\0')
+            error_set(error, "%s", reason.text);
         forecast_free(account.forecast);
         account.forecast = NULL;
     }
@@ -188,8 +189,10 @@ static size_t estimate_account(struct survey *survey, struct ledger_client *clie
 
 static void sort(struct survey *survey)
 {
+    if (survey->count == 0)
+        return;
     qsort_r(survey->entries, survey->count, sizeof(survey->entries[0]), compare_entries, survey);
-    survey->by_key = memory_grow(survey->by_key, (survey->count + 1) * sizeof(uint32_t));
+    survey->by_key = memory_grow(survey->by_key, survey->count * sizeof(uint32_t));
     for (size_t i = 0; i < survey->count; i++)
         survey->by_key[i] = (uint32_t)i;
     qsort_r(survey->by_key, survey->count, sizeof(uint32_t), compare_keys, survey);

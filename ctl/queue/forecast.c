@@ -33,7 +33,9 @@ struct forecast *forecast_new(const struct quota *quota, int64_t guard, int64_t 
     struct forecast *forecast = memory_zero(1, sizeof(*forecast));
     const struct quota_rate *rates[MEASURES] = {&quota->recipients, &quota->messages};
     forecast->now = from;
-    forecast->recipients_per_message = quota->recipients_per_message;
+    /* A limit of 0 is no help for dividing. */
+    forecast->recipients_per_message =
+        quota->recipients_per_message > 0 ? quota->recipients_per_message : QUOTA_UNLIMITED;
     for (int i = 0; i < MEASURES; i++)
         forecast->windows[i] =
             (struct window){.limit = rates[i]->limit, .span = rates[i]->period + guard};

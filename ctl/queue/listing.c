@@ -18,6 +18,9 @@
 
 extern char **environ;
 
+/* Seconds since the epoch that stand in a time of four digits for the year. */
+#define ARRIVAL_MAX INT64_C(253402300799)
+
 /* postqueue(1) shows the null sender so. */
 #define NULL_SENDER "MAILER-DAEMON"
 
@@ -76,14 +79,14 @@ static bool read_message(struct reading *reading, const json_t *object,
     *message = (struct listing_message){
         .id = json_string_value(json_object_get(object, "queue_id")),
         .queue = listing_queue_named(json_string_value(json_object_get(object, "queue_name"))),
-        .arrival =
-            json_integer_value(json_object_get(object, "arrival_time")) * (int64_t)CLOCK_SECOND,
         .size = json_integer_value(json_object_get(object, "message_size")),
         .sender = json_string_value(json_object_get(object, "sender"))};
+    json_int_t arrival = json_integer_value(json_object_get(object, "arrival_time"));
     if (message->id == NULL || !queue_id_is_valid(message->id) ||
-        message->queue == LISTING_QUEUES || message->sender == NULL)
+        message->queue == LISTING_QUEUES || message->sender == NULL || arrival < 0 ||
+        arrival > ARRIVAL_MAX)
         return false;
-    message->arrival += queue_id_microseconds(message->id);
+    message->arrival = arrival * (int64_t)CLOCK_SECOND + queue_id_microseconds(message->id);
     if (strcmp(message->sender, NULL_SENDER) == 0)
         message->sender = "";
     return read_recipients(reading, json_object_get(object, "recipients"), message);
@@ -120,6 +123,8 @@ static FILE *start(const struct settings *settings, pid_t *child, struct error *
         code = posix_spawn(child, program, &actions, NULL, words, environ);
         posix_spawn_file_actions_destroy(&actions);
         close(ends[1]);
+        if (code != 0)
+            close(ends[0]);
     }
     if (code != 0)
         error_set(error, "%s: %s; is Postfix installed here?", program, strerror(code));

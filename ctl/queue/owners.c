@@ -11,9 +11,9 @@
 struct owners {
     const struct settings *settings;
     struct identities *identities; /* NULL: they are guessed */
-    struct error complaint;
-    struct dictionary *by_sender; /* the accounts' names below */
-    struct dictionary *accounts;  /* to themselves */
+    struct error complaint;        /* "": none */
+    struct dictionary *by_sender;  /* the accounts' names below */
+    struct dictionary *accounts;   /* to themselves */
 };
 
 struct owners *owners_new(const struct settings *settings)
@@ -21,6 +21,8 @@ struct owners *owners_new(const struct settings *settings)
     struct owners *owners = memory_zero(1, sizeof(*owners));
     owners->settings = settings;
     owners->identities = identities_open(settings, &owners->complaint);
+    if (owners->identities == NULL)
+        error_prefix(&owners->complaint, "the senders are taken for the accounts");
     owners->by_sender = dictionary_new(NULL);
     owners->accounts = dictionary_new(free);
     return owners;
@@ -38,17 +40,20 @@ void owners_free(struct owners *owners)
 
 const char *owners_complaint(const struct owners *owners)
 {
-    return owners->identities == NULL ? owners->complaint.text : NULL;
+    return owners->complaint.text[0] != '\0' ? owners->complaint.text : NULL;
 }
 
 /* The caller's to free(). */
-static char *account_of(const struct owners *owners, const char *sender)
+static char *account_of(struct owners *owners, const char *sender)
 {
     struct identity identity;
     struct error error;
     if (owners->identities == NULL)
         return address_fold(sender[0] != '\0' ? sender : owners->settings->upn);
-    if (identity_find(owners->identities, "", sender, &identity, &error) != TABLE_FOUND)
+    enum table_answer answer = identity_find(owners->identities, "", sender, &identity, &error);
+    if (answer == TABLE_FAILED && owners_complaint(owners) == NULL)
+        error_set(&owners->complaint, "some accounts cannot be told: %s", error.text);
+    if (answer != TABLE_FOUND)
         return memory_copy("");
     char *account = address_fold(identity.upn);
     free(identity.upn);

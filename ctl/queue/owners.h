@@ -15,7 +15,7 @@ struct owners;
 struct owners *owners_new(const struct settings *settings);
 void owners_free(struct owners *owners);
 
-/* Why they are guessed, or NULL. */
+/* Why they are guessed, or, of those that were asked for until now, not known; or NULL. */
 const char *owners_complaint(const struct owners *owners);
 
 /* The account's folded UPN, "" if none is known. It is the owners', and the same pointer for the

@@ -27,10 +27,11 @@ struct request {
 
 static int no_cause(const char *name)
 {
-    fprintf(stderr, "post365: --cause %s: no such cause; there are:", name);
+    struct buffer names = {0};
     for (size_t i = 0; i < cause_count(); i++)
-        fprintf(stderr, " %s", cause_at(i)->name);
-    fputc('\n', stderr);
+        buffer_format(&names, " %s", cause_at(i)->name);
+    command_fail(COMMAND_USAGE, "--cause %.100s: no such cause; there are:%s", name, names.data);
+    buffer_free(&names);
     return COMMAND_USAGE;
 }
 
@@ -88,6 +89,22 @@ static int read_option(struct request *request, int letter)
     }
 }
 
+/* What is given beside the verb must not be without effect. */
+static int check_options(const struct request *request)
+{
+    const struct filter *filter = &request->filter;
+    if (request->action != ACTION_NONE && (request->is_summary || request->as_json))
+        return command_fail(COMMAND_USAGE,
+                            "--summary and --json are for what is shown, not for what is done");
+    if (request->action == ACTION_NONE && request->is_confirmed)
+        return command_fail(COMMAND_USAGE, "--yes to what? See post365 queue --help");
+    if (request->queue_id != NULL &&
+        (request->is_summary || filter_is_set(filter) || filter->has_queue))
+        return command_fail(COMMAND_USAGE, "queue explain is about one message: no filter, no "
+                                           "--summary");
+    return COMMAND_FINE;
+}
+
 /* "explain ID", an action, or nothing. */
 static int read_verb(struct request *request, int count, char *words[])
 {
@@ -126,24 +143,27 @@ static int read_request(struct request *request, int argc, char *argv[])
     while (status == COMMAND_FINE &&
            (letter = command_option(argc, argv, "a:c:o:r:q:sjy", options)) != -1)
         status = read_option(request, letter);
-    return status == COMMAND_FINE ? read_verb(request, argc - optind, argv + optind) : status;
+    if (status == COMMAND_FINE)
+        status = read_verb(request, argc - optind, argv + optind);
+    return status == COMMAND_FINE ? check_options(request) : status;
 }
 
 /* --- doing it -------------------------------------------------------------------------- */
 
-/* Without the ledger the queue is shown all the same. Returns whether it could be asked. */
+/* Without the ledger the queue is shown all the same. Returns whether it has told everything. */
 static bool estimate(struct survey *survey)
 {
     struct error error;
     struct ledger_client *client = ledger_client_open(survey->settings, LEDGER_TIMEOUT, &error);
-    bool is_there = client != NULL;
+    bool is_there = client != NULL, is_whole;
     if (!is_there)
         command_fail(0, "%s; shown without its estimates", error.text);
     survey_estimate(survey, client, &error);
-    if (is_there && error.text[0] != '\0')
+    is_whole = error.text[0] == '\0';
+    if (is_there && !is_whole)
         command_fail(0, "%s; some is shown without estimates", error.text);
     ledger_client_close(client);
-    return is_there;
+    return is_there && is_whole;
 }
 
 static bool needs_somebody(const struct survey *survey)
@@ -181,7 +201,7 @@ static int run(const struct command_call *call, const struct request *request,
     int status = COMMAND_FINE;
     const char *complaint = owners_complaint(survey.owners);
     if (complaint != NULL)
-        command_fail(0, "the senders are taken for the accounts: %s", complaint);
+        command_fail(0, "%s", complaint);
     if (request->action == ACTION_NONE && (is_whole || survey.count > 0))
         status = show(call, request, &survey);
     else if (is_whole)

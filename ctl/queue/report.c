@@ -12,8 +12,8 @@
 #define INDENT    4
 #define WHEN      34 /* with what is in front of it */
 #define RECIPIENT 20 /* at least */
-#define ID        17 /* with its mark */
-#define AGE       5
+#define ID        16 /* with its mark; most are shorter */
+#define AGE       6
 
 static const char *const when_names[SURVEY_WHENS] = {
     [SURVEY_UNKNOWN] = "unknown", [SURVEY_GOES] = "room",       [SURVEY_TRIED] = "tried",
@@ -145,17 +145,18 @@ static void print_entry(const struct screen *screen, const struct survey_entry *
         [LISTING_INCOMING] = '+', [LISTING_MAILDROP] = '+',
     };
     struct buffer line = {0}, id = {0}, age = {0}, recipient = {0}, when = {0};
-    bool is_wide = screen->width >= INDENT + ID + AGE + RECIPIENT + WHEN;
     buffer_format(&id, "%s%c", entry->label, marks[entry->queue]);
+    size_t beside = INDENT + (id.length < ID ? ID : id.length + 1) + AGE;
+    bool is_wide = screen->width >= beside + RECIPIENT + WHEN;
     screen_age(&age, now - entry->arrival);
     write_recipient(&recipient, entry);
     write_short(&when, entry, now);
-    screen_column(screen, &line, id.data, ID);
+    buffer_format(&line, "%-*s ", ID - 1, id.data); /* never cut: it is pasted elsewhere */
     screen_column(screen, &line, age.data, AGE);
     if (!is_wide)
         buffer_format(&line, "\n%*s", 2 * INDENT, "");
     screen_column(screen, &line, recipient.data,
-                  screen->width - (is_wide ? INDENT + ID + AGE + WHEN : 2 * INDENT));
+                  screen->width - (is_wide ? beside + WHEN : 2 * INDENT));
     printf("%*s%s%s%*s", INDENT, "", line.data, is_wide ? "" : "\n", is_wide ? 2 : 2 * INDENT, "");
     screen_wrap(screen, when.data, is_wide ? screen->width - WHEN + 2 : 2 * INDENT);
     buffer_free(&line);
@@ -234,11 +235,9 @@ static size_t *order_groups(const struct survey *survey, size_t *count)
 
 static void print_sum(const struct survey *survey, const size_t *order, size_t count)
 {
-    size_t messages = 0, recipients = 0;
-    for (size_t i = 0; i < count; i++) {
-        messages += survey->groups[order[i]].messages;
+    size_t messages = survey->chosen, recipients = 0;
+    for (size_t i = 0; i < count; i++)
         recipients += survey->groups[order[i]].recipients;
-    }
     if (count == 0)
         puts(survey->count == 0 ? "The queue is empty." : "Nothing in the queue fits.");
     else
@@ -268,7 +267,7 @@ static json_t *text_json(const char *text)
     if (text == NULL)
         return json_null();
     screen_text(&shown, text);
-    json_t *string = json_stringn(shown.data != NULL ? shown.data : "", shown.length);
+    json_t *string = json_stringn(shown.data, shown.length);
     buffer_free(&shown);
     return string;
 }

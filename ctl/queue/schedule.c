@@ -1,6 +1,7 @@
 /* schedule.c - when Postfix tries a deferred message again */
 #include "ctl/queue/schedule.h"
 
+#include "common/buffer.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/postconf.h"
@@ -56,16 +57,17 @@ void schedule_free(struct schedule *schedule)
  */
 int64_t schedule_next(const struct schedule *schedule, const char *queue_id)
 {
-    char path[1024], names[DEPTH_MAX + 1];
+    char names[DEPTH_MAX + 1];
     struct stat file;
+    struct buffer path = {0};
     if (schedule->directory == NULL)
         return 0;
     snprintf(names, sizeof(names), "%05X", queue_id_microseconds(queue_id));
-    int length = snprintf(path, sizeof(path) - 2 * DEPTH_MAX, "%s", schedule->directory);
-    for (size_t i = 0; i < schedule->depth; i++) {
-        path[length++] = '/';
-        path[length++] = names[i];
-    }
-    snprintf(path + length, sizeof(path) - (size_t)length, "/%s", queue_id);
-    return stat(path, &file) == 0 ? file.st_mtim.tv_sec * (int64_t)CLOCK_SECOND : 0;
+    buffer_append_string(&path, schedule->directory);
+    for (size_t i = 0; i < schedule->depth; i++)
+        buffer_format(&path, "/%c", names[i]);
+    buffer_format(&path, "/%s", queue_id);
+    bool is_there = stat(path.data, &file) == 0;
+    buffer_free(&path);
+    return is_there ? file.st_mtim.tv_sec * (int64_t)CLOCK_SECOND : 0;
 }

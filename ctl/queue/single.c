@@ -24,7 +24,7 @@ static void print_safely(const struct screen *screen, const char *label, const c
 {
     struct buffer shown = {0};
     screen_text(&shown, text);
-    report_line(screen, label, shown.data != NULL ? shown.data : "");
+    report_line(screen, label, shown.data);
     buffer_free(&shown);
 }
 
@@ -86,8 +86,8 @@ static void print_attempts(const struct single *single)
             "\nNo log file can be read here; with systemd: journalctl -t postfix/lmtp | grep %s\n",
             single->queue_id);
     else
-        printf("\n%zu attempts in %s%s\n", attempts.count, attempts.path,
-               attempts.count > ATTEMPTS_KEPT ? ", the last of them:" : "");
+        printf("\n%zu attempt%s in %s%s\n", attempts.count, attempts.count == 1 ? "" : "s",
+               attempts.path, attempts.count > ATTEMPTS_KEPT ? ", the last of them:" : "");
     for (size_t i = 0; (line = attempts_line(&attempts, i)) != NULL; i++) {
         struct buffer shown = {0};
         screen_text(&shown, line);

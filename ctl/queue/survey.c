@@ -160,9 +160,12 @@ static bool take_message(void *context, const struct listing_message *message)
     struct survey *survey = context;
     const char *account = owners_find(survey->owners, message->sender);
     bool is_taken = filter_takes_message(survey->filter, message, account);
-    size_t count = survey_divide(survey, message);
-    for (size_t i = 0; i < count; i++)
+    size_t count = survey_divide(survey, message), chosen = 0;
+    for (size_t i = 0; i < count; i++) {
         add_part(survey, message, &survey->parts[i], account, is_taken);
+        chosen += survey->parts[i].chosen;
+    }
+    survey->chosen += is_taken && chosen > 0;
     return true;
 }
 

@@ -68,6 +68,7 @@ struct survey {
     size_t group_count;
     struct survey_entry *entries; /* in the order in which they go, group by group of an account */
     size_t count, capacity;
+    size_t chosen;             /* messages; one in two groups is one */
     uint32_t *by_key;          /* the entries, in the order of their keys */
     struct survey_part *parts; /* of one message: survey_divide() */
 };
@@ -93,7 +94,8 @@ bool survey_take(struct survey *survey, struct error *error);
 size_t survey_divide(struct survey *survey, const struct listing_message *message);
 
 /* Finds out when all of it goes: with the ledger, or, if `client` is NULL, by Postfix's schedule
- * alone. Accounts that the ledger cannot tell about are named in `error`, whose text is "" else. */
+ * alone. `error` says why the ledger cannot tell about the first account about which it cannot; its
+ * text is "" where there is none. */
 void survey_estimate(struct survey *survey, struct ledger_client *client, struct error *error);
 
 /* The entry of a message and a cause, or NULL: it was not there then. After survey_estimate(). */

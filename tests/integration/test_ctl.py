@@ -82,6 +82,12 @@ def test_every_row_is_known_out_of_a_line_of_the_log():
     assert not wrong
 
 
+def test_a_reply_without_text():
+    assert "cause     other-permanent\n" in run("explain", "550").stdout
+    found = json.loads(run("explain", "--json", "550").stdout)
+    assert (found["code"], found["text"], found["cause"]) == (550, "", "other-permanent")
+
+
 def test_text_without_a_reply_and_hostile_text():
     done = run("explain", "hello")
     assert done.returncode == 65 and "holds no reply code" in done.stderr and done.stdout == ""
@@ -151,11 +157,18 @@ def test_wrong_usage_is_said_and_changes_nothing(policyd, words):
 
 
 def test_an_account_that_is_no_upn(policyd):
-    done = run("pause", "nobody", policyd=policyd)
-    assert done.returncode == 69 and "nobody" in done.stderr
+    for words in (("status",), ("status", UPN), ("history",), ("pause",), ("resume",)):
+        done = run(*words, "nobody", policyd=policyd)
+        assert done.returncode == 2 and '"nobody" is no account' in done.stderr and done.stdout == "", done
 
 
 # --- what may go wrong ---
+
+def test_values_of_main_cf_cannot_command_the_terminal(policyd):
+    done = run("-o", "post365_recipient_quota=\033[31mred\u202e", "status", policyd=policyd)
+    assert done.returncode == 78 and "?[31mred? is no quota" in done.stderr.replace('"', ""), done
+    assert "\033" not in done.stderr and "\u202e" not in done.stderr
+
 
 def test_without_policyd_it_says_so(policyd):
     policyd.stop()
@@ -210,3 +223,4 @@ def test_help_and_version():
     for name in ("status", "history", "pause", "resume", "explain", "setup"):
         done = run(name, "--help")
         assert done.returncode == 0 and done.stdout.startswith(f"usage: post365 {name} ")
+        assert run(name, "--json", "--help").stdout == done.stdout

@@ -31,14 +31,14 @@ def policyd(module_place):
     return policyd
 
 
-def offered(line):
+def offered(line, program=PROGRAM, **options):
     """What bash would put in place of the last of its words, with `post365` as the program under test."""
-    line = line.replace("post365", str(PROGRAM), 1)
+    line = line.replace("post365", str(program), 1)
     words = [word for word in re.split(r"\s+|([@=:]+)", line) if word]
     if line[-1].isspace():
         words.append("")
     done = subprocess.run(["bash", "--norc", "-c", COMPLETE, "bash", COMPLETION, line, *words], capture_output=True, text=True,
-                          timeout=20, check=False, env={"PATH": "/usr/sbin:/usr/bin:/bin"})
+                          timeout=20, check=False, env={"PATH": "/usr/sbin:/usr/bin:/bin"}, **options)
     assert done.stderr == "", done.stderr
     return done.stdout.splitlines()
 
@@ -82,6 +82,14 @@ def test_accounts(policyd):
     assert offered(f"{at} queue --account jo") == ["joe@contoso.com"]
     assert offered(f"{at} queue --account=jo") == ["joe@contoso.com"]
     assert offered(f"{at} -o post365_upn=x status jo") == ["joe@contoso.com"]
+
+
+def test_a_name_is_no_pattern_for_files(tmp_path):
+    (tmp_path / "x@contoso.com").touch()
+    program = tmp_path / "told"
+    program.write_text("""#!/bin/sh\ncase $1 in status) echo '{"account": "*@contoso.com"}' ;; *) echo '  status  What' ;; esac\n""")
+    program.chmod(0o755)
+    assert offered("post365 status ", program, cwd=tmp_path) == [r"\*@contoso.com"]
 
 
 def test_without_a_ledger_it_is_silent(tmp_path):

@@ -120,6 +120,18 @@ def test_one_message_is_explained(relay, messages):
     assert done.returncode == 65 and "no message ABCDEF0123 is in the queue" in done.stderr
 
 
+@pytest.mark.parametrize("layout", [{"hash_queue_depth": 3, "enable_long_queue_ids": "yes"}, {"hash_queue_depth": 2},
+                                    {"hash_queue_names": "defer"}], ids=["long", "short", "flat"])
+def test_the_time_of_the_next_attempt_however_the_queue_is_laid_out(relay, layout):
+    relay.postfix.configure(layout)
+    relay.postfix.reload()
+    queue_id = submit(relay, UPN, "ann@dest.example")
+    # Without the ledger's word it is Postfix's schedule alone.
+    done = run(relay.postfix.config_directory, "-o", "post365_meter=submission", "queue", "--json")
+    (file,) = (relay.postfix.directory / "spool" / "deferred").rglob(queue_id)
+    assert [cause["at"] for cause in json.loads(done.stdout)["causes"]] == [int(file.stat().st_mtime)]
+
+
 # --- what is done ---
 
 def test_hold_release_and_delete_what_a_filter_takes(relay, messages):
@@ -143,12 +155,13 @@ def test_hold_release_and_delete_what_a_filter_takes(relay, messages):
 
 
 def test_flush_hands_over_what_a_filter_takes(relay, messages):
-    before = relay.postfix.log().count("status=deferred")
-    for upn in (UPN, OTHER):
-        assert run(relay.postfix.config_directory, "resume", upn).returncode == 0
-    done = queue(relay, "flush", "--yes")
-    assert done.returncode == 0 and re.search(r"\d messages? (is|are) handed to Postfix|Nothing in the queue", done.stdout)
-    assert relay.postfix.wait_empty(30) == [], before
+    # The accounts stay paused: nothing but this has them tried again.
+    def attempts():
+        return {queue_id: len(re.findall(rf"\]: {queue_id}: to=<.* status=deferred", relay.postfix.log())) for queue_id in messages}
+    assert attempts() == dict(zip(messages, (1, 1, 2), strict=True))
+    done = queue(relay, "flush", "--account", OTHER, "--yes")
+    assert (done.returncode, done.stdout) == (0, "2 messages are handed to Postfix for another attempt\n"), done
+    assert processes.wait_until(lambda: attempts() == dict(zip(messages, (1, 2, 4), strict=True)), 20, 0.1), attempts()
 
 
 def test_the_question_is_asked_on_a_terminal(relay, messages):

@@ -1,7 +1,9 @@
 """post365 queue on what no healthy Postfix says: a postqueue(1) of our own tells it."""
 
 import json
+import os
 import re
+import resource
 import subprocess
 
 import pytest
@@ -29,13 +31,13 @@ def message(queue_id="4D1F200001", queue="deferred", sender=UPN, recipients=(("a
 @pytest.fixture
 def tell(policyd):
     """Has `post365 queue` told these lines (dictionaries, or bytes as they are)."""
-    def told(*lines, words=(), status=0, end=""):
+    def told(*lines, words=(), status=0, end="", before=(), **options):
         data = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
         (policyd.directory / "told").write_bytes(data)
         program = policyd.directory / "postqueue"
         program.write_text(f"#!/bin/sh\ncat {policyd.directory}/told\n{end}\nexit {status}\n")
         program.chmod(0o755)
-        return run(policyd.etc, "-o", f"command_directory={policyd.directory}", "queue", *words)
+        return run(policyd.etc, "-o", f"command_directory={policyd.directory}", *before, "queue", *words, **options)
     return told
 
 
@@ -44,11 +46,11 @@ def has_no_controls(text):
 
 
 def test_what_others_wrote_cannot_command_the_terminal(tell, policyd):
-    lines = message(sender="x\033[2J@y", recipients=[("a\033]0;t\007@dest.example", HOSTILE), ("\u009b31m@x", "\033[1mother")])
+    lines = message(sender="x\033[2J\u061c\u2028@y", recipients=[("a\033]0;t\007@dest.example", HOSTILE), ("\u009b31m@x", "\033[1mother")])
     for words in ((), ("--summary",), ("explain", "4D1F200001")):
         done = tell(lines, words=words)
         assert done.returncode in (0, 1), done
-        assert has_no_controls(done.stdout) and "\u202e" not in done.stdout, done.stdout
+        assert has_no_controls(done.stdout) and not re.search("[\u061c\u2028\u202e]", done.stdout), done.stdout
     done = tell(lines, words=("--json",))
     assert has_no_controls(done.stdout)
     found = json.loads(done.stdout)
@@ -61,7 +63,8 @@ def test_what_others_wrote_cannot_command_the_terminal(tell, policyd):
     b"", b"{", b"[]", b"null", b"{}", b'{"queue_name":"deferred"}', b"\xff\xfe", b"x" * 100000,
     json.dumps(message(queue_id="../../etc/passwd")).encode(), json.dumps(message(queue="junk")).encode(),
     json.dumps(message(recipients=[])).replace('"recipients": []', '"recipients": [{}]').encode(),
-    json.dumps(message()).replace('"sender": "relay@contoso.com"', '"sender": 7').encode()])
+    json.dumps(message()).replace('"sender": "relay@contoso.com"', '"sender": 7').encode(),
+    json.dumps(message(arrival_time=2**63 - 1)).encode(), json.dumps(message(arrival_time=-1)).encode()])
 def test_a_line_that_makes_no_sense_is_told_of_and_the_others_are_shown(tell, line):
     done = tell(message("4D1F200001"), line, message("4D1F200002"))
     assert done.returncode == 69 and "1 messages in a way that makes no sense" in done.stderr, done
@@ -97,6 +100,57 @@ def test_a_message_that_vanishes_meanwhile(tell, policyd):
     assert {json.loads(line)["id"] for line in done.stdout.splitlines()} == {"4D1F200001", "4D1F2000FF"}
 
 
+def test_a_message_with_two_causes_is_one_message(tell):
+    done = tell(message(recipients=[("a@dest.example", "connect to x[1.2.3.4]:587: refused"), ("b@dest.example", None),
+                                    ("c@dest.example", None)]), words=("--summary",))
+    assert done.stdout.count("  waiting 1 message to ") == 2 and done.stdout.endswith("\n1 message to 3 recipients\n"), done.stdout
+    done = tell(message(recipients=[("a@dest.example", "connect to x[1.2.3.4]:587: refused"), ("b@dest.example", None)]),
+                message("4D1F200002"), words=("--summary", "--recipient", "b@dest.example"))
+    assert done.stdout.endswith("\n1 message to 1 recipient\n"), done.stdout
+
+
+def test_a_table_that_cannot_tell_the_account(tell):
+    done = tell(message(sender="app@intern.example"), words=("--summary",),
+                before=["-o", "post365_sender_upn_maps=inline:{ { app@intern.example = no-address } }"])
+    assert "(no account)" in done.stdout and "some accounts cannot be told: " in done.stderr and "no-address" in done.stderr, done
+
+
+def test_a_long_queue_id_is_shown_whole(tell, policyd):
+    queue_id = "3Pt2mN2VXxzbcdfghjk"  # the inode of a large file system
+    where = ("-c", str(policyd.etc), "-o", f"command_directory={policyd.directory}", "queue")
+    done = tell(message(queue_id, "active", recipients=[(f"{'a' * 70}@dest.example", None)]))
+    assert re.search(rf"^    {re.escape(queue_id)}\* \d+d +a+", done.stdout, re.M), done.stdout
+    for columns in (60, 82, 100):
+        written = re.sub("\033\\[[0-9]*m", "", on_terminal(*where, columns=columns))
+        assert queue_id in written and max(map(len, written.splitlines())) <= columns, written
+
+
+@pytest.mark.parametrize("log", ["/dev/stdout", "pipe", "long line", "directory"])
+def test_a_log_that_is_none(tell, policyd, log):
+    path = policyd.directory / "log-that-is-none"
+    if log == "pipe":
+        os.mkfifo(path)
+    elif log == "directory":
+        path.mkdir()
+    elif log == "long line":
+        with open(path, "wb") as file:
+            file.seek(1 << 29)  # takes no room on the disk
+            file.write(b"\nNov 26 14:00:01 relay postfix/lmtp[1]: 4D1F200001: to=<a@dest.example>, status=deferred (no)\n")
+    (policyd.etc / "main.cf").write_text((policyd.etc / "main.cf").read_text() +
+                                         f"maillog_file = {log if log.startswith('/') else path}\n")
+    limit = 1 << 29 if "sanitize" not in str(PROGRAM) else resource.RLIM_INFINITY
+    done = tell(message(), words=("explain", "4D1F200001"), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    assert done.returncode == 0, done
+    assert re.search("\n1 attempt in /" if log == "long line" else "\n(No log file can be read here|0 attempts in /)", done.stdout), done.stdout
+
+
+def test_a_queue_directory_of_any_length(tell):
+    # No socket's path is made of it then.
+    sockets = [word for name in ("milter", "policy", "transport", "control") for word in ("-o", f"post365_{name}_socket=unix:/nowhere/{name}")]
+    done = tell(message(), before=["-o", f"queue_directory=/{'x' * 2000}", *sockets])
+    assert done.returncode == 1 and "4D1F200001" in done.stdout and "at Postfix's next attempt" in done.stdout, done
+
+
 def test_an_empty_queue(tell):
     done = tell()
     assert (done.returncode, done.stdout, done.stderr) == (0, "The queue is empty.\n", "")
@@ -116,7 +170,8 @@ def test_a_closed_pipe_and_a_full_disk(tell, policyd):
 
 @pytest.mark.parametrize("words", [
     ("junk",), ("--cause", "junk"), ("--older", "soon"), ("--queue", "junk"), ("--account",), ("explain",), ("explain", "a/b"),
-    ("explain", "A", "B"), ("hold", "A"), ("delete", "--yes"), ("--junk",)])
+    ("explain", "A", "B"), ("hold", "A"), ("delete", "--yes"), ("--junk",), ("--yes",), ("hold", "--yes", "--json"),
+    ("hold", "--yes", "--summary"), ("explain", "A", "--summary"), ("explain", "A", "--queue", "hold"), ("explain", "A", "--account", UPN)])
 def test_wrong_usage(tell, words):
     done = tell(message(), words=words)
     assert done.returncode == 2 and done.stderr != "" and done.stdout == ""

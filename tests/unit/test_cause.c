@@ -46,6 +46,14 @@ static const struct {
      "credentials-refused"},
     {LMTP "450 4.5.0 " HOST "450 4.5.0 no idea (in reply to RCPT) (in reply to RCPT TO command)",
      "other-temporary"},
+    /* Microsoft's words for its own troubles are not ours. */
+    {LMTP "450 4.7.500 " HOST
+          "451 4.7.500 Server busy, lost connection with a backend (in reply to "
+          "RCPT) (in reply to RCPT TO command)",
+     "server-busy"},
+    {"host smtp.office365.com[192.0.2.1] said: 451 4.7.500 Server busy: connect to a backend does "
+     "not answer (in reply to RCPT TO command)",
+     "server-busy"},
     {LMTP "450 4.1.2 " HOST "554 5.4.1 Recipient address rejected: Access denied (in reply to end "
           "of DATA)",
      "rate-or-recipient-cap"},

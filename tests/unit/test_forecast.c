@@ -137,6 +137,18 @@ static void without_limits_all_goes_at_once(void **state)
     forecast_free(forecast);
 }
 
+static void a_message_without_recipients_by_the_quota_is_not_divided_for_ever(void **state)
+{
+    (void)state;
+    const struct quota quota = {.recipients = {10, 60 * SECOND},
+                                .messages = {QUOTA_UNLIMITED, 0},
+                                .recipients_per_message = 0};
+    struct forecast *forecast = forecast_new(&quota, 0, SECOND);
+    assert_true(forecast_next(forecast, 10) == SECOND);
+    assert_true(forecast_next(forecast, 11) == INT64_MAX);
+    forecast_free(forecast);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +156,7 @@ int main(void)
         cmocka_unit_test(what_is_more_than_the_quota_never_goes),
         cmocka_unit_test(many_recipients_go_in_several_messages),
         cmocka_unit_test(without_limits_all_goes_at_once),
+        cmocka_unit_test(a_message_without_recipients_by_the_quota_is_not_divided_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,18 @@ static void a_reservation_is_granted(void **state)
     assert_true(reply.reservation == UINT64_MAX);
 }
 
+static void a_time_later_than_any_clock_is_cut(void **state)
+{
+    (void)state;
+    struct ledger_reply reply;
+    expect_reply(LEDGER_COMMAND_RESERVE,
+                 "result=later|earliest=9223372036854775807|used=10|measure=messages|limit=30|"
+                 "period=9223372036854775807",
+                 &reply);
+    assert_true(reply.earliest < INT64_MAX - 2 * reply.rate.period);
+    assert_true(reply.earliest != LEDGER_FOREVER);
+}
+
 static void later_says_when_and_what_stands_in_the_way(void **state)
 {
     (void)state;
@@ -487,6 +499,7 @@ int main(void)
         cmocka_unit_test(what_is_no_account_is_not_asked_for),
         cmocka_unit_test(a_long_cause_is_cut_off_between_characters),
         cmocka_unit_test(a_reservation_is_granted),
+        cmocka_unit_test(a_time_later_than_any_clock_is_cut),
         cmocka_unit_test(later_says_when_and_what_stands_in_the_way),
         cmocka_unit_test(never_names_the_limit),
         cmocka_unit_test(a_refusal_and_an_error_say_why),
