@@ -26,10 +26,10 @@ int command_fail(int status, const char *format, ...)
     return status;
 }
 
-int command_option(int argc, char *argv[], const char *letters, const struct option options[])
+int command_option(int argc, char *argv[], const struct option options[])
 {
     opterr = 0;
-    int letter = getopt_long(argc, argv, letters, options, NULL);
+    int letter = getopt_long(argc, argv, "", options, NULL);
     if (letter == '?')
         command_fail(COMMAND_USAGE,
                      "%s: no such option, or its value is missing: %s; see post365 %s --help",

@@ -42,9 +42,9 @@ int setup_run(struct command_call *call, int argc, char *argv[]);
 /* Says what is wrong on stderr, as screen_text() shows it, and returns `status`. */
 __attribute__((format(printf, 2, 3))) int command_fail(int status, const char *format, ...);
 
-/* Reads an option of those in `letters` ("j" for --json), as getopt_long(3) with these names does.
- * Returns its letter, -1 at the end, or '?' after having said what is wrong. */
-int command_option(int argc, char *argv[], const char *letters, const struct option options[]);
+/* Reads an option as getopt_long(3) with these names does; there are none of one letter. Returns
+ * its `val`, -1 at the end, or '?' after having said what is wrong. */
+int command_option(int argc, char *argv[], const struct option options[]);
 
 /* COMMAND_FINE if these could be accounts; else says which is none, and returns COMMAND_USAGE. */
 int command_check_accounts(char *const names[], size_t count);

@@ -145,7 +145,7 @@ int explain_run(struct command_call *call, int argc, char *argv[])
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
     bool as_json = false;
     int letter;
-    while ((letter = command_option(argc, argv, "j", options)) != -1) {
+    while ((letter = command_option(argc, argv, options)) != -1) {
         if (letter == '?')
             return COMMAND_USAGE;
         as_json = true;

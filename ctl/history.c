@@ -287,7 +287,7 @@ int history_run(struct command_call *call, int argc, char *argv[])
     const struct kind *kind = &by_hour;
     bool as_json = false;
     int letter, status;
-    while ((letter = command_option(argc, argv, "jm", options)) != -1) {
+    while ((letter = command_option(argc, argv, options)) != -1) {
         if (letter == '?')
             return COMMAND_USAGE;
         as_json = as_json || letter == 'j';

@@ -31,7 +31,7 @@ int pause_run(struct command_call *call, int argc, char *argv[])
     struct error error;
     int64_t now = clock_now(clock_system()), period;
     int letter;
-    while ((letter = command_option(argc, argv, "f:", options)) != -1) {
+    while ((letter = command_option(argc, argv, options)) != -1) {
         if (letter == '?')
             return COMMAND_USAGE;
         if (!quota_parse_period(optarg, &period, &error))
@@ -64,7 +64,7 @@ int resume_run(struct command_call *call, int argc, char *argv[])
 {
     static const struct option options[] = {{0}};
     struct ledger_reply reply;
-    if (command_option(argc, argv, "", options) != -1)
+    if (command_option(argc, argv, options) != -1)
         return COMMAND_USAGE;
     if (argc - optind != 1)
         return command_fail(COMMAND_USAGE, "usage: post365 resume ACCOUNT");

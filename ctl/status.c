@@ -153,7 +153,7 @@ int status_run(struct command_call *call, int argc, char *argv[])
     struct error error;
     bool as_json = false, is_watched = false;
     int letter;
-    while ((letter = command_option(argc, argv, "jw", options)) != -1) {
+    while ((letter = command_option(argc, argv, options)) != -1) {
         if (letter == '?')
             return COMMAND_USAGE;
         as_json = as_json || letter == 'j';

@@ -111,7 +111,7 @@ static bool read_options(struct options *options, int argc, char *argv[])
                                           {"send-to", required_argument, NULL, 's'},
                                           {0}};
     int letter;
-    while ((letter = command_option(argc, argv, "jfs:", names)) != -1) {
+    while ((letter = command_option(argc, argv, names)) != -1) {
         if (letter == '?')
             return false;
         options->as_json = options->as_json || letter == 'j';

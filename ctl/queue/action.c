@@ -126,17 +126,29 @@ static int alter(enum action action, const struct settings *settings, const char
     return status;
 }
 
-/* The oldest would be first if ids told; postqueue takes one at a time. */
-static int flush(const struct settings *settings, const char *const ids[], size_t count)
+/* postqueue takes one message at a time. */
+static int flush_one_by_one(const char *program, const char *config_directory,
+                            const char *const ids[], size_t count)
 {
-    char *program = memory_format("%s/postqueue", settings->command_directory);
     int status = COMMAND_FINE;
     for (size_t i = 0; i < count && status == COMMAND_FINE; i++) {
-        const char *const words[] = {program, "-c", settings->config_directory, "-i", ids[i], NULL};
+        const char *const words[] = {program, "-c", config_directory, "-i", ids[i], NULL};
         status = run(words, NULL, false);
         if (isatty(STDERR_FILENO) && ((i + 1) % PROGRESS_EVERY == 0 || i + 1 == count))
             fprintf(stderr, "\r%zu of %zu%s", i + 1, count, i + 1 == count ? "\n" : "");
     }
+    return status;
+}
+
+/* Without a filter all that is deferred is meant. */
+static int flush(const struct survey *survey, const char *const ids[], size_t count)
+{
+    const char *config_directory = survey->settings->config_directory;
+    char *program = memory_format("%s/postqueue", survey->settings->command_directory);
+    const char *const all[] = {program, "-c", config_directory, "-f", NULL};
+    int status = filter_is_set(survey->filter)
+                     ? flush_one_by_one(program, config_directory, ids, count)
+                     : run(all, NULL, false);
     if (status == COMMAND_FINE)
         printf("%zu message%s handed to Postfix for another attempt\n", count,
                count == 1 ? " is" : "s are");
@@ -158,7 +170,7 @@ int action_run(enum action action, const struct survey *survey, bool is_confirme
     else if (!is_confirmed && !confirm(action, count))
         puts("Nothing was done.");
     else if (action == ACTION_FLUSH)
-        status = flush(survey->settings, ids, count);
+        status = flush(survey, ids, count);
     else
         status = alter(action, survey->settings, ids, count);
     free(ids);

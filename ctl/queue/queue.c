@@ -140,8 +140,7 @@ static int read_request(struct request *request, int argc, char *argv[])
                                             {"yes", no_argument, NULL, 'y'},
                                             {0}};
     int letter, status = COMMAND_FINE;
-    while (status == COMMAND_FINE &&
-           (letter = command_option(argc, argv, "a:c:o:r:q:sjy", options)) != -1)
+    while (status == COMMAND_FINE && (letter = command_option(argc, argv, options)) != -1)
         status = read_option(request, letter);
     if (status == COMMAND_FINE)
         status = read_verb(request, argc - optind, argv + optind);

@@ -56,7 +56,7 @@ static bool read_options(int argc, char *argv[], struct setup_call *call, bool *
                                             {"json", no_argument, NULL, 'j'},
                                             {0}};
     int letter;
-    while ((letter = command_option(argc, argv, "", options)) != -1) {
+    while ((letter = command_option(argc, argv, options)) != -1) {
         if (letter == '?')
             return false;
         *does_apply = *does_apply || letter == 'a';

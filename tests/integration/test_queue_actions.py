@@ -162,6 +162,9 @@ def test_flush_hands_over_what_a_filter_takes(relay, messages):
     done = queue(relay, "flush", "--account", OTHER, "--yes")
     assert (done.returncode, done.stdout) == (0, "2 messages are handed to Postfix for another attempt\n"), done
     assert processes.wait_until(lambda: attempts() == dict(zip(messages, (1, 2, 4), strict=True)), 20, 0.1), attempts()
+    done = queue(relay, "flush", "--yes")
+    assert (done.returncode, done.stdout) == (0, "3 messages are handed to Postfix for another attempt\n"), done
+    assert processes.wait_until(lambda: attempts() == dict(zip(messages, (2, 3, 6), strict=True)), 20, 0.1), attempts()
 
 
 def test_the_question_is_asked_on_a_terminal(relay, messages):
