@@ -296,7 +296,7 @@ static void what_is_under_way_is_granted_without_room_and_counts_from_its_accept
 {
     struct fixture *fixture = *state;
     const struct ledger_request request = {"relay@contoso.com", &small, 1, 1};
-    struct ledger_owner owner = {NULL};
+    struct ledger_owner owner = {.first = NULL};
     struct ledger_answer answer;
     for (int i = 0; i < 3; i++)
         reserve(fixture, &small, 1, 1);
