@@ -69,7 +69,7 @@ static int set_up(void **state)
                                           .login_upn_maps = logins,
                                           .sender_upn_maps = senders,
                                           .send_as_maps = empty,
-                                          .quota = {{1000, MINUTE}, {30, MINUTE}, 500},
+                                          .quota = {{1000, MINUTE}, {30, MINUTE}, 500, 3},
                                           .quota_maps = quotas,
                                           .password_maps = empty};
     fixture->parts.settings = &fixture->settings;

@@ -74,7 +74,7 @@ static int set_up(void **state)
                                           .login_upn_maps = empty,
                                           .sender_upn_maps = senders,
                                           .send_as_maps = empty,
-                                          .quota = {{1000, DAY}, {30, MINUTE}, 500},
+                                          .quota = {{1000, DAY}, {30, MINUTE}, 500, 3},
                                           .quota_maps = quotas,
                                           .quota_guard = SECOND,
                                           .meter = METER_SUBMISSION,
