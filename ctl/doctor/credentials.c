@@ -193,11 +193,13 @@ static void find_default(struct doctor *doctor)
                           .tried = "account of bounces and of mail that no table claims",
                           .seen = answer == TABLE_FOUND ? doctor->upn : error.text,
                           .meaning = "The milter puts this mail off (451).",
-                          .remedy = report_format(report,
-                                                  "In %s: `post365_upn = "
-                                                  "relay@contoso.com`, and a line for it "
-                                                  "in the password table.",
-                                                  doctor->main_cf)});
+                          .remedy = answer == TABLE_FAILED
+                                        ? "Do what the error says."
+                                        : report_format(report,
+                                                        "In %s: `post365_upn = "
+                                                        "relay@contoso.com`, and a line for it "
+                                                        "in the password table.",
+                                                        doctor->main_cf)});
     identities_close(identities);
 }
 

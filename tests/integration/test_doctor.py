@@ -155,6 +155,7 @@ def test_an_account_without_credentials(relay):
     count = logins(relay, "nobody@example.com")
     found = examine(relay, "nobody@example.com")
     assert found.verdict("credentials") == "wrong" and "nobody@example.com nobody@example.com:password" in found["credentials"]["seen"]
+    assert "restart post365-transport" in found["account-socket"]["remedy"]
     assert found.all("auth") == [] and count() == 0
 
 
@@ -322,6 +323,12 @@ def test_help(relay):
 def test_wrong_usage(relay, words):
     done = run(relay, *words)
     assert done.returncode == 2 and done.stderr != "" and done.stdout == ""
+
+
+def test_a_table_that_makes_no_sense(relay):
+    found = examine(relay, options=["-o", "post365_sender_upn_maps=inline:{ a@b.example = c@d.example }"])
+    assert "inline:{ key=value, ... }" in found["default-account"]["seen"]
+    assert found["default-account"]["remedy"] == "Do what the error says."
 
 
 def test_settings_that_make_no_sense(relay):
