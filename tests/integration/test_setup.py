@@ -147,7 +147,8 @@ def test_each_account_has_a_destination_and_a_new_one_is_added(place):
     postfix.table("sasl_passwd", {"[localhost]:587": f"{UPN}:{PASSWORD}", "x": "new@example.com:third"}, "hash", 0o600)
     told = objects(run_setup(postfix, "--json"))
     assert [row["name"] for row in told if row["kind"] == "change"] == ["sender_dependent_default_transport_maps"]
-    applied(postfix)
+    # The daemons run already: they must learn of it.
+    assert "systemctl restart post365-policyd post365-milter post365-transport" in applied(postfix).stdout
     maps = values(postfix, "sender_dependent_default_transport_maps")[0]
     assert maps.count("inline:") == 2 and "new@example.com" in maps
     undone(postfix)  # both
