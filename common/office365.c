@@ -128,9 +128,11 @@ static const struct office365_row rows[] = {
     {
         .name = "password-incorrect",
         .meaning = "The password, or the user name, is wrong.",
-        .remedy = "Put the right password into the table that `post365_password_maps` names, and "
-                  "run postmap if it is an indexed one. The user name is the account's UPN, not an "
-                  "alias; with multi-factor authentication the password is an app password.",
+        .remedy =
+            "Put the right password into the table that `post365_password_maps` names, "
+            "run postmap if it is an indexed one, and `systemctl restart post365-transport`, "
+            "which may read it at its start alone. The user name is the account's UPN, not an "
+            "alias; with multi-factor authentication the password is an app password.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
@@ -177,8 +179,10 @@ static const struct office365_row rows[] = {
     {
         .name = "credentials-refused",
         .meaning = "The user name, the password or the OAuth2 token is not accepted.",
-        .remedy = "Password: put the right one into the table that `post365_password_maps` names; "
-                  "the user name is the account's UPN, not an alias, and with multi-factor "
+        .remedy = "Password: put the right one into the table that `post365_password_maps` names, "
+                  "run postmap if it is an indexed one, and `systemctl restart post365-transport`, "
+                  "which may read it at its start alone; the user name is the account's UPN, not "
+                  "an alias, and with multi-factor "
                   "authentication the password is an app password. OAuth2: `New-ServicePrincipal` "
                   "wants the object id of the enterprise application (not of the app "
                   "registration), and the application needs SMTP.SendAsApp with admin consent and "

@@ -17,15 +17,28 @@
 /* Any parameter whose value Postfix takes as free text would do. */
 #define CARRIER "smtpd_banner"
 
-/* The last line of what a program wrote to stderr, for a message. */
-static const char *last_line(struct buffer *text)
+/* Cuts the last line off a text. */
+static const char *cut_last_line(struct buffer *text)
 {
-    if (text->data == NULL)
-        return "no reason given";
     while (text->length > 0 && text->data[text->length - 1] == '\n')
         text->data[--text->length] = '\0';
-    const char *newline = strrchr(text->data, '\n');
-    return newline != NULL ? newline + 1 : text->data;
+    char *newline = memrchr(text->data, '\n', text->length);
+    text->length = newline != NULL ? (size_t)(newline - text->data) : 0;
+    if (newline == NULL)
+        return text->data;
+    *newline = '\0';
+    return newline + 1;
+}
+
+/* Why postconf has failed: the last line that it wrote to stderr. Of a value that cannot be
+ * expanded only the line before says which; what others say may have passwords in it. */
+static bool explain(int status, struct buffer *text, struct error *error)
+{
+    const char *line = text->data != NULL ? cut_last_line(text) : "no reason given", *before = "";
+    if (text->length > 0 && strstr(line, "macro processing error") != NULL)
+        before = cut_last_line(text);
+    return error_set(error, "postconf ended with status %d: %s%s%s", status, line,
+                     before[0] != '\0' ? "; " : "", before);
 }
 
 static size_t count_words(const char *const words[])
@@ -63,8 +76,7 @@ bool postconf_run(const struct postconf *postconf, const char *const options[],
     bool fine = process_run(words, NULL, 0, TIMEOUT, LIMIT, &result, error);
     free(words);
     if (fine && result.status != 0)
-        fine = error_set(error, "postconf ended with status %d: %s", result.status,
-                         last_line(&result.errors));
+        fine = explain(result.status, &result.errors, error);
     if (fine)
         buffer_append(answer, result.output.data != NULL ? result.output.data : "",
                       result.output.length);

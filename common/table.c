@@ -87,16 +87,16 @@ static const char *skip_proxies(const char *specification)
     return specification;
 }
 
-/* A table as it may be shown: a password that stands in main.cf, behind inline: or static: or in
- * any braces, is not. */
+/* A table as it may be shown: a password that stands in main.cf, behind inline: or static:, in any
+ * braces, or where a table should be named, is not. So a name is shown where it is a file's. */
 static char *shown(const char *specification, enum table_content content)
 {
     if (content == TABLE_VALUES)
         return memory_copy(specification);
     specification = skip_proxies(specification);
-    size_t end = strcspn(specification, "{");
-    if (strncmp(specification, "inline:", 7) == 0 || strncmp(specification, "static:", 7) == 0)
-        end = 7;
+    size_t end = strcspn(specification, ":{");
+    if (specification[end] == ':')
+        end = specification[end + 1] == '/' ? strcspn(specification, "{") : end + 1;
     return memory_format("%.*s%s", (int)end, specification,
                          specification[end] != '\0' ? "..." : "");
 }

@@ -14,6 +14,7 @@
 #include "ctl/command.h"
 
 #include "common/memory.h"
+#include "common/service.h"
 
 #include <getopt.h>
 #include <locale.h>
@@ -154,6 +155,8 @@ int main(int argc, char *argv[])
 {
     struct command_call call = {.screen = screen_open()};
     int status = COMMAND_FINE;
+    /* main.cf and its tables may hold passwords; the programs that we run inherit the limit. */
+    service_forbid_core_files();
     int first = read_options(&call, argc, argv, &status);
     if (first > 0)
         status = run(&call, argc - first, argv + first);

@@ -54,18 +54,24 @@ static void check_relayhost(struct doctor *doctor)
 
 struct search {
     char *host;
-    char *resembling; /* a key for the same host, spelled in another way */
+    char *resembling; /* a key for the same host, else one for another host; or NULL */
+    bool is_same_host;
 };
 
-/* "[smtp.office365.com]:587" and "smtp.office365.com" are for the same host. */
+/* "[smtp.office365.com]:587" and "smtp.office365.com" are for the same host. One for another is
+ * told as well: relayhost may be misspelled. */
 static void note_resembling(void *context, const char *key)
 {
     struct search *search = context;
     const char *host = key + (key[0] == '[');
     size_t length = strcspn(host, "]:");
-    if (search->resembling == NULL && length == strlen(search->host) &&
-        strncasecmp(host, search->host, length) == 0)
-        search->resembling = memory_copy(key);
+    bool is_same = length == strlen(search->host) && strncasecmp(host, search->host, length) == 0;
+    bool is_account = strchr(key, '@') != NULL;
+    if (search->is_same_host || (!is_same && (is_account || search->resembling != NULL)))
+        return;
+    free(search->resembling);
+    search->resembling = memory_copy(key);
+    search->is_same_host = is_same;
 }
 
 static enum table_answer find_relayhost(struct doctor *doctor, struct tables *tables, char **key,
@@ -93,7 +99,7 @@ static bool needs_line(const struct doctor *doctor)
 }
 
 static void report_line(struct doctor *doctor, const char *parameter, enum table_answer answer,
-                        const char *seen, const char *resembling)
+                        const char *seen, const struct search *search)
 {
     struct report *report = &doctor->report;
     bool is_wrong = answer == TABLE_NONE && needs_line(doctor);
@@ -107,13 +113,19 @@ static void report_line(struct doctor *doctor, const char *parameter, enum table
             .tried =
                 report_format(report, "line for %s in %s", doctor->settings->relayhost, parameter),
             .seen = seen,
-            .meaning = resembling != NULL ? "The two are spelled unlike each other: nobody "
-                                            "finds the user name and the password."
-                                          : "Mail that no table claims has no account.",
-            .remedy = resembling != NULL
+            .meaning = search->resembling != NULL ? "The two are spelled unlike each other: nobody "
+                                                    "finds the user name and the password."
+                                                  : "Mail that no table claims has no account.",
+            .remedy = search->is_same_host
                           ? report_format(report,
                                           "In the table: spell the key as relayhost in %s does, "
                                           "`%s relay@contoso.com:password`, and run postmap.",
+                                          doctor->main_cf, doctor->settings->relayhost)
+                      : search->resembling != NULL
+                          ? report_format(report,
+                                          "If relayhost is misspelled, correct it in %s. Else add "
+                                          "the line `%s relay@contoso.com:password` to the table, "
+                                          "and run postmap.",
                                           doctor->main_cf, doctor->settings->relayhost)
                           : report_format(report,
                                           "Add the line `%s relay@contoso.com:password` to the "
@@ -146,7 +158,7 @@ static void check_line(struct doctor *doctor)
         buffer_format(&seen, "there is none, but one for %s", search.resembling);
     else
         buffer_append_string(&seen, "there is none");
-    report_line(doctor, parameter, answer, seen.data, search.resembling);
+    report_line(doctor, parameter, answer, seen.data, &search);
     free(search.resembling);
     free(key);
     free(user);
@@ -181,11 +193,13 @@ static void find_default(struct doctor *doctor)
                           .tried = "account of bounces and of mail that no table claims",
                           .seen = answer == TABLE_FOUND ? doctor->upn : error.text,
                           .meaning = "The milter puts this mail off (451).",
-                          .remedy = report_format(report,
-                                                  "In %s: `post365_upn = "
-                                                  "relay@contoso.com`, and a line for it "
-                                                  "in the password table.",
-                                                  doctor->main_cf)});
+                          .remedy = answer == TABLE_FAILED
+                                        ? "Do what the error says."
+                                        : report_format(report,
+                                                        "In %s: `post365_upn = "
+                                                        "relay@contoso.com`, and a line for it "
+                                                        "in the password table.",
+                                                        doctor->main_cf)});
     identities_close(identities);
 }
 

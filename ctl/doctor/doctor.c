@@ -7,7 +7,6 @@
 
 #include "common/address.h"
 #include "common/memory.h"
-#include "common/service.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -140,7 +139,6 @@ int doctor_run(struct command_call *call, int argc, char *argv[])
     struct doctor doctor = {.force = options.force,
                             .are_named = optind < argc,
                             .report = {.screen = &call->screen, .as_json = options.as_json}};
-    service_forbid_core_files();
     for (int i = optind; i < argc; i++)
         doctor_add_account(&doctor, argv[i]);
     bool is_ready = prepare(&doctor, call);

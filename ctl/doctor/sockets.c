@@ -223,6 +223,9 @@ static const char *remedy_of(struct doctor *doctor, const struct attempt *attemp
                              "unix:post365/%s.",
                              doctor->settings->queue_directory, doctor->master_cf,
                              strrchr(attempt->place.path, '/') + 1);
+    if (attempt->account != NULL) /* then the transport's own socket answers */
+        return "The transport has a socket for each account that it has credentials for, and may "
+               "read password tables at its start alone: `systemctl restart post365-transport`.";
     return report_format(report,
                          "`systemctl status %s` tells whether it runs, and why not; its directory "
                          "must be open to the group of %s.",

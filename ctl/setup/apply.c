@@ -117,7 +117,9 @@ static void tell_next(const struct setup_call *call)
               call->config_directory);
     static const char *const commands[] = {
         "post365-milter -t && post365-policyd -t && post365-transport -t",
-        "systemctl enable --now post365-policyd post365-milter post365-transport",
+        "systemctl enable post365-policyd post365-milter post365-transport",
+        /* They may run already, without what is new. */
+        "systemctl restart post365-policyd post365-milter post365-transport",
         "postfix reload",
     };
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -9,6 +9,7 @@
 
 #define CONTEXT ((size_t)3) /* lines */
 #define HIDDEN  "(not shown: it may hold a password)"
+#define STEPS   3 /* from a password to the parameter that it is written in */
 #define NO_END  "\\ No newline at end of file\n"
 
 /* --- what is not shown --- */
@@ -50,6 +51,20 @@ static bool is_secret_entry(const char *name, const char *entry)
            has(entry, "password ") || has(entry, "passwd=");
 }
 
+/* Whether an entry is a secret, or such a one is made with it, by way of `steps` others at most. */
+static bool hides(const struct text *text, const struct text_entry *entry, unsigned steps)
+{
+    char *whole = text_copy(text, entry->span);
+    bool secret = is_secret_entry(entry->name, whole);
+    free(whole);
+    for (size_t i = 0; i < text->count && steps > 0 && !secret; i++) {
+        char *other = text_copy(text, text->entries[i].span);
+        secret = text_refers(other, entry->name) && hides(text, &text->entries[i], steps - 1);
+        free(other);
+    }
+    return secret;
+}
+
 static bool is_secret(const struct text *text, struct text_span line)
 {
     const struct text_entry *entry = text_entry_at(text, line.begin);
@@ -58,9 +73,7 @@ static bool is_secret(const struct text *text, struct text_span line)
     if (words[strspn(words, " \t")] == '#' || entry == NULL) {
         secret = is_literal(words) || (has(words, "pass") && !names_file(words));
     } else {
-        char *whole = text_copy(text, entry->span);
-        secret = is_secret_entry(entry->name, whole);
-        free(whole);
+        secret = hides(text, entry, STEPS);
     }
     free(words);
     return secret;

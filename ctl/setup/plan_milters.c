@@ -6,7 +6,6 @@
 #include "common/memory.h"
 #include "common/parameter.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,20 +19,6 @@ static bool meter_goes(const struct relay *relay)
 }
 
 /* --- parameters that nothing refers to --- */
-
-/* Whether `$name` stands in a value, in any of its spellings. */
-static bool is_referred(const char *value, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = value; (at = strchr(at, '$')) != NULL;) {
-        at++;
-        at += *at == '{' || *at == '(';
-        if (strncmp(at, name, length) == 0 && !isalnum((unsigned char)at[length]) &&
-            at[length] != '_')
-            return true;
-    }
-    return false;
-}
 
 /* The text of a file without comments. */
 static char *values_of(const struct text *text)
@@ -55,7 +40,7 @@ static char *references(const struct plan *plan)
                        !parameter_is_of_transport(name);
         bool goes = strcmp(name, METER) == 0 && meter_goes(plan->relay);
         if (is_ours && !goes && text_find(main, name) == &main->entries[i] &&
-            !is_referred(main_values, name) && !is_referred(master_values, name))
+            !text_refers(main_values, name) && !text_refers(master_values, name))
             buffer_format(&list, "%s${%s?}", list.length == 0 ? " " : "", name);
     }
     free(main_values);
@@ -156,7 +141,7 @@ static bool plan_other(struct plan *plan, const struct milters *smtpd, struct er
         return fine;
     if (entry != NULL) {
         char *value = text_copy(&plan->relay->text[RELAY_MAIN], entry->span);
-        bool follows = is_referred(value, "smtpd_milters");
+        bool follows = text_refers(value, "smtpd_milters");
         free(value);
         if (follows)
             return true;

@@ -47,8 +47,9 @@ static void visit(void *context, const struct rule *rule)
         return;
     }
     look->count++;
-    buffer_format(&look->places, "%s%s, line %u", look->places.length > 0 ? "; " : "", rule->table,
-                  rule->line);
+    buffer_format(&look->places, "%s%s", look->places.length > 0 ? "; " : "", rule->table);
+    if (rule->line > 0)
+        buffer_format(&look->places, ", line %u", rule->line);
 }
 
 /* Takes the parameter `name` out, if its tables do nothing but that. Whether it was. */

@@ -36,6 +36,23 @@ static char *numbered(const char *config_directory, unsigned number)
     return memory_format("%s/" DIRECTORY "/%u", config_directory, number);
 }
 
+/* Whether the records are what we have written. Who else may write there would have --undo put his
+ * lines into main.cf. None there is none of his. */
+static bool check_owner(const char *config_directory, struct error *error)
+{
+    struct stat status;
+    char *place = memory_format("%s/" DIRECTORY, config_directory);
+    bool fine = lstat(place, &status) != 0 ||
+                (S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+                 (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) ||
+                error_set(error,
+                          "%s is not a directory of your own, or others may write there; see "
+                          "what is in it, and put it elsewhere",
+                          place);
+    free(place);
+    return fine;
+}
+
 /* The highest number below `limit`, 0 if there is none. False with the reason. */
 static bool find_newest(const char *config_directory, unsigned limit, unsigned *found,
                         struct error *error)
@@ -61,6 +78,8 @@ static bool find_newest(const char *config_directory, unsigned limit, unsigned *
 void record_tidy(const char *config_directory)
 {
     static const char *const names[] = {COMING, GOING};
+    if (!check_owner(config_directory, NULL))
+        return;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char *place = place_of(config_directory, names[i]);
         file_remove_directory(place, NULL);
@@ -122,7 +141,8 @@ static bool rename_directory(const char *from, const char *to, struct error *err
 bool record_keep(const char *config_directory, struct record *record, struct error *error)
 {
     unsigned last;
-    if (!find_newest(config_directory, UINT_MAX, &last, error))
+    if (!check_owner(config_directory, error) ||
+        !find_newest(config_directory, UINT_MAX, &last, error))
         return false;
     record->number = last + 1;
     char *all = memory_format("%s/" DIRECTORY, config_directory);
@@ -207,7 +227,8 @@ bool record_read(const char *config_directory, unsigned limit, struct record *re
 {
     struct text edits = {.data = NULL};
     *record = (struct record){.number = 0};
-    if (!find_newest(config_directory, limit, &record->number, error))
+    if (!check_owner(config_directory, error) ||
+        !find_newest(config_directory, limit, &record->number, error))
         return false;
     if (record->number == 0)
         return true;

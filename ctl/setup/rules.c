@@ -22,7 +22,8 @@ static const char *result_of(const char *line, bool has_patterns)
         if (strncasecmp(line, "if", 2) == 0 || strncasecmp(line, "endif", 5) == 0)
             return NULL;
         line += *line == '!';
-        char delimiter = *line++;
+        const char delimiter = *line;
+        line += delimiter != '\0';
         while (*line != '\0' && *line != delimiter)
             line += *line == '\\' && line[1] != '\0' ? 2 : 1;
     }

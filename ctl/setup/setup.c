@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -88,8 +87,6 @@ int setup_run(struct command_call *command, int argc, char *argv[])
     bool does_apply = false, does_undo = false;
     if (!read_options(argc, argv, &call, &does_apply, &does_undo))
         return COMMAND_USAGE;
-    /* main.cf may hold passwords (inline:), and no core file shall. */
-    prctl(PR_SET_DUMPABLE, 0);
     char *directory = postconf_directory(command->config_directory, &error);
     if (directory == NULL)
         return setup_fail(&error);

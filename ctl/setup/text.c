@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,19 @@ char *text_copy(const struct text *text, struct text_span span)
         at = end;
     }
     return buffer_take(&copy);
+}
+
+bool text_refers(const char *value, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = value; (at = strchr(at, '$')) != NULL;) {
+        at++;
+        at += *at == '{' || *at == '(';
+        if (strncmp(at, name, length) == 0 && !isalnum((unsigned char)at[length]) &&
+            at[length] != '_')
+            return true;
+    }
+    return false;
 }
 
 void text_flatten(char *words)

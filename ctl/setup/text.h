@@ -56,6 +56,9 @@ bool text_next(const struct text *text, const char *separators, struct text_span
 /* A copy of a span without the comments in it. The caller's to free(). */
 char *text_copy(const struct text *text, struct text_span span);
 
+/* Whether `$name` stands in a value, in any of its spellings. */
+bool text_refers(const char *value, const char *name);
+
 /* Makes one line of several, in place: line ends and tabulators become blanks, white space at the
  * end goes. */
 void text_flatten(char *words);

@@ -105,6 +105,14 @@ def test_a_table_type_that_postfix_does_not_know_is_named(configuration, program
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("login", ["relay@example.com:geheim", "relay:geheim", "texthash:geheim"])
+def test_a_password_in_place_of_its_table_is_not_shown(configuration, program, login):
+    configuration.set(f"smtp_sasl_password_maps = {login}")
+    line = refusal(configuration, program)
+    assert f"post365_password_maps = {login.partition(':')[0]}:...: " in line and "geheim" not in line
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_an_unreadable_credential_file_is_named_with_who_may_read_it(configuration, program):
     passwords = configuration.directory / "sasl_passwd"
     passwords.write_text("[smtp.office365.com]:587 relay@example.com:geheim\n")

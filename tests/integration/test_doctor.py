@@ -112,7 +112,7 @@ GATES = [
     ({"security_defaults": True}, {}, "security-defaults", 1, "Manage security defaults: Disabled"),
     ({"tenant_switch": True}, {}, "tenant-switch", 2, "`Set-TransportConfig -SmtpClientAuthenticationDisabled $false`"),
     ({}, {"smtp_auth": False}, "mailbox-switch", 3, "`Set-CASMailbox -Identity {upn} -SmtpClientAuthenticationDisabled $false`"),
-    ({}, {"password": "another"}, "credentials-refused", None, "post365_password_maps"),
+    ({}, {"password": "another"}, "credentials-refused", None, "restart post365-transport"),
     ({"basic_disabled": True}, {}, "basic-auth-disabled", None, "`Get-User -Identity {upn} | Format-List AuthenticationPolicy`"),
     ({"basic_retired": True}, {}, "basic-auth-retired", None, "Use OAuth2"),
     ({}, {"state": "mailbox-disabled"}, "mailbox-disabled", None, "give it a licence"),
@@ -146,6 +146,8 @@ def test_a_paused_account_is_said_and_not_resumed(relay, account):
     assert found.status == 1 and set(found.not_ok()) == {"pause", "resume"}
     assert "until somebody resumes it: holiday" in found["pause"]["seen"]
     assert f"`post365 resume {account}`" in found["resume"]["remedy"]
+    # The transport may have read the password as root, and then not again.
+    assert "restart post365-transport" in found["resume"]["remedy"]
     assert "is resumed" in command(relay, "resume", account)
 
 
@@ -153,6 +155,7 @@ def test_an_account_without_credentials(relay):
     count = logins(relay, "nobody@example.com")
     found = examine(relay, "nobody@example.com")
     assert found.verdict("credentials") == "wrong" and "nobody@example.com nobody@example.com:password" in found["credentials"]["seen"]
+    assert "restart post365-transport" in found["account-socket"]["remedy"]
     assert found.all("auth") == [] and count() == 0
 
 
@@ -320,6 +323,12 @@ def test_help(relay):
 def test_wrong_usage(relay, words):
     done = run(relay, *words)
     assert done.returncode == 2 and done.stderr != "" and done.stdout == ""
+
+
+def test_a_table_that_makes_no_sense(relay):
+    found = examine(relay, options=["-o", "post365_sender_upn_maps=inline:{ a@b.example = c@d.example }"])
+    assert "inline:{ key=value, ... }" in found["default-account"]["seen"]
+    assert found["default-account"]["remedy"] == "Do what the error says."
 
 
 def test_settings_that_make_no_sense(relay):

@@ -212,6 +212,14 @@ def test_relayhost_is_spelled_unlike_its_line(request, name, relayhost, key):
     assert found.verdict("default-account") == "wrong"
 
 
+def test_relayhost_is_misspelled(relay):
+    relay.postfix.table("sasl_passwd", {UPN: f"{UPN}:{PASSWORD}", "[localhost]:9": f"{UPN}:{PASSWORD}"}, "texthash", mode=0o600)
+    relay.postfix.configure({"relayhost": "[localhots]:9"})
+    found = examine(relay)["relayhost-credentials"]
+    assert found["verdict"] == "wrong" and "one for [localhost]:9" in found["seen"]
+    assert "If relayhost is misspelled, correct it" in found["remedy"]
+
+
 def test_no_line_for_relayhost_where_an_account_is_named(relay):
     relay.postfix.table("sasl_passwd", {UPN: f"{UPN}:{PASSWORD}"}, "texthash", mode=0o600)
     mentioned = relay.postfix.parameters["smtpd_milters"] + "${post365_upn?}"

@@ -103,7 +103,8 @@ def test_no_password_is_shown(place, name):
     postfix = make(place, SHAPES[name])
     with (postfix.config_directory / "main.cf").open("a") as main:
         main.write(f"\nx_bind_pw = {PASSWORD}\n# old: static:relay:{PASSWORD}\n"
-                   f"my_table = inline:{{\n    {{ a = b:{PASSWORD} }} }}\nldap_password = {PASSWORD}\n")
+                   f"my_table = inline:{{\n    {{ a = b:{PASSWORD} }} }}\nldap_password = {PASSWORD}\n"
+                   f"my_word = {PASSWORD}\nmy_login = relay:$my_word\nmy_password_maps = static:${{my_login}}\n")
     shown = "".join(done.stdout + done.stderr for done in (
         run_setup(postfix), run_setup(postfix, "--json"), run_setup(postfix, "--apply", "--yes"),
         run_setup(postfix, "--undo", "--json", "--yes")))
@@ -146,7 +147,8 @@ def test_each_account_has_a_destination_and_a_new_one_is_added(place):
     postfix.table("sasl_passwd", {"[localhost]:587": f"{UPN}:{PASSWORD}", "x": "new@example.com:third"}, "hash", 0o600)
     told = objects(run_setup(postfix, "--json"))
     assert [row["name"] for row in told if row["kind"] == "change"] == ["sender_dependent_default_transport_maps"]
-    applied(postfix)
+    # The daemons run already: they must learn of it.
+    assert "systemctl restart post365-policyd post365-milter post365-transport" in applied(postfix).stdout
     maps = values(postfix, "sender_dependent_default_transport_maps")[0]
     assert maps.count("inline:") == 2 and "new@example.com" in maps
     undone(postfix)  # both
@@ -176,10 +178,17 @@ def test_how_relayhost_is_spelled(place, spelling, key, becomes, remark):
 
 def test_header_checks_that_do_something_else_stay_and_are_told(place):
     postfix = make(place, Shape(RECIPE + "smtp_header_checks = regexp:{etc}/checks\n"))
-    postfix.table("checks", "if /^Re/\n/^Received:/ IGNORE\nendif\n", "regexp")
+    postfix.table("checks", "if /^Re/\n/^Received:/ IGNORE\nendif\n/\n!", "regexp")
     told = objects(run_setup(postfix, "--json"))
     assert any("lmtp_header_checks" in row["text"] for row in told if row["kind"] == "remark")
     assert "smtp_header_checks" not in [row.get("name") for row in told]
+
+
+def test_a_static_table_among_others_is_told_without_a_line(place):
+    postfix = make(place, Shape(RECIPE + f"sender_canonical_maps = static:{UPN}, texthash:{{etc}}/canonical\n",
+                                tables={"canonical": ("texthash", "a@b.example c@d.example\n")}))
+    told = [row["text"] for row in objects(run_setup(postfix, "--json")) if row["kind"] == "remark"]
+    assert any(text.endswith(f"take out static:{UPN}.") for text in told), told
 
 
 def test_a_transport_for_everything_is_told(place):
@@ -219,6 +228,7 @@ def test_what_it_writes_into_master_cf_is_what_is_installed(place):
     (RECIPE + "post365_junk = 1\n", "post365_junk"),
     (RECIPE + "delay_warning_time = " + "1" * 70000 + "h\n", "longer than"),
     (RECIPE + "delay_warning_time = 1\0h\n", "NUL byte"),
+    (RECIPE + "smtpd_milters = $smtpd_milters\n", '"smtpd_milters"'),
 ])
 def test_what_it_cannot_work_on_is_said(place, main, words):
     postfix = make(place, Shape(main))

@@ -7,6 +7,7 @@ import pty
 import pwd
 import random
 import re
+import resource
 import shutil
 import subprocess
 
@@ -201,6 +202,27 @@ def test_a_record_that_is_damaged(postfix):
         assert postfix.contents() == before
 
 
+@pytest.mark.parametrize("kind", ["symlink", "writable", "foreign"])
+def test_a_place_for_records_that_others_may_write_to(place, postfix, kind):
+    elsewhere, records = place.directory / "elsewhere", postfix.config_directory / "post365-setup"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    if kind == "symlink":
+        records.symlink_to(elsewhere)
+    else:
+        records.mkdir(mode=0o755)
+        (records / "new").symlink_to(elsewhere)
+        if kind == "writable":
+            records.chmod(0o777)
+        else:
+            shutil.chown(records, "games")
+    before = postfix.contents()
+    for word in ("--apply", "--undo"):
+        done = run_setup(postfix, word, "--yes")
+        assert done.returncode == 78 and "others may write there" in done.stderr, done
+        assert postfix.contents() == before and (elsewhere / "precious").exists()
+
+
 # --- others edit the same ---
 
 def test_what_others_changed_of_ours_is_left_and_told(postfix):
@@ -329,6 +351,22 @@ def test_it_asks_on_a_terminal(postfix):
     assert postfix.contents() == after
     assert on_terminal(postfix, "--undo", lambda leader: os.write(leader, b"yes\n"))[0] == 0
     assert postfix.contents() == before
+
+
+def test_it_and_what_it_runs_leave_no_core_file(postfix):
+    """Postfix's programs read main.cf as well: they inherit the limit."""
+    pid, leader = pty.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        os.execv(PROGRAM, [PROGRAM, "-c", postfix.config_directory, "setup", "--apply"])
+    shown = b""
+    while not shown.endswith(b"[y/N] "):
+        shown += os.read(leader, 65536)
+    limit = resource.prlimit(pid, resource.RLIMIT_CORE)
+    os.write(leader, b"n\n")
+    os.waitpid(pid, 0)
+    os.close(leader)
+    assert limit == (0, 0)
 
 
 @pytest.mark.parametrize("words", [("--apply",), ("--apply", "--json"), ("--apply", "--undo"), ("--yes",), ("junk",), ("--junk",)])
