@@ -160,7 +160,7 @@ static const struct cause own[OWN_CAUSES] = {
     [TRANSPORT_DOWN] = {.name = "transport-down",
                         .meaning = "post365-transport does not answer.",
                         .remedy = "`systemctl status post365-transport` and its lines in mail.log "
-                                  "say why; start it, then `post365 queue flush`.",
+                                  "say why; start it, and the mail goes by itself.",
                         .wait = CAUSE_SOMEBODY},
     [NO_SERVICE] = {.name = "service-missing",
                     .meaning = "main.cf names a transport that master.cf does not have.",

@@ -9,6 +9,7 @@
 #include "common/memory.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -44,12 +45,14 @@ void doctor_add_account(struct doctor *doctor, const char *upn)
 static void examine(struct doctor *doctor, const char *send_to)
 {
     struct report *report = &doctor->report;
+    unsigned wrong = report->counts[VERDICT_WRONG];
     doctor_check_milters(doctor);
     doctor_check_rewriting(doctor);
     doctor_check_credentials(doctor);
     doctor_check_routing(doctor);
     doctor_check_client(doctor);
     doctor_check_tables(doctor);
+    doctor->needs_setup = report->counts[VERDICT_WRONG] > wrong;
     report_section(report, "sockets");
     doctor_check_sockets(doctor);
     report_section(report, "server");
@@ -145,6 +148,8 @@ int doctor_run(struct command_call *call, int argc, char *argv[])
     if (is_ready)
         examine(&doctor, options.send_to);
     bool is_fine = report_end(&doctor.report);
+    if (doctor.needs_setup && !options.as_json)
+        puts("post365 setup shows what main.cf and master.cf should have.");
     finish(&doctor);
     return !is_ready ? EX_CONFIG : is_fine ? COMMAND_FINE : COMMAND_ATTENTION;
 }

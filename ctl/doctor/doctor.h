@@ -31,6 +31,7 @@ struct doctor {
     size_t account_count;
     bool are_named;      /* by the command line */
     bool force;          /* log in although the last time was a moment ago */
+    bool needs_setup;    /* main.cf or master.cf is wrong */
     bool is_ledger_mute; /* it could not be asked: who asks again waits as long */
 };
 

@@ -82,6 +82,7 @@ def test_all_fine(relay):
                  "MAIL FROM:<relay@example.com>, then RSET: 250 2.1.0 Sender OK", "TLSv1.3", "milter, as user postfix: answers",
                  "gate 3, SMTP AUTH of the mailbox: open", "relay@example.com in sender_dependent_default_transport_maps"):
         assert text in re.sub(r"\n +", " ", found.text), text
+    assert "post365 setup" not in found.text
     assert [count() for count in counts] == [1] * (1 + len(OTHERS))
     assert relay.accepted() == [] and relay.postfix.queue() == []
     forget(relay, UPN, *OTHERS)

@@ -59,6 +59,7 @@ def check(relay, mistake, verdict="wrong", seen="", remedy="", others=()):
     assert seen in finding["seen"] and remedy in finding["remedy"], finding
     assert finding["meaning"]
     text = " ".join(read(relay).text.split())
+    assert ("post365 setup shows what" in text) is any(found[one]["verdict"] == "wrong" for one in (mistake, *others))
     assert f"{verdict} {finding['tried']}: " in text and " ".join(finding["remedy"].split()) in text
 
 
