@@ -69,10 +69,9 @@ void tables_close(struct tables *tables);
 /*
  * Reads again what changed of the tables' files, as every look-up begins: with one stat(2) for each
  * file, and with the same waiting and complaints. True: as long as `*version`, which may go up but
- * never down, is the same after such a call, each look-up between gave what it would give now. It
- * goes up, too, for a change that could not be read. False: some table is asked through postmap(1),
- * whose answers change without a trace; of these `*version` tells changes of a file alone.
- * Thread-safe.
+ * never down, is the same after such a call, each look-up between gave what it would give now; a
+ * change that could not be read is none. False: some table is asked through postmap(1), whose
+ * answers change without a trace; of these `*version` tells changes of a file alone. Thread-safe.
  */
 bool tables_refresh(struct tables *tables, uint64_t *version);
 

@@ -44,7 +44,7 @@ typedef void table_visit(void *context, const char *key, const struct table_valu
 
 struct table_operations {
     /* Reads again what changed, as every look-up begins, and gives the number of changes so far,
-     * those that could not be read among them. True: as long as that stays the same, so do the
+     * without those that could not be read. True: as long as that stays the same, so do the
      * answers. False: they change without a trace. */
     bool (*refresh)(struct table *table, uint64_t *changes);
     /* As tables_find(), after refresh(); what is found is the caller's to table_release(). */

@@ -41,7 +41,7 @@ struct file_table {
     table_reader *reader;
     pthread_mutex_t mutex; /* protects what follows */
     struct table_contents contents;
-    uint64_t changes; /* how often the contents were replaced, or could not be */
+    uint64_t changes; /* how often the contents were replaced */
     enum complaint complaint;
     struct file_state refused; /* with COMPLAINT_REFUSED: reading this state again is no use */
 };
@@ -186,7 +186,6 @@ static void read_again(struct file_table *file, const struct file_state *state)
     file->complaint = COMPLAINT_NONE;
     complain(file, COMPLAINT_REFUSED, error.text);
     file->refused = *state;
-    file->changes++;
 }
 
 static void notice_change(struct file_table *file)

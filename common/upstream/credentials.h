@@ -50,10 +50,11 @@ enum table_answer credentials_find(struct credentials *credentials, const char *
 /* Wipes and releases what is in it, if anything is; the struct stays the caller's. */
 void credential_release(struct credential *credential);
 
-/* Another number than at the last call if the tables or token files have changed since, read again
- * or not, or after a reload: reason to try an account again whose login failed. It never goes down.
- * Takes a stat(2) for each file. Changes in what is asked through postmap(1) and has no file
- * (ldap:) are not seen. */
+/* Another number than at the last call if a table was read again since, if a token file has
+ * changed, or after a reload: reason to try an account again whose login failed. It never goes
+ * down. A table that has changed and may not be read is none: its old passwords serve on. Takes a
+ * stat(2) for each file. Changes in what is asked through postmap(1) and has no file (ldap:) are
+ * not seen. */
 uint64_t credentials_version(struct credentials *credentials);
 
 /* Calls `visit` once with each account that has credentials, folded to lower case, in no order: the
