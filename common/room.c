@@ -35,14 +35,19 @@ void room_write_used(struct buffer *text, const char *account, uint32_t used,
     room_write_when(text, earliest, now);
 }
 
+void room_write_until(struct buffer *text, int64_t until, int64_t now)
+{
+    if (until == INT64_MAX)
+        buffer_append_string(text, "somebody resumes it");
+    else
+        room_write_when(text, until, now);
+}
+
 void room_write_paused(struct buffer *text, const char *account, const char *cause,
                        int64_t earliest, int64_t now)
 {
     buffer_format(text, "%.*s is paused until ", ROOM_ACCOUNT_SHOWN, account);
-    if (earliest == INT64_MAX)
-        buffer_append_string(text, "somebody resumes it");
-    else
-        room_write_when(text, earliest, now);
+    room_write_until(text, earliest, now);
     buffer_format(text, ": %.*s", ROOM_CAUSE_SHOWN, cause);
 }
 

@@ -25,6 +25,9 @@ void room_write_used(struct buffer *text, const char *account, uint32_t used,
                      const struct quota_rate *rate, const char *unit, uint32_t wanted,
                      int64_t earliest, int64_t now);
 
+/* The end of a pause: a time as above, or, for INT64_MAX, "somebody resumes it". */
+void room_write_until(struct buffer *text, int64_t until, int64_t now);
+
 /* "relay@contoso.com is paused until 14:05:00 (in 61 s): cause"; INT64_MAX: somebody resumes it. */
 void room_write_paused(struct buffer *text, const char *account, const char *cause,
                        int64_t earliest, int64_t now);

@@ -59,10 +59,7 @@ static void write_pause(const struct screen *screen, struct buffer *lines,
                              "was paused; one message is tried, to see whether it works again");
     } else {
         buffer_append_string(&state, "paused until ");
-        if (reply->pause.until == LEDGER_FOREVER)
-            buffer_append_string(&state, "somebody resumes it");
-        else
-            room_write_when(&state, reply->pause.until, reply->now);
+        room_write_until(&state, reply->pause.until, reply->now);
     }
     write_label(lines, "");
     screen_paint(screen, lines, SCREEN_BAD, state.data);

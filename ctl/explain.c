@@ -2,6 +2,7 @@
 #include "common/office365.h"
 #include "ctl/cause.h"
 #include "ctl/command.h"
+#include "ctl/output.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -39,9 +40,7 @@ static void print_json(const struct reply *reply, const struct office365_row *ro
         office365_stage_words(reply->stage), "cause", row->name, "meaning", row->meaning, "remedy",
         row->remedy, "temporary", is_temporary(reply, row), "account",
         office365_account_words(row->account), "needs_admin", row->needs_admin);
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
+    output_line(object);
     buffer_free(&shown);
 }
 
@@ -86,9 +85,7 @@ static void print_own_json(const struct cause *cause, const char *text)
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "text", shown.data, "cause",
                                cause->name, "meaning", cause->meaning, "remedy", cause->remedy,
                                "temporary", 1, "needs_admin", cause->wait == CAUSE_SOMEBODY);
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
+    output_line(object);
     buffer_free(&shown);
 }
 

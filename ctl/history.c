@@ -11,6 +11,7 @@
 #include "common/quota.h"
 #include "common/room.h"
 #include "ctl/command.h"
+#include "ctl/output.h"
 #include "ctl/plot.h"
 
 #include <getopt.h>
@@ -68,9 +69,7 @@ static bool print_slot(void *context, const struct ledger_reply_slot *slot)
     json_t *object =
         json_pack("{s:f, s:I, s:I}", "begin", (double)slot->begin / 1e6, "recipients",
                   (json_int_t)slot->recipients, "messages", (json_int_t)slot->messages);
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
+    output_line(object);
     return true;
 }
 

@@ -51,10 +51,7 @@ int pause_run(struct command_call *call, int argc, char *argv[])
     struct buffer line = {0};
     screen_text(&line, reply.account);
     buffer_append_string(&line, " is paused until ");
-    if (reply.pause.until == LEDGER_FOREVER)
-        buffer_append_string(&line, "somebody resumes it");
-    else
-        room_write_when(&line, reply.pause.until, now);
+    room_write_until(&line, reply.pause.until, now);
     puts(line.data);
     buffer_free(&line);
     return COMMAND_FINE;

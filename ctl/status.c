@@ -3,6 +3,7 @@
 #include "common/quota.h"
 #include "ctl/account_text.h"
 #include "ctl/command.h"
+#include "ctl/output.h"
 #include "ctl/status_watch.h"
 #include "ctl/watch.h"
 
@@ -55,29 +56,21 @@ static json_t *pause_json(const struct ledger_reply *reply)
 {
     if (!reply->pause.is_there)
         return json_null();
-    struct buffer cause = {0};
-    screen_text(&cause, reply->pause.cause);
-    json_t *pause =
-        json_pack("{s:b, s:o, s:o, s:I, s:s}", "in_force", account_is_paused(reply), "since",
-                  time_json(reply->pause.since), "until", time_json(reply->pause.until), "failures",
-                  (json_int_t)reply->pause.failures, "cause", cause.data);
-    buffer_free(&cause);
-    return pause;
+    return json_pack("{s:b, s:o, s:o, s:I, s:o}", "in_force", account_is_paused(reply), "since",
+                     time_json(reply->pause.since), "until", time_json(reply->pause.until),
+                     "failures", (json_int_t)reply->pause.failures, "cause",
+                     output_text(reply->pause.cause));
 }
 
 /* An account a line. */
 static void print_json(const struct ledger_reply *reply)
 {
-    struct buffer account = {0};
-    screen_text(&account, reply->account);
-    json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:I, s:o}", "account", account.data,
-                               "recipients", window_json(&reply->recipients), "messages",
-                               window_json(&reply->messages), "room_at", time_json(reply->earliest),
-                               "waiting", (json_int_t)reply->waiting, "pause", pause_json(reply));
-    buffer_free(&account);
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
+    json_t *object =
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "account", output_text(reply->account),
+                  "recipients", window_json(&reply->recipients), "messages",
+                  window_json(&reply->messages), "room_at", time_json(reply->earliest), "waiting",
+                  (json_int_t)reply->waiting, "pause", pause_json(reply));
+    output_line(object);
 }
 
 /* --- all of it ------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include "common/office365.h"
 #include "common/room.h"
 #include "common/upstream/credentials.h"
+#include "ctl/account_text.h"
 #include "ctl/doctor/dialogue.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/stamp.h"
@@ -33,11 +34,9 @@ static void check_pause(struct visit *visit)
     if (!doctor_ask_ledger(visit->doctor, visit->upn, &reply) || !reply.pause.is_there)
         return;
     visit->is_paused = true;
-    if (reply.pause.until == LEDGER_FOREVER)
-        buffer_append_string(&seen, "paused until somebody resumes it");
-    else if (reply.pause.until > reply.now) {
+    if (account_is_paused(&reply)) {
         buffer_append_string(&seen, "paused until ");
-        room_write_when(&seen, reply.pause.until, reply.now);
+        room_write_until(&seen, reply.pause.until, reply.now);
     } else {
         buffer_append_string(&seen, "was paused; one message is tried next");
     }

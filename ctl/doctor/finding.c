@@ -2,6 +2,7 @@
 #include "ctl/doctor/finding.h"
 
 #include "common/memory.h"
+#include "ctl/output.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -55,28 +56,15 @@ static void forget_texts(struct report *report)
 
 /* --- for programs ------------------------------------------------------------- */
 
-static json_t *text_json(const char *text, const char *account)
-{
-    struct buffer shown = {0};
-    if (text == NULL)
-        return json_null();
-    screen_text_about(&shown, text, account);
-    json_t *value = json_string(shown.data != NULL ? shown.data : "");
-    buffer_free(&shown);
-    return value;
-}
-
 static void print_json(const struct finding *finding)
 {
     json_t *object = json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "check", finding->check, "verdict",
-        verdicts[finding->verdict].word, "account", text_json(finding->account, NULL), "tried",
-        text_json(finding->tried, finding->account), "seen", text_json(finding->seen, NULL),
-        "meaning", text_json(finding->meaning, finding->account), "remedy",
-        text_json(finding->remedy, finding->account));
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
+        verdicts[finding->verdict].word, "account", output_text(finding->account), "tried",
+        output_text_about(finding->tried, finding->account), "seen", output_text(finding->seen),
+        "meaning", output_text_about(finding->meaning, finding->account), "remedy",
+        output_text_about(finding->remedy, finding->account));
+    output_line(object);
 }
 
 /* --- for people ---------------------------------------------------------------- */

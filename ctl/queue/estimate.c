@@ -1,13 +1,14 @@
 /* estimate.c - when what waits goes: by the ledger's windows, its pauses, and Postfix's schedule */
 #include "common/clock.h"
 #include "common/memory.h"
+#include "ctl/account_text.h"
 #include "ctl/queue/forecast.h"
 #include "ctl/queue/survey_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What the ledger knows of an account; its mail is `count` entries from `first` on. */
+/* What the ledger knows of an account. */
 struct account {
     const char *name;
     struct ledger_reply status;
@@ -59,11 +60,6 @@ static bool add_sent(void *context, const struct ledger_reply_slot *slot)
     return true;
 }
 
-static bool is_paused(const struct account *account)
-{
-    return account->status.pause.is_there && account->status.pause.until > account->status.now;
-}
-
 static int64_t longest(const struct ledger_reply *status)
 {
     return status->recipients.rate.period > status->messages.rate.period
@@ -85,8 +81,8 @@ static bool read_account(const struct survey *survey, struct ledger_client *clie
                                 .messages = status->messages.rate,
                                 .recipients_per_message = status->recipients_per_message};
     int64_t guard = survey->settings->quota_guard;
-    account->forecast =
-        forecast_new(&quota, guard, is_paused(account) ? status->pause.until : status->now);
+    account->forecast = forecast_new(
+        &quota, guard, account_is_paused(&account->status) ? status->pause.until : status->now);
     if (!ledger_client_history(client, account->name, LEDGER_PER_EVENT,
                                status->now - longest(status) - guard, add_sent, account->forecast,
                                error))
@@ -103,13 +99,14 @@ static bool read_account(const struct survey *survey, struct ledger_client *clie
 static void estimate_room(const struct account *account, const struct cause *cause,
                           struct survey_entry *entry)
 {
-    if (is_paused(account) && account->status.pause.until == LEDGER_FOREVER) {
+    if (account_is_paused(&account->status) && account->status.pause.until == LEDGER_FOREVER) {
         entry->when = SURVEY_RESUMED;
         entry->time = 0;
         return;
     }
     entry->time = forecast_next(account->forecast, entry->recipients);
-    entry->when = is_paused(account) && cause->row != NULL ? SURVEY_TRIED : SURVEY_GOES;
+    entry->when =
+        account_is_paused(&account->status) && cause->row != NULL ? SURVEY_TRIED : SURVEY_GOES;
     if (entry->time == INT64_MAX) {
         entry->when = SURVEY_NEVER;
         entry->time = 0;
@@ -121,7 +118,7 @@ static void estimate_room(const struct account *account, const struct cause *cau
 static void estimate_attempt(const struct account *account, const struct cause *cause,
                              struct survey_entry *entry)
 {
-    bool waits = account != NULL && is_paused(account);
+    bool waits = account != NULL && account_is_paused(&account->status);
     if (waits && account->status.pause.until == LEDGER_FOREVER)
         entry->time = 0;
     else if (waits && (cause->row != NULL || entry->time < account->status.pause.until))

@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "common/room.h"
+#include "ctl/output.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,37 +261,16 @@ void report_text(const struct screen *screen, struct survey *survey)
 
 /* --- for programs -------------------------------------------------------------------------- */
 
-/* Text of others that is no UTF-8 is shown as the screen would. */
-static json_t *text_json(const char *text)
-{
-    struct buffer shown = {0};
-    if (text == NULL)
-        return json_null();
-    screen_text(&shown, text);
-    json_t *string = json_stringn(shown.data, shown.length);
-    buffer_free(&shown);
-    return string;
-}
-
 /* Seconds since the epoch; null: not known. */
 static json_t *time_json(int64_t time)
 {
     return time == 0 ? json_null() : json_real((double)time / 1e6);
 }
 
-static void print_json(json_t *object)
-{
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
-}
-
+/* An account that is not known has no name. */
 static json_t *remedy_json(const struct cause *cause, const char *account)
 {
-    char *remedy = report_remedy(cause, account);
-    json_t *string = text_json(remedy);
-    free(remedy);
-    return string;
+    return output_text_about(cause->remedy, account[0] != '\0' ? account : NULL);
 }
 
 void report_json(struct survey *survey)
@@ -299,15 +279,15 @@ void report_json(struct survey *survey)
     size_t *order = order_groups(survey, &count);
     for (size_t i = 0; i < count; i++) {
         const struct survey_group *group = &survey->groups[order[i]];
-        print_json(
-            json_pack("{s:o, s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o}",
-                      "account", text_json(group->account), "cause", group->cause->name, "meaning",
-                      group->cause->meaning, "remedy", remedy_json(group->cause, group->account),
-                      "needs_admin", group->cause->wait == CAUSE_SOMEBODY, "messages",
-                      (json_int_t)group->messages, "recipients", (json_int_t)group->recipients,
-                      "held", (json_int_t)group->held, "active", (json_int_t)group->active,
-                      "oldest", time_json(group->oldest), "when", when_names[group->when],
-                      "first_at", time_json(group->first), "last_at", time_json(group->last)));
+        output_line(json_pack(
+            "{s:o, s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o}", "account",
+            output_text(group->account), "cause", group->cause->name, "meaning",
+            group->cause->meaning, "remedy", remedy_json(group->cause, group->account),
+            "needs_admin", group->cause->wait == CAUSE_SOMEBODY, "messages",
+            (json_int_t)group->messages, "recipients", (json_int_t)group->recipients, "held",
+            (json_int_t)group->held, "active", (json_int_t)group->active, "oldest",
+            time_json(group->oldest), "when", when_names[group->when], "first_at",
+            time_json(group->first), "last_at", time_json(group->last)));
     }
     free(order);
 }
@@ -328,10 +308,11 @@ static json_t *recipients_json(const struct listing_message *message)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < message->recipient_count; i++)
-        json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "address",
-                                              text_json(message->recipients[i].address), "cause",
-                                              cause_find(message->recipients[i].reason)->name,
-                                              "reason", text_json(message->recipients[i].reason)));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:o}", "address",
+                                        output_text(message->recipients[i].address), "cause",
+                                        cause_find(message->recipients[i].reason)->name, "reason",
+                                        output_text(message->recipients[i].reason)));
     return list;
 }
 
@@ -345,8 +326,8 @@ json_t *report_message_json(struct survey *survey, const struct listing_message 
             json_array_append_new(causes, part_json(survey, message, &survey->parts[i], account));
     return json_pack("{s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "id", message->id, "queue",
                      listing_queue_name(message->queue), "arrival", time_json(message->arrival),
-                     "size", (json_int_t)message->size, "sender", text_json(message->sender),
-                     "account", text_json(account), "causes", causes, "recipients",
+                     "size", (json_int_t)message->size, "sender", output_text(message->sender),
+                     "account", output_text(account), "causes", causes, "recipients",
                      recipients_json(message));
 }
 
@@ -358,7 +339,7 @@ static bool print_message(void *context, const struct listing_message *message)
         return true;
     json_t *object = report_message_json(survey, message);
     if (json_array_size(json_object_get(object, "causes")) > 0)
-        print_json(object);
+        output_line(object);
     else
         json_decref(object);
     return true;

@@ -2,6 +2,7 @@
 #include "ctl/queue/single.h"
 
 #include "common/clock.h"
+#include "ctl/output.h"
 #include "ctl/queue/attempts.h"
 #include "ctl/queue/report.h"
 
@@ -106,17 +107,11 @@ static void print_json(const struct single *single, const struct listing_message
     const char *line;
     json_t *object = report_message_json(single->survey, message), *list = json_array();
     attempts_read(&attempts, single->survey->settings, single->queue_id);
-    for (size_t i = 0; (line = attempts_line(&attempts, i)) != NULL; i++) {
-        struct buffer shown = {0};
-        screen_text(&shown, line);
-        json_array_append_new(list, json_stringn(shown.data, shown.length));
-        buffer_free(&shown);
-    }
+    for (size_t i = 0; (line = attempts_line(&attempts, i)) != NULL; i++)
+        json_array_append_new(list, output_text(line));
     json_object_set_new(object, "attempts", list);
     json_object_set_new(object, "attempts_seen", json_integer((json_int_t)attempts.count));
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
+    output_line(object);
     attempts_free(&attempts);
 }
 

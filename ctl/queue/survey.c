@@ -108,7 +108,6 @@ static uint32_t group_of(struct survey *survey, const char *account, const struc
 
 static void count_entry(struct survey_group *group, const struct survey_entry *entry, size_t chosen)
 {
-    group->entries++;
     if (!entry->is_chosen)
         return;
     group->messages++;

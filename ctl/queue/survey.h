@@ -49,7 +49,6 @@ struct survey_entry {
 struct survey_group {
     const char *account; /* folded UPN, "": not known */
     const struct cause *cause;
-    size_t entries; /* of the chosen and of the others */
     size_t messages, recipients, held, active;
     int64_t oldest;        /* arrival; 0: nothing is chosen */
     enum survey_when when; /* of the entry that goes last */

@@ -2,6 +2,7 @@
 #include "ctl/setup/show.h"
 
 #include "ctl/command.h"
+#include "ctl/output.h"
 #include "ctl/setup/diff.h"
 
 #include <jansson.h>
@@ -12,27 +13,11 @@
 
 /* --- for programs --- */
 
-static json_t *string(const char *text)
-{
-    struct buffer shown = {0};
-    screen_text(&shown, text);
-    json_t *value = json_string(shown.data != NULL ? shown.data : "");
-    buffer_free(&shown);
-    return value;
-}
-
-static void print_json(json_t *object)
-{
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(object);
-}
-
 static void print_change(const struct plan *plan, const struct change *change)
 {
-    print_json(json_pack("{s:s, s:o, s:o, s:o}", "kind", "change", "file",
-                         string(plan->relay->path[change->file]), "name", string(change->name),
-                         "why", string(change->why)));
+    output_line(json_pack("{s:s, s:o, s:o, s:o}", "kind", "change", "file",
+                          output_text(plan->relay->path[change->file]), "name",
+                          output_text(change->name), "why", output_text(change->why)));
 }
 
 /* --- for people --- */
@@ -80,8 +65,8 @@ void show_diff(const struct screen *screen, bool as_json, const char *path,
     struct buffer diff = {0};
     diff_write(as_json ? &plain : screen, path, before, after, &diff);
     if (diff.length > 0 && as_json)
-        print_json(
-            json_pack("{s:s, s:o, s:s}", "kind", "diff", "file", string(path), "diff", diff.data));
+        output_line(json_pack("{s:s, s:o, s:s}", "kind", "diff", "file", output_text(path), "diff",
+                              diff.data));
     else if (diff.length > 0)
         printf("\n%s", diff.data);
     buffer_free(&diff);
@@ -113,7 +98,7 @@ void show_text(const struct screen *screen, bool as_json, const char *kind, cons
         abort();
     va_end(arguments);
     if (as_json)
-        print_json(json_pack("{s:s, s:o}", "kind", kind, "text", string(text)));
+        output_line(json_pack("{s:s, s:o}", "kind", kind, "text", output_text(text)));
     else
         print_wrapped(screen, text, 0);
     free(text);

@@ -1,0 +1,29 @@
+/* output.c - what is said to programs: JSON, one object a line */
+#include "ctl/output.h"
+
+#include "ctl/screen.h"
+
+#include <stdio.h>
+
+json_t *output_text_about(const char *text, const char *account)
+{
+    struct buffer shown = {0};
+    if (text == NULL)
+        return json_null();
+    screen_text_about(&shown, text, account);
+    json_t *value = json_stringn(shown.data, shown.length);
+    buffer_free(&shown);
+    return value;
+}
+
+json_t *output_text(const char *text)
+{
+    return output_text_about(text, NULL);
+}
+
+void output_line(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(object);
+}
