@@ -31,7 +31,7 @@ SBINDIR ?= $(PREFIX)/sbin
 
 DAEMONS          := post365-milter post365-policyd post365-transport
 PROGRAMS         := $(DAEMONS) post365
-COMMON_SOURCES   := $(wildcard common/*.c common/metrics/*.c)
+COMMON_SOURCES   := $(wildcard common/*.c common/metrics/*.c common/sender/*.c)
 # For those that log in at Microsoft's.
 UPSTREAM_SOURCES := $(wildcard common/upstream/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
@@ -136,7 +136,14 @@ TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICY
                     $(CTL_SOURCES) $(UPSTREAM_SOURCES) $(COMMON_SOURCES)))
 UNIT_PROGRAMS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call object,$(SUPPORT_SOURCES)) $(TESTED_OBJECTS)
+# An archive, so that a program takes what it needs and no more; q, since two folders may have a file of one name.
+TESTED := $(BUILD)/obj/tests/tested.a
+$(TESTED): $(call object,$(SUPPORT_SOURCES)) $(TESTED_OBJECTS)
+	@rm -f $@
+	$(call say,archive)
+	$(Q)$(AR) qcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TESTED)
 	@mkdir -p $(@D)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -lcmocka -lmilter -pthread $(LIBS)

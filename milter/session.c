@@ -13,8 +13,8 @@
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/sender/rewrite.h"
 #include "milter/configuration.h"
-#include "milter/rewrite.h"
 
 #include <libmilter/mfapi.h>
 #include <stdio.h>

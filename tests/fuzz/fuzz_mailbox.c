@@ -1,8 +1,8 @@
 /* fuzz_mailbox.c - any octets as a list of mailboxes */
 #include "common/memory.h"
-#include "milter/encoded_word.h"
-#include "milter/mailbox.h"
-#include "milter/salvage.h"
+#include "common/sender/encoded_word.h"
+#include "common/sender/mailbox.h"
+#include "common/sender/salvage.h"
 
 #include <assert.h>
 #include <stdint.h>

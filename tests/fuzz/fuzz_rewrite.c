@@ -3,7 +3,7 @@
  * The first octet chooses rules and an envelope sender; then a letter names each header and a NUL
  * NUL ends it.
  */
-#include "milter/rewrite.h"
+#include "common/sender/rewrite.h"
 
 #include "tests/unit/rewrite_message.h"
 

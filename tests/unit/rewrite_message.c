@@ -2,8 +2,8 @@
 #include "tests/unit/rewrite_message.h"
 
 #include "common/memory.h"
-#include "milter/fold.h"
-#include "milter/mailbox.h"
+#include "common/sender/fold.h"
+#include "common/sender/mailbox.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

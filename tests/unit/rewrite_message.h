@@ -2,7 +2,7 @@
 #ifndef POST365_TESTS_UNIT_REWRITE_MESSAGE_H
 #define POST365_TESTS_UNIT_REWRITE_MESSAGE_H
 
-#include "milter/rewrite.h"
+#include "common/sender/rewrite.h"
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
 /* test_fold.c - lines of header values */
-#include "milter/fold.h"
+#include "common/sender/fold.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 /* test_mailbox.c - mailboxes, as they are written and as they are meant */
-#include "milter/mailbox.h"
+#include "common/sender/mailbox.h"
 
 #include "common/memory.h"
-#include "milter/encoded_word.h"
-#include "milter/salvage.h"
-#include "milter/token.h"
+#include "common/sender/encoded_word.h"
+#include "common/sender/salvage.h"
+#include "common/sender/token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,11 +3,11 @@
  * With --dump: the table's rows and what became of them, as JSON lines for check_from_table.py.
  */
 #include "common/address.h"
-#include "milter/rewrite.h"
+#include "common/sender/rewrite.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"
-#include "milter/mailbox.h"
+#include "common/sender/mailbox.h"
 #include "tests/unit/from_table.h"
 #include "tests/unit/rewrite_message.h"
 

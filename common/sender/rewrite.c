@@ -9,15 +9,15 @@
  * its header and start another. Sizes are bounded by the constants in rewrite.h, apart from what is
  * not touched.
  */
-#include "milter/rewrite.h"
+#include "common/sender/rewrite.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"
-#include "milter/encoded_word.h"
-#include "milter/fold.h"
-#include "milter/mailbox.h"
-#include "milter/octet.h"
-#include "milter/salvage.h"
+#include "common/sender/encoded_word.h"
+#include "common/sender/fold.h"
+#include "common/sender/mailbox.h"
+#include "common/sender/octet.h"
+#include "common/sender/salvage.h"
 
 #include <stdlib.h>
 #include <string.h>

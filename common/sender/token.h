@@ -3,8 +3,8 @@
  * Tokens are parts of the text, which must stay. Nothing is allocated and nothing can fail: what is
  * no token is TOKEN_BROKEN. All tokens of a text take time that is linear in its length.
  */
-#ifndef POST365_MILTER_TOKEN_H
-#define POST365_MILTER_TOKEN_H
+#ifndef POST365_COMMON_SENDER_TOKEN_H
+#define POST365_COMMON_SENDER_TOKEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* salvage.h - what can be made of a From: that does not parse */
-#ifndef POST365_MILTER_SALVAGE_H
-#define POST365_MILTER_SALVAGE_H
+#ifndef POST365_COMMON_SENDER_SALVAGE_H
+#define POST365_COMMON_SENDER_SALVAGE_H
 
-#include "milter/mailbox.h"
+#include "common/sender/mailbox.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* encoded_word.c - RFC 2047's encoded-words, as octets: found and made legal, never decoded */
-#include "milter/encoded_word.h"
+#include "common/sender/encoded_word.h"
 
-#include "milter/octet.h"
+#include "common/sender/octet.h"
 
 /* A dot is not among them: it is common in encoded names, and a phrase with dots still is one to
  * everybody. */

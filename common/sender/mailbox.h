@@ -1,6 +1,6 @@
 /* mailbox.h - read the mailboxes of a From:, Sender: or Reply-To: header */
-#ifndef POST365_MILTER_MAILBOX_H
-#define POST365_MILTER_MAILBOX_H
+#ifndef POST365_COMMON_SENDER_MAILBOX_H
+#define POST365_COMMON_SENDER_MAILBOX_H
 
 #include "common/buffer.h"
 

@@ -1,6 +1,6 @@
 /* encoded_word.h - RFC 2047's encoded-words, as octets: found and made legal, never decoded */
-#ifndef POST365_MILTER_ENCODED_WORD_H
-#define POST365_MILTER_ENCODED_WORD_H
+#ifndef POST365_COMMON_SENDER_ENCODED_WORD_H
+#define POST365_COMMON_SENDER_ENCODED_WORD_H
 
 #include "common/buffer.h"
 

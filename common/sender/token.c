@@ -1,8 +1,8 @@
 /* token.c - the tokens of a structured header value (RFC 5322, 3.2) */
-#include "milter/token.h"
+#include "common/sender/token.h"
 
-#include "milter/encoded_word.h"
-#include "milter/octet.h"
+#include "common/sender/encoded_word.h"
+#include "common/sender/octet.h"
 
 static const char *skip_space(const char *at, const char *end)
 {

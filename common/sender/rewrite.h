@@ -3,8 +3,8 @@
  * Pure: no libmilter, no input or output, no globals. Everything that a message's author may
  * have written is accepted; nothing in it can make a header of its own.
  */
-#ifndef POST365_MILTER_REWRITE_H
-#define POST365_MILTER_REWRITE_H
+#ifndef POST365_COMMON_SENDER_REWRITE_H
+#define POST365_COMMON_SENDER_REWRITE_H
 
 #include <stdbool.h>
 #include <stddef.h>

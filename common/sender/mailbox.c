@@ -7,12 +7,12 @@
  * allocated, each byte is looked at a constant number of times, and an address that is handed out
  * has neither control characters nor more than MAILBOX_ADDRESS_MAX octets.
  */
-#include "milter/mailbox.h"
+#include "common/sender/mailbox.h"
 
+#include "common/sender/encoded_word.h"
+#include "common/sender/octet.h"
+#include "common/sender/token.h"
 #include "common/utf8.h"
-#include "milter/encoded_word.h"
-#include "milter/octet.h"
-#include "milter/token.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* octet.h - kinds of octets in header values, by the grammar of RFC 5322 alone, not by a locale */
-#ifndef POST365_MILTER_OCTET_H
-#define POST365_MILTER_OCTET_H
+#ifndef POST365_COMMON_SENDER_OCTET_H
+#define POST365_COMMON_SENDER_OCTET_H
 
 #include <stdbool.h>
 #include <stddef.h>

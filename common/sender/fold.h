@@ -4,8 +4,8 @@
  * breaks, no other control characters than tabs, and no blank line behind a fold, so that it can
  * neither end its header nor start another.
  */
-#ifndef POST365_MILTER_FOLD_H
-#define POST365_MILTER_FOLD_H
+#ifndef POST365_COMMON_SENDER_FOLD_H
+#define POST365_COMMON_SENDER_FOLD_H
 
 #include "common/buffer.h"
 

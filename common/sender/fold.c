@@ -1,7 +1,7 @@
 /* fold.c - the lines of header values: made clean, folded, unfolded */
-#include "milter/fold.h"
+#include "common/sender/fold.h"
 
-#include "milter/octet.h"
+#include "common/sender/octet.h"
 
 #include <string.h>
 

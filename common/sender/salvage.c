@@ -4,11 +4,11 @@
  * mail programs show them as they are meant. One bounded attempt to do so, too: an address is taken
  * only if it is the only one, so that nobody's text decides between two.
  */
-#include "milter/salvage.h"
+#include "common/sender/salvage.h"
 
-#include "milter/encoded_word.h"
-#include "milter/octet.h"
-#include "milter/token.h"
+#include "common/sender/encoded_word.h"
+#include "common/sender/octet.h"
+#include "common/sender/token.h"
 
 #include <string.h>
 
