@@ -10,10 +10,13 @@
 #include "milter/session.h"
 
 #include "common/address.h"
+#include "common/buffer.h"
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/sender/rewrite.h"
+#include "common/sender/sealer.h"
+#include "common/xtext.h"
 #include "milter/configuration.h"
 
 #include <libmilter/mfapi.h>
@@ -37,6 +40,8 @@
 struct message {
     struct configuration *configuration;
     char *sender; /* without angle brackets, "" is the null sender */
+    char *path;   /* the same in angle brackets, as it was given */
+    char *envid;  /* the client's, decoded; "" if he gave none */
     struct identity account;
     struct rewrite_header headers[HEADERS_MAX];
     size_t header_count;
@@ -91,6 +96,8 @@ static void message_free(struct message *message)
         free(message->recipients[i]);
     free(message->account.upn);
     free(message->sender);
+    free(message->path);
+    free(message->envid);
     configuration_release(message->configuration);
     free(message);
 }
@@ -141,6 +148,31 @@ static sfsistat negotiate(SMFICTX *context, unsigned long actions, unsigned long
     return SMFIS_CONTINUE;
 }
 
+/* Of mail from sendmail(1) Postfix tells the bare address. */
+static char *path_of(const char *argument)
+{
+    return argument[0] == '<' ? memory_copy(argument) : memory_format("<%s>", argument);
+}
+
+/* What the client has given in MAIL; what is no xtext, or has octets that Postfix would not take
+ * from a milter, is none. The ENVID of `sendmail -V` is not told to milters. */
+static char *envid_of(char **parameters)
+{
+    static const char name[] = "ENVID=";
+    for (; *parameters != NULL; parameters++) {
+        struct buffer envid = {0};
+        if (strncasecmp(*parameters, name, strlen(name)) != 0)
+            continue;
+        if (!xtext_decode(&envid, *parameters + strlen(name)))
+            buffer_clear(&envid);
+        for (size_t i = 0; i < envid.length; i++)
+            if ((unsigned char)envid.data[i] < ' ' || (unsigned char)envid.data[i] >= 0x7f)
+                buffer_clear(&envid);
+        return buffer_take(&envid);
+    }
+    return memory_copy("");
+}
+
 static sfsistat mail(SMFICTX *context, char **arguments)
 {
     struct session *session = session_of(context);
@@ -150,6 +182,8 @@ static sfsistat mail(SMFICTX *context, char **arguments)
     session->message = message;
     message->configuration = configuration_acquire();
     message->sender = address_strip(arguments[0]);
+    message->path = path_of(arguments[0]);
+    message->envid = envid_of(arguments + 1);
     const char *login = smfi_getsymval(context, "{auth_authen}");
     switch (identity_find(configuration_identities(message->configuration),
                           login != NULL ? login : "", message->sender, &message->account, &error)) {
@@ -261,11 +295,36 @@ static bool decide(const struct message *message, struct outcome *outcome, struc
         message->account.upn);
 }
 
-static bool change_sender(SMFICTX *context, const struct message *message)
+/* Says to the transport, where there is one, which account it is; the client's own ENVID goes
+ * along. NULL if nobody is to be told, or there is no key. */
+static char *make_arguments(const struct message *message, const char *id)
 {
-    char *upn = memory_format("<%s>", message->account.upn);
-    bool fine = smfi_chgfrom(context, upn, NULL) == MI_SUCCESS;
-    free(upn);
+    if (configuration_settings(message->configuration)->meter != METER_DELIVERY)
+        return NULL;
+    struct buffer arguments = {0};
+    char *account = address_fold(message->account.upn);
+    const struct handover decision = {
+        .account = account, .queue_id = (char *)id, .envid = message->envid};
+    buffer_append_string(&arguments, "ENVID=");
+    bool sealed = sealer_seal(configuration_sealer(), &arguments, &decision);
+    free(account);
+    if (sealed)
+        return buffer_take(&arguments);
+    buffer_free(&arguments);
+    return NULL;
+}
+
+/* Also where the sender is kept: the parameter goes with it. Postfix keeps the client's RET. */
+static bool set_sender(SMFICTX *context, const struct message *message,
+                       const struct outcome *outcome)
+{
+    char *arguments = make_arguments(message, outcome->queue_id);
+    char *sender = outcome->sender_changed ? memory_format("<%s>", message->account.upn)
+                                           : memory_copy(message->path);
+    bool fine = (arguments == NULL && !outcome->sender_changed) ||
+                smfi_chgfrom(context, sender, arguments) == MI_SUCCESS;
+    free(sender);
+    free(arguments);
     /* With a sender that a bounce could be sent to, NOTIFY=NEVER (RFC 3461, section 4.1) keeps what
      * the null sender stood for: this message must not bounce. */
     for (size_t i = 0; fine && i < message->recipient_count; i++)
@@ -289,7 +348,7 @@ static bool apply_edit(SMFICTX *context, const struct rewrite_edit *edit)
 
 static bool apply(SMFICTX *context, const struct message *message, const struct outcome *outcome)
 {
-    bool fine = !outcome->sender_changed || change_sender(context, message);
+    bool fine = set_sender(context, message, outcome);
     for (size_t i = 0; fine && i < outcome->edits.count; i++)
         fine = apply_edit(context, &outcome->edits.items[i]);
     return fine;
