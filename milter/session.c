@@ -14,6 +14,7 @@
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/sender/coverage.h"
 #include "common/sender/rewrite.h"
 #include "common/sender/sealer.h"
 #include "common/xtext.h"
@@ -241,28 +242,12 @@ static sfsistat header(SMFICTX *context, char *name, char *value)
     return session->header_answer;
 }
 
-struct coverage_question {
-    const struct message *message;
-    struct error error;
-};
-
-static enum rewrite_coverage covered(void *context, const char *address, size_t length)
-{
-    struct coverage_question *question = context;
-    char *copy = memory_copy_bytes(address, length);
-    enum table_answer answer =
-        identity_covers(configuration_identities(question->message->configuration),
-                        question->message->account.upn, copy, &question->error);
-    free(copy);
-    if (answer == TABLE_FAILED)
-        return REWRITE_COVERAGE_UNKNOWN;
-    return answer == TABLE_FOUND ? REWRITE_COVERED : REWRITE_NOT_COVERED;
-}
-
 /* Everything is decided here, before the first edit is sent. False with the reason. */
 static bool decide(const struct message *message, struct outcome *outcome, struct error *error)
 {
-    struct coverage_question question = {.message = message};
+    struct coverage_question question = {.identities =
+                                             configuration_identities(message->configuration),
+                                         .upn = message->account.upn};
     enum table_answer sender_covered = TABLE_FOUND;
     if (message->sender[0] != '\0')
         sender_covered = identity_covers(configuration_identities(message->configuration),
@@ -277,7 +262,7 @@ static bool decide(const struct message *message, struct outcome *outcome, struc
                                         .envelope_sender = message->sender,
                                         .rewrite_from = settings->rewrite_from,
                                         .add_reply_to = settings->reply_to == REPLY_TO_ADD,
-                                        .covered = covered,
+                                        .covered = coverage_ask,
                                         .context = &question};
     switch (rewrite_headers(message->headers, message->header_count, &rules, &outcome->edits)) {
     case REWRITE_OK:
