@@ -216,20 +216,11 @@ static sfsistat recipient(SMFICTX *context, char **arguments)
     return session->recipient_answer;
 }
 
-static bool is_wanted(const char *name)
-{
-    static const char *const names[] = {"From", "Sender", "Reply-To", "X-Original-From"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
 static sfsistat header(SMFICTX *context, char *name, char *value)
 {
     struct session *session = session_of(context);
     struct message *message = session->message;
-    if (message == NULL || !is_wanted(name))
+    if (message == NULL || !rewrite_reads(name))
         return session->header_answer;
     size_t length = strlen(value);
     if (message->header_count == HEADERS_MAX || length > HEADER_BYTES_MAX - message->header_bytes) {
@@ -262,6 +253,8 @@ static bool decide(const struct message *message, struct outcome *outcome, struc
                                         .envelope_sender = message->sender,
                                         .rewrite_from = settings->rewrite_from,
                                         .add_reply_to = settings->reply_to == REPLY_TO_ADD,
+                                        .replaces_null_sender =
+                                            wants_envelope_of_null_sender(message),
                                         .covered = coverage_ask,
                                         .context = &question};
     switch (rewrite_headers(message->headers, message->header_count, &rules, &outcome->edits)) {
@@ -381,8 +374,9 @@ static sfsistat end_of_message(SMFICTX *context)
     if (message == NULL)
         return SMFIS_TEMPFAIL;
     if (message->too_many_headers)
-        return refuse(context, session,
-                      "more From, Sender and Reply-To headers than any message needs");
+        return refuse(
+            context, session,
+            "more From, Sender, Reply-To and Auto-Submitted headers than any message needs");
     if (message->too_many_recipients)
         return refuse(context, session, "too many recipients for a message without a sender");
     struct outcome outcome = {.queue_id = queue_id(context)};

@@ -307,7 +307,7 @@ def test_a_message_that_went_through_once_is_not_changed_again(milter):
     once = milter.ask("<joerg@example.com>", headers)
     assert once.values("From") == [f"=?utf-8?q?J=C3=B6rg?= <{DEFAULT}>"]
     assert once.values("Sender") == []
-    assert len(once.values("Reply-To")) == len(once.values("X-Original-From")) == 1
+    assert len(once.values("Reply-To")) == len(once.values("X-Post365-Original")) == 1
     twice = milter.ask(once.sender, once.headers)
     assert (twice.edits, twice.headers) == ([], once.headers)
 
@@ -316,7 +316,7 @@ def test_settings_decide_what_is_rewritten(make):
     milter = make(post365_reply_to="no")
     headers = [("From", "Alice <alice@example.com>"), ("Sender", "alice@example.com")]
     result = milter.ask("<alice@example.com>", headers)
-    assert result.headers == [("From", f"Alice <{DEFAULT}>"), ("X-Original-From", "Alice <alice@example.com>")]
+    assert result.headers == [("From", f"Alice <{DEFAULT}>"), ("X-Post365-Original", "Alice <alice@example.com>")]
     milter.configure(post365_rewrite_from="no")
     milter.reload()
     result = milter.ask("<alice@example.com>", headers)
@@ -329,12 +329,23 @@ def test_a_bounce_keeps_its_null_sender_unless_submissions_are_metered(make):
     result = milter.ask("<>", headers, recipients=["<bob@example.net>"])
     assert result.sender is None
     assert result.values("From") == [f"\"Mail Delivery System\" <{DEFAULT}>"]
+    assert result.values("Auto-Submitted") == result.values("X-Auto-Response-Suppress") == []
     milter.configure(post365_meter="submission")
     milter.reload()
     result = milter.ask("<>", headers, recipients=["<bob@example.net>", "<eve@example.net>"])
     assert result.sender == f"<{DEFAULT}>"
     assert result.deleted_recipients == ["<bob@example.net>", "<eve@example.net>"]
     assert result.added_recipients == [(one, "NOTIFY=NEVER") for one in result.deleted_recipients]
+    assert result.values("Auto-Submitted") == ["auto-generated"]
+    assert result.values("X-Auto-Response-Suppress") == ["All"]
+
+
+def test_mail_of_the_null_sender_that_says_whose_answer_it_is_says_so_still(make):
+    milter = make(post365_meter="submission", post365_rewrite_from="no")
+    headers = [("From", "Alice <alice@example.com>"), ("Auto-Submitted", "auto-replied (vacation)")]
+    result = milter.ask("<>", headers, recipients=["<bob@example.net>"])
+    assert result.headers == [*headers, ("X-Auto-Response-Suppress", "All")]
+    assert milter.ask("<alice@example.com>", headers).headers == headers
 
 
 def test_nothing_a_sender_writes_forges_a_log_line(milter):

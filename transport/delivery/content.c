@@ -30,7 +30,8 @@ static void give_up(struct delivery *delivery, const char *reason)
     delivery->submission = NULL;
     delivery->all->counts.failed++;
     delivery->verdict = (struct verdict){.is_temporary = true};
-    snprintf(delivery->verdict.reply, sizeof(delivery->verdict.reply), "451 4.3.0 %s", reason);
+    snprintf(delivery->verdict.reply, sizeof(delivery->verdict.reply), "451 4.3.0 %.*s",
+             VERDICT_SIZE - 20, reason);
     delivery_release(delivery);
     delivery_reply(delivery);
 }
