@@ -68,13 +68,12 @@ static const struct cause own[OWN_CAUSES] = {
                                "why; start it, and the mail goes by itself.",
                      .wait = CAUSE_SOMEBODY},
     [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
-                         .meaning = "The envelope sender is neither the account nor an address "
-                                    "that it may send as, so that Office 365 would refuse it.",
-                         .remedy = "Let the milter rewrite such mail (`smtpd_milters` and "
-                                   "`non_smtpd_milters`), or name the address in "
-                                   "`post365_send_as_maps`. For what is queued already: `postsuper "
-                                   "-r` with the queue id puts it through the milter again.",
-                         .wait = CAUSE_SOMEBODY},
+                         .meaning = "The envelope sender is not the account, and the "
+                                    "post365-transport that tried it did not send such mail.",
+                         .remedy = "Nothing, or `post365 queue flush`: it goes at the next attempt, "
+                                   "with the account as its sender. If it does not, restart "
+                                   "post365-transport: it is of an earlier version.",
+                         .wait = CAUSE_SCHEDULE},
     [NO_ACCOUNT] = {.name = "no-account",
                     .meaning = "No account is known for the envelope sender.",
                     .remedy = "Set `post365_upn` in main.cf, or give `post365_sender_upn_maps` a "

@@ -143,13 +143,22 @@ static void add_rest(struct parts *parts, const char *field, const char *end)
     parts->rest.length += (size_t)(end - field);
 }
 
+static bool is_mbox(const struct text *message)
+{
+    const char *line = message->octets;
+    if (message->length <= 6 || (memcmp(line, "From ", 5) != 0 && memcmp(line, ">From ", 6) != 0))
+        return false;
+    char *name = name_of(line, memchr(line, '\n', message->length));
+    free(name);
+    return name == NULL;
+}
+
 static struct parts take_apart(const struct text *message)
 {
     struct parts parts = {.rest.octets = malloc(message->length + 1)};
     demand(parts.rest.octets != NULL);
     const char *line = message->octets, *end = line + message->length;
-    if (message->length > 5 && (memcmp(line, "From ", 5) == 0 || memcmp(line, ">From ", 6) == 0) &&
-        name_of(line, memchr(line, '\n', message->length)) == NULL) {
+    if (is_mbox(message)) {
         const char *next = (const char *)memchr(line, '\n', message->length) + 1;
         add_rest(&parts, line, next);
         line = next;
