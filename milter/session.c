@@ -9,7 +9,6 @@
  */
 #include "milter/session.h"
 
-#include "common/address.h"
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -36,7 +35,7 @@
 
 struct message {
     struct configuration *configuration;
-    char *sender; /* without angle brackets, "" is the null sender */
+    char *sender; /* as Postfix's queue has it, "" is the null sender */
     struct identity account;
     struct rewrite_header headers[HEADERS_MAX];
     size_t header_count;
@@ -149,7 +148,8 @@ static sfsistat mail(SMFICTX *context, char **arguments)
     struct message *message = memory_zero(1, sizeof(*message));
     session->message = message;
     message->configuration = configuration_acquire();
-    message->sender = address_strip(arguments[0]);
+    message->sender =
+        identity_sender(configuration_identities(message->configuration), arguments[0]);
     const char *login = smfi_getsymval(context, "{auth_authen}");
     switch (identity_find(configuration_identities(message->configuration),
                           login != NULL ? login : "", message->sender, &message->account, &error)) {
