@@ -149,6 +149,21 @@ static bool drop_privileges(struct daemon *daemon, struct error *error)
            credentials_check(daemon->credentials, error);
 }
 
+/* What smtp(8)'s settings say of connections, and what cannot be kept of them. */
+static void read_smtp(struct daemon *daemon, const struct settings *settings)
+{
+    struct error error;
+    dial_settings_read(&settings->smtp, &daemon->dialling);
+    daemon->submission_parts.smtp = &settings->smtp;
+    for (size_t i = 0; i < settings->smtp.note_count; i++)
+        log_warning("%s/main.cf: %s", settings->config_directory, settings->smtp.notes[i]);
+    for (size_t i = 0; i < ADDRESS_FAMILIES; i++)
+        if (!dial_source_works(&daemon->dialling, (enum address_family)i, &error))
+            log_warning("%s/main.cf: %s", settings->config_directory, error.text);
+    if (!verify_ciphers(settings, &error))
+        log_warning("%s/main.cf: %s", settings->config_directory, error.text);
+}
+
 static void end_test(struct daemon *daemon)
 {
     struct error error;
@@ -158,6 +173,7 @@ static void end_test(struct daemon *daemon)
         !http_check(METRICS, settings->transport_metrics_listen, settings, &error) ||
         !drop_privileges(daemon, &error))
         service_refuse(&daemon->service, &error);
+    read_smtp(daemon, settings);
     service_end_test(&daemon->service, daemon->identities);
 }
 
@@ -231,21 +247,6 @@ static bool is_under_way(void *context, const char *queue_id)
 {
     const struct daemon *daemon = context;
     return deliveries_have(daemon->deliveries, queue_id);
-}
-
-/* What smtp(8)'s settings say of connections, and what cannot be kept of them. */
-static void read_smtp(struct daemon *daemon, const struct settings *settings)
-{
-    struct error error;
-    dial_settings_read(&settings->smtp, &daemon->dialling);
-    daemon->submission_parts.smtp = &settings->smtp;
-    for (size_t i = 0; i < settings->smtp.note_count; i++)
-        log_warning("%s/main.cf: %s", settings->config_directory, settings->smtp.notes[i]);
-    for (size_t i = 0; i < ADDRESS_FAMILIES; i++)
-        if (!dial_source_works(&daemon->dialling, (enum address_family)i, &error))
-            log_warning("%s/main.cf: %s", settings->config_directory, error.text);
-    if (!verify_ciphers(settings, &error))
-        log_warning("%s/main.cf: %s", settings->config_directory, error.text);
 }
 
 static void open_upstream(struct daemon *daemon)

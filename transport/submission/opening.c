@@ -4,7 +4,7 @@
  * believed to be nobody's; what it sent in plain text behind STARTTLS's reply ends the connection.
  */
 #include "common/log.h"
-#include "common/memory.h"
+#include "common/microsoft.h"
 #include "transport/submission/parts.h"
 
 #include <event2/bufferevent.h>
@@ -188,8 +188,11 @@ static void begin_auth(struct submission *submission)
         (submission->extensions &
          (credential->mechanism == SASL_LOGIN ? EXTENSION_LOGIN : EXTENSION_XOAUTH2)) != 0;
     if (!offered) {
-        submission_lose(submission, "AUTH %s is not offered",
-                        sasl_mechanism_name(credential->mechanism));
+        submission_lose(submission, "AUTH %s is not offered%s",
+                        sasl_mechanism_name(credential->mechanism),
+                        microsoft_host(submission->parts->host) == MICROSOFT_MX
+                            ? ": this is a tenant's MX, direct send, where nobody can log in"
+                            : "");
         return;
     }
     sasl_start(&submission->sasl, credential->mechanism, credential->user, credential->secret);
