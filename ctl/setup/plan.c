@@ -87,7 +87,7 @@ bool plan_make(const struct relay *relay, struct plan *plan, struct error *error
         return true;
     }
     if (!plan_relayhost(plan, error) || !plan_recipes(plan, error) || !plan_milters(plan, error) ||
-        !plan_transport(plan, error) || !plan_services(plan, error))
+        !plan_transport(plan, error) || !plan_services(plan, error) || !plan_smtp(plan, error))
         return false;
     plan_limits(plan);
     return true;

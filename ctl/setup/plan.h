@@ -55,6 +55,7 @@ bool plan_relayhost(struct plan *plan, struct error *error);
 /* In place of all others, where relayhost is a tenant's mail exchanger. */
 void plan_direct_send(struct plan *plan);
 bool plan_recipes(struct plan *plan, struct error *error);
+bool plan_smtp(struct plan *plan, struct error *error);
 void plan_limits(struct plan *plan);
 
 #endif
