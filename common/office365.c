@@ -3,7 +3,9 @@
  * First the table, then the few lines that look into it. To teach post365 a reply, add a pattern to
  * a row or a row to the table, then run `make generate`; the order matters: the first row that fits
  * wins, so the more specific one stands first, and where two causes share a code (554 5.2.0) the
- * text decides. Never match the end of a text: Office 365 puts a host stamp there.
+ * text decides. Never match the end of a text: Office 365 puts a host stamp there. A text for which
+ * the account is paused stands with the subject of its enhanced code: senders choose the addresses
+ * that other replies quote.
  *
  * Sources: Microsoft's pages on SMTP AUTH client submission, on its limits, on non-delivery reports
  * in Exchange Online and on continuous error throttling; replies in published logs.
@@ -405,13 +407,15 @@ static const struct office365_row rows[] = {
                       .example =
                           "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain"},
                      {.stages = AT_RCPT,
-                      .code = 5,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
                       .text = "TenantAttribution",
-                      .example = "550 5.4.1 TenantAttribution; Relay Access Denied"},
+                      .example = "550 5.7.1 TenantAttribution; Relay Access Denied"},
                      {.stages = AT_RCPT,
-                      .code = 5,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
                       .text = "TenantInboundAttribution",
-                      .example = "550 5.4.1 TenantInboundAttribution; not allowed"},
+                      .example = "550 5.7.1 TenantInboundAttribution; not allowed"},
                      {.stages = AT_RCPT,
                       .code = 550,
                       .enhanced = {5, 7, 1},
@@ -485,18 +489,21 @@ static const struct office365_row rows[] = {
                                  "b@example.com; STOREDRV.Submission.Exception:"
                                  "SendAsDeniedException.MapiExceptionSendAsDenied"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "SendAsDenied",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException."
                                  "MapiExceptionSendAsDenied; Failed to process message due to a "
                                  "permanent exception"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "SendOnBehalfOfDenied",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:"
                                  "SendOnBehalfOfDeniedException; Failed to process message"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
                       .text = "permissions to send as this",
                       .example =
                           "550 5.7.1 Client does not have permissions to send as this sender"}},
@@ -515,16 +522,23 @@ static const struct office365_row rows[] = {
         .told = OFFICE365_TEMPORARY,
         .account = OFFICE365_ACCOUNT_PAUSE_FOR_ROOM,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "SubmissionQuotaExceeded",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:"
                                  "SubmissionQuotaExceededException; Failed to process message due "
                                  "to a permanent exception with message The message can't be "
                                  "submitted because the sender's submission quota was exceeded."},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "submission quota",
                       .example = "554 5.2.0 The message can't be submitted because the sender's "
+                                 "submission quota was exceeded."},
+                     {.stages = AT_END_OF_DATA,
+                      .code = 554,
+                      .text = "sender's submission quota was exceeded",
+                      .example = "554 The message can't be submitted because the sender's "
                                  "submission quota was exceeded."}},
     },
     {
@@ -671,7 +685,8 @@ static const struct office365_row rows[] = {
                       .example = "430 4.2.0 STOREDRV.Submission.Exception:LogonFailedException."
                                  "MapiExceptionLogonFailed"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "MapiExceptionLogonFailed",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:"
                                  "ConnectionFailedPermanentException.MapiExceptionLogonFailed"}},
@@ -705,7 +720,8 @@ static const struct office365_row rows[] = {
                       .example = "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:"
                                  "QuotaExceededException.MapiExceptionShutoffQuotaExceeded"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "STOREDRV.Submission.Exception:QuotaExceeded",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:"
                                  "QuotaExceededException.MapiExceptionQuotaExceeded"}},
@@ -726,7 +742,8 @@ static const struct office365_row rows[] = {
               .text = "Recipient address rejected",
               .example = "550 5.4.1 Recipient address rejected: Access denied"},
              {.stages = AT_END_OF_DATA,
-              .code = 5,
+              .enhanced = {5, 2, 0},
+              .detail_last = 999,
               .text = "InvalidRecipients",
               .example =
                   "554 5.2.0 STOREDRV.Submission.Exception:InvalidRecipientsException; Failed to "
@@ -821,7 +838,8 @@ static const struct office365_row rows[] = {
                       .enhanced = {5, 1, 8},
                       .example = "550 5.1.8 Access denied, bad outbound sender"},
                      {.stages = AT_END_OF_DATA | AT_REPORT,
-                      .code = 5,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
                       .text = "bad outbound sender",
                       .example = "550 5.7.1 Access denied, bad outbound sender"}},
     },
@@ -838,13 +856,15 @@ static const struct office365_row rows[] = {
         .account = UNTIL_FIXED,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "OutboundSpam",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; "
                                  "Failed to process message due to a permanent exception with "
                                  "message WASCL UserAction verdict is not None."},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "WASCL UserAction",
                       .example =
                           "550 5.2.0 WASCL UserAction verdict is not None. Actual verdict is "
@@ -894,7 +914,8 @@ static const struct office365_row rows[] = {
                           "550 5.7.750 Service unavailable. Client blocked from sending from "
                           "unregistered domains"},
                      {.stages = AT_END_OF_DATA | AT_REPORT,
-                      .code = 5,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
                       .text = "from unregistered domain",
                       .example = "550 5.7.1 Client blocked from sending from unregistered domain"}},
     },
@@ -924,7 +945,8 @@ static const struct office365_row rows[] = {
                       .example = "550 5.7.508 Access denied, [2001:db8::25] has exceeded permitted "
                                  "limits within ::/64 range"},
                      {.stages = AT_END_OF_DATA | AT_REPORT,
-                      .code = 5,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
                       .text = "banned sending IP",
                       .example = "550 5.7.1 Service unavailable, banned sending IP [192.0.2.10]"}},
     },
@@ -962,12 +984,13 @@ static const struct office365_row rows[] = {
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA,
                       .code = 5,
-                      .text = "STOREDRV.Submission",
+                      .text = "STOREDRV.Submission.Exception",
                       .example =
                           "554 5.2.0 STOREDRV.Submission.Exception:UnheardOfException; Failed "
                           "to process message due to a permanent exception"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 5,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "STOREDRV.ClientSubmit",
                       .example = "550 5.2.0 STOREDRV.ClientSubmit; unheard of"}},
     },

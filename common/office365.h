@@ -54,7 +54,7 @@ struct office365_pattern {
     unsigned code;
     /* class 0 is any, or none. */
     struct reply_enhanced enhanced;
-    /* Last detail of a range such as 5.7.501 to 5.7.503; 0 if it is no range. */
+    /* Last detail of a range such as 5.7.501 to 5.7.503; 0 if it is no range. 0 to 999: any. */
     unsigned detail_last;
     /* Stands somewhere in the text, in upper or lower case and with any blanks; NULL is any text.
      */
