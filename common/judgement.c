@@ -98,7 +98,7 @@ void judgement_take_row(struct judgement *judgement, const struct office365_row 
 /* Where a stage stands as the transport writes it, "AUTH) ...". */
 static enum reply_stage stage_written(const char *words)
 {
-    for (int stage = REPLY_STAGE_CONNECT; words != NULL && stage < REPLY_STAGES; stage++) {
+    for (int stage = REPLY_STAGE_CONNECT; stage < REPLY_STAGES; stage++) {
         const char *name = office365_stage_words((enum reply_stage)stage);
         if (strncmp(words, name, strlen(name)) == 0 && words[strlen(name)] == ')')
             return (enum reply_stage)stage;
@@ -117,14 +117,14 @@ static void take_inner(struct reply *reply)
     inner += strlen(said);
     if (inner[0] < '2' || inner[0] > '5')
         return;
-    struct reply outer = *reply, found;
-    const char *stage = strstr(inner, at);
+    struct reply found;
+    const char *words = strstr(inner, at);
+    enum reply_stage stage =
+        words != NULL ? stage_written(words + strlen(at)) : REPLY_STAGE_UNKNOWN;
     if (!reply_find(&found, inner, strlen(inner), NULL) || found.code == 0)
         return;
+    found.stage = stage != REPLY_STAGE_UNKNOWN ? stage : reply->stage;
     *reply = found;
-    reply->stage = stage != NULL ? stage_written(stage + strlen(at)) : REPLY_STAGE_UNKNOWN;
-    if (reply->stage == REPLY_STAGE_UNKNOWN)
-        reply->stage = outer.stage;
 }
 
 bool judgement_of_text(const char *text, size_t length, struct reply *reply,
