@@ -79,6 +79,7 @@
 struct daemon {
     struct service service;
     struct identities *identities;
+    struct sealer *sealer;
     struct tables *quota_maps;
     struct credentials *credentials;
     uint64_t credentials_version;
@@ -182,6 +183,7 @@ static void open_sockets(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
+    sealer_prepare(settings);
     if (!http_listen(METRICS, settings->transport_metrics_listen, settings,
                      &daemon->metrics_listening, &error))
         service_refuse(&daemon->service, &error);
@@ -205,6 +207,7 @@ static struct delivery_parts parts_of(const struct daemon *daemon)
     return (struct delivery_parts){.base = daemon->base,
                                    .settings = daemon->service.settings,
                                    .identities = daemon->identities,
+                                   .sealer = daemon->sealer,
                                    .quota_maps = daemon->quota_maps,
                                    .channel = daemon->channel,
                                    .pool = daemon->pool,
@@ -475,6 +478,8 @@ static void work(struct daemon *daemon)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     find_name_servers(daemon);
     daemon->credentials_version = credentials_version(daemon->credentials);
+    daemon->sealer = sealer_new(daemon->service.settings);
+    sealer_look(daemon->sealer);
     open_upstream(daemon);
     open_downstream(daemon);
     add_events(daemon);
@@ -506,6 +511,7 @@ static void finish(struct daemon *daemon)
     tls_free(daemon->tls);
     credentials_close(daemon->credentials);
     identities_close(daemon->identities);
+    sealer_free(daemon->sealer);
     tables_close(daemon->quota_maps);
     service_stopping(&daemon->service);
     settings_free(daemon->service.settings);

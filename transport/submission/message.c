@@ -18,6 +18,25 @@ static const struct smtp_timeouts *timeouts_of(const struct submission *submissi
 
 /* --- sender and recipients ----------------------------------------------------- */
 
+static bool speaks_of_reports(const struct submission *submission)
+{
+    return (submission->extensions & EXTENSION_DSN) != 0 &&
+           submission->reports != SUBMISSION_REPORTS_LEFT_OUT;
+}
+
+static const char *notify_of(const struct submission *submission,
+                             const struct envelope_recipient *recipient)
+{
+    return submission->reports == SUBMISSION_NO_REPORTS ? "NEVER" : recipient->notify;
+}
+
+bool submission_has_wishes(const struct submission *submission, size_t recipient)
+{
+    const struct envelope_recipient *to = &submission->envelope->recipients[recipient];
+    return speaks_of_reports(submission) &&
+           (notify_of(submission, to)[0] != '\0' || to->orcpt[0] != '\0');
+}
+
 static void say_mail(struct submission *submission)
 {
     const struct envelope *envelope = submission->envelope;
@@ -29,20 +48,20 @@ static void say_mail(struct submission *submission)
         submission_say(submission, " BODY=8BITMIME");
     if (envelope->utf8)
         submission_say(submission, " SMTPUTF8");
-    if (envelope->ret[0] != '\0' && (offered & EXTENSION_DSN))
+    if (envelope->ret[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " RET=%s", envelope->ret);
-    if (envelope->envid[0] != '\0' && (offered & EXTENSION_DSN))
+    if (envelope->envid[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " ENVID=%s", envelope->envid);
     submission_say(submission, "\r\n");
 }
 
 static void say_rcpt(struct submission *submission, const struct envelope_recipient *recipient)
 {
-    bool has_dsn = (submission->extensions & EXTENSION_DSN) != 0;
+    const char *notify = notify_of(submission, recipient);
     submission_say(submission, "RCPT TO:<%s>", recipient->address);
-    if (recipient->notify[0] != '\0' && has_dsn)
-        submission_say(submission, " NOTIFY=%s", recipient->notify);
-    if (recipient->orcpt[0] != '\0' && has_dsn)
+    if (notify[0] != '\0' && speaks_of_reports(submission))
+        submission_say(submission, " NOTIFY=%s", notify);
+    if (recipient->orcpt[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " ORCPT=%s", recipient->orcpt);
     submission_say(submission, "\r\n");
 }
@@ -75,11 +94,12 @@ static time_t envelope_timeout(const struct submission *submission)
 }
 
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, const struct submission_message_handler *handler,
-                     void *context)
+                     const char *sender, enum submission_reports reports,
+                     const struct submission_message_handler *handler, void *context)
 {
     submission->envelope = envelope;
     submission->sender = sender;
+    submission->reports = reports;
     submission->message = handler;
     submission->message_context = context;
     submission->asked = submission->answered = submission->accepted = 0;
@@ -200,23 +220,33 @@ void submission_take_final_reply(struct submission *submission)
 
 /* --- the body ------------------------------------------------------------------ */
 
-bool submission_write(struct submission *submission, struct evbuffer *bytes)
+static void write_some(struct submission *submission, struct evbuffer *bytes, size_t length)
 {
     struct evbuffer *output = bufferevent_get_output(submission->connection);
-    size_t pending = evbuffer_get_length(output);
-    size_t length = evbuffer_get_length(bytes);
-    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
-    size_t taken = length < room ? length : room;
-    if (taken >= 2) {
+    if (length >= 2) {
         struct evbuffer_ptr end;
-        evbuffer_ptr_set(bytes, &end, taken - 2, EVBUFFER_PTR_SET);
+        evbuffer_ptr_set(bytes, &end, length - 2, EVBUFFER_PTR_SET);
         evbuffer_copyout_from(bytes, &end, submission->last, 2);
-    } else if (taken == 1) {
+    } else if (length == 1) {
         submission->last[0] = submission->last[1];
         evbuffer_copyout(bytes, &submission->last[1], 1);
     }
-    evbuffer_remove_buffer(bytes, output, taken);
+    evbuffer_remove_buffer(bytes, output, length);
+}
+
+bool submission_write(struct submission *submission, struct evbuffer *bytes)
+{
+    size_t pending = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    size_t length = evbuffer_get_length(bytes);
+    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
+    size_t taken = length < room ? length : room;
+    write_some(submission, bytes, taken);
     return taken == length;
+}
+
+void submission_write_all(struct submission *submission, struct evbuffer *bytes)
+{
+    write_some(submission, bytes, evbuffer_get_length(bytes));
 }
 
 void submission_end_body(struct submission *submission)

@@ -55,6 +55,7 @@ struct submission {
     /* the message */
     const struct envelope *envelope;
     const char *sender;
+    enum submission_reports reports;
     const struct submission_message_handler *message;
     void *message_context;
     size_t asked, answered; /* of MAIL, RCPT..., DATA */
