@@ -195,9 +195,10 @@ bool smtp_check(const struct postconf *postconf,
                 struct error *error)
 {
     struct settings_list settings = {.count = 0}, defaults = {.count = 0};
+    const struct postconf without = {.directory = postconf->directory}; /* -d takes no -o */
     bool fine = read_main(postconf, "-n", &settings, error) &&
                 read_master(postconf, &settings, error) &&
-                read_main(postconf, "-d", &defaults, error) &&
+                read_main(&without, "-d", &defaults, error) &&
                 judge_all(postconf, &settings, &defaults, visit, context, error);
     release(&settings);
     release(&defaults);
