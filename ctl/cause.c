@@ -414,8 +414,10 @@ size_t cause_server(const char *reason, const char **name)
     struct server server;
     if (reason == NULL || !find_server(reason, &server))
         return 0;
-    *name = server.name;
-    return server.name_length;
+    bool is_socket =
+        memchr(server.address_length > 0 ? server.address : "", '/', server.address_length) != NULL;
+    *name = is_socket ? server.address : server.name;
+    return is_socket ? server.address_length : server.name_length;
 }
 
 static bool ends_with(const char *name, const char *end)
