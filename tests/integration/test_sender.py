@@ -229,3 +229,20 @@ def test_sendmail_names_no_account_where_logins_are_believed_alone(place):
     relay.postfix.sendmail(b"From: Boss <boss@corp.example>\nSubject: x\n\nx\n", "-f", "boss@corp.example", TO)
     assert processes.wait_until(lambda: "account=" in relay.milter.log(), 10)
     assert f"from=<boss@corp.example>, account={UPN} (post365_upn), sender=rewritten" in relay.milter.log()
+
+
+def test_a_destination_chosen_by_the_sender_is_none_where_logins_are_believed_alone(place):
+    """Mail that no milter has seen, at the socket of news@'s."""
+    port, = free_ports(1)
+    standin = office(place)
+    relay = place.add(Relay(
+        place.directory / "relay", standin, parameters={**MAIN, "defer_transports": ""}, transport=[NEWS],
+        passwords={NEWS: f"{NEWS}:{PASSWORD}", f"[localhost]:{standin.port}": f"{UPN}:{PASSWORD}"},
+        services=f"127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_milters=\n  -o smtpd_end_of_data_restrictions=\n",
+        post365={**POST365, "post365_login_only": "yes"})).start()
+    Wire(port).send(f"<{NEWS}>", f"From: News <{NEWS}>\n".encode())
+    assert processes.wait_until(relay.accepted, 30), relay.postfix.log()[-2000:]
+    arrival, = relay.accepted()
+    assert arrival.sender == UPN
+    assert arrival.fields("From") == [f"News <{UPN}>".encode()]
+    assert arrival.fields("Reply-To") == [f"News <{NEWS}>".encode()]
