@@ -40,7 +40,7 @@
 
 struct message {
     struct configuration *configuration;
-    char *sender; /* without angle brackets, "" is the null sender */
+    char *sender; /* as Postfix's queue has it, "" is the null sender */
     char *path;   /* the same in angle brackets, as it was given */
     char *envid;  /* the client's, decoded; "" if he gave none */
     struct identity account;
@@ -182,7 +182,8 @@ static sfsistat mail(SMFICTX *context, char **arguments)
     struct message *message = memory_zero(1, sizeof(*message));
     session->message = message;
     message->configuration = configuration_acquire();
-    message->sender = address_strip(arguments[0]);
+    message->sender =
+        identity_sender(configuration_identities(message->configuration), arguments[0]);
     message->path = path_of(arguments[0]);
     message->envid = envid_of(arguments + 1);
     const char *login = smfi_getsymval(context, "{auth_authen}");

@@ -51,6 +51,7 @@ static void examine(struct doctor *doctor, const char *send_to)
     doctor_check_credentials(doctor);
     doctor_check_routing(doctor);
     doctor_check_client(doctor);
+    doctor_check_smtp(doctor);
     doctor_check_tables(doctor);
     doctor->needs_setup = report->counts[VERDICT_WRONG] > wrong;
     report_section(report, "sockets");

@@ -158,10 +158,12 @@ static int show(const struct setup_call *call, const struct relay *relay, bool d
         const struct text after[] = {record.file[RELAY_MAIN].after,
                                      record.file[RELAY_MASTER].after};
         show_plan(screen, call->as_json, &plan, after);
-        status = plan.change_count > 0 ? COMMAND_ATTENTION : COMMAND_FINE;
+        status = plan.change_count > 0 || relay->is_direct_send ? COMMAND_ATTENTION : COMMAND_FINE;
         if (!call->as_json && plan.change_count + plan.remark_count > 0)
             putchar('\n');
-        if (plan.change_count == 0)
+        if (relay->is_direct_send)
+            show_text(screen, call->as_json, "done", "Nothing is changed.");
+        else if (plan.change_count == 0)
             show_text(screen, call->as_json, "done", "post365 is set up already.");
         else if (does_apply)
             status = apply(call, relay, &record);

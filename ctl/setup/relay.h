@@ -38,6 +38,7 @@ struct relay {
     char *value[RELAY_VALUES]; /* expanded */
     char **accounts;           /* UPNs that have credentials, folded, in alphabetical order */
     size_t account_count;
+    bool is_direct_send; /* relayhost is a tenant's mail exchanger: accounts are of no use there */
 };
 
 /* Reads it. False with the reason; relay_free() releases what is there in both cases. */

@@ -7,12 +7,14 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds, those of RFC 5321 4.5.3.2. But Postfix waits for the end of data for 600 s, too: it must
- * hear from us before. */
-#define ENVELOPE_TIMEOUT 300
-#define BODY_TIMEOUT     180
-#define FINAL_TIMEOUT    570
-#define VOID_TIMEOUT     20 /* nothing is at stake any more */
+/* Seconds for the first reply on a connection that lay idle: a firewall that has forgotten it says
+ * nothing, and a fresh one is soon made. */
+#define STALE_TIMEOUT 30
+
+static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
+{
+    return &submission->parts->smtp->timeouts;
+}
 
 /* --- sender and recipients ----------------------------------------------------- */
 
@@ -80,6 +82,17 @@ static void ask_on(struct submission *submission)
     } while (together && submission->asked < recipients + 2);
 }
 
+/* For the reply that comes next. */
+static time_t envelope_timeout(const struct submission *submission)
+{
+    const struct smtp_timeouts *timeouts = timeouts_of(submission);
+    if (submission->answered > submission->envelope->recipient_count)
+        return timeouts->data_init;
+    if (submission->answered > 0)
+        return timeouts->rcpt;
+    return submission->was_used && timeouts->mail > STALE_TIMEOUT ? STALE_TIMEOUT : timeouts->mail;
+}
+
 void submission_send(struct submission *submission, const struct envelope *envelope,
                      const char *sender, enum submission_reports reports,
                      const struct submission_message_handler *handler, void *context)
@@ -94,7 +107,8 @@ void submission_send(struct submission *submission, const struct envelope *envel
     submission->last[0] = '\r';
     submission->last[1] = '\n';
     ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
+    submission->was_used = true;
 }
 
 /* --- replies ------------------------------------------------------------------- */
@@ -132,7 +146,7 @@ static void begin_body(struct submission *submission)
     }
     if (may_go && submission->accepted > 0) {
         submission_wait(submission, SUBMISSION_BODY, 0);
-        watch_writing(submission, BODY_TIMEOUT);
+        watch_writing(submission, timeouts_of(submission)->data_xfer);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -148,7 +162,7 @@ static void begin_body(struct submission *submission)
         submission_say(submission, ".\r\n");
     }
     submission->is_void = true;
-    submission_wait(submission, SUBMISSION_FINAL, VOID_TIMEOUT);
+    submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->rset);
 }
 
 static void take_recipient(struct submission *submission)
@@ -182,7 +196,7 @@ void submission_take_envelope_reply(struct submission *submission)
     submission->answered++;
     if (submission->asked <= submission->answered)
         ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
 }
 
 void submission_take_final_reply(struct submission *submission)
@@ -240,5 +254,5 @@ void submission_end_body(struct submission *submission)
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
     submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
     watch_writing(submission, 0);
-    submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
+    submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->data_done);
 }

@@ -12,6 +12,7 @@
 
 #include "common/reply.h"
 #include "common/upstream/credentials.h"
+#include "common/upstream/dial.h"
 #include "common/upstream/tls.h"
 #include "transport/lmtp/envelope.h"
 
@@ -62,7 +63,8 @@ struct submission_parts {
     struct tls *tls;
     const char *host; /* a name, or an address */
     const char *port; /* a number */
-    const char *name; /* ours, for EHLO */
+    struct dial_settings *dialling;
+    const struct smtp_settings *smtp;
 };
 
 /* Begins to open a connection with these credentials, which become its own. */
