@@ -1,10 +1,10 @@
 /* fuzz_header.c - any message through the transport's header
  *
  * The first octet says how the rest is cut into pieces, and whose it is. The oracle takes the
- * message apart by another way, line by line and as a whole, makes the milter's edits to the list of
- * headers as Postfix does, and compares what is left: the same headers of those that are looked at,
- * every other line as it was, the body octet for octet. Where nothing is edited not an octet may
- * differ, and what has passed once is not changed a second time.
+ * message apart by another way, line by line and as a whole, makes the milter's edits to the list
+ * of headers as Postfix does, and compares what is left: the same headers of those that are looked
+ * at, every other line as it was, the body octet for octet. Where nothing is edited not an octet
+ * may differ, and what has passed once is not changed a second time.
  */
 #include "transport/delivery/header.h"
 
