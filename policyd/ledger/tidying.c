@@ -21,7 +21,7 @@ static void find_idle(struct ledger *ledger, size_t bucket, uint64_t first_seque
     struct account *account = ledger->accounts.buckets[bucket];
     for (; account != NULL; account = account->next) {
         history_clamp(&account->history, now);
-        history_prune(&account->history, ledger_retained(ledger, account), now);
+        history_prune(&account->history, ledger_retained(ledger, account), ledger->passed);
         pause_clamp(account->pause, now);
         if (!is_idle(account, first_sequence, now))
             continue;
@@ -58,10 +58,10 @@ bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error)
         return true;
     int64_t now = ledger_read_clock(ledger);
     struct store_rest rest = {0};
-    bool tidied = operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
-                                     TIDY_TURNS, &rest, error) &&
-                  remove_idle(ledger, rest.first, now, error) &&
-                  operations->maintain(ledger->store, error);
+    bool tidied =
+        operations->expire(ledger->store, ledger->passed - ledger->retention - ledger->rules.guard,
+                           TIDY_TURNS, &rest, error) &&
+        remove_idle(ledger, rest.first, now, error) && operations->maintain(ledger->store, error);
     *more = tidied && rest.more;
     return tidied;
 }
