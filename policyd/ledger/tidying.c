@@ -7,10 +7,11 @@
 
 /* Whether nothing in memory or in the store refers to the account: what it sent is older than the
  * first turn that the store still has. */
-static bool is_idle(const struct account *account, uint64_t first_sequence, int64_t now)
+static bool is_idle(const struct account *account, uint64_t first_sequence, int64_t now,
+                    int64_t passed)
 {
     return history_is_empty(&account->history) && account->open == 0 && account->queue == NULL &&
-           !account->is_unserved && !pause_is_in_force(account->pause, now) &&
+           !account->is_unserved && !pause_is_in_force(account->pause, passed) &&
            !pause_is_probing(account->pause, now) && account->last_sequence < first_sequence;
 }
 
@@ -23,7 +24,7 @@ static void find_idle(struct ledger *ledger, size_t bucket, uint64_t first_seque
         history_clamp(&account->history, now);
         history_prune(&account->history, ledger_retained(ledger, account), ledger->passed);
         pause_clamp(account->pause, now);
-        if (!is_idle(account, first_sequence, now))
+        if (!is_idle(account, first_sequence, now, ledger->passed))
             continue;
         batch_touch(batch, account);
         batch_add_change(batch, STORE_REMOVE_ACCOUNT)->account.number = account->number;

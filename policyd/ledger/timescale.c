@@ -24,17 +24,18 @@ static void note_offset(struct timescale *timescale, int64_t offset)
     timescale->step += step;
 }
 
-/* Behind a boot: a clock that is set takes the time with it. */
+/* Behind a boot: when the wall clock is set back it was ahead at the start, and the time goes back
+ * with it. When it is set forward the time does not: what was sent would look older than it is, if
+ * the clock was behind at the start and the ledger began with the time that was kept. */
 static int64_t follow(struct timescale *timescale, const struct timescale_reading *now)
 {
     int64_t passed = now->boottime - timescale->base.boottime;
     int64_t by_wall = now->wall - timescale->base.wall;
     int64_t ahead = by_wall > passed ? by_wall - passed : 0;
     int64_t step = ahead - timescale->ahead;
-    if (step <= -JITTER || step >= JITTER) {
+    if (step <= -JITTER) {
         timescale->ahead = ahead;
         timescale->step += step;
-        timescale->offset -= step;
     }
     return timescale->base_time + passed + timescale->ahead;
 }

@@ -7,8 +7,10 @@
  *
  *   - the same boot: CLOCK_BOOTTIME tells how much time has passed, to the microsecond;
  *   - another boot: only the wall clock can tell, and right behind a boot it is often wrong, until
- *     NTP has set it. For an hour the time follows it, forward and back, though never to before the
- *     time that was kept; meanwhile nothing is forgotten that may still count (`passed`).
+ *     NTP has set it. It is believed, though never to before the time that was kept. If it was
+ * ahead and is set back within an hour, the time goes back, too; meanwhile nothing is forgotten
+ * that may still count (`passed`). If it was behind, the time stays so: what was sent counts
+ * longer, by no more than the machine was off.
  *
  * What is shown to people, and to the other programs, is the wall clock's time: `offset` is what to
  * add. A step of the wall clock changes the offset alone.
@@ -38,9 +40,9 @@ struct timescale {
     char boot[STORE_BOOT_SIZE];
     struct timescale_reading base; /* when the time was `base_time` */
     int64_t base_time;
-    bool follows;    /* the wall clock, behind a boot */
+    bool follows;    /* the wall clock when that is set back, behind a boot */
     int64_t settles; /* until then, by boottime */
-    int64_t ahead;   /* what it has added to what has passed by boottime */
+    int64_t ahead;   /* what it has added to what has passed for certain */
     int64_t offset;  /* of the wall clock to the time */
     int64_t step;    /* see timescale_take_step() */
 };
