@@ -3,7 +3,7 @@
 #define POST365_CTL_SETUP_DIFF_H
 
 #include "ctl/screen.h"
-#include "ctl/setup/text.h"
+#include "ctl/relay/text.h"
 
 #include <stdbool.h>
 

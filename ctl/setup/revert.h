@@ -4,7 +4,7 @@
 
 #include "common/buffer.h"
 #include "ctl/setup/record.h"
-#include "ctl/setup/text.h"
+#include "ctl/relay/text.h"
 
 #include <stddef.h>
 
