@@ -10,10 +10,10 @@
 #include "common/reply.h"
 #include "common/settings.h"
 #include "ctl/command.h"
-#include "ctl/relay/config.h"
-#include "ctl/relay/judge.h"
 #include "ctl/doctor/finding.h"
 #include "ctl/doctor/way.h"
+#include "ctl/relay/config.h"
+#include "ctl/relay/judge.h"
 
 #include <stdbool.h>
 #include <stddef.h>

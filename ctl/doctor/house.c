@@ -18,14 +18,13 @@ static void check_lifetime(struct doctor *doctor, const char *name)
     struct report *report = &doctor->report;
     const char *value = config_value(&doctor->config, name);
     struct judged judged = judge_lifetime(value);
-    report_finding(report,
-                   &(struct finding){.check = "queue-lifetime",
-                                     .verdict = doctor_verdict(judged),
-                                     .tried = name,
-                                     .seen = value,
-                                     .meaning = judged.meaning,
-                                     .remedy = report_format(report, "In %s: `%s = 5d`",
-                                                             doctor->main_cf, name)});
+    report_finding(report, &(struct finding){.check = "queue-lifetime",
+                                             .verdict = doctor_verdict(judged),
+                                             .tried = name,
+                                             .seen = value,
+                                             .meaning = judged.meaning,
+                                             .remedy = report_format(report, "In %s: `%s = 5d`",
+                                                                     doctor->main_cf, name)});
 }
 
 /* --- addresses --- */
@@ -39,16 +38,17 @@ static void check_domains(struct doctor *doctor, const char *name)
         if (judged.judgement == JUDGED_RIGHT)
             continue;
         report_finding(report,
-                       &(struct finding){.check = "own-domain",
-                                         .verdict = doctor_verdict(judged),
-                                         .account = doctor->accounts[i],
-                                         .tried = report_format(report, "domain of <UPN> in %s", name),
-                                         .seen = value,
-                                         .meaning = judged.meaning,
-                                         .remedy = report_format(
-                                             report, "In %s: take it out of %s, if all its mailboxes "
-                                                     "are at Microsoft's.",
-                                             doctor->main_cf, name)});
+                       &(struct finding){
+                           .check = "own-domain",
+                           .verdict = doctor_verdict(judged),
+                           .account = doctor->accounts[i],
+                           .tried = report_format(report, "domain of <UPN> in %s", name),
+                           .seen = value,
+                           .meaning = judged.meaning,
+                           .remedy = report_format(report,
+                                                   "In %s: take it out of %s, if all its mailboxes "
+                                                   "are at Microsoft's.",
+                                                   doctor->main_cf, name)});
         return; /* of one domain one line is enough */
     }
 }

@@ -39,8 +39,9 @@ static void check_main_action(struct doctor *doctor)
     if (smtpd.action[0] != '\0' && other.action[0] != '\0')
         return;
     check_action(doctor, "milter_default_action", config_value(config, "milter_default_action"),
-                 report_format(report, "In %s: `milter_default_action = tempfail`; then mail waits "
-                                       "where it is.",
+                 report_format(report,
+                               "In %s: `milter_default_action = tempfail`; then mail waits "
+                               "where it is.",
                                doctor->main_cf));
 }
 
@@ -53,14 +54,14 @@ static void check_protocol(struct doctor *doctor, const struct milter_list *list
     struct judged judged = judge_protocol(doctor->settings, protocol);
     if (judged.judgement == JUDGED_RIGHT)
         return;
-    report_finding(report,
-                   &(struct finding){.check = "milter-protocol",
-                                     .verdict = doctor_verdict(judged),
-                                     .tried = report_format(report, "milter_protocol, for %s", where),
-                                     .seen = protocol,
-                                     .meaning = judged.meaning,
-                                     .remedy = report_format(report, "In %s: `milter_protocol = 6`",
-                                                             doctor->main_cf)});
+    report_finding(
+        report, &(struct finding){.check = "milter-protocol",
+                                  .verdict = doctor_verdict(judged),
+                                  .tried = report_format(report, "milter_protocol, for %s", where),
+                                  .seen = protocol,
+                                  .meaning = judged.meaning,
+                                  .remedy = report_format(report, "In %s: `milter_protocol = 6`",
+                                                          doctor->main_cf)});
 }
 
 static void check_list(struct doctor *doctor, const char *check, const char *name,
@@ -73,17 +74,16 @@ static void check_list(struct doctor *doctor, const char *check, const char *nam
     struct judged judged = judge_past(doctor->settings, takes_logins);
     enum verdict missing =
         judged.judgement == JUDGED_RIGHT ? VERDICT_WARNING : doctor_verdict(judged);
-    report_finding(report,
-                   &(struct finding){
-                       .check = check,
-                       .verdict = list.has_ours ? VERDICT_OK : missing,
-                       .tried = name,
-                       .seen = shown(value),
-                       .meaning = judged.meaning != NULL
-                                      ? judged.meaning
-                                      : "Mail that comes in there passes no milter: "
-                                        "post365-transport alone makes its sender right.",
-                       .remedy = remedy});
+    report_finding(report, &(struct finding){
+                               .check = check,
+                               .verdict = list.has_ours ? VERDICT_OK : missing,
+                               .tried = name,
+                               .seen = shown(value),
+                               .meaning = judged.meaning != NULL
+                                              ? judged.meaning
+                                              : "Mail that comes in there passes no milter: "
+                                                "post365-transport alone makes its sender right.",
+                               .remedy = remedy});
     if (!list.has_ours)
         return;
     check_protocol(doctor, &list, name);
@@ -129,24 +129,25 @@ static void check_entrance(struct doctor *doctor, const struct config_service *s
     /* A filter hands back what came in elsewhere, and passed the milter there. */
     bool is_fine = entrance.past == PAST_NOT;
     bool came_before = entrance.is_reentry && judged.judgement == JUDGED_WRONG;
-    report_finding(report,
-                   &(struct finding){
-                       .check = checks[entrance.past],
-                       .verdict = is_fine       ? VERDICT_OK
-                                  : came_before ? VERDICT_WARNING
-                                                : doctor_verdict(judged),
-                       .tried = report_format(report, "%s of %s in master.cf", entrance.parameter,
-                                              service->id),
-                       .seen = judged.judgement == JUDGED_RIGHT && !is_fine
-                                   ? report_format(report, "%s; post365-transport makes right what "
-                                                           "comes in there",
-                                                   shown(entrance.value))
-                                   : shown(entrance.value),
-                       .meaning = came_before ? "Mail that comes in there passes no milter. That is "
-                                                "right only if it comes back from a content filter "
-                                                "to a service that has them."
-                                              : judged.meaning,
-                       .remedy = is_fine ? NULL : remedy_of(doctor, service, &entrance)});
+    report_finding(
+        report, &(struct finding){
+                    .check = checks[entrance.past],
+                    .verdict = is_fine       ? VERDICT_OK
+                               : came_before ? VERDICT_WARNING
+                                             : doctor_verdict(judged),
+                    .tried = report_format(report, "%s of %s in master.cf", entrance.parameter,
+                                           service->id),
+                    .seen = judged.judgement == JUDGED_RIGHT && !is_fine
+                                ? report_format(report,
+                                                "%s; post365-transport makes right what "
+                                                "comes in there",
+                                                shown(entrance.value))
+                                : shown(entrance.value),
+                    .meaning = came_before ? "Mail that comes in there passes no milter. That is "
+                                             "right only if it comes back from a content filter "
+                                             "to a service that has them."
+                                           : judged.meaning,
+                    .remedy = is_fine ? NULL : remedy_of(doctor, service, &entrance)});
 }
 
 /* -o milter_default_action, for a milter that says nothing itself. */
@@ -196,14 +197,14 @@ static void check_options(struct doctor *doctor)
     const char *value = config_value(&doctor->config, "receive_override_options");
     struct judged judged = judge_past(doctor->settings, entrance_takes_logins(&doctor->config));
     if (entrance_skips_milters(value))
-        report_finding(report, &(struct finding){
-                                   .check = "no-milters",
-                                   .verdict = doctor_verdict(judged),
-                                   .tried = "receive_override_options",
-                                   .seen = value,
-                                   .meaning = judged.meaning,
-                                   .remedy = report_format(report, "In %s: take no_milters out.",
-                                                           doctor->main_cf)});
+        report_finding(
+            report, &(struct finding){.check = "no-milters",
+                                      .verdict = doctor_verdict(judged),
+                                      .tried = "receive_override_options",
+                                      .seen = value,
+                                      .meaning = judged.meaning,
+                                      .remedy = report_format(report, "In %s: take no_milters out.",
+                                                              doctor->main_cf)});
 }
 
 static void check_classes(struct doctor *doctor)
@@ -212,16 +213,15 @@ static void check_classes(struct doctor *doctor)
     const char *classes = config_value(&doctor->config, "internal_mail_filter_classes");
     struct buffer missing = {0};
     struct judged judged = judge_classes(doctor->settings, classes, &missing);
-    report_finding(
-        report,
-        &(struct finding){.check = "bounces",
-                          .verdict = doctor_verdict(judged),
-                          .tried = "internal_mail_filter_classes",
-                          .seen = shown(classes),
-                          .meaning = judged.meaning,
-                          .remedy = report_format(
-                              report, "In %s: `internal_mail_filter_classes = bounce, notify`",
-                              doctor->main_cf)});
+    report_finding(report, &(struct finding){
+                               .check = "bounces",
+                               .verdict = doctor_verdict(judged),
+                               .tried = "internal_mail_filter_classes",
+                               .seen = shown(classes),
+                               .meaning = judged.meaning,
+                               .remedy = report_format(
+                                   report, "In %s: `internal_mail_filter_classes = bounce, notify`",
+                                   doctor->main_cf)});
     buffer_free(&missing);
 }
 

@@ -1,8 +1,10 @@
-/* rewriting.c - is there an older recipe that rewrites senders, or something that changes the account?
+/* rewriting.c - is there an older recipe that rewrites senders, or something that changes the
+ * account?
  *
  * Sources: ADDRESS_REWRITING_README, header_checks(5), canonical(5), generic(5).
  */
 #include "common/address.h"
+#include "common/domains.h"
 #include "common/memory.h"
 #include "common/table.h"
 #include "ctl/doctor/doctor.h"
@@ -75,21 +77,20 @@ static void check_tables(struct doctor *doctor)
     const struct config_service *service = find_delivery(doctor);
     for (size_t i = 0; service != NULL && i < delivery_table_count; i++) {
         const struct delivery_table *table = &delivery_tables[i];
-        if (!delivery_lacks_table(&doctor->config, service, table))
+        if (delivery_loss(&doctor->config, service, table) != DELIVERY_LOSS_CURABLE)
             continue;
         report_finding(
             report,
-            &(struct finding){
-                .check = "lmtp-table",
-                .verdict = VERDICT_WARNING,
-                .tried = report_format(report, "%s of %s", table->name, service->id),
-                .seen = report_format(report, "empty, and %s is set", table->other),
-                .meaning = table->why,
-                .remedy = report_format(report,
-                                        "In %s, below the service %s: `-o %s=$%s`, then `postfix "
-                                        "reload`.",
-                                        doctor->master_cf, service->name, table->name,
-                                        table->other)});
+            &(struct finding){.check = "lmtp-table",
+                              .verdict = VERDICT_WARNING,
+                              .tried = report_format(report, "%s of %s", table->name, service->id),
+                              .seen = report_format(report, "empty, and %s is set", table->other),
+                              .meaning = table->why,
+                              .remedy = report_format(
+                                  report,
+                                  "In %s, below the service %s: `-o %s=$%s`, then `postfix "
+                                  "reload`.",
+                                  doctor->master_cf, service->name, table->name, table->other)});
     }
 }
 
@@ -126,14 +127,14 @@ static void report_changed(struct doctor *doctor, const char *parameter, const c
             .verdict = mends ? VERDICT_OK : VERDICT_WRONG,
             .account = upn,
             .tried = report_format(report, "%s, for the sender <UPN>", parameter),
-            .seen = mends ? report_format(report, "%s; post365-transport puts that right", seen)
-                          : seen,
+            .seen =
+                mends ? report_format(report, "%s; post365-transport puts that right", seen) : seen,
             .meaning = "It changes the sender behind the milter, and Microsoft refuses it.",
             .remedy = report_format(report, "In %s, in %s: leave this address out.",
                                     doctor->main_cf, parameter)});
 }
 
-static void check_account(struct doctor *doctor, const char *upn)
+static void check_account(struct doctor *doctor, const struct domains *local, const char *upn)
 {
     static const char *const maps[] = {"sender_canonical_maps", "canonical_maps"};
     struct report *report = &doctor->report;
@@ -143,15 +144,15 @@ static void check_account(struct doctor *doctor, const char *upn)
         report_changed(doctor, "masquerade_domains", upn,
                        report_format(report, "%s takes a part off its domain", masquerade));
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-        struct tables *tables =
-            tables_open(maps[i], config_value(&doctor->config, maps[i]),
-                        doctor->settings->config_directory, TABLE_VALUES, NULL);
+        struct tables *tables = tables_open(maps[i], config_value(&doctor->config, maps[i]),
+                                            doctor->settings->config_directory, TABLE_VALUES, NULL);
         char *answer = NULL;
         if (tables != NULL &&
-            tables_find_address(tables, upn, doctor->settings->recipient_delimiter, NULL, &answer,
+            tables_find_address(tables, upn, doctor->settings->recipient_delimiter, local, &answer,
                                 NULL) == TABLE_FOUND &&
             !address_equal(answer, upn))
-            report_changed(doctor, maps[i], upn, report_format(report, "makes \"%s\" of it", answer));
+            report_changed(doctor, maps[i], upn,
+                           report_format(report, "makes \"%s\" of it", answer));
         free(answer);
         tables_close(tables);
     }
@@ -166,6 +167,8 @@ void doctor_check_rewriting(struct doctor *doctor)
 
 void doctor_check_rewritten(struct doctor *doctor)
 {
+    struct domains *local = domains_new(doctor->settings->local_domains);
     for (size_t i = 0; i < doctor->account_count; i++)
-        check_account(doctor, doctor->accounts[i]);
+        check_account(doctor, local, doctor->accounts[i]);
+    domains_free(local);
 }

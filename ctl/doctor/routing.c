@@ -56,10 +56,11 @@ static void check_option(struct doctor *doctor, const struct config_service *ser
                           .tried = report_format(report, "%s of %s", option->name, service->id),
                           .seen = value,
                           .meaning = option->meaning,
-                          .remedy = report_format(
-                              report, "In %s, below the service %s: `-o %s=%s`, then "
-                                      "`postfix reload`.",
-                              doctor->master_cf, service->name, option->name, option->value)});
+                          .remedy = report_format(report,
+                                                  "In %s, below the service %s: `-o %s=%s`, then "
+                                                  "`postfix reload`.",
+                                                  doctor->master_cf, service->name, option->name,
+                                                  option->value)});
 }
 
 /* The parameter that is named after the transport; 0 where it cannot be found out. */
@@ -120,15 +121,15 @@ static void check_deferred(struct doctor *doctor, const struct config_service *s
     const char *value = config_value(&doctor->config, "defer_transports");
     struct judged judged = judge_deferred(value, service->name);
     if (judged.judgement != JUDGED_RIGHT)
-        report_finding(&doctor->report,
-                       &(struct finding){.check = "defer-transports",
-                                         .verdict = doctor_verdict(judged),
-                                         .tried = "defer_transports",
-                                         .seen = value,
-                                         .meaning = judged.meaning,
-                                         .remedy = report_format(&doctor->report,
-                                                                 "In %s: take %s out of it.",
-                                                                 doctor->main_cf, service->name)});
+        report_finding(
+            &doctor->report,
+            &(struct finding){.check = "defer-transports",
+                              .verdict = doctor_verdict(judged),
+                              .tried = "defer_transports",
+                              .seen = value,
+                              .meaning = judged.meaning,
+                              .remedy = report_format(&doctor->report, "In %s: take %s out of it.",
+                                                      doctor->main_cf, service->name)});
 }
 
 /* How many recipients of a message Postfix hands over at once. */
@@ -204,7 +205,9 @@ static void check_past(struct doctor *doctor, const char *check, const char *par
     report_finding(report,
                    &(struct finding){
                        .check = check,
-                       .verdict = !fine ? VERDICT_UNTRIED : found > 0 ? VERDICT_WRONG : VERDICT_OK,
+                       .verdict = !fine       ? VERDICT_UNTRIED
+                                  : found > 0 ? VERDICT_WRONG
+                                              : VERDICT_OK,
                        .tried = parameter,
                        .seen = !fine       ? error.text
                                : found > 0 ? shown.data

@@ -186,8 +186,8 @@ const char *config_value(const struct config *config, const char *name)
 }
 
 /* NULL: there is none. */
-static const char *override(const struct config *config, const struct config_service *service,
-                            const char *name)
+static const char * override(const struct config *config, const struct config_service *service,
+                             const char *name)
 {
     for (size_t i = 0; i < config->override_count; i++)
         if (strcmp(config->overrides[i].service, service->id) == 0 &&

@@ -51,26 +51,26 @@ static void note_replacing(void *context, const struct rule *rule)
     if (strncasecmp(action, "REPLACE", 7) != 0 || !isspace((unsigned char)action[7]))
         return;
     action += 7 + strspn(action + 7, " \t");
-    *replaces = *replaces || strncasecmp(action, "From:", 5) == 0 ||
-                strncasecmp(action, "Sender:", 7) == 0;
+    *replaces =
+        *replaces || strncasecmp(action, "From:", 5) == 0 || strncasecmp(action, "Sender:", 7) == 0;
 }
 
-bool delivery_lacks_table(const struct config *config, const struct config_service *service,
-                          const struct delivery_table *table)
+enum delivery_loss delivery_loss(const struct config *config, const struct config_service *service,
+                                 const struct delivery_table *table)
 {
     const char *value = config_value(config, table->other);
-    const struct recipe *recipe = recipe_of(table->other);
+    const char *own = service != NULL ? config_service_value(config, service, table->name)
+                                      : config_value(config, table->name);
     bool replaces = false;
     char *harmful = NULL;
-    if (value[0] == '\0' ||
-        (service != NULL ? config_service_value(config, service, table->name)
-                         : config_value(config, table->name))[0] != '\0')
-        return false;
-    if (recipe_ask(recipe, config->settings, value, &harmful, NULL) != TABLE_NONE) {
-        free(harmful);
-        return false;
-    }
+    if (value[0] == '\0' || own[0] != '\0')
+        return DELIVERY_LOSS_NONE;
+    enum table_answer answer =
+        recipe_ask(recipe_of(table->other), config->settings, value, &harmful, NULL);
+    free(harmful);
+    if (answer == TABLE_FAILED)
+        return DELIVERY_LOSS_UNKNOWN;
     if (strcmp(table->other, "smtp_header_checks") == 0)
         rules_each(value, note_replacing, &replaces);
-    return !replaces;
+    return answer == TABLE_FOUND || replaces ? DELIVERY_LOSS_FINAL : DELIVERY_LOSS_CURABLE;
 }

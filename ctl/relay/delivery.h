@@ -35,10 +35,16 @@ struct delivery_table {
 extern const struct delivery_table delivery_tables[];
 extern const size_t delivery_table_count;
 
-/* Whether mail that goes through the transport loses what a table of smtp(8)'s does for it, and may
- * have it: `service` (NULL: none yet) does not have it, and it is no recipe that rewrites all
- * senders. */
-bool delivery_lacks_table(const struct config *config, const struct config_service *service,
-                          const struct delivery_table *table);
+/* What mail that goes through the transport loses of what a table of smtp(8)'s does for it. */
+enum delivery_loss {
+    DELIVERY_LOSS_NONE,
+    DELIVERY_LOSS_CURABLE, /* the service may have the table, too */
+    DELIVERY_LOSS_FINAL,   /* it is a recipe that rewrites all senders, or replaces From: */
+    DELIVERY_LOSS_UNKNOWN, /* it cannot be looked into */
+};
+
+/* `service` is NULL where there is none yet. */
+enum delivery_loss delivery_loss(const struct config *config, const struct config_service *service,
+                                 const struct delivery_table *table);
 
 #endif

@@ -54,8 +54,8 @@ bool entrance_look(const struct config *config, const struct config_service *ser
     bool has_list = (is_smtpd || is_cleanup) && config_overrides(config, service, name);
     milter_list_read(config->settings, list, &entrance->list);
     entrance->takes_logins =
-        is_smtpd && strcmp(config_service_value(config, service, "smtpd_sasl_auth_enable"),
-                           "yes") == 0;
+        is_smtpd &&
+        strcmp(config_service_value(config, service, "smtpd_sasl_auth_enable"), "yes") == 0;
     bool skips = !is_cleanup && config_overrides(config, service, OPTIONS) &&
                  entrance_skips_milters(options);
     bool ends_filter = is_smtpd && config_overrides(config, service, FILTER) &&

@@ -58,10 +58,9 @@ static enum table_answer ask(const struct recipe *recipe, struct tables *tables,
 enum table_answer recipe_ask(const struct recipe *recipe, const struct settings *settings,
                              const char *value, char **harmful, struct error *error)
 {
-    struct tables *tables = tables_open(recipe->parameter, value, settings->config_directory,
-                                        TABLE_VALUES, error);
-    enum table_answer answer =
-        tables != NULL ? ask(recipe, tables, harmful, error) : TABLE_FAILED;
+    struct tables *tables =
+        tables_open(recipe->parameter, value, settings->config_directory, TABLE_VALUES, error);
+    enum table_answer answer = tables != NULL ? ask(recipe, tables, harmful, error) : TABLE_FAILED;
     tables_close(tables);
     return answer;
 }

@@ -1,8 +1,8 @@
 /* route.h - lines of tables that decide who delivers
  *
- * Sources: transport(5), postconf(5), resolve.c of trivial-rewrite(8): transport_maps go first, then
- * sender_dependent_default_transport_maps, then default_transport, whose next hop goes before any
- * relayhost.
+ * Sources: transport(5), postconf(5), resolve.c of trivial-rewrite(8): transport_maps go first,
+ * then sender_dependent_default_transport_maps, then default_transport, whose next hop goes before
+ * any relayhost.
  */
 #ifndef POST365_CTL_RELAY_ROUTE_H
 #define POST365_CTL_RELAY_ROUTE_H

@@ -71,8 +71,8 @@ static bool is_service(const char *words)
 {
     char name[64], type[16], fields[5][16], command[64];
     words += strspn(words, "# \t");
-    return sscanf(words, "%63s %15s %15s %15s %15s %15s %15s %63s", name, type, fields[0], fields[1],
-                  fields[2], fields[3], fields[4], command) == 8 &&
+    return sscanf(words, "%63s %15s %15s %15s %15s %15s %15s %63s", name, type, fields[0],
+                  fields[1], fields[2], fields[3], fields[4], command) == 8 &&
            strcmp(type, "pass") == 0 && strlen(fields[0]) == 1 && strlen(fields[1]) == 1 &&
            strlen(fields[2]) == 1 && !has(name, "pass") && !has(command, "pass");
 }

@@ -3,8 +3,8 @@
 #define POST365_CTL_SETUP_MILTERS_H
 
 #include "common/error.h"
-#include "ctl/setup/relay.h"
 #include "ctl/relay/text.h"
+#include "ctl/setup/relay.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,12 +14,12 @@ struct milters {
     bool has_ours;
     bool has_others;
     bool has_signer;
-    bool is_ours_alone;     /* the piece that is ours holds nothing else */
-    struct text_span ours;  /* that piece */
-    char action[16];        /* its own default_action; "": none */
-    char protocol[8];       /* likewise */
-    size_t signer; /* where the first one begins that signs */
-    size_t end;    /* behind the last piece, or where the first would begin */
+    bool is_ours_alone;    /* the piece that is ours holds nothing else */
+    struct text_span ours; /* that piece */
+    char action[16];       /* its own default_action; "": none */
+    char protocol[8];      /* likewise */
+    size_t signer;         /* where the first one begins that signs */
+    size_t end;            /* behind the last piece, or where the first would begin */
 };
 
 /* Looks at the list in a span of a text. False with the reason. */

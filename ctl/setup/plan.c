@@ -56,8 +56,8 @@ void plan_judged(struct plan *plan, struct judged judged, const char *subject, c
 {
     if (judged.judgement == JUDGED_RIGHT)
         return;
-    char *text = memory_format("%s: %s%s%s", subject, judged.meaning, remedy[0] != '\0' ? " " : "",
-                               remedy);
+    char *text =
+        memory_format("%s: %s%s%s", subject, judged.meaning, remedy[0] != '\0' ? " " : "", remedy);
     if (judged.judgement == JUDGED_WRONG)
         add_text(&plan->duties, &plan->duty_count, text);
     else

@@ -122,9 +122,11 @@ static char *choose_ours(struct plan *plan, const char *name, const struct milte
     if (fault == NULL)
         return memory_copy("");
     if (!milters->is_ours_alone) {
-        plan_duty(plan, "%s: %s The milter stands in another parameter; give it {%s,default_action=%s,"
-                  "protocol=6} there.", name, fault, plan->relay->settings->milter_socket,
-                  judge_action_wanted(plan->relay->settings));
+        plan_remark(plan,
+                    "%s: %s The milter stands in another parameter; give it "
+                    "{%s,default_action=%s,protocol=6} there.",
+                    name, fault, plan->relay->settings->milter_socket,
+                    judge_action_wanted(plan->relay->settings));
         return memory_copy("");
     }
     plan_change(plan, RELAY_MAIN, name, "%s", fault);
@@ -196,9 +198,8 @@ static void plan_classes(struct plan *plan)
         plan_change(plan, RELAY_MAIN, "internal_mail_filter_classes",
                     "What Postfix writes itself passes the milters, too, bounces and notices to "
                     "the postmaster: their From: must be the mailbox.");
-        char *value =
-            memory_format("%s%s%s", classes, classes[strspn(classes, " ")] != '\0' ? ", " : "",
-                          missing.data);
+        char *value = memory_format(
+            "%s%s%s", classes, classes[strspn(classes, " ")] != '\0' ? ", " : "", missing.data);
         plan_set(plan, "internal_mail_filter_classes", value);
         free(value);
     }

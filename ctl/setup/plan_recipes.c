@@ -3,9 +3,9 @@
  * They come before the milter, which then never sees who a message is from. A table that does
  * nothing else is taken out; of another one the lines are told, for the table is the admin's.
  */
-#include "ctl/setup/plan.h"
 #include "ctl/relay/recipe.h"
 #include "ctl/relay/rules.h"
+#include "ctl/setup/plan.h"
 
 #include "common/buffer.h"
 
@@ -87,12 +87,8 @@ static void tell_left(struct plan *plan, const struct recipe *recipe)
     if (value[0] == '\0' || plan_removes(plan, recipe->parameter) ||
         recipe_ask(recipe, plan->relay->settings, value, &harmful, NULL) != TABLE_FOUND)
         return;
-    if (recipe->unused_in_delivery)
-        plan_remark(plan,
-                    "%s makes \"%s\" of every sender. It concerns smtp(8) alone, and is not handed "
-                    "on to lmtp(8), which delivers to post365-transport.",
-                    recipe->parameter, harmful);
-    else
+    /* Those of smtp(8) are plan_services()'s. */
+    if (!recipe->unused_in_delivery)
         plan_duty(plan, "%s makes \"%s\" of every sender. %s Take that out.", recipe->parameter,
                   harmful, recipe->meaning);
     free(harmful);

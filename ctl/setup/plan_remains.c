@@ -56,6 +56,24 @@ static void tell_queue(struct plan *plan)
                 "defer_transports has post365", "Take it out.");
 }
 
+/* How many recipients main.cf lets Postfix put into a message. */
+static bool tell_recipients(struct plan *plan, struct error *error)
+{
+    static const char name[] = "post365_destination_recipient_limit";
+    const char *const expressions[] = {"$post365_destination_recipient_limit"};
+    char *value = NULL;
+    if (!relay_sets(plan->relay, name))
+        return true;
+    if (!relay_expand(plan->relay, expressions, 1, &value, error))
+        return false;
+    char *subject = memory_format("%s = %s", name, value);
+    plan_judged(plan, judge_recipients(plan->relay->settings, strtoul(value, NULL, 10), true),
+                subject, "");
+    free(subject);
+    free(value);
+    return true;
+}
+
 /* --- where mail goes --- */
 
 static bool tell_routes(struct plan *plan, const char *host, struct error *error)
@@ -65,14 +83,14 @@ static bool tell_routes(struct plan *plan, const char *host, struct error *error
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct buffer shown = {0};
         size_t count;
-        bool fine =
-            route_list_past(&plan->relay->config, host, names[i], &shown, &count, error);
+        bool fine = route_list_past(&plan->relay->config, host, names[i], &shown, &count, error);
         if (fine && count > 0)
-            plan_duty(plan,
-                      "%s has lines that come before default_transport: no mail would go through "
-                      "post365 that they are for, and its limits are met uncounted (%s). Take these "
-                      "lines out.",
-                      names[i], shown.data);
+            plan_duty(
+                plan,
+                "%s has lines that come before default_transport: no mail would go through "
+                "post365 that they are for, and its limits are met uncounted (%s). Take these "
+                "lines out.",
+                names[i], shown.data);
         else if (fine && i == 0 && value_of(plan, names[i])[0] != '\0')
             plan_remark(plan, "transport_maps is left as it is: mail for what it names goes where "
                               "it says, not through post365.");
@@ -125,7 +143,7 @@ bool plan_remains(struct plan *plan, struct error *error)
     const struct relay *relay = plan->relay;
     struct destination destination;
     if (!destination_parse(relay->settings, &destination, error) || !tell_account(plan, error) ||
-        !tell_routes(plan, destination.host, error))
+        !tell_recipients(plan, error) || !tell_routes(plan, destination.host, error))
         return false;
     char *subject = memory_format("relayhost = %s", relay->settings->relayhost);
     plan_judged(plan, judge_port(destination.port), subject,

@@ -84,6 +84,19 @@ static void release(struct service *found)
 
 /* --- by which mail comes in --- */
 
+/* Whether a value has what main.cf's list has, itself or by another parameter's name. */
+static bool follows_main(const struct relay *relay, const char *value)
+{
+    const struct text *main = &relay->text[RELAY_MAIN];
+    bool follows = text_refers(value, OPTION);
+    for (size_t i = 0; i < main->count && !follows; i++) {
+        char *other = text_copy(main, main->entries[i].span);
+        follows = text_refers(value, main->entries[i].name) && text_refers(other, OPTION);
+        free(other);
+    }
+    return follows;
+}
+
 /* Gives its list of milters ours, or corrects what it says of ours. */
 static bool plan_list(struct plan *plan, const struct service *found, const char *id,
                       struct error *error)
@@ -94,7 +107,7 @@ static bool plan_list(struct plan *plan, const struct service *found, const char
         return false;
     /* An item that follows main.cf's list has what is added there. */
     char *value = text_copy(master, found->milters);
-    bool follows = text_refers(value, OPTION);
+    bool follows = follows_main(plan->relay, value);
     free(value);
     const char *fault = milters.has_ours ? milters_faulty(plan->relay, &milters) : NULL;
     if (follows || (milters.has_ours && fault == NULL))
@@ -119,14 +132,15 @@ static bool plan_list(struct plan *plan, const struct service *found, const char
 static void tell_past(struct plan *plan, const char *id, const struct entrance *entrance)
 {
     if (entrance->past == PAST_PROXY)
-        plan_remark(plan,
-                    "master.cf: the service %s hands mail to a filter (smtpd_proxy_filter) and "
-                    "runs no milter itself: let the service that takes the mail back have post365's "
-                    "in smtpd_milters, and no_milters nowhere there. %s",
-                    id,
-                    entrance->takes_logins ? "Who logged in stays unknown: the account is that of "
-                                             "the sender."
-                                           : "Else post365-transport makes the sender right.");
+        plan_remark(
+            plan,
+            "master.cf: the service %s hands mail to a filter (smtpd_proxy_filter) and "
+            "runs no milter itself: let the service that takes the mail back have post365's "
+            "in smtpd_milters, and no_milters nowhere there. %s",
+            id,
+            entrance->takes_logins ? "Who logged in stays unknown: the account is that of "
+                                     "the sender."
+                                   : "Else post365-transport makes the sender right.");
     else if (entrance->takes_logins)
         plan_remark(plan,
                     "master.cf: the service %s has %s = %s. What comes in there passes no milter: "
@@ -152,7 +166,8 @@ static void tell_action(struct plan *plan, const char *id, const struct config_s
         entrance->list.action[0] != '\0')
         return;
     char *subject = memory_format("master.cf: -o %s of %s", name, id);
-    plan_judged(plan, judge_action(plan->relay->settings, config_service_value(config, service, name)),
+    plan_judged(plan,
+                judge_action(plan->relay->settings, config_service_value(config, service, name)),
                 subject, "Take it out there.");
     free(subject);
 }
@@ -186,11 +201,20 @@ static void add_tables(struct plan *plan, const struct config_service *service,
 {
     for (size_t i = 0; i < delivery_table_count; i++) {
         const struct delivery_table *table = &delivery_tables[i];
-        if (!delivery_lacks_table(&plan->relay->config, service, table) ||
-            plan_removes(plan, table->other))
-            continue;
-        plan_change(plan, RELAY_MASTER, NAME "/unix", "%s", table->why);
-        buffer_format(lines, "  -o %s=$%s\n", table->name, table->other);
+        enum delivery_loss loss = delivery_loss(&plan->relay->config, service, table);
+        if (loss == DELIVERY_LOSS_CURABLE) {
+            plan_change(plan, RELAY_MASTER, NAME "/unix", "%s", table->why);
+            buffer_format(lines, "  -o %s=$%s\n", table->name, table->other);
+        } else if (loss != DELIVERY_LOSS_NONE && !plan_removes(plan, table->other)) {
+            plan_remark(plan,
+                        "%s concerns smtp(8) alone, and is not handed on to what goes through "
+                        "post365%s. For what else it does there is -o %s=... of the service " NAME
+                        ".",
+                        table->other,
+                        loss == DELIVERY_LOSS_UNKNOWN ? ", since it cannot be looked into"
+                                                      : ": that would undo what the milter does",
+                        table->name);
+        }
     }
 }
 
@@ -242,7 +266,8 @@ static void plan_own(struct plan *plan)
                   NAME, memory_copy(lines.data));
     } else if (service == NULL || strcmp(service->command, "lmtp") != 0) {
         plan_duty(plan,
-                  "%s: the service " NAME " is not lmtp(8) over a UNIX socket, and cannot hand mail "
+                  "%s: the service " NAME
+                  " is not lmtp(8) over a UNIX socket, and cannot hand mail "
                   "to post365-transport. Put what is in /usr/share/post365/master.cf in its place.",
                   plan->relay->path[RELAY_MASTER]);
     } else {

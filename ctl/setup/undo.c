@@ -153,7 +153,8 @@ static int run(struct undo *undo)
         return COMMAND_ATTENTION;
     if (!take_all_back(undo, true, &count, &error))
         return setup_fail(&error);
-    show_text(screen, call->as_json, "done", "Done. What comes next: postfix reload; then the daemons may be stopped.");
+    show_text(screen, call->as_json, "done",
+              "Done. What comes next: postfix reload; then the daemons may be stopped.");
     return undo->left > 0 ? COMMAND_ATTENTION : COMMAND_FINE;
 }
 
