@@ -17,7 +17,7 @@ static void check_lifetime(struct doctor *doctor, const char *name)
 {
     struct report *report = &doctor->report;
     const char *value = config_value(&doctor->config, name);
-    struct judged judged = judge_lifetime(value);
+    struct judged judged = judge_lifetime(value, name[0] == 'b');
     report_finding(report, &(struct finding){.check = "queue-lifetime",
                                              .verdict = doctor_verdict(judged),
                                              .tried = name,

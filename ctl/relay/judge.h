@@ -42,9 +42,9 @@ struct judged judge_past(const struct settings *settings, bool takes_logins);
 struct judged judge_classes(const struct settings *settings, const char *classes,
                             struct buffer *missing);
 
-/* maximal_queue_lifetime or bounce_queue_lifetime: a time as in postconf(5), in days if it names no
- * unit. */
-struct judged judge_lifetime(const char *lifetime);
+/* maximal_queue_lifetime, or with `of_bounces` bounce_queue_lifetime: a time as in postconf(5), in
+ * days if it names no unit. */
+struct judged judge_lifetime(const char *lifetime, bool of_bounces);
 
 /* defer_transports, for the transport `name` of master.cf. */
 struct judged judge_deferred(const char *transports, const char *name);

@@ -124,7 +124,8 @@ static char *choose_ours(struct plan *plan, const char *name, const struct milte
     if (!milters->is_ours_alone) {
         plan_remark(plan,
                     "%s: %s The milter stands in another parameter; give it "
-                    "{%s,default_action=%s,protocol=6} there.",
+                    "{%s,default_action=%s,protocol=6} there, since milter_default_action and "
+                    "milter_protocol are for all milters.",
                     name, fault, plan->relay->settings->milter_socket,
                     judge_action_wanted(plan->relay->settings));
         return memory_copy("");

@@ -48,7 +48,7 @@ static void tell_queue(struct plan *plan)
     static const char *const names[] = {"maximal_queue_lifetime", "bounce_queue_lifetime"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char *subject = memory_format("%s = %s", names[i], value_of(plan, names[i]));
-        plan_judged(plan, judge_lifetime(value_of(plan, names[i])), subject,
+        plan_judged(plan, judge_lifetime(value_of(plan, names[i]), i == 1), subject,
                     "Make it 5d, Postfix's default.");
         free(subject);
     }

@@ -84,19 +84,6 @@ static void release(struct service *found)
 
 /* --- by which mail comes in --- */
 
-/* Whether a value has what main.cf's list has, itself or by another parameter's name. */
-static bool follows_main(const struct relay *relay, const char *value)
-{
-    const struct text *main = &relay->text[RELAY_MAIN];
-    bool follows = text_refers(value, OPTION);
-    for (size_t i = 0; i < main->count && !follows; i++) {
-        char *other = text_copy(main, main->entries[i].span);
-        follows = text_refers(value, main->entries[i].name) && text_refers(other, OPTION);
-        free(other);
-    }
-    return follows;
-}
-
 /* Gives its list of milters ours, or corrects what it says of ours. */
 static bool plan_list(struct plan *plan, const struct service *found, const char *id,
                       struct error *error)
@@ -105,12 +92,8 @@ static bool plan_list(struct plan *plan, const struct service *found, const char
     struct milters milters;
     if (!milters_read(plan->relay, master, found->milters, &milters, error))
         return false;
-    /* An item that follows main.cf's list has what is added there. */
-    char *value = text_copy(master, found->milters);
-    bool follows = follows_main(plan->relay, value);
-    free(value);
     const char *fault = milters.has_ours ? milters_faulty(plan->relay, &milters) : NULL;
-    if (follows || (milters.has_ours && fault == NULL))
+    if (milters.has_ours && fault == NULL)
         return true;
     char *ours = milters_ours(plan->relay);
     plan_change(plan, RELAY_MASTER, id,

@@ -151,7 +151,6 @@ ODD = {
     "attached-others": Shape(RECIPE, master=debian_master("  -v -osmtpd_milters=inet:localhost:8891\n"),
                              changed=("127.0.0.1:{submission_port}/inet",)),
     "braced-option": Shape(RECIPE, master=debian_master("  -o { smtpd_milters = }\n"), changed=("127.0.0.1:{submission_port}/inet",)),
-    "follows-main": Shape(RECIPE + "my_milters = $smtpd_milters\n", master=debian_master("  -o { smtpd_milters = $my_milters }\n")),
     "by-hand-beside-a-signer": Shape(
         RECIPE + "smtpd_milters = unix:post365/milter, inet:localhost:8891\nnon_smtpd_milters = $smtpd_milters\n"
         "milter_default_action = accept\ninternal_mail_filter_classes = bounce\n", changed=("internal_mail_filter_classes",)),
