@@ -201,6 +201,18 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     return fine;
 }
 
+static bool read_smtp(const struct source *source, struct settings *settings, struct error *error)
+{
+    char *values[SMTP_VALUES] = {0};
+    bool fine =
+        postconf_expand(&source->postconf, smtp_settings_expressions, SMTP_VALUES, values, error);
+    if (fine)
+        smtp_settings_read(values, &settings->smtp);
+    for (size_t i = 0; i < SMTP_VALUES; i++)
+        free(values[i]);
+    return fine;
+}
+
 static bool read_parameters(const struct source *source, struct settings *settings,
                             struct error *error)
 {
@@ -232,7 +244,8 @@ struct settings *settings_read(const char *config_directory, const char *const o
                             .set = memory_zero(parameter_count(), sizeof(bool))};
     struct settings *settings = memory_zero(1, sizeof(*settings));
     if (!scan_main_cf(&source, error) || !scan_overrides(&source, error) ||
-        !read_postfix(&source, settings, error) || !read_parameters(&source, settings, error)) {
+        !read_postfix(&source, settings, error) || !read_smtp(&source, settings, error) ||
+        !read_parameters(&source, settings, error)) {
         settings_free(settings);
         settings = NULL;
     }
@@ -255,6 +268,7 @@ void settings_free(struct settings *settings)
     free(settings->relayhost);
     free(settings->recipient_delimiter);
     free(settings->local_domains);
+    smtp_settings_free(&settings->smtp);
     free(settings);
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/quota.h"
+#include "common/smtp_settings.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@ struct settings {
     char *local_domains; /* $myorigin, $mydestination */
     /* The destination recipient limit of the transport to $relayhost; 0: none. */
     uint32_t recipients_per_delivery;
+    struct smtp_settings smtp;
     /* of post365, see parameters.def */
     char *user;
     char *upn; /* "" if not set: identity.h says what then answers */

@@ -59,6 +59,7 @@ static void examine(struct doctor *doctor, const char *send_to)
     doctor_check_rewritten(doctor);
     doctor_check_routing(doctor);
     doctor_check_client(doctor);
+    doctor_check_smtp(doctor);
     doctor_check_tables(doctor);
     doctor_check_house(doctor);
     doctor_check_setup(doctor);

@@ -46,6 +46,7 @@ void doctor_check_rewriting(struct doctor *doctor);
 void doctor_check_rewritten(struct doctor *doctor);
 void doctor_check_routing(struct doctor *doctor);
 void doctor_check_client(struct doctor *doctor);
+void doctor_check_smtp(struct doctor *doctor);
 /* Finds the accounts as well. */
 void doctor_check_credentials(struct doctor *doctor);
 void doctor_check_tables(struct doctor *doctor);

@@ -31,13 +31,18 @@ bool delivery_option_is_fine(const struct delivery_option *option, const char *v
     return strcasecmp(value, option->value) == 0;
 }
 
+#define GOES_ON(name)                                                                              \
+    "smtp_" name " concerns smtp(8) alone. With lmtp_" name                                        \
+    " it has its effect on what goes through post365, too."
+
 const struct delivery_table delivery_tables[] = {
     {"lmtp_generic_maps", "smtp_generic_maps",
      "smtp_generic_maps concerns smtp(8) alone, and rewrites recipients and Reply-To: as well as "
      "senders. With lmtp_generic_maps it goes on doing so for what goes through post365."},
-    {"lmtp_header_checks", "smtp_header_checks",
-     "smtp_header_checks concerns smtp(8) alone. With lmtp_header_checks it has its effect on what "
-     "goes through post365, too."},
+    {"lmtp_header_checks", "smtp_header_checks", GOES_ON("header_checks")},
+    {"lmtp_mime_header_checks", "smtp_mime_header_checks", GOES_ON("mime_header_checks")},
+    {"lmtp_nested_header_checks", "smtp_nested_header_checks", GOES_ON("nested_header_checks")},
+    {"lmtp_body_checks", "smtp_body_checks", GOES_ON("body_checks")},
 };
 const size_t delivery_table_count = sizeof(delivery_tables) / sizeof(delivery_tables[0]);
 
@@ -65,8 +70,9 @@ enum delivery_loss delivery_loss(const struct config *config, const struct confi
     char *harmful = NULL;
     if (value[0] == '\0' || own[0] != '\0')
         return DELIVERY_LOSS_NONE;
+    const struct recipe *recipe = recipe_of(table->other);
     enum table_answer answer =
-        recipe_ask(recipe_of(table->other), config->settings, value, &harmful, NULL);
+        recipe != NULL ? recipe_ask(recipe, config->settings, value, &harmful, NULL) : TABLE_NONE;
     free(harmful);
     if (answer == TABLE_FAILED)
         return DELIVERY_LOSS_UNKNOWN;

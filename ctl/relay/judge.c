@@ -129,14 +129,15 @@ struct judged judge_lifetime(const char *lifetime, bool of_bounces)
     if (seconds < 0 || seconds >= 2 * DAY)
         return right;
     if (of_bounces)
-        return (struct judged){JUDGED_DOUBTFUL,
-                               "A bounce that has waited for so long is lost: a day's limit that is "
-                               "used up takes a day, and a pause of an account as long as nobody "
-                               "mends its cause."};
-    return (struct judged){seconds < DAY ? JUDGED_WRONG : JUDGED_DOUBTFUL,
-                           "Mail that has waited for so long goes back to its sender: a day's limit "
-                           "that is used up takes a day, and a pause of an account as long as "
-                           "nobody mends its cause."};
+        return (struct judged){
+            JUDGED_DOUBTFUL, "A bounce that has waited for so long is lost: a day's limit that is "
+                             "used up takes a day, and a pause of an account as long as nobody "
+                             "mends its cause."};
+    return (struct judged){
+        seconds < DAY ? JUDGED_WRONG : JUDGED_DOUBTFUL,
+        "Mail that has waited for so long goes back to its sender: a day's limit "
+        "that is used up takes a day, and a pause of an account as long as "
+        "nobody mends its cause."};
 }
 
 struct judged judge_deferred(const char *transports, const char *name)

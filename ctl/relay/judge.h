@@ -14,10 +14,10 @@
 
 #include <stdbool.h>
 
-enum judgement { JUDGED_RIGHT, JUDGED_DOUBTFUL, JUDGED_WRONG };
+enum judged_as { JUDGED_RIGHT, JUDGED_DOUBTFUL, JUDGED_WRONG };
 
 struct judged {
-    enum judgement judgement;
+    enum judged_as judgement;
     const char *meaning; /* a constant; NULL where all is right */
 };
 

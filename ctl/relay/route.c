@@ -2,6 +2,7 @@
 #include "ctl/relay/route.h"
 
 #include "common/memory.h"
+#include "common/microsoft.h"
 #include "common/table.h"
 
 #include <stdlib.h>
@@ -27,24 +28,17 @@ static bool is_client(const struct config *config, const char *destination)
     return service != NULL && strcmp(service->command, "smtp") == 0;
 }
 
-static bool ends_with(const char *host, size_t length, const char *suffix)
-{
-    size_t size = strlen(suffix);
-    return length > size && strncasecmp(host + length - size, suffix, size) == 0;
-}
-
 /* Where accounts log in, and limits count: neither High Volume Email, which is another service, nor
  * an MX. */
-static bool is_submission(const char *host, size_t length, const char *relayhost)
+static bool is_submission(const char *text, size_t length, const char *relayhost)
 {
-    if (relayhost[0] != '\0' && strlen(relayhost) == length &&
-        strncasecmp(host, relayhost, length) == 0)
-        return true;
-    return strncasecmp(host, "smtp-hve", strlen("smtp-hve")) != 0 &&
-           (ends_with(host, length, ".office365.com") || ends_with(host, length, ".office365.us") ||
-            ends_with(host, length, ".partner.outlook.cn") ||
-            (ends_with(host, length, ".outlook.com") &&
-             !ends_with(host, length, ".protection.outlook.com")));
+    static const char other_service[] = "smtp-hve";
+    char *host = memory_copy_bytes(text, length);
+    bool is_it = (relayhost[0] != '\0' && strcasecmp(host, relayhost) == 0) ||
+                 (microsoft_host(host) == MICROSOFT_SUBMISSION &&
+                  strncasecmp(host, other_service, strlen(other_service)) != 0);
+    free(host);
+    return is_it;
 }
 
 bool route_leads_past(const struct config *config, const char *relayhost, bool by_sender,

@@ -118,8 +118,12 @@ bool plan_removes(const struct plan *plan, const char *name)
 bool plan_make(const struct relay *relay, struct plan *plan, struct error *error)
 {
     *plan = (struct plan){.relay = relay};
+    if (relay->is_direct_send) {
+        plan_direct_send(plan);
+        return true;
+    }
     if (!plan_relayhost(plan, error) || !plan_recipes(plan, error) || !plan_milters(plan, error) ||
-        !plan_transport(plan, error) || !plan_services(plan, error))
+        !plan_transport(plan, error) || !plan_services(plan, error) || !plan_smtp(plan, error))
         return false;
     plan_limits(plan);
     return plan_remains(plan, error);

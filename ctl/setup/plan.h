@@ -61,7 +61,10 @@ bool plan_milters(struct plan *plan, struct error *error);
 bool plan_transport(struct plan *plan, struct error *error);
 bool plan_services(struct plan *plan, struct error *error);
 bool plan_relayhost(struct plan *plan, struct error *error);
+/* In place of all others, where relayhost is a tenant's mail exchanger. */
+void plan_direct_send(struct plan *plan);
 bool plan_recipes(struct plan *plan, struct error *error);
+bool plan_smtp(struct plan *plan, struct error *error);
 void plan_limits(struct plan *plan);
 bool plan_remains(struct plan *plan, struct error *error);
 

@@ -4,6 +4,7 @@
 #include "common/address.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "common/microsoft.h"
 #include "common/upstream/credentials.h"
 #include "common/upstream/destination.h"
 #include "ctl/relay/file.h"
@@ -144,8 +145,9 @@ bool relay_read(const char *config_directory, struct relay *relay, struct error 
                 (relay->settings = settings_read(directory, NULL, error)) != NULL &&
                 destination_parse(relay->settings, &destination, error) &&
                 relay_expand(relay, expressions, RELAY_VALUES, relay->value, error) &&
-                config_read(&relay->config, relay->settings, NULL, error) &&
-                read_accounts(relay, error);
+                config_read(&relay->config, relay->settings, NULL, error);
+    relay->is_direct_send = fine && microsoft_host(destination.host) == MICROSOFT_MX;
+    fine = fine && (relay->is_direct_send || read_accounts(relay, error));
     free(directory);
     return fine;
 }

@@ -40,6 +40,7 @@ struct relay {
     struct config config;      /* the same files, as Postfix understands them */
     char **accounts;           /* UPNs that have credentials, folded, in alphabetical order */
     size_t account_count;
+    bool is_direct_send; /* relayhost is a tenant's mail exchanger: accounts are of no use there */
 };
 
 /* Reads it. False with the reason; relay_free() releases what is there in both cases. */

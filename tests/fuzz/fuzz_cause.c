@@ -51,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *reason = malloc(size + 1);
     memcpy(reason, data, size);
     reason[size] = '\0';
-    const struct cause *cause = cause_find(reason);
-    demand(cause != NULL && cause == cause_named(cause->name) && cause == cause_find(reason));
+    const struct cause *cause = cause_find(reason, NULL);
+    demand(cause != NULL && cause == cause_named(cause->name) && cause == cause_find(reason, NULL));
     demand(queue_id_microseconds(reason) < 1000000);
     check_shown(reason);
     check_column(reason, size % 40);

@@ -8,7 +8,7 @@
  * NAMED(about, name, address): From: is the name as it was, with the UPN; Reply-To: is both.
  * BECOMES(about, from, want_from, want_reply_to).
  *
- * In the latter two X-Original-From: is what was written, without folds.
+ * In the latter two REWRITE_ORIGINAL is what was written, without folds.
  */
 #ifndef POST365_TESTS_UNIT_FROM_TABLE_H
 #define POST365_TESTS_UNIT_FROM_TABLE_H
@@ -48,7 +48,8 @@ struct from_case {
     struct from_long from_long; /* the last From: */
     struct from_text sender[3];
     struct from_text reply_to;
-    struct from_text original;
+    struct from_text original; /* X-Original-From: */
+    struct from_text ours;     /* REWRITE_ORIGINAL */
     const char *envelope;
     const char *upn;
     const char *send_as;
@@ -388,7 +389,10 @@ BECOMES("the UPN with CR LF in the fold", "Relay\r\n <relay@contoso.example>", "
 {"a broken Reply-To:", {TEXT("J <j@x.example>")}, .reply_to = TEXT("<<>"), .want_from = "J <" UPN ">", .want_reply_to = "<<>", .want_original = AS_WRITTEN, .keeps_name = true},
 {"no Reply-To: wanted", {TEXT("J <j@x.example>")}, .no_reply_to = true, .want_from = "J <" UPN ">", .want_original = AS_WRITTEN, .keeps_name = true},
 {"no Reply-To: wanted, several mailboxes", {TEXT("J <j@x.example>, K <k@x.example>")}, .no_reply_to = true, .want_from = "J <" UPN ">", .want_original = AS_WRITTEN},
-{"an X-Original-From: that is there", {TEXT("J <j@x.example>")}, .original = TEXT("K <k@x.example>"), .want_from = "J <" UPN ">", .want_reply_to = "J <j@x.example>", .want_original = "K <k@x.example>", .keeps_name = true},
+{"an X-Original-From: that is there", {TEXT("J <j@x.example>")}, .original = TEXT("K <k@x.example>"), .want_from = "J <" UPN ">", .want_reply_to = "J <j@x.example>", .want_original = AS_WRITTEN, .keeps_name = true},
+{"an X-Original-From: that is there, and a list's Reply-To:", {TEXT("J <j@x.example>")}, .reply_to = TEXT("list@x.example"), .original = TEXT("K <k@x.example>"), .want_from = "J <" UPN ">", .want_reply_to = "list@x.example", .want_original = AS_WRITTEN, .keeps_name = true},
+{"what an earlier version made", {TEXT("J <relay@contoso.example>")}, .reply_to = TEXT("J <j@x.example>"), .original = TEXT("J <j@x.example>"), .want_reply_to = "J <j@x.example>", .keeps_name = true},
+{"what another account was written into", {TEXT("J <other@contoso.example>")}, .reply_to = TEXT("J <j@x.example>"), .ours = TEXT("J <j@x.example>"), .want_from = "J <" UPN ">", .want_reply_to = "J <j@x.example>", .want_original = AS_WRITTEN, .keeps_name = true},
 {"a Sender: that may not be", {TEXT("J <j@x.example>")}, .sender = {TEXT("K <k@x.example>")}, .want_from = "J <" UPN ">", .want_reply_to = "J <j@x.example>", .want_original = AS_WRITTEN, .keeps_name = true},
 {"a Sender: that may not be, beside the UPN", {TEXT("Relay <relay@contoso.example>")}, .sender = {TEXT("K <k@x.example>")}, .keeps_name = true},
 {"a Sender: that may be, beside a From: that may not", {TEXT("J <j@x.example>")}, .sender = {TEXT("Relay@contoso.example")}, .want_from = "J <" UPN ">", .want_reply_to = "J <j@x.example>", .want_original = AS_WRITTEN, .want_sender = "Relay@contoso.example", .keeps_name = true},
