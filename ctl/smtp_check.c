@@ -212,9 +212,10 @@ bool smtp_check(const struct postconf *postconf,
                 struct error *error)
 {
     struct settings_list settings = {.count = 0}, defaults = {.count = 0}, lmtp = {.count = 0};
+    const struct postconf without = {.directory = postconf->directory}; /* -d takes no -o */
     bool fine = read_main(postconf, "-n", &settings, error) &&
                 read_master(postconf, &settings, &lmtp, error) &&
-                read_main(postconf, "-d", &defaults, error) &&
+                read_main(&without, "-d", &defaults, error) &&
                 judge_all(postconf, &settings, &defaults, &lmtp, visit, context, error);
     release(&settings);
     release(&defaults);

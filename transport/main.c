@@ -56,6 +56,7 @@
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
+#include <errno.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -375,7 +376,8 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     daemon->identities = identities;
     daemon->quota_maps = quota_maps;
     daemon->credentials = credentials;
-    tls_free(daemon->tls);
+    if (tls != daemon->tls)
+        tls_free(daemon->tls);
     daemon->tls = daemon->submission_parts.tls = tls;
     read_smtp(daemon, settings);
     warn_of_relayhost(daemon);
@@ -390,6 +392,25 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     tables_close(old_quota_maps);
     credentials_close(old_credentials);
     settings_free(old);
+}
+
+/* Authorities as they are now. Those that only root may read stay as they were read at the start,
+ * as long as main.cf names the same. */
+static struct tls *renew_tls(struct daemon *daemon, const struct settings *settings,
+                             struct error *error)
+{
+    const struct settings *old = daemon->service.settings;
+    const char *file = settings->tls_ca_file, *path = settings->tls_ca_path;
+    struct tls *tls = tls_new(settings, error);
+    bool is_same = strcmp(file, old->tls_ca_file) == 0 && strcmp(path, old->tls_ca_path) == 0;
+    bool is_closed = (file[0] != '\0' && access(file, R_OK) != 0 && errno == EACCES) ||
+                     (path[0] != '\0' && access(path, R_OK | X_OK) != 0 && errno == EACCES);
+    if (tls != NULL || !is_same || !is_closed)
+        return tls;
+    log_warning("%s%s%s: %s may not read it; what was read at the start stays in force, until a "
+                "restart: let everybody read certificates of authorities",
+                file, file[0] != '\0' && path[0] != '\0' ? ", " : "", path, settings->user);
+    return daemon->tls;
 }
 
 static void reload(evutil_socket_t signal, short what, void *argument)
@@ -409,7 +430,7 @@ static void reload(evutil_socket_t signal, short what, void *argument)
                                    settings->config_directory, TABLE_VALUES, &error);
     if (quota_maps != NULL)
         credentials = credentials_reopen(daemon->credentials, settings, &error);
-    struct tls *tls = credentials != NULL ? tls_new(settings, &error) : NULL;
+    struct tls *tls = credentials != NULL ? renew_tls(daemon, settings, &error) : NULL;
     if (tls != NULL) {
         adopt(daemon, settings, identities, quota_maps, credentials, tls);
         service_reloaded(&daemon->service, daemon->identities);

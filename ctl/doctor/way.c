@@ -325,7 +325,8 @@ static const struct step steps[] = {
      "Check the spelling of relayhost; `getent ahosts <host>` must give addresses, else "
      "/etc/resolv.conf or the firewall (port 53) is wrong."},
     {"connect", "connection to <host>, port <port>", reach, "No mail can leave.",
-     "The firewall must let TCP port <port> out to the internet: `nc -vz <host> <port>` must "
+     "The firewall must let TCP port <port> out to the internet: `timeout 9 bash -c "
+     "'</dev/tcp/<host>/<port>'` must "
      "succeed on this machine."},
     {"banner", "greeting", greet, "What answers there is not ready to take mail.", BETWEEN},
     {"ehlo", "EHLO", say_ehlo, "The server does not take this machine's name.",

@@ -176,10 +176,10 @@ static const struct {
     {"connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", "another-server",
      "another-server", "127.0.0.1"},
     {"connect to relay.example[private/dovecot-lmtp]: No such file or directory", "another-server",
-     "another-server", "relay.example"},
+     "another-server", "private/dovecot-lmtp"},
     {"host relay.example[private/dovecot-lmtp] said: 451 4.2.0 <bob> Internal error (in reply to "
      "end of DATA command)",
-     "another-server", "another-server", "relay.example"},
+     "another-server", "another-server", "private/dovecot-lmtp"},
     {"temporary failure. Command output: procmail: connect to somewhere does not answer",
      "local-delivery", "local-delivery", ""},
     {"cannot update mailbox /var/mail/bob for user bob. unable to lock for exclusive access",
@@ -200,7 +200,7 @@ static const struct {
      "another-server", "server-busy", "relay.contoso-proxy.example"},
     {LMTP "451 4.7.500 " HOST "451 4.7.500 Server busy (in reply to MAIL) (in reply to end of DATA "
           "command)",
-     "server-busy", "server-busy", "relay.example.com"},
+     "server-busy", "server-busy", "post365/accounts/relay@contoso.com"},
     {"mail transport unavailable", "service-missing", "service-missing", ""},
     {"", "on-its-way", "on-its-way", ""},
 };

@@ -18,6 +18,16 @@ static const char *enhanced_text(const struct reply_enhanced *enhanced, char *te
     return text;
 }
 
+/* So many bytes of a remedy are whole sentences, REMEDY_MAX at most. */
+static int whole_sentences(const char *remedy)
+{
+    int length = 0;
+    for (int i = 0; i < REMEDY_MAX && remedy[i] != '\0'; i++)
+        if (remedy[i] == '.' && (remedy[i + 1] == '\0' || remedy[i + 1] == ' '))
+            length = i + 1;
+    return length;
+}
+
 static void judge_reply(const struct reply *reply, enum reply_stage stage, const char *host,
                         struct verdict *verdict)
 {
@@ -37,7 +47,7 @@ static void judge_reply(const struct reply *reply, enum reply_stage stage, const
     if ((row->needs_admin || row->account != OFFICE365_ACCOUNT_NOTHING) && length > 0 &&
         (size_t)length < sizeof(verdict->reply))
         snprintf(verdict->reply + length, sizeof(verdict->reply) - (size_t)length, "; %s: %.*s",
-                 row->name, REMEDY_MAX, row->remedy);
+                 row->name, whole_sentences(row->remedy), row->remedy);
 }
 
 static void judge_silence(const struct submission_end *end, struct verdict *verdict)
