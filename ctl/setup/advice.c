@@ -67,28 +67,33 @@ void advice_before(const struct setup_call *call, const struct relay *relay)
               relay->settings->milter_socket, meanwhile);
 }
 
-void advice_after(const struct setup_call *call, const struct relay *relay)
+static void tell_commands(const struct setup_call *call, const char *const commands[], size_t count)
 {
-    static const char *const commands[] = {
-        "post365-milter -t && post365-policyd -t && post365-transport -t",
-        "systemctl enable post365-policyd post365-milter post365-transport",
-        /* They may run already, without what is new. */
-        "systemctl restart post365-policyd post365-milter post365-transport",
-        "postfix reload",
-        "post365 queue flush",
-    };
-    size_t count = sizeof(commands) / sizeof(commands[0]), waiting;
-    /* The last one is for mail that waits already. */
-    if (!backlog_count(relay->settings->queue_directory, &waiting) || waiting == 0)
-        count--;
-    show_text(&call->command->screen, call->as_json, "done",
-              "Done; what was there is kept in %s/post365-setup, and post365 setup --undo puts it "
-              "back. What comes next:",
-              call->config_directory);
     for (size_t i = 0; i < count; i++) {
         if (!call->as_json)
             printf("    %s\n", commands[i]);
         else
             show_text(&call->command->screen, true, "next", "%s", commands[i]);
     }
+}
+
+void advice_after(const struct setup_call *call, const struct relay *relay)
+{
+    static const char *const start[] = {
+        "post365-milter -t && post365-policyd -t && post365-transport -t",
+        "systemctl enable post365-policyd post365-milter post365-transport",
+        /* They may run already, without what is new. */
+        "systemctl restart post365-policyd post365-milter post365-transport",
+    };
+    static const char *const end[] = {"postfix reload", "post365 queue flush"};
+    size_t waiting;
+    show_text(&call->command->screen, call->as_json, "done",
+              "Done; what was there is kept in %s/post365-setup, and post365 setup --undo puts it "
+              "back. What comes next:",
+              call->config_directory);
+    /* What is new concerns Postfix alone, but for who counts. */
+    if (relay->settings->meter == METER_SUBMISSION || !answers(relay->settings))
+        tell_commands(call, start, sizeof(start) / sizeof(start[0]));
+    bool flushes = backlog_count(relay->settings->queue_directory, &waiting) && waiting > 0;
+    tell_commands(call, end, flushes ? 2 : 1);
 }
