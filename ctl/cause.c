@@ -77,11 +77,11 @@ static const struct cause own[OWN_CAUSES] = {
                      .wait = CAUSE_SOMEBODY},
     /* No more given; it may stand in a queue from before. */
     [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
-                         .meaning = "At its last attempt the envelope sender was neither the "
-                                    "account nor an address that it may send as.",
-                         .remedy = "Nothing: at the next attempt post365-transport makes sender and "
-                                   "From: right, also of what was queued before. `post365 queue "
-                                   "flush` tries it now.",
+                         .meaning = "The envelope sender is not the account, and the "
+                                    "post365-transport that tried it did not send such mail.",
+                         .remedy = "Nothing, or `post365 queue flush`: it goes at the next attempt, "
+                                   "with the account as its sender. If it does not, restart "
+                                   "post365-transport: it is of an earlier version.",
                          .wait = CAUSE_SCHEDULE},
     [NO_ACCOUNT] = {.name = "no-account",
                     .meaning = "No account is known for the envelope sender.",
