@@ -32,7 +32,8 @@ struct state {
     pid_t worker;
     int channel; /* to the worker */
     time_t begun;
-    int signals; /* signalfd(2) */
+    bool was_short; /* the life of the one before */
+    int signals;    /* signalfd(2) */
 };
 
 static time_t seconds(void)
@@ -139,13 +140,13 @@ static void judge_end(const struct state *state, int status)
                     (int)state->worker, WTERMSIG(status));
 }
 
-/* One that cannot live must not keep us busy. A signal to end is obeyed meanwhile. */
-static void take_a_breath(const struct state *state)
+/* Workers that cannot live must not keep us busy. A signal to end is obeyed meanwhile. */
+static void take_a_breath(struct state *state)
 {
     struct pollfd wait = {.fd = state->signals, .events = POLLIN};
-    if (seconds() - state->begun > LIFE_MIN)
-        return;
-    if (poll(&wait, 1, LIFE_MIN * 1000) > 0)
+    bool is_second = state->was_short;
+    state->was_short = seconds() - state->begun <= LIFE_MIN;
+    if (is_second && state->was_short && poll(&wait, 1, LIFE_MIN * 1000) > 0)
         obey_signal(state);
 }
 

@@ -124,8 +124,8 @@ class Manager:
     def stop(self):
         """Ends the service; what was kept is kept no more."""
         self._stopped.set()
-        self.program.stop()
         with self._lock:
+            self.program.stop()
             for _, descriptor in self.store:
                 os.close(descriptor)
             self.store = []
