@@ -494,6 +494,25 @@ def test_who_gets_a_copy_of_a_sender_s_mail_gets_one(start):
     assert sorted(recipients) == ["a@dest.example", "archive@dest.example"]
 
 
+@pytest.mark.parametrize("sender, want", [
+    ("@relay.example.com:sales@brand.example", "sales@brand.example"), ('"a b"@brand.example', '"a b"@brand.example'),
+    ("sales@brand.example.", "sales@brand.example"), ("Sales+x=y@BRAND.example", "Sales+x=y@BRAND.example"),
+    ('"quo\\"ted"@brand.example', '"quo\\"ted"@brand.example'), ("o'neil@brand.example", "o'neil@brand.example")])
+def test_a_sender_that_stays_is_what_postfix_makes_of_it(start, office365, sender, want):
+    office365.set_mailbox(JOE, send_as=["@brand.example"])
+    relay = start(post365_send_as_maps={JOE: "@brand.example"})
+    message_id, data = message.compose(b"From: joe@example.com\r\n", b"hello\r\n")
+    with smtplib.SMTP("127.0.0.1", relay.postfix.submission_port) as client:
+        client.ehlo("client.example.com")
+        client.user, client.password = LOGIN
+        client.auth("PLAIN", client.auth_plain)
+        assert client.docmd("MAIL", f"FROM:<{sender}>")[0] == 250
+        assert client.rcpt("a@dest.example")[0] == 250
+        assert client.data(data)[0] == 250
+    arrival = relay.arrival(message_id)
+    assert (account(arrival), arrival.sender) == (JOE, want)
+
+
 def test_an_address_with_other_letters_keeps_smtputf8(start):
     relay = start(post365_send_as_maps={JOE: "b\u00fcro@example.com"})
     message_id, data = message.compose("From: b\u00fcro@example.com\r\n".encode(), b"hello\r\n")
