@@ -184,7 +184,8 @@ void delivery_settle(struct delivery *delivery)
     size_t accepted = delivery->sent.recipient_count - delivery->refused;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_SETTLE,
                                            .reservation = delivery->reservation,
-                                           .recipients = (uint32_t)accepted};
+                                           .recipients = (uint32_t)accepted,
+                                           .is_doubtful = delivery->is_unknown};
     struct error error;
     delivery->state = DELIVERY_SETTLING;
     delivery_set_timer(delivery, SETTLE_TIMEOUT);

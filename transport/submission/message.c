@@ -7,12 +7,40 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds, those of RFC 5321 4.5.3.2. But Postfix waits for the end of data for 600 s, too: it must
- * hear from us before. */
-#define ENVELOPE_TIMEOUT 300
-#define BODY_TIMEOUT     180
-#define FINAL_TIMEOUT    570
+/* Seconds without any progress. RFC 5321 4.5.3.2 grants minutes, for who gives up early may do so
+ * before the other side is done. But up to the final dot nothing is lost by it: Postfix has the
+ * message, and another connection may carry it at once, while this one keeps others waiting. So
+ * there little patience is shown first, and more each time that it was in vain (submission_send()),
+ * up to what RFC and Postfix (smtp_data_xfer_timeout) grant. Behind the dot it is the other way
+ * round: giving up makes a second copy. There it is the RFC's ten minutes; but Postfix waits for
+ * the end of the data for 600 s, too, and must hear from us before. */
+#define ENVELOPE_TIMEOUT 30
+#define ENVELOPE_MOST    240
+#define BODY_TIMEOUT     20
+#define BODY_MOST        180
+#define FINAL_TIMEOUT    545
 #define VOID_TIMEOUT     20 /* nothing is at stake any more */
+
+static time_t patience(const struct submission *submission, time_t least, time_t most)
+{
+    time_t seconds = least;
+    for (unsigned i = 0; i < submission->doublings && seconds < most; i++)
+        seconds *= 2;
+    return seconds < most ? seconds : most;
+}
+
+static void await_envelope(struct submission *submission)
+{
+    submission_wait(submission, SUBMISSION_ENVELOPE,
+                    patience(submission, ENVELOPE_TIMEOUT, ENVELOPE_MOST));
+}
+
+/* While the body goes the peer has nothing to say, but has to take it. */
+static void watch_writing(struct submission *submission, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
+}
 
 /* --- sender and recipients ----------------------------------------------------- */
 
@@ -62,8 +90,8 @@ static void ask_on(struct submission *submission)
 }
 
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, const struct submission_message_handler *handler,
-                     void *context)
+                     const char *sender, unsigned doublings,
+                     const struct submission_message_handler *handler, void *context)
 {
     submission->envelope = envelope;
     submission->sender = sender;
@@ -73,8 +101,12 @@ void submission_send(struct submission *submission, const struct envelope *envel
     submission->mail_refused = submission->is_void = submission->was_refused = false;
     submission->last[0] = '\r';
     submission->last[1] = '\n';
+    submission->doublings = doublings;
+    submission->given = submission->taken = 0;
+    submission->not_taken = 0;
+    watch_writing(submission, 0);
     ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    await_envelope(submission);
 }
 
 /* --- replies ------------------------------------------------------------------- */
@@ -95,13 +127,6 @@ static void tell_refusal(struct submission *submission)
     submission_end_message(submission, &end);
 }
 
-/* While the body goes the peer has nothing to say, but has to take it. */
-static void watch_writing(struct submission *submission, time_t seconds)
-{
-    const struct timeval timeout = {.tv_sec = seconds};
-    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
-}
-
 /* DATA was answered, and with it all that stood before it. */
 static void begin_body(struct submission *submission)
 {
@@ -112,7 +137,7 @@ static void begin_body(struct submission *submission)
     }
     if (may_go && submission->accepted > 0) {
         submission_wait(submission, SUBMISSION_BODY, 0);
-        watch_writing(submission, BODY_TIMEOUT);
+        watch_writing(submission, SUBMISSION_STALL);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -162,7 +187,7 @@ void submission_take_envelope_reply(struct submission *submission)
     submission->answered++;
     if (submission->asked <= submission->answered)
         ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    await_envelope(submission);
 }
 
 void submission_take_final_reply(struct submission *submission)
@@ -202,13 +227,32 @@ bool submission_write(struct submission *submission, struct evbuffer *bytes)
         evbuffer_copyout(bytes, &submission->last[1], 1);
     }
     evbuffer_remove_buffer(bytes, output, taken);
+    submission->given += taken;
     return taken == length;
+}
+
+/* libevent stops writing when it says that; whether some was taken since the last time is seen from
+ * what is left. */
+void submission_note_not_taken(struct submission *submission)
+{
+    size_t left = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    uint64_t taken = submission->given > left ? submission->given - left : 0;
+    submission->not_taken =
+        taken == submission->taken ? submission->not_taken + SUBMISSION_STALL : SUBMISSION_STALL;
+    submission->taken = taken;
+    if (submission->not_taken >= patience(submission, BODY_TIMEOUT, BODY_MOST)) {
+        submission->is_impatient = true;
+        submission_lose(submission, "does not take the message");
+        return;
+    }
+    submission_tell_stalled(submission, true);
+    bufferevent_enable(submission->connection, EV_WRITE);
 }
 
 void submission_end_body(struct submission *submission)
 {
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
     submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
-    watch_writing(submission, 0);
+    submission->given += is_whole ? 3 : 5;
     submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
 }

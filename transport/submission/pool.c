@@ -27,7 +27,7 @@ struct line {
     struct lane *lane;
     struct submission *submission;
     enum line_state state;
-    bool was_used;
+    bool was_used, is_stalled;
     int64_t opened, idle_since; /* microseconds of the monotonic clock */
     struct event *idle_timer;
 };
@@ -250,6 +250,22 @@ static size_t count_lines(const struct lane *lane, enum line_state state)
     return count;
 }
 
+/* Those that stall are not counted, but for so many that there are twice as many as may be. */
+static size_t count_lines_that_count(const struct lane *lane)
+{
+    size_t stalled = 0;
+    for (const struct line *line = lane->lines; line != NULL; line = line->next)
+        stalled += line->state == LINE_BUSY && line->is_stalled;
+    return lane->line_count - (stalled < lane->limit ? stalled : lane->limit);
+}
+
+/* How many may be opened at the same time. */
+static size_t openings_at_once(const struct lane *lane)
+{
+    bool is_logged_in = count_lines(lane, LINE_OPENING) < lane->line_count;
+    return is_logged_in ? lane->limit : 1;
+}
+
 static size_t count_requests(const struct lane *lane)
 {
     size_t count = 0;
@@ -264,6 +280,7 @@ static void grant(struct lane *lane, struct line *line)
     bool is_fresh = !line->was_used;
     event_del(line->idle_timer);
     line->state = LINE_BUSY;
+    line->is_stalled = false;
     line->was_used = true;
     request->handler->granted(request->context, line->submission, is_fresh);
     free(request);
@@ -281,19 +298,27 @@ static void close_useless(struct lane *lane)
     }
 }
 
+static bool may_be_busy(const struct lane *lane)
+{
+    size_t idle = count_lines(lane, LINE_IDLE) + count_lines(lane, LINE_OPENING);
+    return count_lines_that_count(lane) - idle < lane->limit;
+}
+
 static void serve(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
     (void)what;
     struct lane *lane = argument;
     struct line *line;
-    while (lane->first != NULL && count_lines(lane, LINE_BUSY) < lane->limit &&
+    while (lane->first != NULL && may_be_busy(lane) &&
            (line = best_idle(lane, lane->first->wants_fresh)) != NULL)
         grant(lane, line);
     close_useless(lane);
     size_t wanted = count_requests(lane);
     size_t opening = count_lines(lane, LINE_OPENING);
-    for (; opening < wanted && lane->line_count < lane->limit && lane->first != NULL; opening++)
+    for (; opening < wanted && opening < openings_at_once(lane) &&
+           count_lines_that_count(lane) < lane->limit && lane->first != NULL;
+         opening++)
         open_line(lane);
     if (lane->first == NULL && lane->lines == NULL)
         remove_lane(lane);
@@ -344,6 +369,15 @@ void pool_put(struct pool *pool, struct submission *submission)
     struct line *line = line_of(pool, submission);
     if (line != NULL && submission_is_idle(submission))
         become_idle(line);
+}
+
+void pool_note_stalled(struct pool *pool, struct submission *submission, bool is_stalled)
+{
+    struct line *line = line_of(pool, submission);
+    if (line == NULL || line->is_stalled == is_stalled)
+        return;
+    line->is_stalled = is_stalled;
+    want_service(line->lane);
 }
 
 void pool_shrink(struct pool *pool, const char *account)

@@ -3,6 +3,10 @@
  * An account has at most so many connections at once, Microsoft's limit (three by default). A
  * connection carries message after message; one that is idle for long, or old, is closed. Who asks
  * while all are busy waits his turn, first come first served.
+ *
+ * While none is logged in only one is opened: a wrong password is not sent three times. One that
+ * stalls keeps nobody waiting: another may be opened in its place, so that there are twice as many
+ * at most.
  */
 #ifndef POST365_TRANSPORT_SUBMISSION_POOL_H
 #define POST365_TRANSPORT_SUBMISSION_POOL_H
@@ -52,6 +56,9 @@ void pool_cancel(struct pool_request *request);
 
 /* Gives a connection back whose message has ended and which is idle. */
 void pool_put(struct pool *pool, struct submission *submission);
+
+/* The message on this connection does not go on, or does again: see above. */
+void pool_note_stalled(struct pool *pool, struct submission *submission, bool is_stalled);
 
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);

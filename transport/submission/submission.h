@@ -11,6 +11,7 @@
 #define POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
 
 #include "common/reply.h"
+#include "common/silence.h"
 #include "common/upstream/credentials.h"
 #include "common/upstream/tls.h"
 #include "transport/lmtp/envelope.h"
@@ -26,12 +27,16 @@ struct submission;
 /* What is kept of a body before the peer must take some. */
 #define SUBMISSION_ROOM ((size_t)64 * 1024)
 
+/* Seconds without progress that are told, though it is too early to give up. */
+#define SUBMISSION_STALL 10
+
 /* How a connection or a message came to its end. */
 struct submission_end {
     enum reply_stage stage;
     const struct reply *reply; /* Microsoft's, or NULL */
     const char *text;          /* without a reply: what went wrong, with host and remedy */
-    bool is_unknown; /* the final dot was sent and no reply came: it may have been taken */
+    enum silence silence; /* without a reply: what it looks like; SILENCE_NONE on the way there */
+    bool is_unknown;      /* the final dot was sent and no reply came: it may have been taken */
 };
 
 struct submission_handler {
@@ -50,6 +55,9 @@ struct submission_message_handler {
     void (*wants_body)(void *context);
     /* There is room for more of it. */
     void (*drained)(void *context);
+    /* For SUBMISSION_STALL seconds nothing has come or gone that should have; or it goes on again.
+     */
+    void (*stalled)(void *context, bool is_stalled);
     /* Exactly once: it was accepted (a reply of class 2) for all recipients that were not refused,
      * or not. If all recipients were refused the stage is RCPT. */
     void (*ended)(void *context, const struct submission_end *end);
@@ -71,10 +79,11 @@ struct submission *submission_open(const struct submission_parts *parts,
                                    const struct submission_handler *handler, void *context);
 
 /* Sends what stands before a body. `sender` is the account's address in place of the envelope's.
- * The connection is opened and has no message; the envelope outlives `ended`. */
+ * The connection is opened and has no message; the envelope outlives `ended`. How long the peer may
+ * say and take nothing, up to the final dot, is doubled `doublings` times, within bounds. */
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, const struct submission_message_handler *handler,
-                     void *context);
+                     const char *sender, unsigned doublings,
+                     const struct submission_message_handler *handler, void *context);
 
 /* Takes as much of the body as there is room for out of `bytes`, dot-stuffed, with CRLF. Between
  * `wants_body` and submission_end_body(). False if something was left: `drained` will be called. */
