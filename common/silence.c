@@ -1,6 +1,8 @@
 /* silence.c - trouble of an account that no reply tells of */
 #include "common/silence.h"
 
+#include <string.h>
+
 const char *silence_name(enum silence silence)
 {
     static const char *const names[SILENCES] = {
@@ -11,4 +13,10 @@ const char *silence_name(enum silence silence)
         [SILENCE_LOGIN] = "login-unanswered",
     };
     return names[silence];
+}
+
+bool silence_is_doubt(const char *reason)
+{
+    return strstr(reason, SILENCE_DOUBT_WORDS) != NULL &&
+           strstr(reason, " is paused until ") == NULL;
 }

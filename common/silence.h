@@ -10,6 +10,8 @@
 #ifndef POST365_COMMON_SILENCE_H
 #define POST365_COMMON_SILENCE_H
 
+#include <stdbool.h>
+
 enum silence {
     SILENCE_NONE,
     SILENCE_MAYBE_DELIVERED, /* between the final dot and its reply, more than once in a row */
@@ -21,5 +23,12 @@ enum silence {
 
 /* Stable: filters, metrics and scripts use it. "" for SILENCE_NONE. */
 const char *silence_name(enum silence silence);
+
+/* What stands in the reason of a message that may have been delivered. */
+#define SILENCE_DOUBT_WORDS "it may have been delivered"
+
+/* Whether this reason, as Postfix keeps it in its queue, says so of the message itself, and not of
+ * others for which its account is paused. */
+bool silence_is_doubt(const char *reason);
 
 #endif

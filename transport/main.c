@@ -50,6 +50,7 @@
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/metrics.h"
+#include "transport/queue/master.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
@@ -78,6 +79,7 @@ struct daemon {
     struct tables *quota_maps;
     struct credentials *credentials;
     uint64_t credentials_version;
+    uint64_t messages_seen; /* the last time that Postfix was looked for */
     struct destination destination;
     struct socket_place place, control_place;
     int listening;
@@ -233,13 +235,32 @@ static bool is_under_way(void *context, const char *queue_id)
     return deliveries_have(daemon->deliveries, queue_id);
 }
 
+static bool is_doubtful(void *context, const char *queue_id)
+{
+    const struct daemon *daemon = context;
+    return deliveries_doubt(daemon->deliveries, queue_id);
+}
+
+/* Whoever has handed on a message since the last question does run, wherever its lock is. */
+static bool has_postfix(void *context)
+{
+    struct daemon *daemon = context;
+    uint64_t messages = deliveries_counts(daemon->deliveries)->messages;
+    bool has_come = messages != daemon->messages_seen;
+    daemon->messages_seen = messages;
+    return has_come || master_runs(daemon->service.settings->queue_directory);
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
-    const struct wakeup_knowledge knowledge = {
-        .send_as = send_as, .is_under_way = is_under_way, .context = daemon};
+    const struct wakeup_knowledge knowledge = {.send_as = send_as,
+                                               .is_under_way = is_under_way,
+                                               .is_doubtful = is_doubtful,
+                                               .has_postfix = has_postfix,
+                                               .context = daemon};
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
                                                          .dns = daemon->dns,
                                                          .tls = daemon->tls,

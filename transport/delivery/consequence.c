@@ -183,6 +183,7 @@ static void look_again(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct deliveries *all = argument;
     dictionary_each(all->troubled, ask_status, all);
+    delivery_look_for_width(all);
 }
 
 void delivery_look_begin(struct deliveries *all)

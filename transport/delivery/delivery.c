@@ -421,6 +421,7 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
     deliveries->troubled = dictionary_new(free);
     deliveries->proven = dictionary_new(free);
     deliveries->doubtful = dictionary_new(free);
+    deliveries->waiting = dictionary_new(free);
     deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
     deliveries->counts.room_times.scale = &distribution_waits;
     deliveries->counts.times.scale = &distribution_waits;
@@ -503,6 +504,7 @@ void deliveries_free(struct deliveries *deliveries)
     dictionary_free(deliveries->troubled);
     dictionary_free(deliveries->proven);
     dictionary_free(deliveries->doubtful);
+    dictionary_free(deliveries->waiting);
     buffer_free(&deliveries->greeting);
     event_free(deliveries->look);
     free(deliveries->counts.pauses);

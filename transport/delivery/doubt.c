@@ -10,6 +10,7 @@
 #include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/silence.h"
 #include "transport/delivery/parts.h"
 
 #include <stdlib.h>
@@ -24,8 +25,8 @@
 #define HOLD_SECONDS 25
 
 #define ANOTHER_PART                                                                               \
-    "451 4.4.2 another part of this message ended between the final dot and the reply: it may "    \
-    "have been delivered, and this one waits for Postfix's next attempt"
+    "451 4.4.2 another part of this message ended between the final dot and the "                  \
+    "reply: " SILENCE_DOUBT_WORDS ", and this one waits for Postfix's next attempt"
 
 /* Whether it became doubtful while this part of it was under way. */
 static bool is_part_of_doubtful(const struct delivery *delivery)

@@ -45,7 +45,8 @@ struct deliveries {
     struct delivery_counts counts;
     struct delivery *first;
     struct dictionary *troubled; /* accounts that are paused, as far as is known */
-    struct dictionary *proven; /* accounts of which the last message that was sent had its reply */
+    struct dictionary *proven;  /* accounts of which the last message that was sent had its reply */
+    struct dictionary *waiting; /* accounts of which mail waits for room: widening.c */
     struct dictionary *doubtful; /* queue ids of what may have been delivered */
     struct buffer greeting;      /* for the one who was turned away last */
     struct event *look;
@@ -98,6 +99,13 @@ void delivery_release(struct delivery *delivery);
 void delivery_claim(struct delivery *delivery);
 /* It was sent, or may have been, to those that were not refused; then Postfix is told. */
 void delivery_settle(struct delivery *delivery);
+
+/* --- widening.c --- */
+
+/* It was told when there will be room. */
+void delivery_note_waiting(const struct delivery *delivery, const struct ledger_reply *answer);
+/* Asks the ledger whether there is more than was told. */
+void delivery_look_for_width(struct deliveries *all);
 
 /* --- consequence.c --- */
 

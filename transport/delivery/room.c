@@ -49,6 +49,12 @@ static void wake_at(const struct delivery *delivery, int64_t when)
         wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when);
 }
 
+static void note_room(const struct delivery *delivery, const struct ledger_reply *answer)
+{
+    delivery_note_waiting(delivery, answer);
+    wake_at(delivery, answer->earliest);
+}
+
 /* Postfix puts off for minutes who was left out: they may go when the others are through. */
 static void wake_rest(const struct delivery *delivery)
 {
@@ -68,7 +74,7 @@ static void tell_no_room(struct delivery *delivery, const struct ledger_reply *a
             delivery_note_pause(delivery->all, delivery->account, answer->pause.cause,
                                 answer->earliest);
         else
-            wake_at(delivery, answer->earliest);
+            note_room(delivery, answer);
     } else if (answer->result == LEDGER_REPLY_NEVER) {
         delivery->all->counts.refused++;
         quota_format_period(answer->rate.period, period, sizeof(period));

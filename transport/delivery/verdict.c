@@ -75,7 +75,7 @@ static void judge_silence(const struct submission_end *end, struct verdict *verd
     verdict->name = end->silence != SILENCE_NONE ? silence_name(end->silence) : NULL;
     if (end->is_unknown)
         snprintf(verdict->reply, sizeof(verdict->reply),
-                 "451 4.4.2 %.*s; between the final dot and the reply: it may have been delivered",
+                 "451 4.4.2 %.*s; between the final dot and the reply: " SILENCE_DOUBT_WORDS,
                  WORDS_MAX, end->text);
     else
         snprintf(verdict->reply, sizeof(verdict->reply), "451 4.4.1 %.*s (%s)", WORDS_MAX,
