@@ -245,8 +245,11 @@ void submission_note_not_taken(struct submission *submission)
         submission_lose(submission, "does not take the message");
         return;
     }
+    const struct timeval again = {.tv_sec = SUBMISSION_STALL};
     submission_tell_stalled(submission, true);
     bufferevent_enable(submission->connection, EV_WRITE);
+    if (submission->state == SUBMISSION_FINAL)
+        event_add(submission->stall, &again);
 }
 
 void submission_end_body(struct submission *submission)

@@ -53,14 +53,20 @@ void submission_resolve(evutil_socket_t descriptor, short what, void *argument)
     submission_let_go(submission);
 }
 
+/* What the kernel keeps that it has not sent yet, octets. What is beyond stays here, where it is
+ * known that it was not sent; what is on its way is not bounded by it. */
+#define UNSENT_MAX (32 * 1024)
+
 /* The last octets of a message leave at once: the kernel would have them wait for the answer to
  * those before, which is a round trip for nothing. */
 static int open_socket(int family)
 {
-    int one = 1;
+    int one = 1, unsent = UNSENT_MAX;
     int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (descriptor >= 0)
         (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (descriptor >= 0)
+        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     return descriptor;
 }
 

@@ -12,10 +12,13 @@
 
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #define LINE_MAX_OCTETS 8192
@@ -65,12 +68,31 @@ static const struct reply *known_refusal(const struct submission *submission)
     return submission->message != NULL && is_decided ? &submission->refusal : NULL;
 }
 
+/* Whether something, and so the end of it all, is still here or in this kernel, which has never
+ * sent it: the peer has no room for it. */
+static bool has_unsent(const struct submission *submission)
+{
+    int unsent = 0;
+    if (evbuffer_get_length(bufferevent_get_output(submission->connection)) > 0)
+        return true;
+    return ioctl(bufferevent_getfd(submission->connection), SIOCOUTQNSD, &unsent) == 0 &&
+           unsent > 0;
+}
+
 /* Whether the peer may have taken the message, though it has not said so: the final dot has left.
  */
 static bool is_unknown(const struct submission *submission)
 {
-    return submission->state == SUBMISSION_FINAL && !submission->is_void &&
-           evbuffer_get_length(bufferevent_get_output(submission->connection)) == 0;
+    return submission->state == SUBMISSION_FINAL && !submission->is_void && !has_unsent(submission);
+}
+
+/* Else the kernel would go on to send what it has, when the socket is closed. */
+static void take_back_unsent(const struct submission *submission)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+        (void)setsockopt(bufferevent_getfd(submission->connection), SOL_SOCKET, SO_LINGER, &at_once,
+                         sizeof(at_once));
 }
 
 /* What an end without a reply looks like. */
@@ -106,6 +128,7 @@ void submission_lose(struct submission *submission, const char *format, ...)
     va_end(arguments);
     snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->parts->host,
              submission->parts->port, what);
+    take_back_unsent(submission);
     const struct submission_end end = {.stage = stage_of(submission),
                                        .text = submission->text,
                                        .silence = silence_of(submission),
@@ -342,7 +365,11 @@ static void silence_lasts(evutil_socket_t descriptor, short what, void *argument
 {
     (void)descriptor;
     (void)what;
-    submission_tell_stalled(argument, true);
+    struct submission *submission = argument;
+    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+        submission_note_not_taken(submission);
+    else
+        submission_tell_stalled(submission, true);
 }
 
 static void happened(struct bufferevent *connection, short what, void *argument)
