@@ -80,6 +80,7 @@ struct daemon {
     struct credentials *credentials;
     uint64_t credentials_version;
     uint64_t messages_seen; /* the last time that Postfix was looked for */
+    bool was_postfix_away, is_lock_hidden;
     struct destination destination;
     struct socket_place place, control_place;
     int listening;
@@ -241,14 +242,19 @@ static bool is_doubtful(void *context, const char *queue_id)
     return deliveries_doubt(daemon->deliveries, queue_id);
 }
 
-/* Whoever has handed on a message since the last question does run, wherever its lock is. */
+/* Whoever hands on a message does run, wherever its lock is: then that says nothing until it is seen. */
 static bool has_postfix(void *context)
 {
     struct daemon *daemon = context;
     uint64_t messages = deliveries_counts(daemon->deliveries)->messages;
-    bool has_come = messages != daemon->messages_seen;
+    bool is_locked = master_runs(daemon->service.settings->queue_directory);
+    daemon->is_lock_hidden = daemon->is_lock_hidden && !is_locked;
+    bool runs = is_locked || daemon->is_lock_hidden;
+    if (!runs && daemon->was_postfix_away && messages != daemon->messages_seen)
+        daemon->is_lock_hidden = runs = true;
+    daemon->was_postfix_away = !runs;
     daemon->messages_seen = messages;
-    return has_come || master_runs(daemon->service.settings->queue_directory);
+    return runs;
 }
 
 static void open_upstream(struct daemon *daemon)
