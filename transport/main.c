@@ -242,7 +242,8 @@ static bool is_doubtful(void *context, const char *queue_id)
     return deliveries_doubt(daemon->deliveries, queue_id);
 }
 
-/* Whoever hands on a message does run, wherever its lock is: then that says nothing until it is seen. */
+/* Whoever hands on a message does run, wherever its lock is: then that says nothing until it is
+ * seen. */
 static bool has_postfix(void *context)
 {
     struct daemon *daemon = context;

@@ -260,6 +260,10 @@ static void do_as_told(struct delivery *delivery)
         return;
     case OFFICE365_ACCOUNT_RETRY_SOON:
         pool_shrink(delivery->all->parts.pool, delivery->account);
+        if (pool_refuse_spare(delivery->all->parts.pool, delivery->account)) {
+            delivery_note_silence(delivery->all, delivery->account);
+            return;
+        }
         pause_account(delivery, 5 * SECOND, MINUTE);
         return;
     case OFFICE365_ACCOUNT_PAUSE_SHORT:

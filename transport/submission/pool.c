@@ -46,6 +46,7 @@ struct lane {
     struct pool *pool;
     struct line *lines;
     size_t line_count, limit;
+    bool is_spare_refused;
     struct pool_request *first, **last; /* who waits */
     struct event *serve;
     char account[];
@@ -250,13 +251,19 @@ static size_t count_lines(const struct lane *lane, enum line_state state)
     return count;
 }
 
-/* Those that stall are not counted, but for so many that there are twice as many as may be. */
-static size_t count_lines_that_count(const struct lane *lane)
+static size_t count_stalled(const struct lane *lane)
 {
     size_t stalled = 0;
     for (const struct line *line = lane->lines; line != NULL; line = line->next)
         stalled += line->state == LINE_BUSY && line->is_stalled;
-    return lane->line_count - (stalled < lane->limit ? stalled : lane->limit);
+    return stalled;
+}
+
+/* One that stalls is not counted where all that may be there do. */
+static size_t count_lines_that_count(const struct lane *lane)
+{
+    bool has_spare = !lane->is_spare_refused && count_stalled(lane) >= lane->limit;
+    return lane->line_count - (has_spare ? 1 : 0);
 }
 
 /* How many may be opened at the same time. */
@@ -377,7 +384,17 @@ void pool_note_stalled(struct pool *pool, struct submission *submission, bool is
     if (line == NULL || line->is_stalled == is_stalled)
         return;
     line->is_stalled = is_stalled;
+    line->lane->is_spare_refused = line->lane->is_spare_refused && count_stalled(line->lane) > 0;
     want_service(line->lane);
+}
+
+bool pool_refuse_spare(struct pool *pool, const char *account)
+{
+    struct lane *lane = find_lane(pool, account);
+    if (lane == NULL || count_stalled(lane) == 0)
+        return false;
+    lane->is_spare_refused = true;
+    return true;
 }
 
 void pool_shrink(struct pool *pool, const char *account)
