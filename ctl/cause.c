@@ -34,7 +34,11 @@ enum own {
     TLS_FAILED,
     NAME_UNKNOWN,
     SERVER_DOWN,
+    SOURCE_ADDRESS,
+    DIRECT_SEND,
     CONNECTION_LOST,
+    CONNECTION_STALLED,
+    LOGIN_UNANSWERED,
     NOT_SMTP,
     /* on this host */
     TRANSPORT_DOWN,
@@ -73,17 +77,15 @@ static const struct cause own[OWN_CAUSES] = {
                      .remedy = "`systemctl status post365-policyd` and `journalctl -u "
                                "post365-policyd` say why; start it, and the mail goes by itself.",
                      .wait = CAUSE_SOMEBODY},
-    [NOT_THE_ACCOUNT] =
-        {.name = "sender-not-account",
-         .meaning = "The envelope sender is neither the account nor an address "
-                    "that it may send as, so that Office 365 would refuse it.",
-         .remedy =
-             "Let the milter rewrite such mail (`smtpd_milters` and "
-             "`non_smtpd_milters`), or name the address in "
-             "`post365_send_as_maps`. What is queued already passes the milter when it is "
-             "submitted again: "
-             "`postcat -bhq ID | sendmail -f SENDER -- RECIPIENT ...`, then `postsuper -d ID`.",
-         .wait = CAUSE_SOMEBODY},
+    /* No more given; it may stand in a queue from before. */
+    [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
+                         .meaning = "The envelope sender is not the account, and the "
+                                    "post365-transport that tried it did not send such mail.",
+                         .remedy =
+                             "Nothing, or `post365 queue flush`: it goes at the next attempt, "
+                             "with the account as its sender. If it does not, restart "
+                             "post365-transport: it is of an earlier version.",
+                         .wait = CAUSE_SCHEDULE},
     [NO_ACCOUNT] = {.name = "no-account",
                     .meaning = "No account is known for the envelope sender.",
                     .remedy = "Set `post365_upn` in main.cf, or give `post365_sender_upn_maps` a "
@@ -110,10 +112,16 @@ static const struct cause own[OWN_CAUSES] = {
                      .wait = CAUSE_SCHEDULE},
     [MAYBE_DELIVERED] = {.name = "maybe-delivered",
                          .meaning = "The connection ended after the whole message was sent and "
-                                    "before the reply: it may have been delivered.",
-                         .remedy = "Nothing: it is sent again, rather twice than not at all. To "
-                                   "prevent that look into the account's Sent Items, and delete it "
-                                   "here if it is there.",
+                                    "before the reply: it may have been delivered, and each "
+                                    "further attempt may make a copy.",
+                         .remedy = "Once: nothing. It is sent again at Postfix's next attempt, "
+                                   "rather twice than not at all; to prevent that look into the "
+                                   "account's Sent Items, and delete it here if it is there. Again "
+                                   "and again: something between here and Microsoft closes "
+                                   "connections, such as an antivirus, an SMTP proxy or a firewall "
+                                   "that inspects SMTP: let it leave port 587 alone; or Microsoft "
+                                   "has trouble (Service health in the Microsoft 365 admin "
+                                   "centre). The account is paused then, and tried now and then.",
                          .wait = CAUSE_SCHEDULE},
     [WRONG_SETTING] = {.name = "wrong-setting",
                        .meaning = "A setting or a table of post365 cannot be used.",
@@ -158,12 +166,43 @@ static const struct cause own[OWN_CAUSES] = {
                      .remedy = "Check the line and that a firewall lets port 587 out; `post365 "
                                "doctor` tries it.",
                      .wait = CAUSE_SCHEDULE},
+    [SOURCE_ADDRESS] = {.name = "source-address",
+                        .meaning = "Connections may come from one address alone, and this machine "
+                                   "does not have it.",
+                        .remedy = "Correct `smtp_bind_address`, `smtp_bind_address6` or "
+                                  "`inet_interfaces` (`ip address` shows what the machine has), "
+                                  "or set `smtp_bind_address_enforce = no`; then `systemctl "
+                                  "reload post365-transport`.",
+                        .wait = CAUSE_SOMEBODY},
+    [DIRECT_SEND] = {.name = "mail-exchanger",
+                     .meaning = "`relayhost` is a tenant's mail exchanger (MX): that is direct "
+                                "send, where nobody can log in.",
+                     .remedy = "Set `relayhost = [smtp.office365.com]:587`, and a line for that in "
+                               "the password table.",
+                     .wait = CAUSE_SOMEBODY},
     [CONNECTION_LOST] = {.name = "connection-lost",
-                         .meaning = "The connection ended, or nothing more came over it, in the "
-                                    "middle of the dialogue.",
+                         .meaning = "The connection ended in the middle of the dialogue.",
                          .remedy = "Nothing: it is tried again. If it lasts, look for a firewall "
                                    "that cuts connections, or an MTU that is too large.",
                          .wait = CAUSE_SCHEDULE},
+    [CONNECTION_STALLED] = {.name = "connection-stalled",
+                            .meaning = "A connection is there, but nothing comes, or goes, over it "
+                                       "any more.",
+                            .remedy =
+                                "Nothing: other connections are tried, and the mail is sent "
+                                "again. If it lasts, look for a firewall or an antivirus that "
+                                "holds mail back, for a line that loses packets, or an MTU "
+                                "that is too large.",
+                            .wait = CAUSE_SCHEDULE},
+    [LOGIN_UNANSWERED] = {.name = "login-unanswered",
+                          .meaning = "The server has neither accepted nor refused the login: it "
+                                     "closed the connection, said nothing, or what is no answer.",
+                          .remedy = "Nothing, if it is Microsoft's trouble (Service health in the "
+                                    "Microsoft 365 admin centre). If it lasts, something between "
+                                    "here and Microsoft may change the dialogue; `post365 doctor` "
+                                    "shows what is said. The account is paused meanwhile, so that "
+                                    "not one password after the other is sent.",
+                          .wait = CAUSE_SCHEDULE},
     [NOT_SMTP] = {.name = "not-smtp",
                   .meaning = "What answers does not speak SMTP as it should.",
                   .remedy = "Check that `relayhost` is [smtp.office365.com]:587 and that nothing "
@@ -233,6 +272,7 @@ static const struct {
     {"no account for sender <", NULL, NO_ACCOUNT, OURS},
     {"no credentials for account ", NULL, NO_CREDENTIALS, OURS},
     {" is not offered; without it no password is sent", NULL, NO_STARTTLS, OURS},
+    {"a tenant's MX, direct send", NULL, DIRECT_SEND, OURS},
     {": AUTH ", " is not offered", NO_LOGIN_OFFERED, OURS},
     {"no mechanism available", NULL, NO_LOGIN_OFFERED, SMTP},
     {"cannot authenticate to server ", NULL, NO_LOGIN_OFFERED, SMTP},
@@ -252,6 +292,7 @@ static const struct {
     {"the name cannot be resolved", NULL, NAME_UNKNOWN, OURS},
     {"Host or domain name not found", NULL, NAME_UNKNOWN, SMTP},
     {"Host not found", NULL, NAME_UNKNOWN, SMTP},
+    {"no address answers: ", "smtp_bind_address", SOURCE_ADDRESS, OURS},
     {"no address answers", NULL, SERVER_DOWN, OURS},
     {"does not speak SMTP", NULL, NOT_SMTP, OURS},
     {"spoke before its turn", NULL, NOT_SMTP, OURS},
@@ -261,9 +302,10 @@ static const struct {
     {"[post365/", "conversation with ", TRANSPORT_DOWN, OURS},
     {"post365-transport is closing", NULL, TRANSPORT_DOWN, OURS},
     {"Service is closing", "[post365/", TRANSPORT_DOWN, OURS},
+    {"(AUTH)", "451 4.4.1 ", LOGIN_UNANSWERED, OURS},
     {"the connection was lost", NULL, CONNECTION_LOST, OURS},
-    {" does not answer", NULL, CONNECTION_LOST, OURS},
-    {"does not take the message", NULL, CONNECTION_LOST, OURS},
+    {" does not answer", NULL, CONNECTION_STALLED, OURS},
+    {"does not take the message", NULL, CONNECTION_STALLED, OURS},
     {"lost connection with ", NULL, CONNECTION_LOST, SMTP},
     {"conversation with ", " timed out", CONNECTION_LOST, SMTP},
     {"connect to ", NULL, SERVER_DOWN, SMTP},
@@ -483,6 +525,23 @@ static bool is_local(const char *reason)
 
 /* --- both -------------------------------------------------------------------------- */
 
+/* The name in "NAME: ...", of a cause that is no reply: see common/silence.h. */
+static const struct cause *silence_written(const char *text)
+{
+    size_t length = strcspn(text, ": ");
+    for (size_t i = 0; i < OWN_CAUSES; i++)
+        if (strlen(own[i].name) == length && memcmp(own[i].name, text, length) == 0)
+            return &own[i];
+    return NULL;
+}
+
+const struct cause *cause_of_account(const char *text)
+{
+    const struct office365_row *row = row_written(text);
+    const struct cause *cause = row != NULL ? cause_of_row(row) : silence_written(text);
+    return cause != NULL ? cause : &own[PAUSED_BY_HAND];
+}
+
 /* "X is paused until 14:05:00 (in 61 s): security-defaults: 435 ...": see common/room.h and the
  * transport, which puts the name before its cause. */
 static const struct cause *find_pause(const char *reason)
@@ -495,8 +554,7 @@ static const struct cause *find_pause(const char *reason)
         cause += strlen(" s): ");
     else if ((cause = strstr(at, " resumes it: ")) != NULL)
         cause += strlen(" resumes it: ");
-    const struct office365_row *row = cause != NULL ? row_written(cause) : NULL;
-    return row != NULL ? cause_of_row(row) : &own[PAUSED_BY_HAND];
+    return cause_of_account(cause != NULL ? cause : "");
 }
 
 /* How much of a reason is ours and Postfix's: up to where a server's reply begins, other than

@@ -322,21 +322,21 @@ static json_t *part_json(const struct survey *survey, const struct listing_messa
                      time_json(entry != NULL ? entry->time : 0));
 }
 
-static json_t *recipients_json(const struct survey *survey, const struct listing_message *message)
+static json_t *recipients_json(struct survey *survey, const struct listing_message *message)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < message->recipient_count; i++)
         json_array_append_new(
             list,
             json_pack("{s:o, s:s, s:o}", "address", output_text(message->recipients[i].address),
-                      "cause", cause_find(message->recipients[i].reason, survey->settings)->name,
+                      "cause", survey_cause(survey, message, message->recipients[i].reason)->name,
                       "reason", output_text(message->recipients[i].reason)));
     return list;
 }
 
 json_t *report_message_json(struct survey *survey, const struct listing_message *message)
 {
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     json_t *causes = json_array();
     size_t count = survey_divide(survey, message);
     for (size_t i = 0; i < count; i++)
@@ -352,7 +352,7 @@ json_t *report_message_json(struct survey *survey, const struct listing_message 
 static bool print_message(void *context, const struct listing_message *message)
 {
     struct survey *survey = context;
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     if (!filter_takes_message(survey->filter, message, account))
         return true;
     json_t *object = report_message_json(survey, message);

@@ -23,6 +23,7 @@
 /* What the name server does with the questions of a family. */
 enum manner {
     ANSWERS,
+    ANSWERS_LATE, /* with its address, after a while */
     HAS_NONE,
     IS_SILENT,
 };
@@ -33,6 +34,8 @@ struct upstream {
     struct evdns_server_port *server;
     int server_socket;
     enum manner manner[ADDRESS_FAMILIES];
+    const char *ipv4; /* what NAME has */
+    struct evdns_server_request *late;
     unsigned asked[ADDRESS_FAMILIES];
     int listening;
     char port[8];
@@ -47,6 +50,18 @@ struct upstream {
 
 static struct upstream upstream;
 
+static void answer(struct evdns_server_request *request, void *context);
+
+static void answer_late(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    upstream.manner[ADDRESS_IPV6] = ANSWERS;
+    upstream.asked[ADDRESS_IPV6]--;
+    answer(upstream.late, context);
+    upstream.late = NULL;
+}
+
 static void answer(struct evdns_server_request *request, void *context)
 {
     (void)context;
@@ -55,6 +70,12 @@ static void answer(struct evdns_server_request *request, void *context)
     enum address_family family = is_ipv6 ? ADDRESS_IPV6 : ADDRESS_IPV4;
     unsigned char bytes[16];
     upstream.asked[family]++;
+    if (upstream.manner[family] == ANSWERS_LATE) {
+        const struct timeval later = {.tv_usec = 400000};
+        upstream.late = request;
+        event_base_once(upstream.base, -1, EV_TIMEOUT, answer_late, NULL, &later);
+        return;
+    }
     if (upstream.manner[family] == IS_SILENT) {
         evdns_server_request_drop(request);
         return;
@@ -63,7 +84,7 @@ static void answer(struct evdns_server_request *request, void *context)
         inet_pton(AF_INET6, "::1", bytes);
         evdns_server_request_add_aaaa_reply(request, question->name, 1, bytes, 60);
     } else if (upstream.manner[family] == ANSWERS) {
-        inet_pton(AF_INET, "127.0.0.1", bytes);
+        inet_pton(AF_INET, upstream.ipv4, bytes);
         evdns_server_request_add_a_reply(request, question->name, 1, bytes, 60);
     }
     evdns_server_request_respond(request, 0);
@@ -87,7 +108,7 @@ static int set_up(void **state)
     (void)state;
     unsigned port = 0, dns_port = 0;
     char server[32];
-    upstream = (struct upstream){.descriptor = -1};
+    upstream = (struct upstream){.descriptor = -1, .ipv4 = "127.0.0.1"};
     upstream.base = event_base_new();
     upstream.dns = evdns_base_new(upstream.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     upstream.server_socket = bound_socket("127.0.0.1", SOCK_DGRAM, &dns_port);
@@ -108,7 +129,9 @@ static int tear_down(void **state)
         close(upstream.descriptor);
     for (size_t i = 0; i < upstream.silent_count; i++)
         close(upstream.silent[i]);
-    close(upstream.listening);
+    if (upstream.listening >= 0)
+        close(upstream.listening);
+    event_base_loop(upstream.base, EVLOOP_NONBLOCK); /* libevent releases what was cancelled */
     evdns_close_server_port(upstream.server);
     evdns_base_free(upstream.dns, 0);
     event_base_free(upstream.base);
@@ -233,6 +256,38 @@ static void a_family_that_is_not_allowed_is_not_asked_for(void **state)
     assert_int_equal(upstream.asked[ADDRESS_IPV4], 1);
 }
 
+/* At ::1. */
+static int listen_at_ipv6(void)
+{
+    int ipv6 = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    struct sockaddr_in6 name = {.sin6_family = AF_INET6,
+                                .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+                                .sin6_port = htons((uint16_t)atoi(upstream.port))};
+    setsockopt(ipv6, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+    if (ipv6 < 0 || bind(ipv6, (const struct sockaddr *)&name, sizeof(name)) != 0) {
+        close(ipv6);
+        skip(); /* a machine without IPv6 */
+    }
+    assert_int_equal(listen(ipv6, 4), 0);
+    return ipv6;
+}
+
+static void an_address_that_comes_late_is_tried_beside_one_that_hangs(void **state)
+{
+    (void)state;
+    struct dial_settings settings = any_settings();
+    struct addresses silent;
+    addresses_begin(&silent, ADDRESS_IPV4);
+    add_silent(&silent, "127.0.0.2");
+    upstream.ipv4 = "127.0.0.2";
+    upstream.manner[ADDRESS_IPV6] = ANSWERS_LATE;
+    int ipv6 = listen_at_ipv6();
+    long took = dial(NAME, NULL, &settings);
+    close(ipv6);
+    expect_peer("::1");
+    assert_in_range(took, 390, 3000);
+}
+
 static void an_address_in_numbers_is_asked_nowhere(void **state)
 {
     (void)state;
@@ -293,16 +348,7 @@ static void a_family_of_dead_addresses_costs_one_attempt(void **state)
         add_silent(&known, text);
     }
     add_address(&known, "::1", upstream.port);
-    int ipv6 = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-    struct sockaddr_in6 name = {.sin6_family = AF_INET6,
-                                .sin6_addr = IN6ADDR_LOOPBACK_INIT,
-                                .sin6_port = htons((uint16_t)atoi(upstream.port))};
-    setsockopt(ipv6, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-    if (ipv6 < 0 || bind(ipv6, (const struct sockaddr *)&name, sizeof(name)) != 0) {
-        close(ipv6);
-        skip(); /* a machine without IPv6 */
-    }
-    assert_int_equal(listen(ipv6, 4), 0);
+    int ipv6 = listen_at_ipv6();
     long took = dial(NAME, &known, &settings);
     close(ipv6);
     expect_peer("::1");
@@ -449,6 +495,7 @@ int main(void)
         TEST(the_other_family_goes_at_once_if_the_first_has_no_address),
         TEST(an_address_that_refuses_gives_way_at_once),
         TEST(a_family_that_is_not_allowed_is_not_asked_for),
+        TEST(an_address_that_comes_late_is_tried_beside_one_that_hangs),
         TEST(an_address_in_numbers_is_asked_nowhere),
         TEST(a_name_without_addresses_and_a_family_that_is_not_allowed_are_told),
         TEST(a_silent_name_server_has_an_end),
