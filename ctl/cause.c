@@ -75,17 +75,14 @@ static const struct cause own[OWN_CAUSES] = {
                      .remedy = "`systemctl status post365-policyd` and `journalctl -u "
                                "post365-policyd` say why; start it, and the mail goes by itself.",
                      .wait = CAUSE_SOMEBODY},
-    [NOT_THE_ACCOUNT] =
-        {.name = "sender-not-account",
-         .meaning = "The envelope sender is neither the account nor an address "
-                    "that it may send as, so that Office 365 would refuse it.",
-         .remedy =
-             "Let the milter rewrite such mail (`smtpd_milters` and "
-             "`non_smtpd_milters`), or name the address in "
-             "`post365_send_as_maps`. What is queued already passes the milter when it is "
-             "submitted again: "
-             "`postcat -bhq ID | sendmail -f SENDER -- RECIPIENT ...`, then `postsuper -d ID`.",
-         .wait = CAUSE_SOMEBODY},
+    /* No more given; it may stand in a queue from before. */
+    [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
+                         .meaning = "The envelope sender is not the account, and the "
+                                    "post365-transport that tried it did not send such mail.",
+                         .remedy = "Nothing, or `post365 queue flush`: it goes at the next attempt, "
+                                   "with the account as its sender. If it does not, restart "
+                                   "post365-transport: it is of an earlier version.",
+                         .wait = CAUSE_SCHEDULE},
     [NO_ACCOUNT] = {.name = "no-account",
                     .meaning = "No account is known for the envelope sender.",
                     .remedy = "Set `post365_upn` in main.cf, or give `post365_sender_upn_maps` a "

@@ -74,6 +74,7 @@
 #define IDLE_SECONDS     60
 #define AGE_SECONDS      600
 #define FAREWELL_SECONDS 30
+#define TICKS            20 /* looks a second at who is still there */
 #define WATCH_SECONDS    2
 
 struct daemon {
@@ -308,17 +309,25 @@ static void start_metrics(struct daemon *daemon)
         log_error("%s: %s", METRICS, error.text);
 }
 
-/* Ends when nothing is lost by it, or after a while. */
+/* lmtp(8) takes a 421 at the beginning of a session for a server that is down, and sets all mail of
+ * the destination aside: who has connected just now is served, who connects from now on waits for
+ * the next process, where that gets the socket. Then it ends when nothing is lost by it, or after a
+ * while. */
 static void say_farewell(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
     (void)what;
     struct daemon *daemon = argument;
-    const struct timeval again = {.tv_usec = 100000};
-    static int left = FAREWELL_SECONDS * 10;
+    const struct timeval again = {.tv_usec = 1000000 / TICKS};
+    static int left = FAREWELL_SECONDS * TICKS, last_moments = TICKS;
+    if (last_moments > 0 && (lmtp_sessions(daemon->lmtp) == 0 || --last_moments == 0)) {
+        last_moments = 0;
+        lmtp_stop(daemon->lmtp);
+        deliveries_stop(daemon->deliveries);
+    }
     bool is_idle =
         lmtp_busy(daemon->lmtp) == 0 && deliveries_counts(daemon->deliveries)->under_way == 0;
-    if (is_idle || left-- <= 0)
+    if ((last_moments == 0 && is_idle) || left-- <= 0)
         event_base_loopbreak(daemon->base);
     else
         event_add(daemon->farewell, &again);
@@ -329,7 +338,7 @@ static void stop(evutil_socket_t signal, short what, void *argument)
     (void)signal;
     (void)what;
     struct daemon *daemon = argument;
-    lmtp_stop(daemon->lmtp);
+    lmtp_close_listeners(daemon->lmtp);
     deliveries_stop(daemon->deliveries);
     event_active(daemon->farewell, 0, 0);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -114,6 +115,12 @@ static const char *field_end(const char *line, const char *end)
     return line;
 }
 
+/* What is read, and what is added alone. */
+static bool is_looked_at(const char *name)
+{
+    return rewrite_reads(name) || strcasecmp(name, REWRITE_ORIGINAL) == 0;
+}
+
 static void add_looked_at(struct parts *parts, char *name, const char *field, const char *end)
 {
     char *value = malloc((size_t)(end - field));
@@ -136,13 +143,22 @@ static void add_rest(struct parts *parts, const char *field, const char *end)
     parts->rest.length += (size_t)(end - field);
 }
 
+static bool is_mbox(const struct text *message)
+{
+    const char *line = message->octets;
+    if (message->length <= 6 || (memcmp(line, "From ", 5) != 0 && memcmp(line, ">From ", 6) != 0))
+        return false;
+    char *name = name_of(line, memchr(line, '\n', message->length));
+    free(name);
+    return name == NULL;
+}
+
 static struct parts take_apart(const struct text *message)
 {
     struct parts parts = {.rest.octets = malloc(message->length + 1)};
     demand(parts.rest.octets != NULL);
     const char *line = message->octets, *end = line + message->length;
-    if (message->length > 5 && (memcmp(line, "From ", 5) == 0 || memcmp(line, ">From ", 6) == 0) &&
-        name_of(line, memchr(line, '\n', message->length)) == NULL) {
+    if (is_mbox(message)) {
         const char *next = (const char *)memchr(line, '\n', message->length) + 1;
         add_rest(&parts, line, next);
         line = next;
@@ -153,11 +169,12 @@ static struct parts take_apart(const struct text *message)
         if (name == NULL)
             break;
         const char *next = field_end(line, end);
-        if (rewrite_reads(name))
+        if (is_looked_at(name)) {
             add_looked_at(&parts, name, line, next);
-        else
+        } else {
             add_rest(&parts, line, next);
-        free(rewrite_reads(name) ? NULL : name);
+            free(name);
+        }
         line = next;
     }
     parts.body = (size_t)(line - message->octets);
