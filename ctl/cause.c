@@ -488,11 +488,11 @@ static bool is_local(const char *reason)
 static const struct cause *find_pause(const char *reason)
 {
     const char *at = strstr(reason, " is paused until ");
-    const char *cause = at != NULL ? strstr(at, " s): ") : NULL;
+    const char *cause = at != NULL ? strstr(at, "): ") : NULL;
     if (at == NULL)
         return NULL;
     if (cause != NULL)
-        cause += strlen(" s): ");
+        cause += strlen("): ");
     else if ((cause = strstr(at, " resumes it: ")) != NULL)
         cause += strlen(" resumes it: ");
     const struct office365_row *row = cause != NULL ? row_written(cause) : NULL;

@@ -4,6 +4,7 @@ The programs see a clock of the tests' own (tests/crash/clock.c); CLOCK_BOOTTIME
 """
 
 import os
+import time
 
 import pytest
 from test_control import Control
@@ -11,6 +12,8 @@ from test_policyd import Policyd
 
 from harness import processes
 from harness.clock import Clock
+from harness.office365 import Office365
+from harness.relay import Relay
 
 UPN = "relay@contoso.com"
 HOUR = 3600
@@ -123,3 +126,29 @@ def test_history_is_told_by_the_wall_clock(policyd, clock):
         told = dict(control.pairs("history", account=UPN, per="minute"))
     begin, recipients, _ = (int(number) for number in told["slot"].split())
     assert recipients == 7 and begin % 60_000_000 == 0 and abs(begin / 1e6 - clock.now()) < 120
+
+
+@pytest.mark.parametrize("ahead", [HOUR, -HOUR])
+def test_waiting_mail_leaves_when_there_is_room_whatever_is_set(place, clock, ahead):
+    """Neither an hour late, nor so early that Microsoft refuses it and the account is paused."""
+    limits = {"messages": {"limit": 2, "period": 12}}
+    office365 = place.add(Office365(place.directory / "office365", limits=limits,
+                                    mailboxes={UPN: {"password": "well"}})).start()
+    relay = place.add(Relay(place.directory / "relay", office365, transport=[UPN], passwords={UPN: f"{UPN}:well"}, post365={
+        "post365_upn": UPN, "post365_meter": "delivery", "post365_message_quota": "2/12s", "post365_max_wait": "1s"},
+        parameters={"minimal_backoff_time": "4000s", "maximal_backoff_time": "4000s", "queue_run_delay": "1000s"}))
+    for daemon in (relay.policyd, relay.transport):
+        daemon.environment = {**os.environ, **(daemon.environment or {}), **clock.environment()}
+    relay.start()
+    sent = [relay.submit(UPN, [f"r{number}@dest.example"], f"From: {UPN}\r\nSubject: {number}\r\n".encode())[1]
+            for number in range(5)]
+    assert processes.wait_until(lambda: len(relay.accepted()) == 2, 30, 0.2)
+    assert processes.wait_until(lambda: len([entry for entry in relay.postfix.queue()
+                                             if entry["queue_name"] == "deferred"]) == 3, 30, 0.2), relay.postfix.queue()
+    clock.set(ahead)
+    began = time.monotonic()
+    for message_id in sent:
+        relay.arrival(message_id, timeout=90)
+    assert time.monotonic() - began >= 12, "room was given before its time"
+    assert not office365.journal("refused"), office365.journal("refused")
+    assert "is paused" not in relay.transport.log()

@@ -107,7 +107,7 @@ def test_status_shows_use_room_and_pause(policyd):
     done = run("status", policyd=policyd)
     assert done.returncode == 0
     assert re.search(r"^relay@contoso\.com\n  recipients +█{20} 50 of 50 per 1h\n  messages +█░{19} 1 of 30 per 1m\n"
-                     r"  room +(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d \(in \d+ s\)\n", done.stdout, re.M), done.stdout
+                     r"  room +(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d \(in [^)]+\)\n", done.stdout, re.M), done.stdout
     assert re.search(r"^other@contoso\.com\n  recipients +██░{18} 5 of 50 per 1h\n.*\n  room +now\n", done.stdout, re.M)
     assert run("status", OTHER, policyd=policyd).stdout.startswith("other@contoso.com\n")
     assert run("pause", OTHER, "holiday", policyd=policyd).returncode == 0
