@@ -27,6 +27,11 @@ struct settings {
     char *relayhost;
     char *recipient_delimiter;
     char *local_domains; /* $myorigin, $mydestination */
+    /* What completes an address, see struct address_rules; "" where Postfix appends nothing. */
+    char *append_origin;
+    char *append_domain;
+    bool swap_bangpath;
+    bool allow_percent_hack;
     /* The destination recipient limit of the transport to $relayhost; 0: none. */
     uint32_t recipients_per_delivery;
     struct smtp_settings smtp;
@@ -36,6 +41,7 @@ struct settings {
     char *login_upn_maps;
     char *sender_upn_maps;
     char *send_as_maps;
+    bool login_only;
     bool rewrite_from;
     enum settings_reply_to reply_to;
     struct quota quota;

@@ -34,6 +34,8 @@ enum own {
     TLS_FAILED,
     NAME_UNKNOWN,
     SERVER_DOWN,
+    SOURCE_ADDRESS,
+    DIRECT_SEND,
     CONNECTION_LOST,
     NOT_SMTP,
     /* on this host */
@@ -73,17 +75,14 @@ static const struct cause own[OWN_CAUSES] = {
                      .remedy = "`systemctl status post365-policyd` and `journalctl -u "
                                "post365-policyd` say why; start it, and the mail goes by itself.",
                      .wait = CAUSE_SOMEBODY},
-    [NOT_THE_ACCOUNT] =
-        {.name = "sender-not-account",
-         .meaning = "The envelope sender is neither the account nor an address "
-                    "that it may send as, so that Office 365 would refuse it.",
-         .remedy =
-             "Let the milter rewrite such mail (`smtpd_milters` and "
-             "`non_smtpd_milters`), or name the address in "
-             "`post365_send_as_maps`. What is queued already passes the milter when it is "
-             "submitted again: "
-             "`postcat -bhq ID | sendmail -f SENDER -- RECIPIENT ...`, then `postsuper -d ID`.",
-         .wait = CAUSE_SOMEBODY},
+    /* No more given; it may stand in a queue from before. */
+    [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
+                         .meaning = "The envelope sender is not the account, and the "
+                                    "post365-transport that tried it did not send such mail.",
+                         .remedy = "Nothing, or `post365 queue flush`: it goes at the next attempt, "
+                                   "with the account as its sender. If it does not, restart "
+                                   "post365-transport: it is of an earlier version.",
+                         .wait = CAUSE_SCHEDULE},
     [NO_ACCOUNT] = {.name = "no-account",
                     .meaning = "No account is known for the envelope sender.",
                     .remedy = "Set `post365_upn` in main.cf, or give `post365_sender_upn_maps` a "
@@ -158,6 +157,20 @@ static const struct cause own[OWN_CAUSES] = {
                      .remedy = "Check the line and that a firewall lets port 587 out; `post365 "
                                "doctor` tries it.",
                      .wait = CAUSE_SCHEDULE},
+    [SOURCE_ADDRESS] = {.name = "source-address",
+                        .meaning = "Connections may come from one address alone, and this machine "
+                                   "does not have it.",
+                        .remedy = "Correct `smtp_bind_address`, `smtp_bind_address6` or "
+                                  "`inet_interfaces` (`ip address` shows what the machine has), "
+                                  "or set `smtp_bind_address_enforce = no`; then `systemctl "
+                                  "reload post365-transport`.",
+                        .wait = CAUSE_SOMEBODY},
+    [DIRECT_SEND] = {.name = "mail-exchanger",
+                     .meaning = "`relayhost` is a tenant's mail exchanger (MX): that is direct "
+                                "send, where nobody can log in.",
+                     .remedy = "Set `relayhost = [smtp.office365.com]:587`, and a line for that in "
+                               "the password table.",
+                     .wait = CAUSE_SOMEBODY},
     [CONNECTION_LOST] = {.name = "connection-lost",
                          .meaning = "The connection ended, or nothing more came over it, in the "
                                     "middle of the dialogue.",
@@ -233,6 +246,7 @@ static const struct {
     {"no account for sender <", NULL, NO_ACCOUNT, OURS},
     {"no credentials for account ", NULL, NO_CREDENTIALS, OURS},
     {" is not offered; without it no password is sent", NULL, NO_STARTTLS, OURS},
+    {"a tenant's MX, direct send", NULL, DIRECT_SEND, OURS},
     {": AUTH ", " is not offered", NO_LOGIN_OFFERED, OURS},
     {"no mechanism available", NULL, NO_LOGIN_OFFERED, SMTP},
     {"cannot authenticate to server ", NULL, NO_LOGIN_OFFERED, SMTP},
@@ -252,6 +266,7 @@ static const struct {
     {"the name cannot be resolved", NULL, NAME_UNKNOWN, OURS},
     {"Host or domain name not found", NULL, NAME_UNKNOWN, SMTP},
     {"Host not found", NULL, NAME_UNKNOWN, SMTP},
+    {"no address answers: ", "smtp_bind_address", SOURCE_ADDRESS, OURS},
     {"no address answers", NULL, SERVER_DOWN, OURS},
     {"does not speak SMTP", NULL, NOT_SMTP, OURS},
     {"spoke before its turn", NULL, NOT_SMTP, OURS},

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "smtp_"
+#define PREFIX    "smtp_"
+#define TRANSPORT "post365/unix"
 
 #define IN_MAIN_CF                                                                                 \
     "The transport reads main.cf alone: set it there, if it is to hold for mail to Microsoft."
@@ -74,9 +75,10 @@ static bool read_main(const struct postconf *postconf, const char *option,
     return fine;
 }
 
-/* "service/type/name = value" lines of the services that delivered to the relayhost. */
+/* "service/type/name = value" lines of the services that delivered to the relayhost, and `lmtp` of
+ * the one that delivers to the transport. */
 static bool read_master(const struct postconf *postconf, struct settings_list *settings,
-                        struct error *error)
+                        struct settings_list *lmtp, struct error *error)
 {
     static const char *const options[] = {"-P", NULL}, *const wanted[] = {"$default_transport"};
     struct buffer answer = {0};
@@ -94,6 +96,8 @@ static bool read_master(const struct postconf *postconf, struct settings_list *s
         *slash = '\0';
         const char *name = slash + 1;
         bool is_ours = strcmp(line, "smtp/unix") == 0 || strcmp(line, own) == 0;
+        if (strcmp(line, TRANSPORT) == 0)
+            add(lmtp, line, name, value);
         if (is_ours && (strncmp(name, PREFIX, strlen(PREFIX)) == 0 || is_of_connections(name)))
             add(settings, line, name, value);
     }
@@ -145,9 +149,23 @@ static void judge(const struct setting *setting, const char *value, const char *
     visit(context, &finding);
 }
 
+/* What lmtp(8) has in the place of a parameter, as an expression. */
+static char *lmtps(const struct settings_list *lmtp, const char *name)
+{
+    char *other = memory_format("lmtp_%s", name + strlen(PREFIX));
+    char *found = NULL;
+    for (size_t i = 0; i < lmtp->count && found == NULL; i++)
+        if (strcmp(lmtp->list[i].name, other) == 0)
+            found = memory_copy(lmtp->list[i].value);
+    if (found == NULL)
+        found = memory_format("$%s", other);
+    free(other);
+    return found;
+}
+
 /* Each setting needs four texts: what it is, its default, main.cf's, and lmtp(8)'s. */
 static bool judge_all(const struct postconf *postconf, const struct settings_list *settings,
-                      const struct settings_list *defaults,
+                      const struct settings_list *defaults, const struct settings_list *lmtp,
                       void (*visit)(void *context, const struct smtp_finding *finding),
                       void *context, struct error *error)
 {
@@ -163,8 +181,7 @@ static bool judge_all(const struct postconf *postconf, const struct settings_lis
                                               : memory_copy(setting->value);
         own[INITIAL] = memory_copy(default_of(defaults, setting->name));
         own[IN_MAIN] = memory_format("$%s", setting->name);
-        own[LMTP] =
-            has_lmtp ? memory_format("$lmtp_%s", setting->name + strlen(PREFIX)) : memory_copy("");
+        own[LMTP] = has_lmtp ? lmtps(lmtp, setting->name) : memory_copy("");
     }
     bool fine = settings->count == 0 ||
                 postconf_expand(postconf, (const char *const *)expressions, count, values, error);
@@ -194,12 +211,14 @@ bool smtp_check(const struct postconf *postconf,
                 void (*visit)(void *context, const struct smtp_finding *finding), void *context,
                 struct error *error)
 {
-    struct settings_list settings = {.count = 0}, defaults = {.count = 0};
+    struct settings_list settings = {.count = 0}, defaults = {.count = 0}, lmtp = {.count = 0};
+    const struct postconf without = {.directory = postconf->directory}; /* -d takes no -o */
     bool fine = read_main(postconf, "-n", &settings, error) &&
-                read_master(postconf, &settings, error) &&
-                read_main(postconf, "-d", &defaults, error) &&
-                judge_all(postconf, &settings, &defaults, visit, context, error);
+                read_master(postconf, &settings, &lmtp, error) &&
+                read_main(&without, "-d", &defaults, error) &&
+                judge_all(postconf, &settings, &defaults, &lmtp, visit, context, error);
     release(&settings);
     release(&defaults);
+    release(&lmtp);
     return fine;
 }

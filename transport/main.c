@@ -56,6 +56,7 @@
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
+#include <errno.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -73,6 +74,7 @@
 #define IDLE_SECONDS     60
 #define AGE_SECONDS      600
 #define FAREWELL_SECONDS 30
+#define TICKS            20 /* looks a second at who is still there */
 #define WATCH_SECONDS    2
 
 struct daemon {
@@ -308,17 +310,25 @@ static void start_metrics(struct daemon *daemon)
         log_error("%s: %s", METRICS, error.text);
 }
 
-/* Ends when nothing is lost by it, or after a while. */
+/* lmtp(8) takes a 421 at the beginning of a session for a server that is down, and sets all mail of
+ * the destination aside: who has connected just now is served, who connects from now on waits for
+ * the next process, where that gets the socket. Then it ends when nothing is lost by it, or after a
+ * while. */
 static void say_farewell(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
     (void)what;
     struct daemon *daemon = argument;
-    const struct timeval again = {.tv_usec = 100000};
-    static int left = FAREWELL_SECONDS * 10;
+    const struct timeval again = {.tv_usec = 1000000 / TICKS};
+    static int left = FAREWELL_SECONDS * TICKS, last_moments = TICKS;
+    if (last_moments > 0 && (lmtp_sessions(daemon->lmtp) == 0 || --last_moments == 0)) {
+        last_moments = 0;
+        lmtp_stop(daemon->lmtp);
+        deliveries_stop(daemon->deliveries);
+    }
     bool is_idle =
         lmtp_busy(daemon->lmtp) == 0 && deliveries_counts(daemon->deliveries)->under_way == 0;
-    if (is_idle || left-- <= 0)
+    if ((last_moments == 0 && is_idle) || left-- <= 0)
         event_base_loopbreak(daemon->base);
     else
         event_add(daemon->farewell, &again);
@@ -329,7 +339,7 @@ static void stop(evutil_socket_t signal, short what, void *argument)
     (void)signal;
     (void)what;
     struct daemon *daemon = argument;
-    lmtp_stop(daemon->lmtp);
+    lmtp_close_listeners(daemon->lmtp);
     deliveries_stop(daemon->deliveries);
     event_active(daemon->farewell, 0, 0);
 }
@@ -376,7 +386,8 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     daemon->identities = identities;
     daemon->quota_maps = quota_maps;
     daemon->credentials = credentials;
-    tls_free(daemon->tls);
+    if (tls != daemon->tls)
+        tls_free(daemon->tls);
     daemon->tls = daemon->submission_parts.tls = tls;
     read_smtp(daemon, settings);
     warn_of_relayhost(daemon);
@@ -391,6 +402,25 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     tables_close(old_quota_maps);
     credentials_close(old_credentials);
     settings_free(old);
+}
+
+/* Authorities as they are now. Those that only root may read stay as they were read at the start,
+ * as long as main.cf names the same. */
+static struct tls *renew_tls(struct daemon *daemon, const struct settings *settings,
+                             struct error *error)
+{
+    const struct settings *old = daemon->service.settings;
+    const char *file = settings->tls_ca_file, *path = settings->tls_ca_path;
+    struct tls *tls = tls_new(settings, error);
+    bool is_same = strcmp(file, old->tls_ca_file) == 0 && strcmp(path, old->tls_ca_path) == 0;
+    bool is_closed = (file[0] != '\0' && access(file, R_OK) != 0 && errno == EACCES) ||
+                     (path[0] != '\0' && access(path, R_OK | X_OK) != 0 && errno == EACCES);
+    if (tls != NULL || !is_same || !is_closed)
+        return tls;
+    log_warning("%s%s%s: %s may not read it; what was read at the start stays in force, until a "
+                "restart: let everybody read certificates of authorities",
+                file, file[0] != '\0' && path[0] != '\0' ? ", " : "", path, settings->user);
+    return daemon->tls;
 }
 
 static void reload(evutil_socket_t signal, short what, void *argument)
@@ -410,7 +440,7 @@ static void reload(evutil_socket_t signal, short what, void *argument)
                                    settings->config_directory, TABLE_VALUES, &error);
     if (quota_maps != NULL)
         credentials = credentials_reopen(daemon->credentials, settings, &error);
-    struct tls *tls = credentials != NULL ? tls_new(settings, &error) : NULL;
+    struct tls *tls = credentials != NULL ? renew_tls(daemon, settings, &error) : NULL;
     if (tls != NULL) {
         adopt(daemon, settings, identities, quota_maps, credentials, tls);
         service_reloaded(&daemon->service, daemon->identities);

@@ -71,6 +71,7 @@ static void edit_automatic(const struct survey *survey, enum field field, const 
                            struct rewrite_edits *edits);
 static void sort_edits(struct rewrite_edits *edits);
 static char *make_from(const struct survey *survey);
+static char *make_list(const struct mailbox_list *list);
 static char *make_reply_to(const struct survey *survey);
 static char *make_original(const struct survey *survey);
 static void append_mailbox(struct buffer *out, const struct mailbox *mailbox, size_t column);
@@ -310,8 +311,6 @@ static void set_from(const struct survey *survey, struct rewrite_edits *edits)
 
 static void edit_people(const struct survey *survey, struct rewrite_edits *edits)
 {
-    char *original = NULL;
-
     delete_others(survey, edits, FIELD_SENDER, survey->sender_kept);
     if (from_is_right(survey))
         return;
@@ -319,15 +318,50 @@ static void edit_people(const struct survey *survey, struct rewrite_edits *edits
     delete_others(survey, edits, FIELD_FROM, 1);
     if (survey->rules->add_reply_to)
         edit_replies(survey, edits);
-    original = make_original(survey);
+    char *original = make_original(survey);
     if (original != NULL)
         add_edit(edits, REWRITE_ADD, REWRITE_ORIGINAL, 0, original);
 }
 
+/* read_replies - append the mailboxes of a Reply-To: to a list; false if a reply would go nowhere
+ */
+static bool read_replies(struct mailbox_list *list, const struct rewrite_header *header)
+{
+    const size_t before = list->total;
+
+    if (mailbox_list_parse(list, header->value, header->value_length))
+        return list->total > before;
+    return salvage_mailbox(list, header->value, header->value_length) ||
+           salvage_hints_at_address(header->value, header->value_length);
+}
+
+/* edit_replies - leave one Reply-To:, since the reader's program would otherwise choose: that of
+ * the author as it is, all that he named in several, or, where none has an address, ours */
 static void edit_replies(const struct survey *survey, struct rewrite_edits *edits)
 {
-    if (survey->counts[FIELD_REPLY_TO] == 0)
-        set_header(survey, edits, FIELD_REPLY_TO, make_reply_to(survey));
+    struct mailbox_list *list = memory_alloc(sizeof(*list));
+    char *value = NULL;
+    int index = 0;
+    int first = 0; /* the first that has an address */
+    int addressed = 0;
+
+    mailbox_list_init(list);
+    for (size_t i = 0; i < survey->count; i++) {
+        if (!is_field(&survey->headers[i], FIELD_REPLY_TO))
+            continue;
+        index++;
+        if (read_replies(list, &survey->headers[i]) && addressed++ == 0)
+            first = index;
+    }
+    if (addressed == 0)
+        value = make_reply_to(survey);
+    else if (addressed > 1)
+        value = make_list(list);
+    if (value != NULL)
+        set_header(survey, edits, FIELD_REPLY_TO, value);
+    if (value != NULL || addressed == 1)
+        delete_others(survey, edits, FIELD_REPLY_TO, value != NULL ? 1 : first);
+    free(list);
 }
 
 /* edit_automatic - have a header say that nobody wrote this message, where none says anything */
@@ -410,35 +444,49 @@ static bool is_repeated(const struct mailbox_list *list, size_t index)
     return false;
 }
 
-/* make_reply_to - all that From: named, else the envelope sender; NULL if that is no news */
-static char *make_reply_to(const struct survey *survey)
+/* make_list - the mailboxes of a list, each address once; NULL if there are none */
+static char *make_list(const struct mailbox_list *list)
 {
-    const struct mailbox_list *list = survey->from_list;
     const size_t column = strlen("Reply-To: ");
     struct buffer out = {0};
     struct buffer item = {0};
-    char envelope[MAILBOX_ADDRESS_MAX + 1];
-    size_t added = 0;
 
     for (size_t i = 0; i < list->count; i++) {
         if (is_repeated(list, i))
             continue;
         buffer_clear(&item);
-        append_mailbox(&item, &list->items[i], added == 0 ? column : 1);
+        append_mailbox(&item, &list->items[i], out.length == 0 ? column : 1);
         if (out.length + item.length > REWRITE_REPLY_TO_MAX)
             break;
         size_t width = fold_column(&out, column) + strlen(", ") + item.length;
-        if (added++ > 0)
+        if (out.length > 0)
             buffer_append_string(&out, width < FOLD_LINE_WIDTH ? ", " : ",\n ");
         buffer_append(&out, item.data, item.length);
     }
     buffer_free(&item);
-    if (list->count == 0 && envelope_address(survey, envelope) &&
-        !same_address(envelope, survey->rules->upn))
-        buffer_append_string(&out, envelope);
-    if (out.length > 0 && !(survey->keep && added == 1))
-        return buffer_take(&out);
-    buffer_free(&out);
+    return out.length == 0 ? NULL : buffer_take(&out);
+}
+
+/* is_one_address - do all mailboxes of a list have the same? */
+static bool is_one_address(const struct mailbox_list *list)
+{
+    for (size_t i = 1; i < list->count; i++) {
+        if (!is_repeated(list, i))
+            return false;
+    }
+    return list->count > 0;
+}
+
+/* make_reply_to - all that From: named, else the envelope sender; NULL if that is no news */
+static char *make_reply_to(const struct survey *survey)
+{
+    char envelope[MAILBOX_ADDRESS_MAX + 1];
+
+    if (survey->from_list->count > 0)
+        return survey->keep && is_one_address(survey->from_list) ? NULL
+                                                                 : make_list(survey->from_list);
+    if (envelope_address(survey, envelope) && !same_address(envelope, survey->rules->upn))
+        return memory_copy(envelope);
     return NULL;
 }
 

@@ -93,12 +93,15 @@ bool rewrite_reads(const char *name);
  * mailbox, the UPN or an address that the account covers, and at most one Sender:, the same. The
  * rest is as little change as that allows:
  *
- * - a From: that is right already is not touched, byte for byte, nor is a Reply-To: that is there.
+ * - where From: is right already, neither it nor Reply-To: is touched, byte for byte.
  * - the display name keeps its bytes. Where there is none, the old style's comment, else the
  *   address, becomes a quoted one. It is given up only where it is longer than REWRITE_NAME_MAX or
  *   has no white space to fold at within FOLD_LINE_MAX.
- * - the first mailbox counts; all that From: named go to a new Reply-To:, at most
- *   MAILBOX_LIST_MAX of them and each address once.
+ * - the first mailbox counts; all that From: named go to Reply-To:, at most MAILBOX_LIST_MAX of
+ *   them and each address once, unless a Reply-To: says already where replies go.
+ * - a Reply-To: without an address (blank, "<>", an empty group, words) says nothing: replies would
+ *   have gone to From:. It is replaced, or deleted where another one has an address. Several that
+ *   have become one. A single one stays as it is, also where its address can only be guessed at.
  * - a From: that does not parse is searched for its only address; without one the text that looks
  *   like a name is kept as the name, else the envelope sender is, and replies go to the latter.
  * - the raw text goes to a REWRITE_ORIGINAL of its own, unless it is blank. One that is there

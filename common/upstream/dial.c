@@ -374,7 +374,7 @@ static void family_answered(void *context, enum address_family family, int resul
         addresses_add(&dial->addresses, each->ai_addr, (socklen_t)each->ai_addrlen);
     bool has_some = addresses_count(&dial->addresses) > 0;
     if (dial->state == DIAL_CONNECTING) {
-        if (dial->open == 0)
+        if (dial->open == 0 || !evtimer_pending(dial->pace, NULL)) /* nothing is due otherwise */
             go_on(dial);
     } else if (!other->is_awaited || (has_some && family == dial->first) ||
                dial->state == DIAL_DELAYED) {

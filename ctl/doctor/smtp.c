@@ -25,8 +25,13 @@ static void tell(void *context, const struct smtp_finding *finding)
             .seen = is_warned ? report_format(report, "%.100s", finding->value)
                               : report_format(report, "%.100s, without effect on the transport. %s",
                                               finding->value, finding->text),
-            .meaning = "It has no effect on mail through the transport.",
-            .remedy = finding->text});
+            .meaning = report_format(report, "It has no effect on mail through the transport. %s",
+                                     finding->text),
+            .remedy =
+                report_format(report,
+                              "Take it out of %s, if smtp(8) is to deliver nothing else; "
+                              "docs/SMTP_SETTINGS.md has all of these.",
+                              finding->service != NULL ? doctor->master_cf : doctor->main_cf)});
 }
 
 static void report_note(struct doctor *doctor, const char *text)

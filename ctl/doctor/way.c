@@ -443,6 +443,8 @@ bool way_dial(struct way *way, const struct settings *settings, struct dialogue 
 
 void way_free(struct way *way)
 {
+    if (way->base != NULL) /* libevent releases what was cancelled */
+        event_base_loop(way->base, EVLOOP_NONBLOCK);
     if (way->dns != NULL)
         evdns_base_free(way->dns, 0);
     if (way->base != NULL)

@@ -336,7 +336,7 @@ static json_t *recipients_json(const struct survey *survey, const struct listing
 
 json_t *report_message_json(struct survey *survey, const struct listing_message *message)
 {
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     json_t *causes = json_array();
     size_t count = survey_divide(survey, message);
     for (size_t i = 0; i < count; i++)
@@ -352,7 +352,7 @@ json_t *report_message_json(struct survey *survey, const struct listing_message 
 static bool print_message(void *context, const struct listing_message *message)
 {
     struct survey *survey = context;
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     if (!filter_takes_message(survey->filter, message, account))
         return true;
     json_t *object = report_message_json(survey, message);

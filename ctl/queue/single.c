@@ -38,7 +38,7 @@ static void print_envelope(const struct single *single, const struct listing_mes
     struct tm local;
     struct buffer age = {0}, id = {0}, sender = {0};
     time_t seconds = (time_t)(message->arrival / CLOCK_SECOND);
-    const char *account = owners_find(single->survey->owners, message->sender);
+    const char *account = owners_find(single->survey->owners, message);
     strftime(arrival, sizeof(arrival), "%Y-%m-%d %H:%M:%S", localtime_r(&seconds, &local));
     screen_age(&age, single->survey->now - message->arrival);
     screen_paint(single->screen, &id, SCREEN_BOLD, message->id);
@@ -134,7 +134,7 @@ static bool show_if_it_is(void *context, const struct listing_message *message)
     struct single *single = context;
     if (strcmp(message->id, single->queue_id) != 0)
         return true;
-    const char *account = owners_find(single->survey->owners, message->sender);
+    const char *account = owners_find(single->survey->owners, message);
     size_t count = survey_divide(single->survey, message);
     single->is_found = true;
     for (size_t i = 0; i < count; i++)

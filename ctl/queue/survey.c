@@ -174,7 +174,7 @@ static void add_part(struct survey *survey, const struct listing_message *messag
 static bool take_message(void *context, const struct listing_message *message)
 {
     struct survey *survey = context;
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     bool is_taken = filter_takes_message(survey->filter, message, account);
     size_t count = survey_divide(survey, message), chosen = 0;
     for (size_t i = 0; i < count; i++) {

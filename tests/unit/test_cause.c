@@ -67,6 +67,15 @@ static const struct {
      "name-unresolved"},
     {LMTP "451 4.4.1 smtp.office365.com:587: no address answers: Connection refused (connect)",
      "server-unreachable"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: no address answers: IPv6: Connection timed out; IPv4: "
+          "Network is unreachable (connect)",
+     "server-unreachable"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: no address answers: the address of smtp_bind_address "
+          "is not this machine's (connect)",
+     "source-address"},
+    {LMTP "451 4.4.1 x.mail.protection.outlook.com:25: AUTH LOGIN is not offered: this is a "
+          "tenant's MX, direct send, where nobody can log in (AUTH)",
+     "mail-exchanger"},
     {LMTP
      "451 4.4.1 smtp.office365.com:587: the certificate is for another name (x), not (STARTTLS)",
      "certificate-name"},

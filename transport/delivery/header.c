@@ -15,8 +15,8 @@
 struct field {
     size_t begin, end; /* in the text: of the whole field, with its CRLF */
     char *name;
-    const char *value; /* when it is written: what stands in its place; NULL: it is left as it is */
-    bool is_deleted;
+    /* when it is written: what becomes of it; NULL: it is left as it is */
+    const struct rewrite_edit *edit;
 };
 
 struct header {
@@ -230,7 +230,7 @@ static void mark_changed(struct header *header, const struct rewrite_edit *edit)
     int number = 0;
     for (size_t i = 0; i < header->count; i++)
         if (strcasecmp(header->fields[i].name, edit->name) == 0 && ++number == edit->index)
-            header->fields[i].value = edit->value;
+            header->fields[i].edit = edit;
 }
 
 /* The deletions of one name stand together, by descending index: all of them are found in one go
@@ -248,8 +248,7 @@ static size_t mark_deleted(struct header *header, const struct rewrite_edits *ed
             continue;
         if (next < edits->count && edits->items[next].action == REWRITE_DELETE &&
             edits->items[next].index == number && strcasecmp(edits->items[next].name, name) == 0) {
-            field->is_deleted = true;
-            next++;
+            field->edit = &edits->items[next++];
         }
         number--;
     }
@@ -284,11 +283,11 @@ static struct buffer edit_text(struct header *header, const struct rewrite_edits
     mark(header, edits);
     for (size_t i = 0; i < header->count; i++) {
         const struct field *field = &header->fields[i];
-        if (!field->is_deleted && field->value == NULL)
+        if (field->edit == NULL)
             continue;
         buffer_append(&text, header->text.data + done, field->begin - done);
-        if (!field->is_deleted)
-            append_field(&text, field->name, field->value);
+        if (field->edit->action == REWRITE_CHANGE)
+            append_field(&text, field->edit->name, field->edit->value);
         done = field->end;
     }
     if (header->text.length > 0)

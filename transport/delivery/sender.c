@@ -51,7 +51,8 @@ static bool find_account(struct delivery *delivery, const char *socket_account,
     read_decision(delivery);
     if (delivery->account != NULL)
         return true;
-    if (socket_account != NULL) {
+    /* The destination follows from the sender, which may not be believed. */
+    if (socket_account != NULL && !delivery->all->parts.settings->login_only) {
         delivery->account = address_fold(socket_account);
         return true;
     }

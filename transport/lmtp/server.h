@@ -111,7 +111,10 @@ void lmtp_reply(struct lmtp_transaction *transaction, size_t recipient, const ch
 
 /* --- ending ------------------------------------------------------------------- */
 
-/* Closes the listeners. Clients in a transaction behind DATA are served until its end; then, and
+/* Closes the listeners, and nothing else: who is connected is served as before. */
+void lmtp_close_listeners(struct lmtp *server);
+
+/* The same, and an end: clients in a transaction behind DATA are served until its end; then, and
  * all others now, they are told 421 and the connection is closed. */
 void lmtp_stop(struct lmtp *server);
 
