@@ -1,7 +1,7 @@
 /* clock.c - a wall clock that is wrong, for one program: loaded before everything else (LD_PRELOAD)
  *
- * POST365_CLOCK names a file of eight bytes: by how many microseconds CLOCK_REALTIME is ahead. Who has
- * the file may change it at any time. All other clocks are the system's.
+ * POST365_CLOCK names a file of eight bytes: by how many microseconds CLOCK_REALTIME is ahead. Who
+ * has the file may change it at any time. All other clocks are the system's.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -36,8 +36,7 @@ PUBLIC int clock_gettime(clockid_t clock, struct timespec *time)
     if (system_clock == NULL)
         begin();
     int result = system_clock(clock, time);
-    if (result != 0 || ahead == NULL ||
-        (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
+    if (result != 0 || ahead == NULL || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
         return result;
     int64_t now = (int64_t)time->tv_sec * MICROSECONDS + time->tv_nsec / 1000 + *ahead;
     time->tv_sec = (time_t)(now / MICROSECONDS);
