@@ -79,9 +79,10 @@ static const struct cause own[OWN_CAUSES] = {
     [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
                          .meaning = "The envelope sender is not the account, and the "
                                     "post365-transport that tried it did not send such mail.",
-                         .remedy = "Nothing, or `post365 queue flush`: it goes at the next attempt, "
-                                   "with the account as its sender. If it does not, restart "
-                                   "post365-transport: it is of an earlier version.",
+                         .remedy =
+                             "Nothing, or `post365 queue flush`: it goes at the next attempt, "
+                             "with the account as its sender. If it does not, restart "
+                             "post365-transport: it is of an earlier version.",
                          .wait = CAUSE_SCHEDULE},
     [NO_ACCOUNT] = {.name = "no-account",
                     .meaning = "No account is known for the envelope sender.",

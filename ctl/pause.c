@@ -37,8 +37,7 @@ static int check_exists(const struct settings *settings, const char *account)
     if (credentials == NULL)
         return status;
     credentials_each(credentials, note_name, &names);
-    if (names.count > 0 &&
-        credentials_find(credentials, account, &credential, NULL) == TABLE_NONE)
+    if (names.count > 0 && credentials_find(credentials, account, &credential, NULL) == TABLE_NONE)
         status = command_fail(COMMAND_USAGE,
                               "there is no account %s: no table has credentials for it; there are "
                               "%s%s",

@@ -184,8 +184,8 @@ static void note_flight(void)
     }
 }
 
-/* Fields of the usual width. The sizes are those of a golden ratio's sequence: evenly spread however
- * many there are. */
+/* Fields of the usual width. The sizes are those of a golden ratio's sequence: evenly spread
+ * however many there are. */
 static void send_filler(struct worker *worker)
 {
     static atomic_uint number;
@@ -232,8 +232,9 @@ static void *work(void *argument)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: deliver [-c connections] [-n messages] [-s size] [-H size] [-w password] "
-                    "{place sender}...\n");
+    fprintf(stderr,
+            "usage: deliver [-c connections] [-n messages] [-s size] [-H size] [-w password] "
+            "{place sender}...\n");
     exit(EX_USAGE);
 }
 
