@@ -9,8 +9,10 @@
 #define BLANKS " \t\r\n"
 
 /* Takes "name=value" or "{ name = value }" apart. */
-static void add_option(const struct text *text, struct text_span option, struct service *service)
+static void add_option(const struct text *text, struct text_span option, bool is_attached,
+                       struct service *service)
 {
+    size_t begin = option.begin;
     if (option.end > option.begin + 1 && text->data[option.begin] == '{') {
         option.begin++;
         option.end--;
@@ -31,7 +33,8 @@ static void add_option(const struct text *text, struct text_span option, struct 
     service->options[service->option_count++] =
         (struct service_option){.name = text_copy(text, name),
                                 .value = memory_copy(content + strspn(content, BLANKS)),
-                                .value_span = value};
+                                .value_span = value,
+                                .attached_at = is_attached ? begin : 0};
     free(content);
 }
 
@@ -48,9 +51,9 @@ bool service_read(const struct text *text, const struct text_entry *entry, struc
         if (count < SERVICE_FIELDS)
             service->field[count] = text_copy(text, piece);
         else if (begins && length > 2)
-            add_option(text, (struct text_span){piece.begin + 2, piece.end}, service);
+            add_option(text, (struct text_span){piece.begin + 2, piece.end}, true, service);
         else if (is_next)
-            add_option(text, piece, service);
+            add_option(text, piece, false, service);
         is_next = begins && length == 2;
     }
     return count >= SERVICE_FIELDS;

@@ -28,6 +28,7 @@ struct service_option {
     char *name;
     char *value;                 /* with $name in it */
     struct text_span value_span; /* where it stands */
+    size_t attached_at;          /* where the name begins right behind "-o"; 0: it does not */
 };
 
 struct service {

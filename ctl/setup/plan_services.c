@@ -19,6 +19,18 @@ static const char service_line[] = NAME "   unix  -       -       n       -     
 
 /* --- by which mail comes in --- */
 
+/* "-o name=value" of "-oname=value", which postconf(1) would misread. Takes `lines` over. */
+static char *detach(char *lines, const struct text_entry *entry,
+                    const struct service_option *option)
+{
+    if (option->attached_at == 0)
+        return lines;
+    size_t at = option->attached_at - entry->span.begin;
+    char *detached = memory_format("%.*s %s", (int)at, lines, lines + at);
+    free(lines);
+    return detached;
+}
+
 /* Gives its list of milters ours, or corrects what it says of ours. */
 static bool plan_list(struct plan *plan, const struct text_entry *entry,
                       const struct service_option *option, const char *id, struct error *error)
@@ -38,9 +50,9 @@ static bool plan_list(struct plan *plan, const struct text_entry *entry,
                 milters.has_ours     ? fault
                 : milters.has_others ? "milters of its own"
                                      : "no milters");
-    edits_add(&plan->edits[RELAY_MASTER], entry->span, entry->name,
-              milters.has_ours ? milters_replace(master, entry->span, &milters, ours, "")
-                               : milters_insert(master, entry->span, &milters, ours, ",", ""));
+    char *lines = milters.has_ours ? milters_replace(master, entry->span, &milters, ours, "")
+                                   : milters_insert(master, entry->span, &milters, ours, ",", "");
+    edits_add(&plan->edits[RELAY_MASTER], entry->span, entry->name, detach(lines, entry, option));
     free(ours);
     return true;
 }
