@@ -205,7 +205,7 @@ static void report_account(const struct service *service, struct identities *ide
     static const char found[] = "mail that no table claims goes out with the account ";
     struct identity identity;
     struct error error;
-    if (identity_find(identities, "", "", &identity, &error) != TABLE_FOUND)
+    if (identity_find_default(identities, &identity, &error) != TABLE_FOUND)
         log_warning("mail that no table claims gets a temporary failure: %s", error.text);
     else if (service->test)
         printf("# %s%s\n", found, identity.upn);

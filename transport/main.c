@@ -34,6 +34,7 @@
  */
 #include "common/clock.h"
 #include "common/control.h"
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/ledger_channel.h"
 #include "common/ledger_socket.h"
@@ -44,7 +45,6 @@
 #include "common/socket.h"
 #include "common/table.h"
 #include "common/upstream/credentials.h"
-#include "common/upstream/destination.h"
 #include "common/upstream/tls.h"
 #include "transport/account_sockets.h"
 #include "transport/delivery/delivery.h"

@@ -6,11 +6,11 @@
 #include "common/upstream/credentials.h"
 
 #include "common/address.h"
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
 #include "common/table.h"
-#include "common/upstream/destination.h"
 #include "ctl/doctor/doctor.h"
 
 #include <stdlib.h>
@@ -181,7 +181,7 @@ static void find_default(struct doctor *doctor)
     struct identity identity = {.upn = NULL};
     struct identities *identities = identities_open(doctor->settings, &error);
     enum table_answer answer =
-        identities != NULL ? identity_find(identities, "", "", &identity, &error) : TABLE_FAILED;
+        identities != NULL ? identity_find_default(identities, &identity, &error) : TABLE_FAILED;
     if (answer == TABLE_FOUND)
         doctor->upn = identity.upn;
     report_finding(

@@ -1,10 +1,10 @@
 /* plan_relayhost.c - relayhost as it should be spelled */
 #include "ctl/setup/plan.h"
 
+#include "common/destination.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
 #include "common/table.h"
-#include "common/upstream/destination.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
 #include "ctl/setup/relay.h"
 
 #include "common/address.h"
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/memory.h"
 #include "common/upstream/credentials.h"
-#include "common/upstream/destination.h"
 #include "ctl/setup/file.h"
 
 #include <stdlib.h>
@@ -95,7 +95,7 @@ static bool add_default(struct relay *relay, struct error *error)
     struct identity identity = {.upn = NULL};
     if (identities == NULL)
         return false;
-    enum table_answer answer = identity_find(identities, "", "", &identity, error);
+    enum table_answer answer = identity_find_default(identities, &identity, error);
     identities_close(identities);
     if (answer == TABLE_FOUND)
         add_account(relay, identity.upn);

@@ -39,6 +39,11 @@ static bool find_account(struct delivery *delivery, const char *socket_account,
                TABLE_FOUND) {
         delivery->account = address_fold(identity.upn);
         free(identity.upn);
+        if (identity.source == IDENTITY_ELSEWHERE) {
+            delivery->sender = memory_copy(sender);
+            buffer_format(reply, "451 4.3.5 %s", error.text);
+            return false;
+        }
     } else {
         buffer_format(reply, "451 4.3.0 %s", error.text);
         return false;
