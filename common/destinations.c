@@ -119,6 +119,8 @@ enum table_answer destinations_find(struct destinations *destinations, const cha
     free(value);
     if (list->count > 0)
         return TABLE_FOUND;
+    list->count = 1;
+    list->items[0] = (struct destination){.has_port = false};
     struct destination none;
     destination_parse(destinations->settings, &none, error);
     return TABLE_NONE;
@@ -149,7 +151,7 @@ enum table_answer destinations_owner(struct destinations *destinations, const ch
         return destination_read(key, &server) == NULL ? find_server(&server, list, which)
                                                       : TABLE_NONE;
     enum table_answer answer = destinations_find(destinations, key, &its, &ours, error);
-    if (answer != TABLE_FOUND || !ours)
+    if (answer == TABLE_FAILED || !ours)
         return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
     return find_server(&its.items[0], list, which);
 }

@@ -38,8 +38,8 @@ bool destinations_refresh(struct destinations *destinations, uint64_t *version);
 
 /* Where mail of this envelope sender goes ("" is the null sender), at least one server, and
  * `*is_ours`: whether the first is Microsoft's or one of relayhost's. TABLE_FOUND; TABLE_NONE:
- * relayhost is wanted, and names no server; TABLE_FAILED with the reason. What the table has for a
- * sender and is no destination is not ours. Thread-safe. */
+ * relayhost is wanted, and names no server: that one's host is ""; TABLE_FAILED with the reason.
+ * What the table has for a sender and is no destination is not ours. Thread-safe. */
 enum table_answer destinations_find(struct destinations *destinations, const char *sender,
                                     struct destination_list *list, bool *is_ours,
                                     struct error *error);

@@ -161,8 +161,6 @@ static enum table_answer is_for_address(struct identities *identities, const cha
         return TABLE_NONE;
     enum table_answer answer =
         destinations_find(identities->destinations, address, &list, &ours, error);
-    if (answer == TABLE_NONE) /* there is no relayhost, and no server to take it for */
-        return TABLE_FOUND;
     if (answer == TABLE_FAILED || !ours)
         return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
     return destinations_owner(identities->destinations, key, &list, &which, error);

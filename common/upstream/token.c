@@ -8,7 +8,6 @@
 #include "common/address.h"
 #include "common/dictionary.h"
 #include "common/file_state.h"
-#include "common/log.h"
 #include "common/memory.h"
 
 #include <errno.h>
@@ -18,8 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PARAMETER    "post365_token_maps"
-#define WARNINGS_MAX 20
+#define PARAMETER "post365_token_maps"
+/* What a bearer token is made of (RFC 6750, section 2.1), with "=" at its end alone. */
+#define TOKEN_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 
 struct tokens {
     const struct settings *settings;
@@ -131,10 +131,16 @@ static bool take_first_line(struct secret *secret)
     while (end > start && is_blank(bytes[end - 1]))
         end--;
     secret_trim(secret, start, end - start);
-    for (size_t i = 0; i < end - start; i++)
-        if (bytes[i] <= ' ' || bytes[i] > '~')
-            return false;
-    return end > start;
+    size_t length = strspn(bytes, TOKEN_BYTES);
+    return length > 0 && length + strspn(bytes + length, "=") == secret_length(secret);
+}
+
+/* Whether the file begins as JSON does, with which sasl-xoauth2 and others keep their tokens. */
+static bool is_json(const struct secret *secret)
+{
+    const char *bytes = secret_reveal(secret);
+    char first = bytes[strspn(bytes, " \t\r\n")];
+    return first == '{' || first == '[' || first == '"';
 }
 
 static struct secret *read_token(const char *path, struct error *error)
@@ -146,6 +152,13 @@ static struct secret *read_token(const char *path, struct error *error)
     bool fine = secret_read(token, descriptor) >= 0 ||
                 error_set(error, "%s: %s; check the file system", path, strerror(errno));
     close(descriptor);
+    if (fine && is_json(token))
+        fine =
+            error_set(error,
+                      "%s: this is JSON, and nothing of it is sent; have the access token alone, "
+                      "the value of access_token without quotes, written to a file of its own, "
+                      "and name that",
+                      path);
     fine = fine && (take_first_line(token) ||
                     error_set(error,
                               "%s: the first line is no access token; have the token alone, "
@@ -200,45 +213,15 @@ static void visit_upn(void *context, const char *key)
         upns->visit(upns->context, key);
 }
 
-void tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
+bool tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
                  void *context)
 {
     struct upn_visit upns = {.visit = visit, .context = context};
     tables_each_key(tokens->tables, visit_upn, &upns);
-}
-
-static void collect(void *context, const char *upn)
-{
-    dictionary_put(context, upn, memory_copy(upn));
-}
-
-struct trial {
-    struct tokens *tokens;
-    unsigned warnings;
-};
-
-static void try_token(void *context, const char *upn, void *value)
-{
-    struct trial *trial = context;
-    struct secret *token = NULL;
-    struct error error;
-    (void)value;
-    if (trial->warnings < WARNINGS_MAX &&
-        tokens_find(trial->tokens, upn, &token, &error) == TABLE_FAILED) {
-        log_warning("%s", error.text);
-        trial->warnings++;
-    }
-    secret_free(token);
+    return tables_can_list(tokens->tables);
 }
 
 bool tokens_check(struct tokens *tokens, struct error *error)
 {
-    if (!tables_check(tokens->tables, error))
-        return false;
-    struct trial trial = {.tokens = tokens};
-    struct dictionary *upns = dictionary_new(free);
-    tokens_each(tokens, collect, upns);
-    dictionary_each(upns, try_token, &trial);
-    dictionary_free(upns);
-    return true;
+    return tables_check(tokens->tables, error);
 }

@@ -11,19 +11,6 @@
 
 #define SUBMISSION "587"
 
-static bool is_microsoft(const char *host)
-{
-    static const char *const domains[] = {".office365.com", ".office365.us", ".outlook.com",
-                                          ".partner.outlook.cn"};
-    size_t length = strlen(host);
-    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
-        size_t suffix = strlen(domains[i]);
-        if (length > suffix && strcasecmp(host + length - suffix, domains[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Whether smtp(8) finds the same credentials under a new spelling: it looks for the host's name,
  * then for the whole. */
 static bool has_credentials(const struct relay *relay, const char *spelling, bool *found,
@@ -94,7 +81,7 @@ bool plan_relayhost(struct plan *plan, struct error *error)
     struct destination destination;
     if (!destination_parse(relay->settings, &destination, error))
         return false;
-    if (!is_microsoft(destination.host))
+    if (!destination_is_microsoft(destination.host))
         plan_remark(plan,
                     "relayhost = %s is no host of Office 365: its replies and limits may be others "
                     "than those that post365 knows.",
@@ -106,7 +93,7 @@ bool plan_relayhost(struct plan *plan, struct error *error)
         return true;
     }
     bool has_port = now[0] == '[' ? strstr(now, "]:") != NULL : strchr(now, ':') != NULL;
-    if (!has_port && !is_microsoft(destination.host)) {
+    if (!has_port && !destination_is_microsoft(destination.host)) {
         plan_remark(plan,
                     "relayhost = %s names no port: the transport takes " SUBMISSION
                     ", smtp(8) 25. Write the one that is meant.",

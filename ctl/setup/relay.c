@@ -5,7 +5,7 @@
 #include "common/destination.h"
 #include "common/identity.h"
 #include "common/memory.h"
-#include "common/upstream/credentials.h"
+#include "common/upstream/accounts.h"
 #include "ctl/setup/file.h"
 
 #include <stdlib.h>
@@ -88,29 +88,17 @@ static int compare(const void *one, const void *other)
     return strcmp(*(char *const *)one, *(char *const *)other);
 }
 
-/* The account of mail that nothing else claims: it may be in no table that can be enumerated. */
-static bool add_default(struct relay *relay, struct error *error)
-{
-    struct identities *identities = identities_open(relay->settings, error);
-    struct identity identity = {.upn = NULL};
-    if (identities == NULL)
-        return false;
-    enum table_answer answer = identity_find_default(identities, &identity, error);
-    identities_close(identities);
-    if (answer == TABLE_FOUND)
-        add_account(relay, identity.upn);
-    free(identity.upn);
-    return answer != TABLE_FAILED;
-}
-
 static bool read_accounts(struct relay *relay, struct error *error)
 {
     struct credentials *credentials = credentials_open(relay->settings, error);
-    if (credentials == NULL)
-        return false;
-    credentials_each(credentials, add_account, relay);
+    struct identities *identities =
+        credentials != NULL ? identities_open(relay->settings, error) : NULL;
+    bool fine = identities != NULL;
+    if (fine)
+        accounts_each(credentials, identities, add_account, relay);
+    identities_close(identities);
     credentials_close(credentials);
-    if (!add_default(relay, error))
+    if (!fine)
         return false;
     if (relay->account_count == 0)
         return error_set(error,

@@ -36,7 +36,7 @@ struct relay {
     char *path[RELAY_FILES];
     struct text text[RELAY_FILES];
     char *value[RELAY_VALUES]; /* expanded */
-    char **accounts;           /* UPNs that have credentials, folded, in alphabetical order */
+    char **accounts;           /* those of accounts.h, folded, in alphabetical order */
     size_t account_count;
 };
 

@@ -139,7 +139,7 @@ static void connection_refused(void *context, const struct submission_end *end)
 {
     struct delivery *delivery = context;
     delivery->request = NULL;
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, false);
     delivery_obey(delivery);
     if (end->reply == NULL)
@@ -161,7 +161,7 @@ void delivery_take_connection(struct delivery *delivery)
 static void recipient_refused(void *context, size_t recipient, const struct reply *reply)
 {
     struct delivery *delivery = context;
-    verdict_of_recipient(reply, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_recipient(reply, submission_host(delivery->submission), &delivery->verdict);
     free(delivery->refusals[recipient]);
     delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
     delivery->refused++;
@@ -220,7 +220,7 @@ static void message_ended(void *context, const struct submission_end *end)
         delivery_take_connection(delivery);
         return;
     }
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, end->is_unknown);
     if (end->reply == NULL)
         delivery_note_silence(delivery->all, delivery->account);
@@ -254,6 +254,8 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
     delivery->state = DELIVERY_ENVELOPE;
+    if (is_fresh && delivery->all->parts.worked != NULL)
+        delivery->all->parts.worked(delivery->all->parts.context, delivery->account);
     submission_send(submission, &delivery->sent, delivery->sender, &message_handler, delivery);
 }
 

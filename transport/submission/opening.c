@@ -46,8 +46,8 @@ void submission_resolve(evutil_socket_t descriptor, short what, void *argument)
     /* It may answer at once, and that may end the connection. */
     submission_hold(submission);
     struct evdns_getaddrinfo_request *lookup =
-        evdns_getaddrinfo(submission->parts->dns, submission->parts->host, submission->parts->port,
-                          &hints, resolved, submission);
+        evdns_getaddrinfo(submission->parts->dns, submission->destination.host,
+                          submission->destination.port, &hints, resolved, submission);
     if (submission->state != SUBMISSION_CLOSED)
         submission->lookup = lookup;
     submission_let_go(submission);
@@ -177,7 +177,7 @@ static void begin_tls(struct submission *submission)
     bufferevent_free(submission->connection);
     submission->connection = NULL;
     struct bufferevent *connection = tls_begin(submission->parts->tls, submission->parts->base,
-                                               descriptor, submission->parts->host);
+                                               descriptor, submission->destination.host);
     if (connection == NULL) {
         submission_lose(submission, "TLS cannot be begun");
         return;
@@ -192,7 +192,7 @@ void submission_connected(struct submission *submission)
     if (submission->state == SUBMISSION_CONNECTING) {
         greet(submission);
     } else if (submission->state == SUBMISSION_HANDSHAKE) {
-        log_debug("%s: %s%s", submission->parts->host, tls_version(submission->connection),
+        log_debug("%s: %s%s", submission->destination.host, tls_version(submission->connection),
                   tls_is_resumed(submission->connection) ? ", resumed" : "");
         say_ehlo(submission, SUBMISSION_EHLO_SECURE);
     }

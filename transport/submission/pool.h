@@ -53,6 +53,10 @@ void pool_cancel(struct pool_request *request);
 /* Gives a connection back whose message has ended and which is idle. */
 void pool_put(struct pool *pool, struct submission *submission);
 
+/* Credentials, or the servers that they are for, may be others: connections that are there take no
+ * further message. */
+void pool_renew(struct pool *pool);
+
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);
 

@@ -68,7 +68,8 @@ static const struct reply *known_refusal(const struct submission *submission)
 /* The end of the connection with that reply. */
 static void finish_refused(struct submission *submission, const struct reply *refusal)
 {
-    const struct submission_end end = {.stage = submission->refusal_stage, .reply = refusal};
+    const struct submission_end end = {
+        .stage = submission->refusal_stage, .reply = refusal, .host = submission->destination.host};
     submission_finish(submission, &end);
 }
 
@@ -84,9 +85,10 @@ void submission_lose(struct submission *submission, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
-    snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->parts->host,
-             submission->parts->port, what);
+    snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->destination.host,
+             submission->destination.port, what);
     const struct submission_end end = {.stage = stage_of(submission),
+                                       .host = submission->destination.host,
                                        .text = submission->text,
                                        .is_unknown = submission->state == SUBMISSION_FINAL &&
                                                      !submission->is_void};
@@ -100,7 +102,9 @@ void submission_refuse(struct submission *submission)
         finish_refused(submission, refusal);
         return;
     }
-    const struct submission_end end = {.stage = stage_of(submission), .reply = &submission->reply};
+    const struct submission_end end = {.stage = stage_of(submission),
+                                       .reply = &submission->reply,
+                                       .host = submission->destination.host};
     submission_finish(submission, &end);
 }
 
@@ -265,7 +269,7 @@ static void failed(struct submission *submission, short what)
     if (submission->state == SUBMISSION_CONNECTING) {
         submission_connect_next(submission);
     } else if (submission->state == SUBMISSION_HANDSHAKE) {
-        tls_explain(submission->connection, submission->parts->host, &error);
+        tls_explain(submission->connection, submission->destination.host, &error);
         submission_lose(submission, "%s", error.text);
     } else if (what & BEV_EVENT_TIMEOUT) {
         submission_lose(submission, "does not take the message");
@@ -326,6 +330,7 @@ struct submission *submission_open(const struct submission_parts *parts,
 {
     struct submission *submission = memory_zero(1, sizeof(*submission));
     submission->parts = parts;
+    submission->destination = credential->destination;
     submission->credential = *credential;
     *credential = (struct credential){.user = NULL};
     submission->handler = handler;
@@ -358,6 +363,11 @@ void submission_close(struct submission *submission)
 void submission_drop(struct submission *submission)
 {
     submission_lose(submission, "closed by us");
+}
+
+const char *submission_host(const struct submission *submission)
+{
+    return submission->destination.host;
 }
 
 bool submission_is_idle(const struct submission *submission)
