@@ -11,6 +11,7 @@
 #include "common/domains.h"
 #include "common/memory.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -20,6 +21,10 @@ struct destinations {
     struct tables *tables;
     struct domains *local_domains;
     struct destination_list relayhost;
+    pthread_mutex_t mutex;            /* protects what follows */
+    struct destination_list accounts; /* relayhost's, and those of ours that the tables name */
+    uint64_t version;                 /* of the tables, when they were listed */
+    bool is_listed;
 };
 
 /* --- open and close --- */
@@ -42,6 +47,7 @@ struct destinations *destinations_reopen(struct destinations *old, const struct 
     destinations->tables = tables;
     destinations->local_domains = domains_new(or_empty(settings->local_domains));
     destination_read_list(settings->relayhost, &destinations->relayhost);
+    pthread_mutex_init(&destinations->mutex, NULL);
     return destinations;
 }
 
@@ -56,6 +62,7 @@ void destinations_close(struct destinations *destinations)
         return;
     tables_close(destinations->tables);
     domains_free(destinations->local_domains);
+    pthread_mutex_destroy(&destinations->mutex);
     free(destinations);
 }
 
@@ -124,6 +131,45 @@ enum table_answer destinations_find(struct destinations *destinations, const cha
     struct destination none;
     destination_parse(destinations->settings, &none, error);
     return TABLE_NONE;
+}
+
+static void note_server(void *context, const char *sender, const struct destination *destination,
+                        bool ours)
+{
+    struct destination_list *list = context;
+    (void)sender;
+    if (!ours || list->count == DESTINATIONS_MAX)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        if (destination_equal(&list->items[i], destination))
+            return;
+    list->items[list->count++] = *destination;
+}
+
+static void copy_accounts(struct destinations *destinations, struct destination_list *list)
+{
+    uint64_t version;
+    tables_refresh(destinations->tables, &version);
+    pthread_mutex_lock(&destinations->mutex);
+    if (!destinations->is_listed || destinations->version != version) {
+        destinations->accounts = destinations->relayhost;
+        destinations_each(destinations, note_server, &destinations->accounts);
+        destinations->version = version;
+        destinations->is_listed = true;
+    }
+    *list = destinations->accounts;
+    pthread_mutex_unlock(&destinations->mutex);
+}
+
+enum table_answer destinations_of_account(struct destinations *destinations, const char *upn,
+                                          struct destination_list *list, bool *ours,
+                                          struct error *error)
+{
+    enum table_answer answer = destinations_find(destinations, upn, list, ours, error);
+    if (answer == TABLE_FOUND && *ours && list->count == destinations->relayhost.count &&
+        destination_equal(&list->items[0], &destinations->relayhost.items[0]))
+        copy_accounts(destinations, list);
+    return answer;
 }
 
 /* --- whose a key is --- */

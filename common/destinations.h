@@ -44,6 +44,13 @@ enum table_answer destinations_find(struct destinations *destinations, const cha
                                     struct destination_list *list, bool *is_ours,
                                     struct error *error);
 
+/* Where mail may go that an account sends: as destinations_find() where the table has something for
+ * it; else relayhost's servers and, behind them, those of ours that the tables name for any sender,
+ * as far as these can be enumerated. An account may be known for one of these alone. */
+enum table_answer destinations_of_account(struct destinations *destinations, const char *upn,
+                                          struct destination_list *list, bool *is_ours,
+                                          struct error *error);
+
 /* For which of the servers, all of them ours, a line of a password table with this key is. A key is
  * a host's, with or without brackets and port; or a sender's, user@domain, user or @domain: then it
  * is for the server that this one's own mail goes to. TABLE_FOUND: `*which` is in the list.

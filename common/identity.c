@@ -27,7 +27,6 @@ enum map {
 struct identities {
     const struct settings *settings;
     struct domains *local_domains;
-    char **relayhost_keys;
     struct destinations *destinations;
     struct tables *maps[MAPS];
 };
@@ -76,7 +75,6 @@ struct identities *identities_reopen(struct identities *old, const struct settin
     struct identities *identities = memory_zero(1, sizeof(*identities));
     identities->settings = settings;
     identities->local_domains = domains_new(settings->local_domains);
-    identities->relayhost_keys = relayhost_keys(settings->relayhost);
     identities->destinations =
         destinations_reopen(old != NULL ? old->destinations : NULL, settings, error);
     if (identities->destinations == NULL) {
@@ -112,7 +110,6 @@ void identities_close(struct identities *identities)
         tables_close(identities->maps[map]);
     destinations_close(identities->destinations);
     domains_free(identities->local_domains);
-    relayhost_keys_free(identities->relayhost_keys);
     free(identities);
 }
 
@@ -216,21 +213,47 @@ static enum table_answer find_credentials(struct identities *identities, const c
     return answer == TABLE_NONE ? find_line(identities, address, upn, error) : answer;
 }
 
-static enum table_answer find_default(struct identities *identities, char **upn,
-                                      struct error *error)
+/* The user name that smtp(8) finds for a destination. */
+static enum table_answer find_user(struct identities *identities, const char *destination,
+                                   char **upn, struct error *error)
 {
-    if (identities->settings->upn[0] != '\0') {
-        *upn = memory_copy(identities->settings->upn);
-        return TABLE_FOUND;
-    }
     enum table_answer answer = TABLE_NONE;
     char *value = NULL;
-    for (char **key = identities->relayhost_keys; *key != NULL && answer == TABLE_NONE; key++) {
+    char **keys = relayhost_keys(destination);
+    for (char **key = keys; *key != NULL && answer == TABLE_NONE; key++) {
         answer = tables_find(identities->maps[MAP_PASSWORD], *key, &value, error);
         if (answer == TABLE_FOUND)
             answer = accept_upn(identities, MAP_PASSWORD, *key, value, upn, error);
     }
+    relayhost_keys_free(keys);
     return answer;
+}
+
+static enum table_answer find_default(struct identities *identities, char **upn,
+                                      struct error *error)
+{
+    const struct settings *settings = identities->settings;
+    if (settings->upn[0] == '\0')
+        return find_user(identities, settings->relayhost, upn, error);
+    *upn = memory_copy(settings->upn);
+    return TABLE_FOUND;
+}
+
+/* Who smtp(8) would be at the server of ours that the sender has in place of relayhost. */
+static enum table_answer find_by_server(struct identities *identities, const char *sender,
+                                        char **upn, struct error *error)
+{
+    struct destination_list list;
+    struct destination relayhost;
+    bool ours;
+    enum table_answer answer =
+        destinations_find(identities->destinations, sender, &list, &ours, error);
+    if (answer != TABLE_FOUND || !ours)
+        return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
+    if (destination_read(identities->settings->relayhost, &relayhost) == NULL &&
+        destination_equal(&relayhost, &list.items[0]))
+        return TABLE_NONE;
+    return find_user(identities, list.items[0].written, upn, error);
 }
 
 static enum table_answer find_source(struct identities *identities, enum identity_source source,
@@ -246,6 +269,8 @@ static enum table_answer find_source(struct identities *identities, enum identit
         return find_credentials(identities, login, upn, error);
     case IDENTITY_SENDER:
         return find_credentials(identities, sender, upn, error);
+    case IDENTITY_SERVER:
+        return find_by_server(identities, sender, upn, error);
     case IDENTITY_DEFAULT:
     case IDENTITY_ELSEWHERE:
         break;
@@ -437,6 +462,8 @@ const char *identity_source_name(enum identity_source source)
         return "login";
     case IDENTITY_SENDER:
         return "sender";
+    case IDENTITY_SERVER:
+        return "sender's relayhost";
     case IDENTITY_ELSEWHERE:
         return "elsewhere";
     case IDENTITY_DEFAULT:

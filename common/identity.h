@@ -4,6 +4,7 @@
  * than Microsoft's or relayhost's, and post365_sender_upn_maps does not claim it. Else the first
  * that answers: post365_login_upn_maps[SASL login], post365_sender_upn_maps[envelope sender], the
  * SASL login itself if it has credentials, the envelope sender itself if it has credentials,
+ * whoever has credentials for the server that sender_dependent_relayhost_maps has for the sender,
  * post365_upn. Shared by the milter and the policy service, so that both always name the same
  * account.
  */
@@ -21,6 +22,7 @@ enum identity_source {
     IDENTITY_SENDER_MAP,
     IDENTITY_LOGIN,
     IDENTITY_SENDER,
+    IDENTITY_SERVER, /* whoever the password table has for the sender's own server */
     IDENTITY_DEFAULT,
     IDENTITY_ELSEWHERE, /* its mail is for another server, and no business of post365 */
 };
@@ -94,7 +96,8 @@ void identities_each(struct identities *identities, void (*visit)(void *context,
  * Thread-safe. */
 char *identity_send_as(struct identities *identities, const char *upn);
 
-/* For log lines: "login map", "sender map", "login", "sender", "post365_upn", "elsewhere". */
+/* For log lines: "login map", "sender map", "login", "sender", "sender's relayhost", "post365_upn",
+ * "elsewhere". */
 const char *identity_source_name(enum identity_source source);
 
 #endif

@@ -151,7 +151,7 @@ static enum table_answer find_servers(struct credentials *credentials, const cha
 {
     bool ours;
     enum table_answer answer =
-        destinations_find(credentials->destinations, upn, servers, &ours, error);
+        destinations_of_account(credentials->destinations, upn, servers, &ours, error);
     if (answer == TABLE_FAILED || ours)
         return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_FOUND;
     error_set(error,

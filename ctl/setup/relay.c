@@ -93,7 +93,10 @@ static bool read_accounts(struct relay *relay, struct error *error)
     struct credentials *credentials = credentials_open(relay->settings, error);
     struct identities *identities =
         credentials != NULL ? identities_open(relay->settings, error) : NULL;
-    bool fine = identities != NULL;
+    struct identity identity = {.upn = NULL};
+    bool fine =
+        identities != NULL && identity_find_default(identities, &identity, error) != TABLE_FAILED;
+    free(identity.upn);
     if (fine)
         accounts_each(credentials, identities, add_account, relay);
     identities_close(identities);
