@@ -5,6 +5,7 @@
  * sender_dependent_default_transport_maps, then default_transport, whose next hop goes before any
  * relayhost.
  */
+#include "common/destinations.h"
 #include "common/memory.h"
 #include "common/table.h"
 #include "ctl/doctor/doctor.h"
@@ -159,7 +160,8 @@ static void check_service(struct doctor *doctor, const char *name)
 
 struct past {
     const struct doctor *doctor;
-    bool by_sender; /* keys are senders, whose mail goes to Microsoft; else recipients */
+    struct destinations *senders; /* keys are senders, of which this knows who may go past; NULL:
+                                     they are recipients */
     char **keys;
     size_t count;
 };
@@ -190,9 +192,14 @@ static bool is_client(const struct doctor *doctor, const char *destination)
  * all the same, may not go past the transport. */
 static bool leads_past(const struct past *past, const char *key, const char *destination)
 {
+    struct destination_list list;
+    struct error error;
+    bool ours = true;
     if (!is_client(past->doctor, destination))
         return false;
-    return past->by_sender || strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0 ||
+    if (past->senders != NULL)
+        return destinations_find(past->senders, key, &list, &ours, &error) != TABLE_FOUND || ours;
+    return strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0 ||
            (past->doctor->way.is_known &&
             strcasestr(destination, past->doctor->way.host) != NULL) ||
            strcasestr(destination, ".outlook.com") != NULL ||
@@ -222,11 +229,11 @@ static size_t list_past(struct past *past, struct tables *tables, struct buffer 
 }
 
 static void check_past(struct doctor *doctor, const char *check, const char *parameter,
-                       bool by_sender)
+                       struct destinations *senders)
 {
     struct report *report = &doctor->report;
     const char *value = config_value(&doctor->config, parameter);
-    struct past past = {.doctor = doctor, .by_sender = by_sender};
+    struct past past = {.doctor = doctor, .senders = senders};
     struct buffer shown = {0};
     struct error error;
     if (value[0] == '\0')
@@ -252,24 +259,91 @@ static void check_past(struct doctor *doctor, const char *check, const char *par
     tables_close(tables);
 }
 
-static void check_relayhost_maps(struct doctor *doctor)
+/* --- senders whose mail is for another server ------------------------------------- */
+
+struct stuck {
+    const struct doctor *doctor;
+    struct tables *tables; /* sender_dependent_default_transport_maps */
+    struct buffer shown;
+    size_t found;
+};
+
+/* Whether a destination of mail is the transport, or no destination at all. */
+static bool is_transport_of_ours(const struct doctor *doctor, const char *destination)
 {
-    const char *value = config_value(&doctor->config, "sender_dependent_relayhost_maps");
+    char name[128];
+    const char *beside = strstr(destination, "/accounts/");
+    return destination[0] == '\0' || strcasecmp(destination, "DUNNO") == 0 ||
+           is_ours(doctor, destination, name, sizeof(name)) ||
+           (beside != NULL && is_of_account(doctor, destination, beside + strlen("/accounts/")));
+}
+
+static void note_stuck(void *context, const char *sender, const struct destination *destination,
+                       bool is_ours)
+{
+    struct stuck *stuck = context;
+    char *way = NULL;
+    struct error error;
+    if (is_ours)
+        return;
+    if ((tables_find(stuck->tables, sender, &way, &error) != TABLE_FOUND ||
+         is_transport_of_ours(stuck->doctor, way)) &&
+        stuck->found++ < SHOWN_MAX)
+        buffer_format(&stuck->shown, "%s%.100s, for %.200s", stuck->shown.length > 0 ? "; " : "",
+                      sender, destination->written);
+    free(way);
+}
+
+static void check_relayhost_maps(struct doctor *doctor, struct destinations *destinations,
+                                 struct tables *transports)
+{
+    struct report *report = &doctor->report;
+    struct stuck stuck = {.doctor = doctor, .tables = transports};
+    const char *value = config_value(&doctor->config, DESTINATIONS_PARAMETER);
     if (value[0] == '\0')
         return;
+    bool are_all = destinations_each(destinations, note_stuck, &stuck);
     report_finding(
-        &doctor->report,
+        report,
         &(struct finding){
             .check = "sender-relayhosts",
-            .verdict = VERDICT_WARNING,
-            .tried = "sender_dependent_relayhost_maps",
-            .seen = value,
-            .meaning = "It has no effect: default_transport names the next hop, and the transport "
-                       "sends to relayhost alone.",
-            .remedy = report_format(&doctor->report,
-                                    "In %s: take it out. An account for a sender is "
-                                    "named by post365_sender_upn_maps.",
+            .verdict = stuck.found > 0 ? VERDICT_WRONG
+                       : are_all       ? VERDICT_OK
+                                       : VERDICT_WARNING,
+            .tried = DESTINATIONS_PARAMETER,
+            .seen = stuck.found > 0 ? stuck.shown.data
+                    : are_all       ? "mail for other servers than Microsoft's goes there"
+                                    : report_format(report, "%s cannot be listed", value),
+            .meaning = stuck.found > 0 ? "Mail of these senders is for another server, and waits: "
+                                         "it is handed to the transport, which does not send it."
+                                       : "Mail of a sender that it has for another server than "
+                                         "Microsoft's waits, unless "
+                                         "sender_dependent_default_transport_maps knows this one.",
+            .remedy = report_format(report,
+                                    "In %s, in sender_dependent_default_transport_maps: "
+                                    "`SENDER = smtp:` for each of them. For a table that can be "
+                                    "listed `post365 setup` writes it.",
                                     doctor->main_cf)});
+    buffer_free(&stuck.shown);
+}
+
+static void check_senders(struct doctor *doctor)
+{
+    static const char parameter[] = "sender_dependent_default_transport_maps";
+    struct error error;
+    struct destinations *destinations = destinations_reopen(NULL, doctor->settings, &error);
+    struct tables *transports = tables_open(parameter, config_value(&doctor->config, parameter),
+                                            doctor->settings->config_directory, TABLE_VALUES, NULL);
+    if (destinations == NULL)
+        report_finding(&doctor->report, &(struct finding){.check = "sender-relayhosts",
+                                                          .verdict = VERDICT_UNTRIED,
+                                                          .tried = DESTINATIONS_PARAMETER,
+                                                          .seen = error.text});
+    check_past(doctor, "sender-transports", parameter, destinations);
+    if (destinations != NULL && transports != NULL)
+        check_relayhost_maps(doctor, destinations, transports);
+    tables_close(transports);
+    destinations_close(destinations);
 }
 
 /* --- a destination for each account ------------------------------------------------ */
@@ -354,8 +428,7 @@ void doctor_check_routing(struct doctor *doctor)
     if (doctor->settings->meter != METER_DELIVERY)
         return;
     check_service(doctor, is_transport ? name : "post365");
-    check_past(doctor, "transport-maps", "transport_maps", false);
-    check_past(doctor, "sender-transports", "sender_dependent_default_transport_maps", true);
-    check_relayhost_maps(doctor);
+    check_past(doctor, "transport-maps", "transport_maps", NULL);
+    check_senders(doctor);
     check_destinations(doctor);
 }
