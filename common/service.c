@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/table_helper.h"
 #include "common/user.h"
 
 #include <errno.h>
@@ -139,6 +140,19 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static struct settings *read_settings(const void *context, struct error *error)
+{
+    const struct service *service = context;
+    return settings_read(service->config_directory, service->overrides, error);
+}
+
+/* Before there is anything that it could inherit. */
+static bool start_helper(const struct service *service, struct error *error)
+{
+    return table_helper_start(service->settings, service->needs_passwords, read_settings, service,
+                              error);
+}
+
 void service_start(struct service *service, int argc, char *argv[])
 {
     bool verbose = false;
@@ -153,13 +167,17 @@ void service_start(struct service *service, int argc, char *argv[])
     raise_descriptor_limit();
     struct user user;
     service->settings = service_read_settings(service, &error);
-    if (service->settings == NULL || !user_find(service->settings, &user, &error))
+    if (service->settings == NULL || !start_helper(service, &error) ||
+        !user_find(service->settings, &user, &error))
         service_refuse(service, &error);
 }
 
 struct settings *service_read_settings(const struct service *service, struct error *error)
 {
-    return settings_read(service->config_directory, service->overrides, error);
+    struct settings *settings = read_settings(service, error);
+    if (settings != NULL)
+        table_helper_reload();
+    return settings;
 }
 
 bool service_drop_privileges(const struct settings *settings, struct error *error)

@@ -107,6 +107,7 @@ int main(int argc, char *argv[])
     struct daemon daemon = {
         .service = {.name = "transport",
                     .program = "post365-transport",
+                    .needs_passwords = true,
                     .summary = "Deliver mail to Microsoft 365 when its limits allow it (LMTP)."}};
     service_start(&daemon.service, argc, argv);
     open_tables(&daemon);
