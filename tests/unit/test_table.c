@@ -853,8 +853,7 @@ static void a_file_that_root_alone_may_read_says_who_must_read_it(void **state)
         as_root();
         assert_null(tables);
         assert_contains(error.text, "Permission denied; (re)start ");
-        assert_contains(error.text,
-                        "as root, who may read it");
+        assert_contains(error.text, "as root, who may read it");
     }
 }
 
