@@ -19,6 +19,8 @@ enum own {
     NOT_THE_ACCOUNT,
     NO_ACCOUNT,
     NO_CREDENTIALS,
+    UNFIT_CREDENTIALS,
+    FOR_ANOTHER_SERVER,
     NO_LOGIN_OFFERED,
     NO_PATIENCE,
     MAYBE_DELIVERED,
@@ -85,6 +87,20 @@ static const struct cause own[OWN_CAUSES] = {
                         .remedy = "Add the line `<UPN> <UPN>:password` to the table that "
                                   "`post365_password_maps` names, and run postmap on it.",
                         .wait = CAUSE_SOMEBODY},
+    [UNFIT_CREDENTIALS] = {.name = "credentials-unfit",
+                           .meaning = "What the table has for the account is no password, or the "
+                                      "file no access token: it is not sent.",
+                           .remedy = "The reason says what stands there and what belongs there. An "
+                                     "access token goes into a file of its own, which "
+                                     "`post365_token_maps` names.",
+                           .wait = CAUSE_SOMEBODY},
+    [FOR_ANOTHER_SERVER] =
+        {.name = "for-another-server",
+         .meaning = "`sender_dependent_relayhost_maps` has the sender's mail for another server "
+                    "than Microsoft's, and Postfix has handed it to post365-transport.",
+         .remedy = "Let `sender_dependent_default_transport_maps` have `smtp:` for the sender, as "
+                   "the reason shows; `post365 setup` does it. Then `postfix reload`.",
+         .wait = CAUSE_SOMEBODY},
     [NO_LOGIN_OFFERED] = {.name = "login-not-offered",
                           .meaning = "The server does not offer the way to log in that the account "
                                      "needs.",
@@ -193,6 +209,7 @@ static const struct {
     {" waits its turn; room at ", NULL, TURN},
     {"the sending quota cannot be checked now", NULL, LEDGER_DOWN},
     {" is not the account ", NULL, NOT_THE_ACCOUNT},
+    {" is for ", " (sender_dependent_relayhost_maps", FOR_ANOTHER_SERVER},
     {"no account for sender <", NULL, NO_ACCOUNT},
     {"no credentials for account ", NULL, NO_CREDENTIALS},
     {" is not offered; without it no password is sent", NULL, NO_STARTTLS},
@@ -201,6 +218,9 @@ static const struct {
     {"within Postfix's patience", NULL, NO_PATIENCE},
     {"it may have been delivered", NULL, MAYBE_DELIVERED},
     {"message may be sent more than once", NULL, MAYBE_DELIVERED},
+    {"the password for key ", " not sent", UNFIT_CREDENTIALS},
+    {"nothing of it is sent; ", NULL, UNFIT_CREDENTIALS},
+    {"the first line is no access token; ", NULL, UNFIT_CREDENTIALS},
     {"main.cf: post365_", NULL, WRONG_SETTING},
     {"the certificate is for another name", NULL, CERTIFICATE_NAME},
     {"Server certificate not verified", NULL, CERTIFICATE_NAME},

@@ -1,9 +1,9 @@
 /* token.h - OAuth2 access tokens, from files that something else keeps fresh
  *
  * post365_token_maps gives an account the path of a file whose first line is its bearer token. The
- * file is read whenever the token is asked for, as the user that the program is at that moment, and
- * nothing of it is kept. Whoever renews a token writes another file and renames it, so that nobody
- * reads half of one. Not thread-safe.
+ * file is read whenever the token is asked for, by post365_user, also where the program is root,
+ * and nothing of it is kept. Whoever renews a token writes another file and renames it, so that
+ * nobody reads half of one. Not thread-safe.
  *
  * Sources: RFC 6750 (2.1: what a token is made of).
  */

@@ -204,12 +204,7 @@ static void try_login(struct visit *visit)
                                          .seen = "the login works, and the account is paused all "
                                                  "the same",
                                          .meaning = "Its mail waits until the pause is over.",
-                                         .remedy = visit->credential.mechanism == SASL_LOGIN
-                                                       ? "`post365 resume <UPN>` lets it go now. "
-                                                         "If the password was changed: `systemctl "
-                                                         "restart post365-transport` before, which "
-                                                         "may know the old one alone."
-                                                       : "`post365 resume <UPN>` lets it go now."});
+                                         .remedy = "`post365 resume <UPN>` lets it go now."});
     try_sender(visit);
 }
 
