@@ -568,8 +568,7 @@ static void tokens_are_tried_at_the_start(void **state)
         assert_int_equal(seteuid(NOBODY), 0);
         assert_true(credentials_check(fixture.credentials, &error));
         assert_int_equal(seteuid(0), 0);
-        assert_contains(workplace_log_end(), "/token: Permission denied; make it readable for the "
-                                             "group of post365_user, chmod 640");
+        assert_contains(workplace_log_end(), "/token: Permission denied; run: chown post365: ");
     }
     close_fixture(&fixture);
     free(maps);
