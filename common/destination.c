@@ -111,30 +111,3 @@ bool destination_is_host(const char *key)
     return strchr(key, '@') == NULL &&
            (strpbrk(key, ".:[") != NULL || strcasecmp(key, "localhost") == 0);
 }
-
-static bool ends_in(const char *host, const char *suffix)
-{
-    size_t length = strlen(host), suffix_length = strlen(suffix);
-    return length > suffix_length && strcasecmp(host + length - suffix_length, suffix) == 0;
-}
-
-bool destination_is_microsoft(const char *host)
-{
-    /* The first that fits. */
-    static const struct {
-        const char *suffix;
-        bool is_submission;
-    } domains[] = {
-        {".mail.protection.outlook.com", false},
-        {".mail.protection.office365.us", false},
-        {".mail.protection.partner.outlook.cn", false},
-        {".office365.com", true},
-        {".office365.us", true},
-        {".partner.outlook.cn", true},
-        {".outlook.com", true},
-    };
-    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++)
-        if (ends_in(host, domains[i].suffix))
-            return domains[i].is_submission;
-    return false;
-}

@@ -48,8 +48,4 @@ bool destination_equal(const struct destination *one, const struct destination *
 /* Whether a key of a password table is a host's and no sender's: a single word is a local user. */
 bool destination_is_host(const char *key);
 
-/* Whether mail is submitted there to Exchange Online, Microsoft's in Redmond or a national cloud:
- * with a login. A tenant's own MX (*.mail.protection.outlook.com) is none of these. */
-bool destination_is_microsoft(const char *host);
-
 #endif

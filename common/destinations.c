@@ -10,6 +10,7 @@
 #include "common/dictionary.h"
 #include "common/domains.h"
 #include "common/memory.h"
+#include "common/microsoft.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -75,7 +76,7 @@ bool destinations_refresh(struct destinations *destinations, uint64_t *version)
 
 static bool is_ours(const struct destinations *destinations, const struct destination *destination)
 {
-    if (destination_is_microsoft(destination->host))
+    if (microsoft_host(destination->host) == MICROSOFT_SUBMISSION)
         return true;
     for (size_t i = 0; i < destinations->relayhost.count; i++)
         if (destination_equal(destination, &destinations->relayhost.items[i]))

@@ -6,6 +6,7 @@
 #include "common/identity.h"
 
 #include "common/address.h"
+#include "common/address_standard.h"
 #include "common/destinations.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
@@ -264,12 +265,18 @@ static enum table_answer find_source(struct identities *identities, enum identit
     case IDENTITY_LOGIN_MAP:
         return find_by_address(identities, MAP_LOGIN, login, upn, error);
     case IDENTITY_SENDER_MAP:
+        if (identities->settings->login_only)
+            return TABLE_NONE;
         return find_by_address(identities, MAP_SENDER, sender, upn, error);
     case IDENTITY_LOGIN:
         return find_credentials(identities, login, upn, error);
     case IDENTITY_SENDER:
+        if (identities->settings->login_only)
+            return TABLE_NONE;
         return find_credentials(identities, sender, upn, error);
     case IDENTITY_SERVER:
+        if (identities->settings->login_only)
+            return TABLE_NONE;
         return find_by_server(identities, sender, upn, error);
     case IDENTITY_DEFAULT:
     case IDENTITY_ELSEWHERE:
@@ -290,7 +297,7 @@ static enum table_answer find_elsewhere(struct identities *identities, const cha
         destinations_find(identities->destinations, sender, &list, &ours, error);
     if (answer != TABLE_FOUND || ours)
         return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
-    answer = find_by_address(identities, MAP_SENDER, sender, &claimed, error);
+    answer = find_source(identities, IDENTITY_SENDER_MAP, "", sender, &claimed, error);
     free(claimed);
     if (answer != TABLE_NONE)
         return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
@@ -303,39 +310,46 @@ static enum table_answer find_elsewhere(struct identities *identities, const cha
     return TABLE_FOUND;
 }
 
-static enum table_answer no_account(const struct identities *identities, const char *login,
-                                    const char *sender, struct error *error)
+char *identity_sender(const struct identities *identities, const char *given)
 {
     const struct settings *settings = identities->settings;
+    const struct address_rules rules = {.origin = settings->append_origin,
+                                        .domain = settings->append_domain,
+                                        .swap_bangpath = settings->swap_bangpath,
+                                        .allow_percent_hack = settings->allow_percent_hack};
+    return address_standard(given, &rules);
+}
+
+static void explain_none(const struct settings *settings, const char *login, const char *sender,
+                         struct error *error)
+{
     error_set(error,
               "no account for sender <" ERROR_SHOWN "> and login \"" ERROR_SHOWN
               "\"; in %s/main.cf set post365_upn, or give "
-              "post365_password_maps a line for relayhost = %s, or post365_sender_upn_maps one for "
-              "the sender",
+              "post365_password_maps a line for relayhost = %s, or %s",
               sender, login, settings->config_directory,
-              settings->relayhost[0] != '\0' ? settings->relayhost : "(empty)");
-    return TABLE_NONE;
+              settings->relayhost[0] != '\0' ? settings->relayhost : "(empty)",
+              settings->login_only ? "post365_login_upn_maps one for the login "
+                                     "(post365_login_only = yes: the sender is not asked)"
+                                   : "post365_sender_upn_maps one for the sender");
 }
 
-enum table_answer identity_find(struct identities *identities, const char *login,
-                                const char *sender, struct identity *identity, struct error *error)
+enum table_answer identity_find(struct identities *identities, const char *login, const char *given,
+                                struct identity *identity, struct error *error)
 {
-    identity->upn = NULL;
-    enum table_answer elsewhere = find_elsewhere(identities, sender, error);
-    if (elsewhere == TABLE_FOUND) {
-        identity->source = IDENTITY_ELSEWHERE;
-        identity->upn = memory_copy(sender);
-    }
-    if (elsewhere != TABLE_NONE)
-        return elsewhere;
-    for (enum identity_source source = IDENTITY_LOGIN_MAP; source <= IDENTITY_DEFAULT; source++) {
-        enum table_answer answer =
-            find_source(identities, source, login, sender, &identity->upn, error);
+    char *sender = identity_sender(identities, given);
+    enum table_answer answer = find_elsewhere(identities, sender, error);
+    identity->source = IDENTITY_ELSEWHERE;
+    identity->upn = answer == TABLE_FOUND ? memory_copy(sender) : NULL;
+    for (enum identity_source source = IDENTITY_LOGIN_MAP;
+         source <= IDENTITY_DEFAULT && answer == TABLE_NONE; source++) {
+        answer = find_source(identities, source, login, sender, &identity->upn, error);
         identity->source = source;
-        if (answer != TABLE_NONE)
-            return answer;
     }
-    return no_account(identities, login, sender, error);
+    if (answer == TABLE_NONE)
+        explain_none(identities->settings, login, sender, error);
+    free(sender);
+    return answer;
 }
 
 enum table_answer identity_find_default(struct identities *identities, struct identity *identity,
@@ -344,7 +358,9 @@ enum table_answer identity_find_default(struct identities *identities, struct id
     identity->upn = NULL;
     identity->source = IDENTITY_DEFAULT;
     enum table_answer answer = find_default(identities, &identity->upn, error);
-    return answer == TABLE_NONE ? no_account(identities, "", "", error) : answer;
+    if (answer == TABLE_NONE)
+        explain_none(identities->settings, "", "", error);
+    return answer;
 }
 
 bool identities_refresh(struct identities *identities, uint64_t *version)

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/relayhost.h"
 #include "common/table_helper.h"
 #include "common/user.h"
 
@@ -230,6 +231,8 @@ static void report_account(const struct service *service, struct identities *ide
     else
         log_info("%s%s", found, identity.upn);
     free(identity.upn);
+    if (!relayhost_takes_logins(service->settings->relayhost, &error))
+        log_warning("%s/main.cf: %s", service->settings->config_directory, error.text);
 }
 
 void service_ready(const struct service *service, struct identities *identities)

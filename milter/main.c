@@ -173,6 +173,15 @@ static void end_test(struct service *service, struct identities *identities)
     service_end_test(service, identities);
 }
 
+/* Without the transport nobody would read what is sealed. */
+static struct sealer *open_sealer(const struct settings *settings)
+{
+    struct sealer *sealer = sealer_new(settings);
+    if (settings->meter == METER_DELIVERY)
+        sealer_look(sealer);
+    return sealer;
+}
+
 int main(int argc, char *argv[])
 {
     struct service service = {
@@ -189,10 +198,12 @@ int main(int argc, char *argv[])
         service_refuse(&service, &error);
     if (service.test)
         end_test(&service, identities);
+    sealer_prepare(service.settings);
     if (!open_socket(service.settings, &daemon.place, &error) ||
         !service_drop_privileges(service.settings, &error) || !identities_check(identities, &error))
         service_refuse(&service, &error);
     configuration_install(service.settings, identities);
+    configuration_keep_sealer(open_sealer(service.settings));
     smfi_settimeout(IDLE_SECONDS);
     if (!start_libmilter(&daemon, &error))
         service_refuse(&service, &error);

@@ -8,6 +8,7 @@
 #include "common/table.h"
 #include "common/upstream/credentials.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,10 +79,10 @@ static bool list_accounts(struct plan *plan, struct tables *tables, struct buffe
         const char *account = relay->accounts[i];
         char *destination = destination_of(relay, account);
         if (destination != NULL && !can_be_written(account))
-            plan_remark(plan,
-                        "%s has a character that an inline: table cannot hold: its mail shares "
-                        "the destination of all mail.",
-                        account);
+            plan_duty(plan,
+                      "%s has a character that an inline: table cannot hold: its mail shares "
+                      "the destination of all mail.",
+                      account);
         else if (destination != NULL &&
                  !is_known(plan, tables, account, destination, &fine, error) && fine)
             buffer_format(list, "%s{ %s = %s }", list->length > 0 ? ",\n      " : "", account,
@@ -110,10 +111,10 @@ static bool is_left_to_transport(struct ways *ways, const char *sender)
     enum table_answer answer = tables_find(ways->tables, sender, &found, ways->error);
     bool is_transport = answer == TABLE_FOUND && strncmp(found, TRANSPORT, strlen(TRANSPORT)) == 0;
     if (is_transport)
-        plan_remark(ways->plan,
-                    SENDER_MAPS " sends %s to %s, but its mail is for the server that "
-                                "sender_dependent_relayhost_maps names. Make it %s.",
-                    sender, found, ways->client);
+        plan_duty(ways->plan,
+                  SENDER_MAPS " sends %s to %s, but its mail is for the server that "
+                              "sender_dependent_relayhost_maps names. Make it %s.",
+                  sender, found, ways->client);
     free(found);
     ways->fine = ways->fine && answer != TABLE_FAILED;
     return answer == TABLE_NONE;
@@ -126,10 +127,10 @@ static void keep_way(void *context, const char *sender, const struct destination
     if (is_ours || !ways->fine || !is_left_to_transport(ways, sender))
         return;
     if (!can_be_written(sender)) {
-        plan_remark(ways->plan,
-                    "%s has a character that an inline: table cannot hold. Its mail is for %s: "
-                    "write a table for " SENDER_MAPS " in which it has %s.",
-                    sender, destination->written, ways->client);
+        plan_duty(ways->plan,
+                  "%s has a character that an inline: table cannot hold. Its mail is for %s: "
+                  "write a table for " SENDER_MAPS " in which it has %s.",
+                  sender, destination->written, ways->client);
         return;
     }
     buffer_format(ways->list, "%s{ %s = %s }", ways->list->length > 0 ? ",\n      " : "", sender,
@@ -237,8 +238,8 @@ static bool remark_credentials(struct plan *plan, struct error *error)
         struct credential credential;
         struct error reason;
         if (credentials_find(credentials, relay->accounts[i], &credential, &reason) != TABLE_FOUND)
-            plan_remark(plan, "%s cannot log in, and its mail would wait: %s.", relay->accounts[i],
-                        reason.text);
+            plan_duty(plan, "%s cannot log in, and its mail would wait: %s.", relay->accounts[i],
+                      reason.text);
         credential_release(&credential);
     }
     credentials_close(credentials);
@@ -272,6 +273,15 @@ static void plan_pace(struct plan *plan)
                     "connections, and some that get ready meanwhile.");
         plan_set(plan, "post365_destination_concurrency_limit", "10");
     }
+    if (!relay_sets(plan->relay, "post365_destination_recipient_limit")) {
+        plan_change(plan, RELAY_MAIN, "post365_destination_recipient_limit",
+                    "Recipients of one message, as many as Microsoft takes: Postfix would cut a "
+                    "newsletter into messages of 50, and a minute's limit counts messages.");
+        char *limit =
+            memory_format("%" PRIu32, plan->relay->settings->quota.recipients_per_message);
+        plan_set(plan, "post365_destination_recipient_limit", limit);
+        free(limit);
+    }
     plan_delay(plan, "default_destination_rate_delay", "post365_destination_rate_delay",
                RELAY_DESTINATION_DELAY);
     plan_delay(plan, "default_transport_rate_delay", "post365_transport_rate_delay",
@@ -298,31 +308,9 @@ static void plan_meter(struct plan *plan)
 
 /* --- mail that goes elsewhere --- */
 
-static void remark_catch_all(struct plan *plan)
-{
-    const struct relay *relay = plan->relay;
-    struct error error;
-    char *found = NULL;
-    struct tables *tables = tables_open("transport_maps", relay->value[RELAY_TRANSPORT_MAPS],
-                                        relay->settings->config_directory, TABLE_VALUES, &error);
-    if (tables != NULL && tables_find(tables, "*", &found, &error) == TABLE_FOUND)
-        plan_remark(
-            plan,
-            "transport_maps has a line for * (%s): it comes before default_transport, and no "
-            "mail would go through post365. Take that line out.",
-            found);
-    else
-        plan_remark(plan, "transport_maps is left as it is: mail for what it names goes where it "
-                          "says, not through post365.");
-    free(found);
-    tables_close(tables);
-}
-
 static void plan_elsewhere(struct plan *plan)
 {
     const struct relay *relay = plan->relay;
-    if (relay->value[RELAY_TRANSPORT_MAPS][0] != '\0')
-        remark_catch_all(plan);
     if (relay_sets(relay, "relay_domains") && relay->value[RELAY_RELAY_DOMAINS][0] != '\0')
         plan_remark(plan, "relay_domains: mail for these goes by relay_transport, not through "
                           "post365.");

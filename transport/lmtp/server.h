@@ -32,7 +32,7 @@
 #define LMTP_UNCONSUMED_MAX 65536U /* octets; what is read at once may come on top */
 #define LMTP_UNSENT_MAX     65536U /* octets; one more reply may come on top */
 #define LMTP_LEAST          65536U /* octets of a message that must come within LMTP_TIMEOUT */
-#define LMTP_REPLY_MAX      1000U  /* octets; longer replies are cut */
+#define LMTP_REPLY_MAX      1200U  /* octets; longer replies are cut */
 
 struct lmtp;
 struct lmtp_transaction; /* one message, from DATA to its last reply */

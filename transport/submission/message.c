@@ -7,14 +7,35 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds, those of RFC 5321 4.5.3.2. But Postfix waits for the end of data for 600 s, too: it must
- * hear from us before. */
-#define ENVELOPE_TIMEOUT 300
-#define BODY_TIMEOUT     180
-#define FINAL_TIMEOUT    570
-#define VOID_TIMEOUT     20 /* nothing is at stake any more */
+/* Seconds for the first reply on a connection that lay idle: a firewall that has forgotten it says
+ * nothing, and a fresh one is soon made. */
+#define STALE_TIMEOUT 30
+
+static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
+{
+    return &submission->parts->smtp->timeouts;
+}
 
 /* --- sender and recipients ----------------------------------------------------- */
+
+static bool speaks_of_reports(const struct submission *submission)
+{
+    return (submission->extensions & EXTENSION_DSN) != 0 &&
+           submission->reports != SUBMISSION_REPORTS_LEFT_OUT;
+}
+
+static const char *notify_of(const struct submission *submission,
+                             const struct envelope_recipient *recipient)
+{
+    return submission->reports == SUBMISSION_NO_REPORTS ? "NEVER" : recipient->notify;
+}
+
+bool submission_has_wishes(const struct submission *submission, size_t recipient)
+{
+    const struct envelope_recipient *to = &submission->envelope->recipients[recipient];
+    return speaks_of_reports(submission) &&
+           (notify_of(submission, to)[0] != '\0' || to->orcpt[0] != '\0');
+}
 
 static void say_mail(struct submission *submission)
 {
@@ -27,20 +48,20 @@ static void say_mail(struct submission *submission)
         submission_say(submission, " BODY=8BITMIME");
     if (envelope->utf8)
         submission_say(submission, " SMTPUTF8");
-    if (envelope->ret[0] != '\0' && (offered & EXTENSION_DSN))
+    if (envelope->ret[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " RET=%s", envelope->ret);
-    if (envelope->envid[0] != '\0' && (offered & EXTENSION_DSN))
+    if (envelope->envid[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " ENVID=%s", envelope->envid);
     submission_say(submission, "\r\n");
 }
 
 static void say_rcpt(struct submission *submission, const struct envelope_recipient *recipient)
 {
-    bool has_dsn = (submission->extensions & EXTENSION_DSN) != 0;
+    const char *notify = notify_of(submission, recipient);
     submission_say(submission, "RCPT TO:<%s>", recipient->address);
-    if (recipient->notify[0] != '\0' && has_dsn)
-        submission_say(submission, " NOTIFY=%s", recipient->notify);
-    if (recipient->orcpt[0] != '\0' && has_dsn)
+    if (notify[0] != '\0' && speaks_of_reports(submission))
+        submission_say(submission, " NOTIFY=%s", notify);
+    if (recipient->orcpt[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " ORCPT=%s", recipient->orcpt);
     submission_say(submission, "\r\n");
 }
@@ -61,12 +82,24 @@ static void ask_on(struct submission *submission)
     } while (together && submission->asked < recipients + 2);
 }
 
+/* For the reply that comes next. */
+static time_t envelope_timeout(const struct submission *submission)
+{
+    const struct smtp_timeouts *timeouts = timeouts_of(submission);
+    if (submission->answered > submission->envelope->recipient_count)
+        return timeouts->data_init;
+    if (submission->answered > 0)
+        return timeouts->rcpt;
+    return submission->was_used && timeouts->mail > STALE_TIMEOUT ? STALE_TIMEOUT : timeouts->mail;
+}
+
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, const struct submission_message_handler *handler,
-                     void *context)
+                     const char *sender, enum submission_reports reports,
+                     const struct submission_message_handler *handler, void *context)
 {
     submission->envelope = envelope;
     submission->sender = sender;
+    submission->reports = reports;
     submission->message = handler;
     submission->message_context = context;
     submission->asked = submission->answered = submission->accepted = 0;
@@ -74,7 +107,8 @@ void submission_send(struct submission *submission, const struct envelope *envel
     submission->last[0] = '\r';
     submission->last[1] = '\n';
     ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
+    submission->was_used = true;
 }
 
 /* --- replies ------------------------------------------------------------------- */
@@ -113,7 +147,7 @@ static void begin_body(struct submission *submission)
     }
     if (may_go && submission->accepted > 0) {
         submission_wait(submission, SUBMISSION_BODY, 0);
-        watch_writing(submission, BODY_TIMEOUT);
+        watch_writing(submission, timeouts_of(submission)->data_xfer);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -129,7 +163,7 @@ static void begin_body(struct submission *submission)
         submission_say(submission, ".\r\n");
     }
     submission->is_void = true;
-    submission_wait(submission, SUBMISSION_FINAL, VOID_TIMEOUT);
+    submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->rset);
 }
 
 static void take_recipient(struct submission *submission)
@@ -163,7 +197,7 @@ void submission_take_envelope_reply(struct submission *submission)
     submission->answered++;
     if (submission->asked <= submission->answered)
         ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
 }
 
 void submission_take_final_reply(struct submission *submission)
@@ -188,23 +222,33 @@ void submission_take_final_reply(struct submission *submission)
 
 /* --- the body ------------------------------------------------------------------ */
 
-bool submission_write(struct submission *submission, struct evbuffer *bytes)
+static void write_some(struct submission *submission, struct evbuffer *bytes, size_t length)
 {
     struct evbuffer *output = bufferevent_get_output(submission->connection);
-    size_t pending = evbuffer_get_length(output);
-    size_t length = evbuffer_get_length(bytes);
-    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
-    size_t taken = length < room ? length : room;
-    if (taken >= 2) {
+    if (length >= 2) {
         struct evbuffer_ptr end;
-        evbuffer_ptr_set(bytes, &end, taken - 2, EVBUFFER_PTR_SET);
+        evbuffer_ptr_set(bytes, &end, length - 2, EVBUFFER_PTR_SET);
         evbuffer_copyout_from(bytes, &end, submission->last, 2);
-    } else if (taken == 1) {
+    } else if (length == 1) {
         submission->last[0] = submission->last[1];
         evbuffer_copyout(bytes, &submission->last[1], 1);
     }
-    evbuffer_remove_buffer(bytes, output, taken);
+    evbuffer_remove_buffer(bytes, output, length);
+}
+
+bool submission_write(struct submission *submission, struct evbuffer *bytes)
+{
+    size_t pending = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    size_t length = evbuffer_get_length(bytes);
+    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
+    size_t taken = length < room ? length : room;
+    write_some(submission, bytes, taken);
     return taken == length;
+}
+
+void submission_write_all(struct submission *submission, struct evbuffer *bytes)
+{
+    write_some(submission, bytes, evbuffer_get_length(bytes));
 }
 
 void submission_end_body(struct submission *submission)
@@ -212,5 +256,5 @@ void submission_end_body(struct submission *submission)
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
     submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
     watch_writing(submission, 0);
-    submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
+    submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->data_done);
 }

@@ -28,8 +28,8 @@ struct line {
     struct submission *submission;
     enum line_state state;
     bool was_used;
+    bool is_outdated;           /* opened by settings that are no longer in force */
     int64_t opened, idle_since; /* microseconds of the monotonic clock */
-    unsigned era;               /* of the pool, when it was opened */
     struct event *idle_timer;
 };
 
@@ -58,7 +58,6 @@ struct pool {
     struct pool_limits limits;
     struct lane *lanes;
     struct pool_counts counts;
-    unsigned era; /* goes up when credentials may be others */
     bool is_ending;
 };
 
@@ -218,7 +217,6 @@ static void open_line(struct lane *lane)
     struct line *line = memory_zero(1, sizeof(*line));
     line->lane = lane;
     line->state = LINE_OPENING;
-    line->era = pool->era;
     line->idle_timer = new_event(pool, close_idle, line);
     line->next = lane->lines;
     lane->lines = line;
@@ -230,8 +228,7 @@ static void open_line(struct lane *lane)
 
 static bool is_old(const struct line *line)
 {
-    const struct pool *pool = line->lane->pool;
-    return line->era != pool->era || monotonic() - line->opened >= pool->limits.age;
+    return line->is_outdated || monotonic() - line->opened >= line->lane->pool->limits.age;
 }
 
 /* The idle line that was used last: the others may then become old enough to be closed. */
@@ -399,17 +396,19 @@ struct pool *pool_new(const struct submission_parts *parts, struct credentials *
     return pool;
 }
 
-void pool_renew(struct pool *pool)
-{
-    pool->era++;
-    for (struct lane *lane = pool->lanes; lane != NULL; lane = lane->next)
-        want_service(lane);
-}
-
 void pool_configure(struct pool *pool, struct credentials *credentials)
 {
     pool->credentials = credentials;
     pool_renew(pool);
+}
+
+void pool_renew(struct pool *pool)
+{
+    for (struct lane *lane = pool->lanes; lane != NULL; lane = lane->next) {
+        for (struct line *line = lane->lines; line != NULL; line = line->next)
+            line->is_outdated = true;
+        want_service(lane);
+    }
 }
 
 static void free_lane(struct lane *lane)
