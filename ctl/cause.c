@@ -199,12 +199,14 @@ static const struct cause own[OWN_CAUSES] = {
                   .remedy = "Check that `relayhost` is [smtp.office365.com]:587 and that nothing "
                             "between changes the dialogue.",
                   .wait = CAUSE_SOMEBODY},
-    [TRANSPORT_DOWN] = {.name = "transport-down",
-                        .meaning = "post365-transport does not answer.",
-                        .remedy =
-                            "`systemctl status post365-transport` and `journalctl -u "
-                            "post365-transport` say why; start it, and the mail goes by itself.",
-                        .wait = CAUSE_SOMEBODY},
+    [TRANSPORT_DOWN] =
+        {.name = "transport-down",
+         .meaning = "post365-transport does not answer.",
+         .remedy = "`systemctl status post365-transport` and `journalctl -u "
+                   "post365-transport` say why; start it, and the mail goes by itself. If it runs "
+                   "and has no socket for the account, `post365 doctor` says what the "
+                   "account lacks.",
+         .wait = CAUSE_SOMEBODY},
     [NO_SERVICE] =
         {.name = "service-missing",
          .meaning = "main.cf names a transport that master.cf does not have.",
