@@ -6,8 +6,10 @@
  */
 #include "common/service.h"
 
+#include "common/kept.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/relayhost.h"
 #include "common/user.h"
 
 #include <errno.h>
@@ -212,6 +214,8 @@ static void report_account(const struct service *service, struct identities *ide
     else
         log_info("%s%s", found, identity.upn);
     free(identity.upn);
+    if (!relayhost_takes_logins(service->settings->relayhost, &error))
+        log_warning("%s/main.cf: %s", service->settings->config_directory, error.text);
 }
 
 void service_ready(const struct service *service, struct identities *identities)
@@ -219,6 +223,7 @@ void service_ready(const struct service *service, struct identities *identities)
     log_info("started, version %s, configuration %s", POST365_VERSION,
              service->settings->config_directory);
     report_account(service, identities);
+    kept_end();
     sd_notify(0, "READY=1");
 }
 

@@ -174,12 +174,14 @@ static const char *measure_of(const struct ledger_answer *answer)
     return answer->measure == LEDGER_RECIPIENTS ? CONTROL_RECIPIENTS : CONTROL_MESSAGES;
 }
 
-static void write_refusal(struct buffer *reply, const struct ledger_answer *answer)
+static void write_refusal(const struct ledger *ledger, struct buffer *reply,
+                          const struct ledger_answer *answer)
 {
     bool is_later = answer->verdict == LEDGER_LATER;
     attr_write(reply, CONTROL_RESULT, is_later ? CONTROL_LATER : CONTROL_NEVER);
     if (is_later && answer->earliest != INT64_MAX)
-        buffer_format(reply, CONTROL_EARLIEST "=%" PRId64 "\n", answer->earliest);
+        buffer_format(reply, CONTROL_EARLIEST "=%" PRId64 "\n",
+                      ledger_shown(ledger, answer->earliest));
     attr_write(reply, CONTROL_MEASURE, measure_of(answer));
     if (is_later && answer->obstacle == LEDGER_PAUSE)
         attr_write(reply, CONTROL_CAUSE, answer->cause);
@@ -191,11 +193,11 @@ static void write_refusal(struct buffer *reply, const struct ledger_answer *answ
                   answer->rate.limit, answer->rate.period);
 }
 
-static void write_answer(struct buffer *reply, const struct ledger_answer *answer,
-                         struct server_verdict *verdict)
+static void write_answer(const struct ledger *ledger, struct buffer *reply,
+                         const struct ledger_answer *answer, struct server_verdict *verdict)
 {
     if (answer->verdict != LEDGER_GRANTED) {
-        write_refusal(reply, answer);
+        write_refusal(ledger, reply, answer);
         return;
     }
     verdict->needs_commit = true;
@@ -236,7 +238,7 @@ static void answer_postponed(void *context, const struct ledger_answer *answer)
     if (postponed->tag[0] != '\0')
         attr_write(&control->text, CONTROL_TAG, postponed->tag);
     verdict.kept = control->text.length;
-    write_answer(&control->text, answer, &verdict);
+    write_answer(control->parts.ledger, &control->text, answer, &verdict);
     attr_write_end(&control->text);
     control->deliver(postponed->client->peer, &control->text, &verdict);
     forget_postponed(postponed);
@@ -254,7 +256,7 @@ static void reserve(struct exchange *exchange)
     struct ledger_answer answer;
     if (command->number[COMMAND_UNDER_WAY] == 1) {
         ledger_insist(ledger, &request, &exchange->client->owner, &answer);
-        write_answer(exchange->reply, &answer, exchange->verdict);
+        write_answer(ledger, exchange->reply, &answer, exchange->verdict);
         return;
     }
     struct postponed *postponed = postpone(exchange);
@@ -265,7 +267,7 @@ static void reserve(struct exchange *exchange)
     if (answer.verdict == LEDGER_WAITING)
         return;
     forget_postponed(postponed);
-    write_answer(exchange->reply, &answer, exchange->verdict);
+    write_answer(ledger, exchange->reply, &answer, exchange->verdict);
 }
 
 static bool is_own(const struct exchange *exchange)
@@ -322,7 +324,8 @@ static void begin_pause(struct exchange *exchange)
     struct ledger *ledger = exchange->control->parts.ledger;
     const struct ledger_pause pause = {
         .cause = command->cause,
-        .until = (int64_t)command_number_or(command, COMMAND_UNTIL, INT64_MAX),
+        .until =
+            ledger_meant(ledger, (int64_t)command_number_or(command, COMMAND_UNTIL, INT64_MAX)),
         .least = (int64_t)command->number[COMMAND_LEAST],
         .most = (int64_t)command->number[COMMAND_MOST]};
     struct ledger_pause_state state;
@@ -332,7 +335,7 @@ static void begin_pause(struct exchange *exchange)
     write_result(exchange, CONTROL_DONE);
     attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
     if (state.until != INT64_MAX)
-        write_number(exchange, CONTROL_UNTIL, state.until);
+        write_number(exchange, CONTROL_UNTIL, ledger_shown(ledger, state.until));
     write_number(exchange, CONTROL_FAILURES, state.failures);
 }
 
@@ -365,11 +368,12 @@ static void write_window(struct exchange *exchange, const struct ledger_use *use
 static void write_pause(struct exchange *exchange)
 {
     struct ledger_pause_state state;
-    if (!ledger_pause_of(exchange->control->parts.ledger, exchange->account, &state))
+    struct ledger *ledger = exchange->control->parts.ledger;
+    if (!ledger_pause_of(ledger, exchange->account, &state))
         return;
-    write_number(exchange, CONTROL_PAUSE_SINCE, state.since);
+    write_number(exchange, CONTROL_PAUSE_SINCE, ledger_shown(ledger, state.since));
     if (state.until != INT64_MAX)
-        write_number(exchange, CONTROL_PAUSE_UNTIL, state.until);
+        write_number(exchange, CONTROL_PAUSE_UNTIL, ledger_shown(ledger, state.until));
     write_number(exchange, CONTROL_PAUSE_FAILURES, state.failures);
     attr_write(exchange->reply, CONTROL_PAUSE_CAUSE, state.cause);
 }
@@ -393,12 +397,12 @@ static void tell_status(struct exchange *exchange)
     ledger_ask(ledger, &one, &answer);
     write_result(exchange, CONTROL_DONE);
     attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
-    write_number(exchange, CONTROL_NOW, use.now);
+    write_number(exchange, CONTROL_NOW, ledger_shown(ledger, use.now));
     write_window(exchange, &use, LEDGER_RECIPIENTS);
     write_window(exchange, &use, LEDGER_MESSAGES);
     write_limit(exchange, "recipients_per_message", exchange->quota.recipients_per_message);
     if (answer.verdict != LEDGER_NEVER && answer.earliest != INT64_MAX)
-        write_number(exchange, CONTROL_EARLIEST, answer.earliest);
+        write_number(exchange, CONTROL_EARLIEST, ledger_shown(ledger, answer.earliest));
     write_number(exchange, CONTROL_WAITING, (int64_t)use.waiting);
     write_pause(exchange);
     write_note(exchange);

@@ -31,6 +31,8 @@ void survey_free(struct survey *survey)
         free(survey->entries[i].label);
     free(survey->entries);
     free(survey->by_key);
+    for (size_t i = 0; i < survey->group_count; i++)
+        free(survey->groups[i].server);
     free(survey->groups);
     free(survey->parts);
     dictionary_free(survey->numbers);
@@ -39,6 +41,8 @@ void survey_free(struct survey *survey)
     owners_free(survey->owners);
     *survey = (struct survey){.count = 0};
 }
+
+#define SERVER_MAX 253
 
 uint64_t survey_key(const char *queue_id, const struct cause *cause)
 {
@@ -78,8 +82,8 @@ const struct cause *survey_cause(struct survey *survey, const struct listing_mes
     bool is_moving = message->queue == LISTING_ACTIVE || message->queue == LISTING_INCOMING;
     const struct cause *standing = NULL;
     if (is_moving && (reason == NULL || reason[0] == '\0'))
-        standing = standing_find(survey->standing, owners_find(survey->owners, message->sender));
-    return standing != NULL ? standing : cause_find(reason);
+        standing = standing_find(survey->standing, owners_find(survey->owners, message));
+    return standing != NULL ? standing : cause_find(reason, survey->settings);
 }
 
 static bool is_same_reason(const char *one, const char *other)
@@ -106,16 +110,29 @@ size_t survey_divide(struct survey *survey, const struct listing_message *messag
 
 /* --- groups and entries --------------------------------------------------------------- */
 
-static uint32_t group_of(struct survey *survey, const char *account, const struct cause *cause)
+/* The server that mail goes to instead of Microsoft's, "" if there is none; the caller's to free().
+ * A name in DNS has at most 253 octets. */
+static char *server_of(const struct survey_part *part)
 {
-    char name[ADDRESS_MAX + 100];
-    snprintf(name, sizeof(name), "%s\n%s", cause->name, account);
+    const char *name = "";
+    size_t length = cause_is_elsewhere(part->cause) ? cause_server(part->reason, &name) : 0;
+    return memory_copy_bytes(name, length < SERVER_MAX ? length : SERVER_MAX);
+}
+
+static uint32_t group_of(struct survey *survey, const char *account, const struct survey_part *part)
+{
+    char name[ADDRESS_MAX + SERVER_MAX + 100];
+    char *server = server_of(part);
+    snprintf(name, sizeof(name), "%s\n%s\n%s", part->cause->name, server, account);
     uint32_t *number = dictionary_find(survey->numbers, name);
-    if (number != NULL)
+    if (number != NULL) {
+        free(server);
         return *number;
+    }
     survey->groups =
         memory_grow(survey->groups, (survey->group_count + 1) * sizeof(survey->groups[0]));
-    survey->groups[survey->group_count] = (struct survey_group){.account = account, .cause = cause};
+    survey->groups[survey->group_count] =
+        (struct survey_group){.account = account, .cause = part->cause, .server = server};
     number = memory_zero(1, sizeof(*number));
     *number = (uint32_t)survey->group_count++;
     dictionary_put(survey->numbers, name, number);
@@ -160,7 +177,7 @@ static void add_part(struct survey *survey, const struct listing_message *messag
     *entry = (struct survey_entry){.key = survey_key(message->id, part->cause),
                                    .arrival = message->arrival,
                                    .recipients = (uint32_t)part->recipients,
-                                   .group = group_of(survey, account, part->cause),
+                                   .group = group_of(survey, account, part),
                                    .queue = message->queue,
                                    .is_chosen = is_taken && part->chosen > 0};
     if (message->queue == LISTING_DEFERRED)
@@ -173,7 +190,7 @@ static void add_part(struct survey *survey, const struct listing_message *messag
 static bool take_message(void *context, const struct listing_message *message)
 {
     struct survey *survey = context;
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     bool is_taken = filter_takes_message(survey->filter, message, account);
     size_t count = survey_divide(survey, message), chosen = 0;
     for (size_t i = 0; i < count; i++) {

@@ -46,10 +46,11 @@ struct survey_entry {
     char *label; /* the queue id, and behind its NUL the first recipient; NULL if not asked for */
 };
 
-/* What is chosen of one account and cause. */
+/* What is chosen of one account and cause, and, of mail that goes elsewhere, server. */
 struct survey_group {
     const char *account; /* folded UPN, "": not known */
     const struct cause *cause;
+    char *server; /* as the reason has it, the group's; "": Microsoft's, or none */
     size_t messages, recipients, held, active;
     int64_t oldest;        /* arrival; 0: nothing is chosen */
     enum survey_when when; /* of the entry that goes last */
@@ -64,7 +65,7 @@ struct survey {
     struct owners *owners;
     struct schedule *schedule;
     struct standing *standing;
-    struct dictionary *numbers; /* of groups, by account and cause */
+    struct dictionary *numbers; /* of groups, by account, cause and server */
     struct survey_group *groups;
     size_t group_count;
     struct survey_entry *entries; /* in the order in which they go, group by group of an account */

@@ -95,7 +95,7 @@ static int set_up(void **state)
 {
     static char owner[] = "owner";
     struct fixture *fixture = memory_zero(1, sizeof(*fixture));
-    fixture->clock = (struct hand_clock){{read_hand_clock}, START};
+    fixture->clock = (struct hand_clock){{.now = read_hand_clock}, START};
     fill_settings(&fixture->settings);
     struct error error = {""};
     static const struct ledger_rules rules = {SECOND, DAY};

@@ -8,6 +8,7 @@
 #include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/reason.h"
 #include "transport/delivery/parts.h"
 
 #include <inttypes.h>
@@ -55,6 +56,8 @@ static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transac
 
 static void free_delivery(struct delivery *delivery)
 {
+    if (delivery->is_stalled)
+        delivery_note_stalled(delivery, false);
     *delivery->linked_by = delivery->next;
     if (delivery->next != NULL)
         delivery->next->linked_by = delivery->linked_by;
@@ -63,8 +66,10 @@ static void free_delivery(struct delivery *delivery)
         free(delivery->refusals[i]);
     free(delivery->refusals);
     event_free(delivery->timer);
+    header_free(delivery->header);
     free(delivery->account);
     free(delivery->sender);
+    free(delivery->envid);
     free(delivery);
 }
 
@@ -90,31 +95,54 @@ static void end_delivery(struct delivery *delivery)
     free_delivery(delivery);
 }
 
+/* What stays in Postfix's queue says whose message it is. The caller's to free(). */
+static char *name_account(const struct delivery *delivery, const char *reply)
+{
+    struct buffer text = {0};
+    buffer_append_string(&text, reply);
+    if (reply[0] == '4' && delivery->account != NULL)
+        reason_append_account(&text, delivery->account);
+    return buffer_take(&text);
+}
+
+static void refuse_all(struct delivery *delivery, const char *reply)
+{
+    char *text = name_account(delivery, reply);
+    count_recipients(delivery, text, delivery->recipients);
+    if (delivery->transaction != NULL)
+        lmtp_refuse(delivery->transaction, text);
+    free(text);
+}
+
 void delivery_refuse(struct delivery *delivery, const char *reply)
 {
     log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu: %s", delivery_shown_id(delivery),
              SENDER_SHOWN, delivery->sender, delivery->account, delivery->recipients, reply);
     delivery_release(delivery);
-    count_recipients(delivery, reply, delivery->recipients);
-    if (delivery->transaction != NULL)
-        lmtp_refuse(delivery->transaction, reply);
+    refuse_all(delivery, reply);
     end_delivery(delivery);
+}
+
+static void reply_to(struct delivery *delivery, size_t recipient)
+{
+    const char *reply = delivery->refusals[recipient] != NULL ? delivery->refusals[recipient]
+                                                              : delivery->verdict.reply;
+    count_recipients(delivery, reply, 1);
+    if (delivery->transaction == NULL)
+        return;
+    char *text = name_account(delivery, reply);
+    lmtp_reply(delivery->transaction, recipient, text);
+    free(text);
 }
 
 void delivery_reply(struct delivery *delivery)
 {
-    struct lmtp_transaction *transaction = delivery->transaction;
-    for (size_t i = 0; i < delivery->recipients; i++) {
-        const char *reply =
-            delivery->refusals[i] != NULL ? delivery->refusals[i] : delivery->verdict.reply;
-        count_recipients(delivery, reply, 1);
-        if (transaction != NULL)
-            lmtp_reply(transaction, i, reply);
-    }
+    for (size_t i = 0; i < delivery->recipients; i++)
+        reply_to(delivery, i);
     log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu, refused=%zu: %s%s",
              delivery_shown_id(delivery), SENDER_SHOWN, delivery->sender, delivery->account,
              delivery->recipients, delivery->refused, delivery->verdict.reply,
-             transaction == NULL ? " (Postfix has gone)" : "");
+             delivery->transaction == NULL ? " (Postfix has gone)" : "");
     end_delivery(delivery);
 }
 
@@ -168,13 +196,35 @@ void delivery_take_connection(struct delivery *delivery)
                   delivery->was_retried, &pool_handler, delivery);
 }
 
+/* Whether a server says that it does not understand what it was told: RFC 5321 4.2.2, 4.1.1.11. */
+static bool is_about_syntax(const struct reply *reply)
+{
+    return reply->code == 500 || reply->code == 501 || reply->code == 504 || reply->code == 555;
+}
+
+/* Whether the recipient may have been refused for what he, or rather his sender, wants reported. A
+ * wish for reports is no reason to lose mail: when all were refused it is said again without; else
+ * those that were are tried once more, by themselves. */
+static bool is_wish_refused(const struct delivery *delivery, size_t recipient,
+                            const struct reply *reply)
+{
+    return is_about_syntax(reply) && submission_has_wishes(delivery->submission, recipient);
+}
+
 static void recipient_refused(void *context, size_t recipient, const struct reply *reply)
 {
     struct delivery *delivery = context;
     verdict_of_recipient(reply, delivery->all->parts.host, &delivery->verdict);
     free(delivery->refusals[recipient]);
-    delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
     delivery->refused++;
+    if (is_wish_refused(delivery, recipient, reply)) {
+        delivery->wishes_refused++;
+        delivery->refusals[recipient] = memory_format(
+            "451 4.5.4 host %s said: %u %.200s; tried again without what is wanted reported",
+            delivery->all->parts.host, reply->code, reply->text);
+        return;
+    }
+    delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
     delivery_obey(delivery);
 }
 
@@ -182,6 +232,7 @@ static void body_wanted(void *context)
 {
     struct delivery *delivery = context;
     delivery->state = DELIVERY_BODY;
+    delivery_begin_content(delivery);
     event_del(delivery->timer);
     lmtp_go_on(delivery->transaction);
 }
@@ -214,7 +265,26 @@ static void forget_refusals(struct delivery *delivery)
         free(delivery->refusals[i]);
         delivery->refusals[i] = NULL;
     }
-    delivery->refused = 0;
+    delivery->refused = delivery->wishes_refused = 0;
+}
+
+/* What is wanted reported was too much: of the sender, or of all recipients. */
+static bool is_for_wishes(const struct delivery *delivery, const struct submission_end *end)
+{
+    if (delivery->state != DELIVERY_ENVELOPE || end->reply == NULL ||
+        delivery->reports == SUBMISSION_REPORTS_LEFT_OUT)
+        return false;
+    const struct envelope *sent = &delivery->sent;
+    bool has_wishes = sent->ret[0] != '\0' || sent->envid[0] != '\0';
+    return end->stage == REPLY_STAGE_MAIL ? has_wishes && is_about_syntax(end->reply)
+                                          : delivery->wishes_refused > 0;
+}
+
+/* Says it all once more, on the same connection if that is still there. */
+static void begin_again(struct delivery *delivery)
+{
+    forget_refusals(delivery);
+    delivery_take_connection(delivery);
 }
 
 /* All recipients were refused, each for a reason of its own: they are told behind DATA. */
@@ -250,8 +320,12 @@ static void message_ended(void *context, const struct submission_end *end)
         pool_put(delivery->all->parts.pool, submission);
     if (is_stale(delivery, end)) {
         delivery->was_retried = true;
-        forget_refusals(delivery);
-        delivery_take_connection(delivery);
+        begin_again(delivery);
+        return;
+    }
+    if (is_for_wishes(delivery, end)) {
+        delivery->reports = SUBMISSION_REPORTS_LEFT_OUT;
+        begin_again(delivery);
         return;
     }
     verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
@@ -279,7 +353,8 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
     delivery->state = DELIVERY_ENVELOPE;
-    submission_send(submission, &delivery->sent, delivery->sender, delivery_losses(delivery),
+    submission_be_patient(submission, delivery_losses(delivery));
+    submission_send(submission, &delivery->sent, delivery->sender, delivery->reports,
                     &message_handler, delivery);
 }
 
@@ -292,8 +367,6 @@ static void let_go(struct delivery *delivery)
         pool_cancel(delivery->request);
     if (delivery->submission != NULL)
         submission_abandon(delivery->submission);
-    if (delivery->is_stalled)
-        delivery_note_stalled(delivery, false);
     delivery->call = NULL;
     delivery->is_claiming = false;
     delivery->request = NULL;
@@ -353,34 +426,10 @@ static void *begin(void *context, struct lmtp_transaction *transaction,
     delivery->all->counts.failed++;
     log_warning("%s: from=<%.*s>: %s", delivery_shown_id(delivery), SENDER_SHOWN,
                 delivery->sent.sender, reply.data);
-    count_recipients(delivery, reply.data, delivery->recipients);
-    lmtp_refuse(transaction, reply.data);
+    refuse_all(delivery, reply.data);
     buffer_free(&reply);
     end_delivery(delivery);
     return NULL;
-}
-
-static void take_body(void *message, struct evbuffer *bytes)
-{
-    struct delivery *delivery = message;
-    size_t before = evbuffer_get_length(bytes);
-    if (delivery->state == DELIVERY_BODY && delivery->submission != NULL) {
-        submission_write(delivery->submission, bytes);
-        delivery->all->counts.octets += before - evbuffer_get_length(bytes);
-    } else {
-        evbuffer_drain(bytes, before);
-    }
-}
-
-static void body_ended(void *message, uint64_t replaced)
-{
-    struct delivery *delivery = message;
-    if (delivery->state != DELIVERY_BODY || delivery->submission == NULL)
-        return;
-    if (replaced > 0)
-        log_info("%s: %" PRIu64 " bare CR or LF became blanks", delivery_shown_id(delivery),
-                 replaced);
-    delivery_close_body(delivery);
 }
 
 void delivery_finish(struct delivery *delivery)
@@ -407,8 +456,8 @@ static void client_gone(void *message)
 
 const struct lmtp_handler delivery_handler = {.greet = delivery_greet,
                                               .begin = begin,
-                                              .body = take_body,
-                                              .end = body_ended,
+                                              .body = delivery_take_content,
+                                              .end = delivery_end_content,
                                               .gone = client_gone};
 
 /* --- all of them ----------------------------------------------------------------- */

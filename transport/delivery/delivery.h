@@ -1,10 +1,10 @@
 /* delivery.h - one message's way, from Postfix's DATA to the last reply
  *
  * For each message: whose account is it; the ledger is asked for room, and waits for it; a
- * connection; the envelope; the body streams through; the ledger is told what was accepted; Postfix
- * gets a reply for each recipient. What has no room in time is left in Postfix's queue and woken up
- * when it will have (wakeup.h). What Microsoft says about the account pauses it for everybody
- * (verdict.h).
+ * connection; the envelope; the header is made right; the body streams through; the ledger is told
+ * what was accepted; Postfix gets a reply for each recipient. What has no room in time is left in
+ * Postfix's queue and woken up when it will have (wakeup.h). What Microsoft says about the account
+ * pauses it for everybody (verdict.h).
  *
  * No message is lost: whatever is not known to be delivered is answered with a temporary failure,
  * and whatever may have been delivered is counted.
@@ -15,6 +15,7 @@
 #include "common/identity.h"
 #include "common/ledger_channel.h"
 #include "common/metrics/distribution.h"
+#include "common/sender/sealer.h"
 #include "common/settings.h"
 #include "common/silence.h"
 #include "common/table.h"
@@ -33,6 +34,7 @@ struct delivery_parts {
     struct event_base *base;
     const struct settings *settings;
     struct identities *identities;
+    struct sealer *sealer;
     struct tables *quota_maps;
     struct ledger_channel *channel;
     struct pool *pool;

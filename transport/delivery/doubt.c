@@ -22,7 +22,7 @@
 #define DOUBTFUL_MICROS UINT64_C(86400000000)
 /* So long a final dot is held back: the one before is late then, but Postfix's patience has an end
  * (submission/message.c). */
-#define HOLD_SECONDS 25
+#define HOLD_SECONDS 20
 
 #define ANOTHER_PART                                                                               \
     "451 4.4.2 another part of this message ended between the final dot and the "                  \

@@ -1,10 +1,12 @@
-/* parts.h - what the files of a delivery share: delivery.c, sender.c, room.c, consequence.c */
+/* parts.h - what the files of a delivery share: delivery.c, sender.c, room.c, content.c,
+ * consequence.c */
 #ifndef POST365_TRANSPORT_DELIVERY_PARTS_H
 #define POST365_TRANSPORT_DELIVERY_PARTS_H
 
 #include "common/buffer.h"
 #include "common/quota.h"
 #include "transport/delivery/delivery.h"
+#include "transport/delivery/header.h"
 #include "transport/delivery/verdict.h"
 
 #include <stdbool.h>
@@ -19,12 +21,17 @@ struct delivery {
     enum delivery_state state;
     char *account; /* the folded UPN */
     char *sender;  /* on the wire */
+    char *envid;   /* the client's own, where it stood before the milter's decision */
     char queue_id[64];
+    bool is_id_sealed; /* the milter has told it: it may have changed since */
     struct quota quota;
     struct envelope sent; /* what is sent of the envelope, whose strings these are */
     size_t recipients;    /* of the whole envelope */
     char **refusals;      /* for each recipient, or NULL */
     size_t refused;
+    size_t wishes_refused; /* of them: because of what they want reported */
+    enum submission_reports reports;
+    struct header *header; /* in DELIVERY_BODY, until it has been judged */
     struct ledger_call *call;
     bool has_reservation;
     bool is_claiming, is_to_settle; /* `call` asks for it anew; when it is there it is settled */
@@ -84,10 +91,19 @@ void delivery_note_unknown(struct delivery *delivery);
 
 /* --- sender.c --- */
 
-/* Finds the account, that of the socket or else of the sender, and its quota; leaves out the
- * recipients that are too many at once. False with the reply. */
+/* Finds the account: the one that the milter has sealed, or else that of the socket, or else of the
+ * envelope's sender; who stands in MAIL FROM; the account's quota. Leaves out the recipients that
+ * are too many at once. False with the reply. */
 bool delivery_find_account(struct delivery *delivery, const char *socket_account,
                            struct buffer *reply);
+
+/* --- content.c --- */
+
+/* The content may come: its header is held back first. */
+void delivery_begin_content(struct delivery *delivery);
+/* lmtp_handler's body and end. */
+void delivery_take_content(void *message, struct evbuffer *bytes);
+void delivery_end_content(void *message, uint64_t replaced);
 
 /* --- room.c --- */
 

@@ -2,8 +2,7 @@
  *
  * Microsoft's reply, or the lack of one, becomes the reply that Postfix logs and keeps as the
  * reason: with Microsoft's own words, and the remedy where other mail is held up or somebody has to
- * do something. What a later attempt can mend is temporary, whatever code it came with
- * (common/office365.h).
+ * do something. Which it is says common/judgement.h.
  *
  * Pure.
  */

@@ -430,7 +430,7 @@ void lmtp_listen(struct lmtp *server, int descriptor, const char *account)
     event_add(&listener->accept_event, NULL);
 }
 
-static void close_listeners(struct lmtp *server)
+void lmtp_close_listeners(struct lmtp *server)
 {
     struct lmtp_listener *next;
     for (struct lmtp_listener *listener = server->listeners; listener != NULL; listener = next) {
@@ -460,7 +460,7 @@ struct lmtp *lmtp_new(struct event_base *base, const struct lmtp_settings *setti
 void lmtp_stop(struct lmtp *server)
 {
     server->is_stopping = true;
-    close_listeners(server);
+    lmtp_close_listeners(server);
     for (struct lmtp_session *session = server->sessions; session != NULL; session = session->next)
         lmtp_wake(session);
 }
@@ -482,7 +482,7 @@ size_t lmtp_sessions(const struct lmtp *server)
 
 static void destroy(struct lmtp *server)
 {
-    close_listeners(server);
+    lmtp_close_listeners(server);
     struct lmtp_session *next;
     for (struct lmtp_session *session = server->sessions; session != NULL; session = next) {
         next = session->next;

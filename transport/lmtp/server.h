@@ -34,7 +34,7 @@
 #define LMTP_UNCONSUMED_MAX   65536U /* octets; what is read at once may come on top */
 #define LMTP_UNSENT_MAX       65536U /* octets; one more reply may come on top */
 #define LMTP_LEAST            65536U /* octets of a message that must come within LMTP_TIMEOUT */
-#define LMTP_REPLY_MAX        1000U  /* octets; longer replies are cut */
+#define LMTP_REPLY_MAX        1200U  /* octets; longer replies are cut */
 
 struct lmtp;
 struct lmtp_transaction; /* one message, from DATA to its last reply */
@@ -113,7 +113,10 @@ void lmtp_reply(struct lmtp_transaction *transaction, size_t recipient, const ch
 
 /* --- ending ------------------------------------------------------------------- */
 
-/* Closes the listeners. Clients in a transaction behind DATA are served until its end; then, and
+/* Closes the listeners, and nothing else: who is connected is served as before. */
+void lmtp_close_listeners(struct lmtp *server);
+
+/* The same, and an end: clients in a transaction behind DATA are served until its end; then, and
  * all others now, they are told 421 and the connection is closed. */
 void lmtp_stop(struct lmtp *server);
 

@@ -26,10 +26,11 @@ typedef bool scan_wanted(void *context, const char *queue_id);
 struct scan *scan_new(scan_wanted *wanted, void *context);
 void scan_free(struct scan *scan);
 
-/* Those whose envelope sender is `account` (a folded UPN) or one of `send_as` (addresses and
- * @domains, comma or white space between; may be NULL), in any case, count as well, if they have
- * arrived at `since` (seconds since the epoch) or later. With the first account those of the null
- * sender do, too. */
+/* Those whose reason names `account` (a folded UPN; reason.h) count as well, if they have arrived
+ * at `since` (seconds since the epoch) or later. Of those whose reason names none, those with an
+ * envelope sender that is the account or one of `send_as` (addresses and @domains, comma or white
+ * space between; may be NULL), in any case; with the first account those of the null sender, too.
+ */
 void scan_add(struct scan *scan, const char *account, const char *send_as, int64_t since);
 
 /* Takes all whole lines out of `bytes`. A line that is too long, or no JSON, is passed over. */

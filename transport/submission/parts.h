@@ -10,8 +10,7 @@
 #define SUBMISSION_TEXT_SIZE 512
 
 enum submission_state {
-    SUBMISSION_RESOLVING,
-    SUBMISSION_CONNECTING,
+    SUBMISSION_DIALLING,
     SUBMISSION_GREETING,
     SUBMISSION_EHLO,
     SUBMISSION_STARTTLS,
@@ -44,10 +43,8 @@ struct submission {
     const struct submission_handler *handler;
     void *context;
     enum submission_state state;
-    struct evdns_getaddrinfo_request *lookup;
-    struct evutil_addrinfo *addresses, *next_address;
+    struct dial *dial; /* while there is no connection */
     struct bufferevent *connection;
-    struct event *deferred; /* begins from the event loop */
     struct event *deadline; /* of the reply that is awaited */
     struct event *stall;    /* when the silence before it is told */
     bool is_held;           /* it must not be released below our feet */
@@ -58,6 +55,7 @@ struct submission {
     /* the message */
     const struct envelope *envelope;
     const char *sender;
+    enum submission_reports reports;
     const struct submission_message_handler *message;
     void *message_context;
     size_t asked, answered; /* of MAIL, RCPT..., DATA */
@@ -111,11 +109,9 @@ void submission_let_go(struct submission *submission);
 
 /* --- opening.c --- */
 
-/* Begins with the name; an event's callback. */
-void submission_resolve(evutil_socket_t descriptor, short what, void *submission);
-/* Tries the next address. */
-void submission_connect_next(struct submission *submission);
-/* Connected, or TLS is there. */
+/* Begins with the name. */
+void submission_dial(struct submission *submission);
+/* TLS is there. */
 void submission_connected(struct submission *submission);
 /* A line of the reply to EHLO, behind its code: a keyword and its parameters. */
 void submission_note_extension(struct submission *submission, const char *line, size_t length);

@@ -28,6 +28,7 @@ struct line {
     struct submission *submission;
     enum line_state state;
     bool was_used, is_stalled;
+    bool is_outdated;           /* opened by settings that are no longer in force */
     int64_t opened, idle_since; /* microseconds of the monotonic clock */
     struct event *idle_timer;
 };
@@ -228,7 +229,7 @@ static void open_line(struct lane *lane)
 
 static bool is_old(const struct line *line)
 {
-    return monotonic() - line->opened >= line->lane->pool->limits.age;
+    return line->is_outdated || monotonic() - line->opened >= line->lane->pool->limits.age;
 }
 
 /* The idle line that was used last: the others may then become old enough to be closed. */
@@ -449,6 +450,15 @@ struct pool *pool_new(const struct submission_parts *parts, struct credentials *
 void pool_configure(struct pool *pool, struct credentials *credentials)
 {
     pool->credentials = credentials;
+}
+
+void pool_renew(struct pool *pool)
+{
+    for (struct lane *lane = pool->lanes; lane != NULL; lane = lane->next) {
+        for (struct line *line = lane->lines; line != NULL; line = line->next)
+            line->is_outdated = true;
+        want_service(lane);
+    }
 }
 
 static void free_lane(struct lane *lane)

@@ -63,6 +63,10 @@ void pool_note_stalled(struct pool *pool, struct submission *submission, bool is
 /* Microsoft counts those that stall: one more is not tried while some do. False: none does. */
 bool pool_refuse_spare(struct pool *pool, const char *account);
 
+/* What connections were opened by has changed: each is closed as soon as it is idle, and none of
+ * them gets another message. */
+void pool_renew(struct pool *pool);
+
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);
 

@@ -22,7 +22,6 @@
 #include <sysexits.h>
 
 #define LINE_MAX_OCTETS 8192
-#define QUIT_TIMEOUT    2 /* seconds */
 
 static void deadline_passed(evutil_socket_t descriptor, short what, void *argument);
 
@@ -30,8 +29,7 @@ static void deadline_passed(evutil_socket_t descriptor, short what, void *argume
 
 static enum reply_stage stage_of(const struct submission *submission)
 {
-    static const enum reply_stage stages[] = {[SUBMISSION_RESOLVING] = REPLY_STAGE_CONNECT,
-                                              [SUBMISSION_CONNECTING] = REPLY_STAGE_CONNECT,
+    static const enum reply_stage stages[] = {[SUBMISSION_DIALLING] = REPLY_STAGE_CONNECT,
                                               [SUBMISSION_GREETING] = REPLY_STAGE_CONNECT,
                                               [SUBMISSION_EHLO] = REPLY_STAGE_CONNECT,
                                               [SUBMISSION_STARTTLS] = REPLY_STAGE_STARTTLS,
@@ -149,13 +147,10 @@ void submission_refuse(struct submission *submission)
 
 static void release(struct submission *submission)
 {
-    if (submission->lookup != NULL)
-        evdns_getaddrinfo_cancel(submission->lookup);
-    if (submission->addresses != NULL)
-        evutil_freeaddrinfo(submission->addresses);
+    if (submission->dial != NULL)
+        dial_end(submission->dial);
     if (submission->connection != NULL)
         bufferevent_free(submission->connection);
-    event_free(submission->deferred);
     event_free(submission->deadline);
     event_free(submission->stall);
     credential_release(&submission->credential);
@@ -276,8 +271,7 @@ static void take_reply(struct submission *submission)
     case SUBMISSION_QUIT:
         submission_finish(submission, NULL);
         return;
-    case SUBMISSION_RESOLVING:
-    case SUBMISSION_CONNECTING:
+    case SUBMISSION_DIALLING:
     case SUBMISSION_HANDSHAKE:
     case SUBMISSION_CLOSED:
         submission_lose(submission, "spoke before its turn");
@@ -329,9 +323,7 @@ static void read_replies(struct bufferevent *connection, void *argument)
 static void failed(struct submission *submission, short what)
 {
     struct error error;
-    if (submission->state == SUBMISSION_CONNECTING) {
-        submission_connect_next(submission);
-    } else if (submission->state == SUBMISSION_HANDSHAKE) {
+    if (submission->state == SUBMISSION_HANDSHAKE) {
         tls_explain(submission->connection, submission->parts->host, &error);
         submission_lose(submission, "%s", error.text);
     } else if ((what & BEV_EVENT_TIMEOUT) && submission->message != NULL) {
@@ -350,10 +342,7 @@ static void deadline_passed(evutil_socket_t descriptor, short what, void *argume
     (void)descriptor;
     (void)what;
     struct submission *submission = argument;
-    if (submission->state == SUBMISSION_CONNECTING) {
-        errno = ETIMEDOUT;
-        submission_connect_next(submission);
-    } else if (submission->state == SUBMISSION_QUIT) {
+    if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
     } else {
         submission->is_impatient = true;
@@ -411,12 +400,11 @@ struct submission *submission_open(const struct submission_parts *parts,
     *credential = (struct credential){.user = NULL};
     submission->handler = handler;
     submission->context = context;
-    submission->deferred = event_new(parts->base, -1, 0, submission_resolve, submission);
     submission->deadline = evtimer_new(parts->base, deadline_passed, submission);
     submission->stall = evtimer_new(parts->base, silence_lasts, submission);
-    if (submission->deferred == NULL || submission->deadline == NULL || submission->stall == NULL)
+    if (submission->deadline == NULL || submission->stall == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    event_active(submission->deferred, 0, 0);
+    submission_dial(submission);
     return submission;
 }
 
@@ -430,7 +418,7 @@ void submission_close(struct submission *submission)
 {
     if (submission->state == SUBMISSION_IDLE) {
         submission_say(submission, "QUIT\r\n");
-        submission_wait(submission, SUBMISSION_QUIT, QUIT_TIMEOUT);
+        submission_wait(submission, SUBMISSION_QUIT, submission->parts->smtp->timeouts.quit);
         return;
     }
     if (submission->state != SUBMISSION_QUIT)

@@ -13,6 +13,7 @@
 #include "common/reply.h"
 #include "common/silence.h"
 #include "common/upstream/credentials.h"
+#include "common/upstream/dial.h"
 #include "common/upstream/tls.h"
 #include "transport/lmtp/envelope.h"
 
@@ -70,7 +71,8 @@ struct submission_parts {
     struct tls *tls;
     const char *host; /* a name, or an address */
     const char *port; /* a number */
-    const char *name; /* ours, for EHLO */
+    struct dial_settings *dialling;
+    const struct smtp_settings *smtp;
 };
 
 /* Begins to open a connection with these credentials, which become its own. */
@@ -78,16 +80,32 @@ struct submission *submission_open(const struct submission_parts *parts,
                                    struct credential *credential,
                                    const struct submission_handler *handler, void *context);
 
+/* What is said of reports (DSN), where the server offers them. */
+enum submission_reports {
+    SUBMISSION_REPORTS,          /* what the envelope says */
+    SUBMISSION_NO_REPORTS,       /* NOTIFY=NEVER for each recipient, whatever it says */
+    SUBMISSION_REPORTS_LEFT_OUT, /* nothing: no parameter of RFC 3461 */
+};
+
 /* Sends what stands before a body. `sender` is the account's address in place of the envelope's.
- * The connection is opened and has no message; the envelope outlives `ended`. How long the peer may
- * say and take nothing, up to the final dot, is doubled `doublings` times, within bounds. */
+ * The connection is opened and has no message; envelope and sender outlive `ended`. */
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, unsigned doublings,
+                     const char *sender, enum submission_reports reports,
                      const struct submission_message_handler *handler, void *context);
+
+/* How long the peer may say and take nothing of a message, up to its final dot, is doubled so
+ * often, within the bounds of the settings. Before submission_send(). */
+void submission_be_patient(struct submission *submission, unsigned doublings);
+
+/* Whether the server offers DSN, and the recipient has parameters of it that were said. */
+bool submission_has_wishes(const struct submission *submission, size_t recipient);
 
 /* Takes as much of the body as there is room for out of `bytes`, dot-stuffed, with CRLF. Between
  * `wants_body` and submission_end_body(). False if something was left: `drained` will be called. */
 bool submission_write(struct submission *submission, struct evbuffer *bytes);
+
+/* The same with all of `bytes`, whether there is room or not: for what is held anyway. */
+void submission_write_all(struct submission *submission, struct evbuffer *bytes);
 
 /* The body is whole: sends the final dot, and CRLF before it where the body does not end so. */
 void submission_end_body(struct submission *submission);
