@@ -249,6 +249,8 @@ static void body_stalled(void *context, bool is_stalled)
     if (delivery->submission != NULL)
         pool_note_stalled(delivery->all->parts.pool, delivery->submission, is_stalled);
     delivery_note_stalled(delivery, is_stalled);
+    if (is_stalled)
+        delivery_look_at_held(delivery->all, delivery->account);
 }
 
 /* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and

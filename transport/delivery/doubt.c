@@ -42,12 +42,13 @@ static bool is_proven(const struct delivery *delivery)
     return dictionary_find(delivery->all->proven, delivery->account) != NULL;
 }
 
-/* Whether the final dot of another message of the account waits for its reply. */
+/* Whether the final dot of another message of the account waits for its reply, and not for too long
+ * already. */
 static bool is_another_final(const struct delivery *delivery)
 {
     const struct delivery *other = delivery->all->first;
-    while (other != NULL &&
-           (other->state != DELIVERY_FINAL || strcmp(other->account, delivery->account) != 0))
+    while (other != NULL && (other->state != DELIVERY_FINAL || other->is_stalled ||
+                             strcmp(other->account, delivery->account) != 0))
         other = other->next;
     return other != NULL;
 }
