@@ -296,7 +296,7 @@ static void note_loss(struct delivery *delivery, enum silence silence)
     case SILENCE_MAYBE_DELIVERED:
         delivery_note_unknown(delivery);
         if (++trouble->unknown >= UNKNOWN_MOST)
-            pause_account(delivery, MINUTE, HOUR);
+            pause_account(delivery, 5 * MINUTE, HOUR);
         return;
     case SILENCE_STALLED:
     case SILENCE_LOST:
