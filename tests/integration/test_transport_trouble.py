@@ -77,10 +77,10 @@ def test_a_hundred_messages_send_a_handful_of_passwords(start, office365, fault,
 
 # --- messages ---
 
-SIZE = 4_000_000  # more than the kernels at both ends keep
+SIZE = 9_000_000  # more than the kernels at both ends keep
 BODY = (b"x" * 76 + b"\n") * (SIZE // 77)
 STALLS = [{"stage": "mail"}, {"stage": "rcpt"}, {"stage": "data"}, {"stage": "body"}, {"stage": "body", "after": 1000},
-          {"stage": "body", "after": SIZE // 2}]
+          {"stage": "body", "after": SIZE // 10}]
 
 
 def send_twelve(relay, office365, **fault):
