@@ -274,15 +274,11 @@ static void settled(evutil_socket_t descriptor, short what, void *argument)
     go_on(dial);
 }
 
-/* What the kernel keeps that it has not sent yet, octets. What is beyond stays with us, where it is
- * known that it was not sent; what is on its way is not bounded by it. */
-#define UNSENT_MAX (32 * 1024)
-
 /* The last octets of a message leave at once: the kernel would have them wait for the answer to
  * those before, which is a round trip for nothing. */
 static int open_socket(struct dial *dial, enum address_family family)
 {
-    int one = 1, unsent = UNSENT_MAX;
+    int one = 1;
     int descriptor = socket(address_family_number(family),
                             SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (descriptor < 0) {
@@ -290,7 +286,6 @@ static int open_socket(struct dial *dial, enum address_family family)
         return -1;
     }
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     int reason = bind_source(descriptor, &dial->settings->source[family]);
     if (reason == 0 || !dial->settings->source_is_enforced)
         return descriptor;

@@ -354,10 +354,10 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->request = NULL;
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
+    delivery->connected = distribution_clock();
     delivery->state = DELIVERY_ENVELOPE;
-    submission_be_patient(submission, delivery_losses(delivery));
     submission_send(submission, &delivery->sent, delivery->sender, delivery->reports,
-                    &message_handler, delivery);
+                    delivery_losses(delivery), &message_handler, delivery);
 }
 
 /* Lets go of what the message has taken, before anything was sent. */

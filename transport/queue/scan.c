@@ -70,19 +70,6 @@ static bool is_by_sender(const struct scan *scan, const char *sender, int64_t ar
     return account != NULL && arrival >= account->since;
 }
 
-static bool is_in_doubt(const json_t *message)
-{
-    size_t number;
-    const json_t *recipient;
-    json_array_foreach(json_object_get(message, "recipients"), number, recipient)
-    {
-        const char *reason = json_string_value(json_object_get(recipient, "delay_reason"));
-        if (reason != NULL && silence_is_doubt(reason))
-            return true;
-    }
-    return false;
-}
-
 /* The account that the reason names, NULL if it names none. */
 static char *account_of(json_t *message)
 {
@@ -107,6 +94,19 @@ static bool is_looked_for(const struct scan *scan, json_t *message, const char *
     const struct account *account = dictionary_find(scan->accounts, name);
     free(name);
     return account != NULL && arrival >= account->since;
+}
+
+static bool is_in_doubt(const json_t *message)
+{
+    size_t number;
+    const json_t *recipient;
+    json_array_foreach(json_object_get(message, "recipients"), number, recipient)
+    {
+        const char *reason = json_string_value(json_object_get(recipient, "delay_reason"));
+        if (reason != NULL && silence_is_doubt(reason))
+            return true;
+    }
+    return false;
 }
 
 static void take_line(struct scan *scan, const char *line, size_t length)

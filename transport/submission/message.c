@@ -7,13 +7,12 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds without any progress. The RFC (5321, 4.5.3.2) and the settings grant minutes, for who
- * gives up early may do so before the other side is done. But up to the final dot nothing is lost
- * by it: Postfix has the message, and another connection may carry it at once, while this one keeps
- * others waiting; and on one that lay idle a firewall that has forgotten it says nothing. So little
- * patience is shown there at first, and more each time that it was in vain
- * (submission_be_patient()), up to what the settings grant. Behind the dot it is the other way
- * round: giving up makes a second copy. */
+/* Seconds without any progress. RFC 5321 4.5.3.2 grants minutes, for who gives up early may do so
+ * before the other side is done. But up to the final dot nothing is lost by it: Postfix has the
+ * message, and another connection may carry it at once, while this one keeps others waiting. So
+ * there little patience is shown first, and more each time that it was in vain (submission_send()),
+ * up to what smtp(8)'s settings grant. Behind the dot it is the other way round: giving up makes a
+ * second copy, and all that they grant is waited. */
 #define ENVELOPE_TIMEOUT 30
 #define BODY_TIMEOUT     20
 #define VOID_TIMEOUT     20 /* nothing is at stake any more */
@@ -104,25 +103,27 @@ static void ask_on(struct submission *submission)
     } while (together && submission->asked < recipients + 2);
 }
 
-/* For the reply that comes next. */
-static time_t envelope_timeout(const struct submission *submission)
+/* What smtp(8) grants the reply that comes next. On a connection that lay idle the first one must
+ * come soon: a firewall that has forgotten it says nothing, and a fresh one is soon made. */
+static time_t most_patience(const struct submission *submission)
 {
     const struct smtp_timeouts *timeouts = timeouts_of(submission);
-    uint32_t most = timeouts->mail;
     if (submission->answered > submission->envelope->recipient_count)
-        most = timeouts->data_init;
-    else if (submission->answered > 0)
-        most = timeouts->rcpt;
-    return patience(submission, ENVELOPE_TIMEOUT, most);
+        return timeouts->data_init;
+    if (submission->answered > 0)
+        return timeouts->rcpt;
+    return submission->was_used && timeouts->mail > ENVELOPE_TIMEOUT ? ENVELOPE_TIMEOUT
+                                                                     : timeouts->mail;
 }
 
-void submission_be_patient(struct submission *submission, unsigned doublings)
+static void await_envelope(struct submission *submission)
 {
-    submission->doublings = doublings;
+    submission_wait(submission, SUBMISSION_ENVELOPE,
+                    patience(submission, ENVELOPE_TIMEOUT, most_patience(submission)));
 }
 
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, enum submission_reports reports,
+                     const char *sender, enum submission_reports reports, unsigned doublings,
                      const struct submission_message_handler *handler, void *context)
 {
     submission->envelope = envelope;
@@ -134,11 +135,13 @@ void submission_send(struct submission *submission, const struct envelope *envel
     submission->mail_refused = submission->is_void = submission->was_refused = false;
     submission->last[0] = '\r';
     submission->last[1] = '\n';
+    submission->doublings = doublings;
     submission->given = submission->taken = 0;
     submission->not_taken = 0;
     watch_writing(submission, 0);
     ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
+    await_envelope(submission);
+    submission->was_used = true;
 }
 
 /* --- replies ------------------------------------------------------------------- */
@@ -219,7 +222,7 @@ void submission_take_envelope_reply(struct submission *submission)
     submission->answered++;
     if (submission->asked <= submission->answered)
         ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
+    await_envelope(submission);
 }
 
 void submission_take_final_reply(struct submission *submission)

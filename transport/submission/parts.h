@@ -48,6 +48,7 @@ struct submission {
     struct event *deadline; /* of the reply that is awaited */
     struct event *stall;    /* when the silence before it is told */
     bool is_held;           /* it must not be released below our feet */
+    bool was_used;          /* it has carried a message: nobody knows whether it still lives */
     unsigned extensions;
     struct reply reply;
     struct sasl sasl;

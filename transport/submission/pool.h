@@ -57,15 +57,15 @@ void pool_cancel(struct pool_request *request);
 /* Gives a connection back whose message has ended and which is idle. */
 void pool_put(struct pool *pool, struct submission *submission);
 
+/* What connections were opened by has changed: each is closed as soon as it is idle, and none of
+ * them gets another message. */
+void pool_renew(struct pool *pool);
+
 /* The message on this connection does not go on, or does again: see above. */
 void pool_note_stalled(struct pool *pool, struct submission *submission, bool is_stalled);
 
 /* Microsoft counts those that stall: one more is not tried while some do. False: none does. */
 bool pool_refuse_spare(struct pool *pool, const char *account);
-
-/* What connections were opened by has changed: each is closed as soon as it is idle, and none of
- * them gets another message. */
-void pool_renew(struct pool *pool);
 
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);

@@ -344,10 +344,10 @@ static void deadline_passed(evutil_socket_t descriptor, short what, void *argume
     struct submission *submission = argument;
     if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
-    } else {
-        submission->is_impatient = true;
-        submission_lose(submission, "does not answer");
+        return;
     }
+    submission->is_impatient = true;
+    submission_lose(submission, "does not answer");
 }
 
 static void silence_lasts(evutil_socket_t descriptor, short what, void *argument)

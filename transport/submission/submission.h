@@ -88,14 +88,12 @@ enum submission_reports {
 };
 
 /* Sends what stands before a body. `sender` is the account's address in place of the envelope's.
- * The connection is opened and has no message; envelope and sender outlive `ended`. */
+ * The connection is opened and has no message; envelope and sender outlive `ended`. How long the
+ * peer may say and take nothing, up to the final dot, is doubled `doublings` times, within bounds.
+ */
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, enum submission_reports reports,
+                     const char *sender, enum submission_reports reports, unsigned doublings,
                      const struct submission_message_handler *handler, void *context);
-
-/* How long the peer may say and take nothing of a message, up to its final dot, is doubled so
- * often, within the bounds of the settings. Before submission_send(). */
-void submission_be_patient(struct submission *submission, unsigned doublings);
 
 /* Whether the server offers DSN, and the recipient has parameters of it that were said. */
 bool submission_has_wishes(const struct submission *submission, size_t recipient);
