@@ -253,12 +253,14 @@ static void body_stalled(void *context, bool is_stalled)
         delivery_look_at_held(delivery->all, delivery->account);
 }
 
-/* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and
- * a new one is worth a try. */
+/* A connection that was idle may have been closed by the other side, unseen, and any may stall: up
+ * to DATA nothing was lost, and a new one is worth a try. */
 static bool is_stale(const struct delivery *delivery, const struct submission_end *end)
 {
-    return !delivery->is_fresh && !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
-           (end->reply == NULL || end->reply->code == 421);
+    bool is_lost = end->reply == NULL || end->reply->code == 421;
+    bool has_stalled = end->reply == NULL && end->silence == SILENCE_STALLED;
+    return !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
+           (has_stalled || (is_lost && !delivery->is_fresh));
 }
 
 static void forget_refusals(struct delivery *delivery)
