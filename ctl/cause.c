@@ -62,11 +62,12 @@ static const struct cause own[OWN_CAUSES] = {
                         .meaning = "Somebody has paused the account.",
                         .remedy = "`post365 resume <UPN>` lets its mail go.",
                         .wait = CAUSE_PAUSE},
-    [LEDGER_DOWN] = {.name = "ledger-unavailable",
-                     .meaning = "post365-policyd could not be asked whether the account has room.",
-                     .remedy = "`systemctl status post365-policyd` and its lines in mail.log say "
-                               "why; start it, and the mail goes by itself.",
-                     .wait = CAUSE_SOMEBODY},
+    [LEDGER_DOWN] =
+        {.name = "ledger-unavailable",
+         .meaning = "post365-policyd could not be asked whether the account has room.",
+         .remedy = "`systemctl status post365-policyd` and `journalctl -u post365-policyd` say "
+                   "why; start it, and the mail goes by itself.",
+         .wait = CAUSE_SOMEBODY},
     [NOT_THE_ACCOUNT] = {.name = "sender-not-account",
                          .meaning = "The envelope sender is neither the account nor an address "
                                     "that it may send as, so that Office 365 would refuse it.",
@@ -157,11 +158,12 @@ static const struct cause own[OWN_CAUSES] = {
                   .remedy = "Check that `relayhost` is [smtp.office365.com]:587 and that nothing "
                             "between changes the dialogue.",
                   .wait = CAUSE_SOMEBODY},
-    [TRANSPORT_DOWN] = {.name = "transport-down",
-                        .meaning = "post365-transport does not answer.",
-                        .remedy = "`systemctl status post365-transport` and its lines in mail.log "
-                                  "say why; start it, and the mail goes by itself.",
-                        .wait = CAUSE_SOMEBODY},
+    [TRANSPORT_DOWN] =
+        {.name = "transport-down",
+         .meaning = "post365-transport does not answer.",
+         .remedy = "`systemctl status post365-transport` and `journalctl -u post365-transport` "
+                   "say why; start it, and the mail goes by itself.",
+         .wait = CAUSE_SOMEBODY},
     [NO_SERVICE] = {.name = "service-missing",
                     .meaning = "main.cf names a transport that master.cf does not have.",
                     .remedy = "Put the post365 service into master.cf (`post365 setup` shows it), "
@@ -169,7 +171,8 @@ static const struct cause own[OWN_CAUSES] = {
                     .wait = CAUSE_SOMEBODY},
     [UNDELIVERABLE_YET] = {.name = "postfix-trouble",
                            .meaning = "Postfix itself could not work on the message.",
-                           .remedy = "Postfix's lines in mail.log at that time say why.",
+                           .remedy = "Postfix's lines in its log at that time say why (mail.log, "
+                                     "or `journalctl --facility=mail`).",
                            .wait = CAUSE_SOMEBODY},
     [NOT_TRIED] = {.name = "on-its-way",
                    .meaning =
