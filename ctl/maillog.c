@@ -69,12 +69,13 @@ static char *line_of_file(struct maillog *log)
     long before = ftell(log->file);
     if (log->line == NULL)
         log->line = memory_alloc(LINE_SIZE);
-    if (fgets(log->line, LINE_SIZE, log->file) != NULL) {
-        size_t length = strcspn(log->line, "\n");
-        if (log->line[length] == '\n' || length == LINE_SIZE - 1) {
-            log->line[length] = '\0';
-            return log->line;
-        }
+    /* By the place in the file: a line may have zero bytes in it. */
+    size_t length =
+        fgets(log->line, LINE_SIZE, log->file) != NULL ? (size_t)(ftell(log->file) - before) : 0;
+    if (length > 0 && (log->line[length - 1] == '\n' || length == LINE_SIZE - 1)) {
+        if (log->line[length - 1] == '\n')
+            log->line[length - 1] = '\0';
+        return log->line;
     }
     clearerr(log->file);
     fseek(log->file, before, SEEK_SET);
