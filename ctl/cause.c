@@ -35,6 +35,7 @@ enum own {
     NOT_SMTP,
     /* on this host */
     TRANSPORT_DOWN,
+    MILTER_DOWN,
     NO_SERVICE,
     UNDELIVERABLE_YET,
     NOT_TRIED,
@@ -163,6 +164,13 @@ static const struct cause own[OWN_CAUSES] = {
          .meaning = "post365-transport does not answer.",
          .remedy = "`systemctl status post365-transport` and `journalctl -u post365-transport` "
                    "say why; start it, and the mail goes by itself.",
+         .wait = CAUSE_SOMEBODY},
+    [MILTER_DOWN] =
+        {.name = "milter-down",
+         .meaning = "post365-milter does not answer: Postfix leaves this machine's mail in the "
+                    "maildrop, and tells clients to come again later.",
+         .remedy = "`systemctl status post365-milter` and `journalctl -u post365-milter` say why; "
+                   "start it, and the mail goes by itself.",
          .wait = CAUSE_SOMEBODY},
     [NO_SERVICE] = {.name = "service-missing",
                     .meaning = "main.cf names a transport that master.cf does not have.",

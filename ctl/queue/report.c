@@ -304,15 +304,15 @@ static json_t *part_json(const struct survey *survey, const struct listing_messa
                      time_json(entry != NULL ? entry->time : 0));
 }
 
-static json_t *recipients_json(const struct listing_message *message)
+static json_t *recipients_json(const struct survey *survey, const struct listing_message *message)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < message->recipient_count; i++)
-        json_array_append_new(list,
-                              json_pack("{s:o, s:s, s:o}", "address",
-                                        output_text(message->recipients[i].address), "cause",
-                                        cause_find(message->recipients[i].reason)->name, "reason",
-                                        output_text(message->recipients[i].reason)));
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:s, s:o}", "address", output_text(message->recipients[i].address),
+                      "cause", survey_cause(survey, message, message->recipients[i].reason)->name,
+                      "reason", output_text(message->recipients[i].reason)));
     return list;
 }
 
@@ -328,7 +328,7 @@ json_t *report_message_json(struct survey *survey, const struct listing_message 
                      listing_queue_name(message->queue), "arrival", time_json(message->arrival),
                      "size", (json_int_t)message->size, "sender", output_text(message->sender),
                      "account", output_text(account), "causes", causes, "recipients",
-                     recipients_json(message));
+                     recipients_json(survey, message));
 }
 
 static bool print_message(void *context, const struct listing_message *message)

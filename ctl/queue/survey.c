@@ -5,11 +5,20 @@
 #include "common/dictionary.h"
 #include "common/memory.h"
 #include "ctl/queue/survey_parts.h"
+#include "ctl/services.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Without a milter cleanup(8) puts off what pickup(8) brings, and no reason is kept with it. */
+static const struct cause *find_maildrop_cause(const struct settings *settings)
+{
+    struct service_state states[SERVICES];
+    services_look(settings, states);
+    return states[SERVICE_MILTER].reason != 0 ? cause_named("milter-down") : NULL;
+}
 
 void survey_begin(struct survey *survey, const struct settings *settings,
                   const struct filter *filter, bool keeps_labels)
@@ -21,6 +30,7 @@ void survey_begin(struct survey *survey, const struct settings *settings,
                               .owners = owners_new(settings),
                               .schedule = schedule_new(settings),
                               .numbers = dictionary_new(free),
+                              .maildrop = find_maildrop_cause(settings),
                               .parts = memory_zero(cause_count(), sizeof(struct survey_part))};
 }
 
@@ -70,6 +80,14 @@ static void count_recipient(const struct filter *filter, struct survey_part *par
     part->chosen += is_chosen;
 }
 
+const struct cause *survey_cause(const struct survey *survey, const struct listing_message *message,
+                                 const char *reason)
+{
+    if (message->queue == LISTING_MAILDROP && reason == NULL && survey->maildrop != NULL)
+        return survey->maildrop;
+    return cause_find(reason);
+}
+
 /* Most recipients of a message have the same reason. */
 size_t survey_divide(struct survey *survey, const struct listing_message *message)
 {
@@ -81,7 +99,7 @@ size_t survey_divide(struct survey *survey, const struct listing_message *messag
         bool is_same = part != NULL && reason != NULL && recipient->reason != NULL &&
                        strcmp(reason, recipient->reason) == 0;
         if (!is_same)
-            part = part_of(survey, &count, cause_find(recipient->reason));
+            part = part_of(survey, &count, survey_cause(survey, message, recipient->reason));
         reason = recipient->reason;
         count_recipient(survey->filter, part, recipient);
     }

@@ -67,9 +67,10 @@ struct survey {
     size_t group_count;
     struct survey_entry *entries; /* in the order in which they go, group by group of an account */
     size_t count, capacity;
-    size_t chosen;             /* messages; one in two groups is one */
-    uint32_t *by_key;          /* the entries, in the order of their keys */
-    struct survey_part *parts; /* of one message: survey_divide() */
+    size_t chosen;                /* messages; one in two groups is one */
+    uint32_t *by_key;             /* the entries, in the order of their keys */
+    struct survey_part *parts;    /* of one message: survey_divide() */
+    const struct cause *maildrop; /* why mail stays in the maildrop, NULL: nothing holds it there */
 };
 
 /* The recipients of one message that wait for one cause. */
@@ -87,6 +88,10 @@ void survey_free(struct survey *survey);
 
 /* Takes the whole queue. False with the reason; what was taken until then stays. */
 bool survey_take(struct survey *survey, struct error *error);
+
+/* Why a recipient of that message waits: Postfix's reason, or what holds the whole message. */
+const struct cause *survey_cause(const struct survey *survey, const struct listing_message *message,
+                                 const char *reason);
 
 /* Divides a message's recipients by cause. Returns how many parts; they are the survey's, until the
  * next call. */
