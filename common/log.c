@@ -33,15 +33,15 @@ bool log_is_verbose(void)
     return log_state.verbose;
 }
 
-/* Puts `?` in the place of control characters, those of the second set (U+0080 to U+009F) among
- * them, and of bytes that are no UTF-8, such as the half of a character where the line was cut. */
+/* Puts `?` in the place of control characters (utf8_is_control()) and of bytes that are no UTF-8,
+ * such as the half of a character where the line was cut. */
 static void make_harmless(char *line)
 {
     char *kept = line;
     for (size_t left = strlen(line), step; left > 0; line += step, left -= step) {
         uint32_t code = 0;
         step = utf8_decode(line, left, &code);
-        const bool shown = step > 0 && code >= ' ' && !(code >= 0x7f && code <= 0x9f);
+        const bool shown = step > 0 && !utf8_is_control(code);
         if (step == 0)
             step = 1;
         if (shown)
