@@ -6,12 +6,17 @@
 #ifndef POST365_COMMON_CLOCK_H
 #define POST365_COMMON_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CLOCK_SECOND ((int64_t)1000000)
 
 struct clock {
     int64_t (*now)(struct clock *self);
+    /* A time that has come in any case, where `now` is not certain; NULL: now. */
+    int64_t (*passed)(struct clock *self);
+    /* What is to be added to show its times by the system's clock; NULL: 0. */
+    int64_t (*offset)(struct clock *self);
 };
 
 /* The system's clock (CLOCK_REALTIME); shared, not to be released. */
@@ -20,6 +25,16 @@ struct clock *clock_system(void);
 static inline int64_t clock_now(struct clock *clock)
 {
     return clock->now(clock);
+}
+
+static inline int64_t clock_passed(struct clock *clock)
+{
+    return clock->passed != NULL ? clock->passed(clock) : clock->now(clock);
+}
+
+static inline int64_t clock_offset(struct clock *clock)
+{
+    return clock->offset != NULL ? clock->offset(clock) : 0;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/identity.h"
 
 #include "common/address.h"
+#include "common/address_standard.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
 
@@ -163,10 +164,14 @@ static enum table_answer find_source(struct identities *identities, enum identit
     case IDENTITY_LOGIN_MAP:
         return find_by_address(identities, MAP_LOGIN, login, upn, error);
     case IDENTITY_SENDER_MAP:
+        if (identities->settings->login_only)
+            return TABLE_NONE;
         return find_by_address(identities, MAP_SENDER, sender, upn, error);
     case IDENTITY_LOGIN:
         return find_by_address(identities, MAP_PASSWORD, login, upn, error);
     case IDENTITY_SENDER:
+        if (identities->settings->login_only)
+            return TABLE_NONE;
         return find_by_address(identities, MAP_PASSWORD, sender, upn, error);
     case IDENTITY_DEFAULT:
         break;
@@ -174,26 +179,45 @@ static enum table_answer find_source(struct identities *identities, enum identit
     return find_default(identities, upn, error);
 }
 
-enum table_answer identity_find(struct identities *identities, const char *login,
-                                const char *sender, struct identity *identity, struct error *error)
+char *identity_sender(const struct identities *identities, const char *given)
 {
-    identity->upn = NULL;
-    for (enum identity_source source = IDENTITY_LOGIN_MAP; source <= IDENTITY_DEFAULT; source++) {
-        enum table_answer answer =
-            find_source(identities, source, login, sender, &identity->upn, error);
-        identity->source = source;
-        if (answer != TABLE_NONE)
-            return answer;
-    }
     const struct settings *settings = identities->settings;
+    const struct address_rules rules = {.origin = settings->append_origin,
+                                        .domain = settings->append_domain,
+                                        .swap_bangpath = settings->swap_bangpath,
+                                        .allow_percent_hack = settings->allow_percent_hack};
+    return address_standard(given, &rules);
+}
+
+static void explain_none(const struct settings *settings, const char *login, const char *sender,
+                         struct error *error)
+{
     error_set(error,
               "no account for sender <" ERROR_SHOWN "> and login \"" ERROR_SHOWN
               "\"; in %s/main.cf set post365_upn, or give "
-              "post365_password_maps a line for relayhost = %s, or post365_sender_upn_maps one for "
-              "the sender",
+              "post365_password_maps a line for relayhost = %s, or %s",
               sender, login, settings->config_directory,
-              settings->relayhost[0] != '\0' ? settings->relayhost : "(empty)");
-    return TABLE_NONE;
+              settings->relayhost[0] != '\0' ? settings->relayhost : "(empty)",
+              settings->login_only ? "post365_login_upn_maps one for the login "
+                                     "(post365_login_only = yes: the sender is not asked)"
+                                   : "post365_sender_upn_maps one for the sender");
+}
+
+enum table_answer identity_find(struct identities *identities, const char *login, const char *given,
+                                struct identity *identity, struct error *error)
+{
+    char *sender = identity_sender(identities, given);
+    enum table_answer answer = TABLE_NONE;
+    identity->upn = NULL;
+    for (enum identity_source source = IDENTITY_LOGIN_MAP;
+         source <= IDENTITY_DEFAULT && answer == TABLE_NONE; source++) {
+        answer = find_source(identities, source, login, sender, &identity->upn, error);
+        identity->source = source;
+    }
+    if (answer == TABLE_NONE)
+        explain_none(identities->settings, login, sender, error);
+    free(sender);
+    return answer;
 }
 
 bool identities_refresh(struct identities *identities, uint64_t *version)

@@ -2,8 +2,8 @@
  *
  * The first that answers: post365_login_upn_maps[SASL login], post365_sender_upn_maps[envelope
  * sender], the SASL login itself if it has credentials, the envelope sender itself if it has
- * credentials, post365_upn. Shared by the milter and the policy service, so that both always name
- * the same account.
+ * credentials, post365_upn. With post365_login_only the sender is not asked for: anybody may write
+ * what he likes there. Shared by all who ask, so that they always name the same account.
  */
 #ifndef POST365_COMMON_IDENTITY_H
 #define POST365_COMMON_IDENTITY_H
@@ -45,10 +45,11 @@ void identities_close(struct identities *identities);
 
 /*
  * `login` is the SASL login of the submitting client ("" if there is none), `sender` the envelope
- * sender ("" is the null sender: it is no key in any table, so that only the login or post365_upn
- * can answer). TABLE_FOUND: `identity->upn` is the caller's to free(). TABLE_NONE: no source
- * answered; `error` says which parameter to set. TABLE_FAILED: a look-up failed, or a table gave
- * something that is no address; `error` says which. Thread-safe.
+ * sender in SMTP's form, however it was spelled: what is looked up is identity_sender() of it (""
+ * is the null sender: it is no key in any table, so that only the login or post365_upn can answer).
+ * TABLE_FOUND: `identity->upn` is the caller's to free(). TABLE_NONE: no source answered; `error`
+ * says which parameter to set. TABLE_FAILED: a look-up failed, or a table gave something that is no
+ * address; `error` says which. Thread-safe.
  *
  * Keys are tried in the order of tables_find_address(). "Has credentials" means that
  * post365_password_maps knows the address; the account is then the user name found there, since
@@ -58,6 +59,10 @@ void identities_close(struct identities *identities);
  */
 enum table_answer identity_find(struct identities *identities, const char *login,
                                 const char *sender, struct identity *identity, struct error *error);
+
+/* The envelope sender as Postfix's queue has it, of what was given in SMTP; see address_standard().
+ * The caller's to free(). Thread-safe. */
+char *identity_sender(const struct identities *identities, const char *given);
 
 /* tables_refresh() for all the tables that identity_find() asks: true if as long as `*version` is
  * the same its answers are the same, too. Thread-safe. */

@@ -3,13 +3,16 @@
  * First the table, then the few lines that look into it. To teach post365 a reply, add a pattern to
  * a row or a row to the table, then run `make generate`; the order matters: the first row that fits
  * wins, so the more specific one stands first, and where two causes share a code (554 5.2.0) the
- * text decides. Never match the end of a text: Office 365 puts a host stamp there.
+ * text decides. Never match the end of a text: Office 365 puts a host stamp there. A text for which
+ * the account is paused stands with the subject of its enhanced code: senders choose the addresses
+ * that other replies quote.
  *
  * Sources: Microsoft's pages on SMTP AUTH client submission, on its limits, on non-delivery reports
  * in Exchange Online and on continuous error throttling; replies in published logs.
  */
 #include "common/office365.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define AT_CONNECT     OFFICE365_AT(REPLY_STAGE_CONNECT)
@@ -129,8 +132,9 @@ static const struct office365_row rows[] = {
         .name = "password-incorrect",
         .meaning = "The password, or the user name, is wrong.",
         .remedy =
-            "Put the right password into the table that `post365_password_maps` names, "
-            "run postmap if it is an indexed one, and `systemctl restart post365-transport`, "
+            "Put the right password into the table that `post365_password_maps` names (unless it "
+            "is set, `smtp_sasl_password_maps`), run postmap if it is an indexed one, and "
+            "`systemctl restart post365-transport`, "
             "which may read it at its start alone. The user name is the account's UPN, not an "
             "alias; with multi-factor authentication the password is an app password.",
         .told = OFFICE365_TEMPORARY,
@@ -149,7 +153,8 @@ static const struct office365_row rows[] = {
         .meaning = "The organisation checks passwords on a server of its own (federation, AD FS), "
                    "and Microsoft could not reach it.",
         .remedy = "Bring the federation server back, or make the account a cloud account (in the "
-                  "onmicrosoft.com domain), which needs no federation.",
+                  "onmicrosoft.com domain), which needs no federation; from such an address "
+                  "Microsoft takes mail for 100 external recipients a day and organisation.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
@@ -167,27 +172,41 @@ static const struct office365_row rows[] = {
         .remedy =
             "Set `smtp_tls_security_level = secure` (or at least `encrypt`) for the transport "
             "that talks to Office 365; post365's own transport always encrypts.",
-        .told = OFFICE365_AS_IS,
+        .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
         .patterns = {{.stages = AT_MAIL,
                       .code = 451,
                       .enhanced = {5, 7, 3},
                       .text = "STARTTLS",
-                      .example = "451 5.7.3 STARTTLS is required to send mail"}},
+                      .example = "451 5.7.3 STARTTLS is required to send mail"},
+                     {.stages = AT_MAIL,
+                      .code = 4,
+                      .enhanced = {4, 7, 3},
+                      .text = "STARTTLS",
+                      .example = "451 4.7.3 STARTTLS is required to send mail"},
+                     {.stages = AT_MAIL,
+                      .code = 530,
+                      .enhanced = {5, 7, 0},
+                      .text = "STARTTLS",
+                      .example = "530 5.7.0 Must issue a STARTTLS command first"},
+                     {.stages = AT_MAIL,
+                      .code = 530,
+                      .text = "STARTTLS",
+                      .example = "530 Must issue a STARTTLS command first"}},
     },
     {
         .name = "credentials-refused",
         .meaning = "The user name, the password or the OAuth2 token is not accepted.",
-        .remedy = "Password: put the right one into the table that `post365_password_maps` names, "
-                  "run postmap if it is an indexed one, and `systemctl restart post365-transport`, "
-                  "which may read it at its start alone; the user name is the account's UPN, not "
-                  "an alias, and with multi-factor "
-                  "authentication the password is an app password. OAuth2: `New-ServicePrincipal` "
-                  "wants the object id of the enterprise application (not of the app "
-                  "registration), and the application needs SMTP.SendAsApp with admin consent and "
-                  "`Add-MailboxPermission -Identity <UPN> -AccessRights FullAccess`; new grants "
-                  "take a while to spread.",
+        .remedy =
+            "Password: put the right one into the table that `post365_password_maps` names (unless "
+            "it is set, `smtp_sasl_password_maps`), run postmap if it is an indexed one, and "
+            "`systemctl restart post365-transport`, which may read it at its start alone. The user "
+            "name is the account's UPN, not an alias, and with multi-factor authentication the "
+            "password is an app password. OAuth2: `New-ServicePrincipal` wants the object id of "
+            "the enterprise application (not of the app registration), and the application needs "
+            "SMTP.SendAsApp with admin consent and `Add-MailboxPermission -Identity <UPN> "
+            "-AccessRights FullAccess`; new grants take a while to spread.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
@@ -233,10 +252,16 @@ static const struct office365_row rows[] = {
                   "health in the Microsoft 365 admin centre.",
         .told = OFFICE365_AS_IS,
         .account = OFFICE365_ACCOUNT_PAUSE_SHORT,
-        .patterns = {{.place = OFFICE365_ONLY_AT,
+        .patterns = {{.place = OFFICE365_SURELY_AT,
                       .stages = AT_AUTH,
                       .code = 454,
                       .enhanced = {4, 7, 0},
+                      .example = "454 4.7.0 Try again later"},
+                     {.place = OFFICE365_ONLY_AT,
+                      .stages = AT_AUTH,
+                      .code = 454,
+                      .enhanced = {4, 7, 0},
+                      .text = "authentication",
                       .example = "454 4.7.0 Temporary authentication failure"},
                      {.stages = AT_AUTH,
                       .code = 451,
@@ -246,8 +271,11 @@ static const struct office365_row rows[] = {
     {
         .name = "tls-too-old",
         .meaning = "The connection used TLS 1.0 or 1.1, which Microsoft no longer takes.",
-        .remedy = "Allow TLS 1.2 or later: `post365_tls_protocols`, or "
-                  "Postfix's `smtp_tls_protocols` where post365's transport is not used. A client "
+        .remedy = "post365's transport uses TLS 1.2 or later whatever is set: if it is the one "
+                  "that got this, "
+                  "something stands between, such as a proxy that inspects TLS. Postfix's own smtp "
+                  "client: "
+                  "`smtp_tls_mandatory_protocols = >=TLSv1.2`. A client "
                   "that knows nothing newer: smtp-legacy.office365.com after "
                   "`Set-TransportConfig -AllowLegacyTLSClients $true`.",
         .told = OFFICE365_AS_IS,
@@ -262,7 +290,8 @@ static const struct office365_row rows[] = {
     {
         .name = "not-authenticated",
         .meaning = "The message was offered without a login.",
-        .remedy = "Give the account credentials in `post365_password_maps` (Postfix's own smtp "
+        .remedy = "Give the account credentials in `post365_password_maps` or "
+                  "`smtp_sasl_password_maps` (Postfix's own smtp "
                   "client: `smtp_sasl_auth_enable = yes`, and a line for the relayhost, spelled as "
                   "in `relayhost`, in `smtp_sasl_password_maps`). With "
                   "`smtp_sender_dependent_authentication` the null sender of bounces finds its "
@@ -270,6 +299,7 @@ static const struct office365_row rows[] = {
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
+        .may_quote_login = true,
         .patterns = {{.stages = AT_MAIL,
                       .code = 530,
                       .enhanced = {5, 7, 57},
@@ -283,7 +313,15 @@ static const struct office365_row rows[] = {
                      {.stages = AT_MAIL,
                       .code = 530,
                       .enhanced = {5, 5, 1},
-                      .example = "530 5.5.1 Authentication Required"}},
+                      .example = "530 5.5.1 Authentication Required"},
+                     {.stages = AT_MAIL,
+                      .enhanced = {5, 7, 1},
+                      .text = "client was not authenticated",
+                      .example = "530 5.7.1 Client was not authenticated"},
+                     {.stages = AT_MAIL,
+                      .code = 530,
+                      .is_as_sent = true,
+                      .example = "530 any other text: what RFC 4954 has for it"}},
     },
     {
         .name = "authentication-refused",
@@ -294,6 +332,7 @@ static const struct office365_row rows[] = {
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
+        .may_quote_login = true,
         .patterns = {{.stages = AT_AUTH,
                       .code = 535,
                       .example = "535 5.7.139 Authentication unsuccessful, with any other text"},
@@ -303,6 +342,110 @@ static const struct office365_row rows[] = {
                       .example = "504 5.7.4 Unrecognized authentication type"}},
     },
     /* --- who may send as whom --- */
+    /* --- how this relay comes to Microsoft --- */
+    {
+        .name = "helo-refused",
+        .meaning = "Microsoft does not take the name with which this relay greets.",
+        .remedy = "Give `myhostname` (and `smtp_helo_name`, where that is set) a full host name of "
+                  "letters, digits, hyphens and dots, such as relay.contoso.com: no underscore, "
+                  "and not Microsoft's own. Then "
+                  "`systemctl restart postfix` and `systemctl restart post365-transport`.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_CONNECT,
+                      .code = 501,
+                      .enhanced = {5, 5, 4},
+                      .text = "domain name",
+                      .example = "501 5.5.4 Invalid domain name"},
+                     {.stages = AT_CONNECT,
+                      .enhanced = {5, 7, 506},
+                      .example = "550 5.7.506 Access Denied, Bad HELO"},
+                     {.place = OFFICE365_SURELY_AT,
+                      .stages = AT_CONNECT,
+                      .code = 501,
+                      .example = "501 any other text behind EHLO"},
+                     {.place = OFFICE365_SURELY_AT,
+                      .stages = AT_CONNECT,
+                      .code = 5,
+                      .text = "HELO",
+                      .example = "550 5.7.1 HELO: need a full host name"},
+                     {.place = OFFICE365_SURELY_AT,
+                      .stages = AT_CONNECT,
+                      .code = 5,
+                      .text = "EHLO",
+                      .example = "550 5.7.1 EHLO: need a full host name"}},
+    },
+    {
+        .name = "way-refused",
+        .meaning = "Microsoft took the message for direct send, or for a connector's, where nobody "
+                   "logs in, and does not take it from here.",
+        .remedy =
+            "Let `relayhost` be [smtp.office365.com]:587, where the account logs in; "
+            "`post365 setup` shows what that takes. Who means a connector: the address or the "
+            "certificate that it names must be "
+            "this relay's. Who means direct send: it reaches the organisation's own mailboxes "
+            "alone, unless `Set-OrganizationConfig -RejectDirectSend $true` forbids it.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_MAIL | AT_RCPT | AT_END_OF_DATA,
+                      .enhanced = {5, 7, 64},
+                      .example = "550 5.7.64 TenantAttribution; Relay Access Denied"},
+                     {.stages = AT_MAIL | AT_RCPT | AT_END_OF_DATA,
+                      .enhanced = {5, 7, 68},
+                      .example = "550 5.7.68 TenantInboundAttribution; Direct Send not allowed for "
+                                 "this organization from unauthorized sources"},
+                     {.stages = AT_MAIL | AT_RCPT | AT_END_OF_DATA,
+                      .enhanced = {5, 7, 51},
+                      .example =
+                          "550 5.7.51 TenantInboundAttribution; There is a partner connector "
+                          "configured that matched the message's recipient domain"},
+                     {.stages = AT_RCPT,
+                      .enhanced = {5, 7, 54},
+                      .example =
+                          "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain"},
+                     {.stages = AT_RCPT,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
+                      .text = "TenantAttribution",
+                      .example = "550 5.7.1 TenantAttribution; Relay Access Denied"},
+                     {.stages = AT_RCPT,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
+                      .text = "TenantInboundAttribution",
+                      .example = "550 5.7.1 TenantInboundAttribution; not allowed"},
+                     {.stages = AT_RCPT,
+                      .code = 550,
+                      .enhanced = {5, 7, 1},
+                      .text = "Unable to relay",
+                      .is_as_sent = true,
+                      .example = "550 5.7.1 Unable to relay"}},
+    },
+    {
+        .name = "ipv6-refused",
+        .meaning = "Microsoft, or the recipient's organisation, does not take this message over "
+                   "IPv6.",
+        .remedy =
+            "Send over IPv4: `inet_protocols = ipv4`, then `systemctl restart postfix` and "
+            "`systemctl restart post365-transport`. Or give the relay's IPv6 address a reverse DNS "
+            "record, and the sender's domain an SPF record that names the address.",
+        .told = OFFICE365_TEMPORARY,
+        .account = OFFICE365_ACCOUNT_NOTHING,
+        .needs_admin = true,
+        .patterns = {{.enhanced = {4, 7, 26},
+                      .example = "450 4.7.26 Service does not accept messages sent over IPv6 "
+                                 "[2001:db8::25] unless they pass either SPF or DKIM validation"},
+                     {.enhanced = {5, 7, 25},
+                      .detail_last = 26,
+                      .example =
+                          "550 5.7.25 Access denied, the sending IPv6 address [2001:db8::25] "
+                          "must have a reverse DNS record"},
+                     {.enhanced = {5, 7, 510},
+                      .example =
+                          "550 5.7.510 Access denied, contoso.com does not accept email over "
+                          "IPv6"}},
+    },
     {
         .name = "sender-throttled",
         .meaning = "The same error came so often for this mailbox that Microsoft stopped taking "
@@ -335,24 +478,34 @@ static const struct office365_row rows[] = {
         .account = OFFICE365_ACCOUNT_NOTHING,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 550,
                       .enhanced = {5, 7, 60},
                       .example =
                           "550 5.7.60 SMTP; Client does not have permissions to send as this "
                           "sender"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 554,
                       .enhanced = {5, 2, 252},
                       .example = "554 5.2.252 SendAsDenied; a@example.com not allowed to send as "
                                  "b@example.com; STOREDRV.Submission.Exception:"
                                  "SendAsDeniedException.MapiExceptionSendAsDenied"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 554,
                       .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "SendAsDenied",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException."
                                  "MapiExceptionSendAsDenied; Failed to process message due to a "
-                                 "permanent exception"}},
+                                 "permanent exception"},
+                     {.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
+                      .text = "SendOnBehalfOfDenied",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:"
+                                 "SendOnBehalfOfDeniedException; Failed to process message"},
+                     {.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
+                      .text = "permissions to send as this",
+                      .example =
+                          "550 5.7.1 Client does not have permissions to send as this sender"}},
     },
     /* --- limits --- */
     {
@@ -368,18 +521,23 @@ static const struct office365_row rows[] = {
         .told = OFFICE365_TEMPORARY,
         .account = OFFICE365_ACCOUNT_PAUSE_FOR_ROOM,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 554,
                       .enhanced = {5, 2, 0},
+                      .detail_last = 999,
                       .text = "SubmissionQuotaExceeded",
                       .example = "554 5.2.0 STOREDRV.Submission.Exception:"
                                  "SubmissionQuotaExceededException; Failed to process message due "
                                  "to a permanent exception with message The message can't be "
                                  "submitted because the sender's submission quota was exceeded."},
                      {.stages = AT_END_OF_DATA,
-                      .code = 554,
                       .enhanced = {5, 2, 0},
-                      .text = "submission quota was exceeded",
+                      .detail_last = 999,
+                      .text = "submission quota",
                       .example = "554 5.2.0 The message can't be submitted because the sender's "
+                                 "submission quota was exceeded."},
+                     {.stages = AT_END_OF_DATA,
+                      .code = 554,
+                      .text = "sender's submission quota was exceeded",
+                      .example = "554 The message can't be submitted because the sender's "
                                  "submission quota was exceeded."}},
     },
     {
@@ -425,13 +583,19 @@ static const struct office365_row rows[] = {
                   "with this mailbox too, or `post365_message_quota` is set too high.",
         .told = OFFICE365_AS_IS,
         .account = OFFICE365_ACCOUNT_PAUSE_SHORT,
-        .patterns = {{.stages = AT_MAIL,
-                      .code = 421,
-                      .enhanced = {4, 4, 2},
-                      .text = "submission rate",
-                      .example =
-                          "421 4.4.2 Message submission rate for this client has exceeded the "
-                          "configured limit"}},
+        .patterns =
+            {{.stages = AT_MAIL,
+              .code = 421,
+              .enhanced = {4, 4, 2},
+              .text = "submission rate",
+              .example = "421 4.4.2 Message submission rate for this client has exceeded the "
+                         "configured limit"},
+             {.stages = AT_END_OF_DATA,
+              .code = 432,
+              .enhanced = {4, 3, 2},
+              .text = "message limit",
+              .example =
+                  "432 4.3.2 STOREDRV.ClientSubmit; exceeded the message limit per account"}},
     },
     {
         .name = "recipients-per-message",
@@ -463,17 +627,17 @@ static const struct office365_row rows[] = {
     },
     {
         .name = "daily-recipients",
-        .meaning =
-            "The mailbox has reached its daily number of recipients, which Microsoft noticed "
-            "only after it had taken the message.",
-        .remedy = "Send the message again when there is room. If post365 did not see it coming, "
-                  "something else sends with this mailbox too, or `post365_recipient_quota` is set "
-                  "too high.",
+        .meaning = "The mailbox has reached its daily number of recipients.",
+        .remedy =
+            "Nothing, as long as the message is in the queue: it goes when there is room. What "
+            "came back as a report must be sent again. If post365 did not see it coming, "
+            "something else sends with this mailbox too, or `post365_recipient_quota` is set "
+            "too high.",
         .told = OFFICE365_TEMPORARY,
         .account = OFFICE365_ACCOUNT_PAUSE_FOR_ROOM,
-        .needs_admin = true,
         .patterns = {{.stages = AT_REPORT,
                       .enhanced = {5, 1, 90},
+                      .detail_last = 92,
                       .example =
                           "550 5.1.90 Your message can't be sent because you've reached your "
                           "daily limit for message recipients"}},
@@ -481,15 +645,19 @@ static const struct office365_row rows[] = {
     {
         .name = "tenant-recipients",
         .meaning = "The organisation has reached its limit of external recipients in 24 hours, "
-                   "which all of its mailboxes share.",
-        .remedy = "Send the message again when there is room. Exchange admin centre, Reports, Mail "
-                  "flow shows who uses it up; more licences raise the limit.",
+                   "which all of its mailboxes share; it is 100 for those who send from an "
+                   "onmicrosoft.com "
+                   "address.",
+        .remedy =
+            "Nothing, as long as the message is in the queue: it goes when there is room. What "
+            "came back as a report must be sent again. Exchange admin centre, Reports, Mail "
+            "flow shows who uses it up; more licences raise the limit, and so does a domain of the "
+            "organisation's own in place of onmicrosoft.com.",
         .told = OFFICE365_TEMPORARY,
         .account = OFFICE365_ACCOUNT_PAUSE_FOR_ROOM,
-        .needs_admin = true,
         .patterns = {{.stages = AT_REPORT,
                       .enhanced = {5, 7, 232},
-                      .detail_last = 233,
+                      .detail_last = 236,
                       .example = "550 5.7.233 Your message can't be sent because your tenant "
                                  "exceeded its daily limit for sending email to external "
                                  "recipients"}},
@@ -501,22 +669,42 @@ static const struct office365_row rows[] = {
                    "does not heal by itself although the code says temporary.",
         .remedy = "Give the application's service principal the right: `Add-MailboxPermission "
                   "-Identity <UPN> -User <service principal> -AccessRights FullAccess`.",
-        .told = OFFICE365_AS_IS,
+        .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 430,
-                      .enhanced = {4, 2, 0},
+                      .code = 4,
                       .text = "mailbox logon failure",
                       .example = "430 4.2.0 STOREDRV; mailbox logon failure; "
                                  "STOREDRV.Submission.Exception:LogonFailedException."
                                  "MapiExceptionLogonFailed"},
                      {.stages = AT_END_OF_DATA,
-                      .code = 430,
-                      .enhanced = {4, 2, 0},
+                      .code = 4,
                       .text = "MapiExceptionLogonFailed",
                       .example = "430 4.2.0 STOREDRV.Submission.Exception:LogonFailedException."
-                                 "MapiExceptionLogonFailed"}},
+                                 "MapiExceptionLogonFailed"},
+                     {.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
+                      .text = "MapiExceptionLogonFailed",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:"
+                                 "ConnectionFailedPermanentException.MapiExceptionLogonFailed"}},
+    },
+    {
+        .name = "recipient-mailbox-full",
+        .meaning = "The recipient's mailbox is full.",
+        .remedy = "Nothing here: the recipient must make room, then the message can be sent again.",
+        .told = OFFICE365_AS_IS,
+        .account = OFFICE365_ACCOUNT_NOTHING,
+        .patterns = {{.stages = AT_RCPT | AT_REPORT,
+                      .enhanced = {5, 2, 2},
+                      .text = "STOREDRV.Deliver",
+                      .example = "554 5.2.2 mailbox full; STOREDRV.Deliver.Exception:"
+                                 "QuotaExceededException.MapiExceptionShutoffQuotaExceeded"},
+                     {.place = OFFICE365_SURELY_AT,
+                      .stages = AT_RCPT,
+                      .enhanced = {5, 2, 2},
+                      .example = "552 5.2.2 mailbox full"}},
     },
     {
         .name = "mailbox-full",
@@ -527,23 +715,38 @@ static const struct office365_row rows[] = {
         .account = UNTIL_FIXED,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 554,
                       .enhanced = {5, 2, 2},
                       .example = "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:"
-                                 "QuotaExceededException.MapiExceptionShutoffQuotaExceeded"}},
+                                 "QuotaExceededException.MapiExceptionShutoffQuotaExceeded"},
+                     {.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
+                      .text = "STOREDRV.Submission.Exception:QuotaExceeded",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:"
+                                 "QuotaExceededException.MapiExceptionQuotaExceeded"}},
     },
     /* --- the message itself: permanent --- */
     {
         .name = "unknown-recipient",
-        .meaning = "There is no such recipient in the organisation that the address belongs to.",
+        .meaning = "There is no such recipient in the organisation that the address belongs to, or "
+                   "it is no "
+                   "address.",
         .remedy = "Correct the address.",
         .told = OFFICE365_AS_IS,
         .account = OFFICE365_ACCOUNT_NOTHING,
-        .patterns = {{.stages = AT_RCPT,
-                      .code = 550,
-                      .enhanced = {5, 4, 1},
-                      .text = "Recipient address rejected",
-                      .example = "550 5.4.1 Recipient address rejected: Access denied"}},
+        .patterns =
+            {{.stages = AT_RCPT,
+              .code = 550,
+              .enhanced = {5, 4, 1},
+              .text = "Recipient address rejected",
+              .example = "550 5.4.1 Recipient address rejected: Access denied"},
+             {.stages = AT_END_OF_DATA,
+              .enhanced = {5, 2, 0},
+              .detail_last = 999,
+              .text = "InvalidRecipients",
+              .example =
+                  "554 5.2.0 STOREDRV.Submission.Exception:InvalidRecipientsException; Failed to "
+                  "process message"}},
     },
     {
         .name = "from-invalid",
@@ -556,7 +759,6 @@ static const struct office365_row rows[] = {
         .account = OFFICE365_ACCOUNT_NOTHING,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA,
-                      .code = 550,
                       .enhanced = {5, 1, 20},
                       .example =
                           "550 5.1.20 Multiple From addresses are not allowed without Sender "
@@ -569,16 +771,57 @@ static const struct office365_row rows[] = {
     },
     {
         .name = "message-too-large",
-        .meaning = "The message is larger than Office 365 takes.",
+        .meaning = "The message is larger than Office 365, or its recipient, takes.",
         .remedy =
             "Make it smaller; set Postfix's `message_size_limit` to at most 157286400, so that "
             "the sender hears it at once.",
         .told = OFFICE365_AS_IS,
         .account = OFFICE365_ACCOUNT_NOTHING,
         .patterns = {{.stages = AT_MAIL | AT_END_OF_DATA,
-                      .code = 552,
                       .enhanced = {5, 3, 4},
-                      .example = "552 5.3.4 Message size exceeds fixed maximum message size"}},
+                      .example = "552 5.3.4 Message size exceeds fixed maximum message size"},
+                     {.stages = AT_RCPT | AT_REPORT,
+                      .enhanced = {5, 2, 3},
+                      .example =
+                          "550 5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this "
+                          "recipient"},
+                     {.stages = AT_MAIL | AT_END_OF_DATA,
+                      .code = 552,
+                      .text = "size",
+                      .example = "552 Message size exceeds fixed maximum message size"},
+                     {.stages = AT_END_OF_DATA,
+                      .code = 5,
+                      .text = "MaxSubmissionExceeded",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:"
+                                 "MessageSubmissionExceededException."
+                                 "MapiExceptionMaxSubmissionExceeded"},
+                     {.stages = AT_END_OF_DATA,
+                      .code = 5,
+                      .text = "MessageSubmissionExceeded",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:"
+                                 "MessageSubmissionExceededException; Failed to process message"}},
+    },
+    {
+        .name = "message-damaged",
+        .meaning = "Exchange cannot read the message: something in it is damaged.",
+        .remedy = "Mend the program that made it; Microsoft's text names what is wrong.",
+        .told = OFFICE365_AS_IS,
+        .account = OFFICE365_ACCOUNT_NOTHING,
+        .patterns = {{.stages = AT_END_OF_DATA,
+                      .code = 5,
+                      .text = "CorruptData",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:CorruptDataException; "
+                                 "Failed to process message"},
+                     {.stages = AT_END_OF_DATA,
+                      .code = 5,
+                      .text = "ConversionFailed",
+                      .example = "554 5.6.0 STOREDRV.Submission.Exception:"
+                                 "ConversionFailedException; Failed to process message"},
+                     {.stages = AT_END_OF_DATA,
+                      .code = 5,
+                      .text = "Exception:ExchangeDataException",
+                      .example = "554 5.6.0 STOREDRV.Submission.Exception:ExchangeDataException; "
+                                 "Failed to process message"}},
     },
     /* --- Microsoft has stopped somebody --- */
     {
@@ -591,9 +834,40 @@ static const struct office365_row rows[] = {
         .account = UNTIL_FIXED,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA | AT_REPORT,
-                      .code = 550,
                       .enhanced = {5, 1, 8},
-                      .example = "550 5.1.8 Access denied, bad outbound sender"}},
+                      .example = "550 5.1.8 Access denied, bad outbound sender"},
+                     {.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
+                      .text = "bad outbound sender",
+                      .example = "550 5.7.1 Access denied, bad outbound sender"}},
+    },
+    {
+        .name = "outbound-spam",
+        .meaning =
+            "Microsoft takes what this account sends for spam, or wants to know first who is "
+            "behind the account: new and trial ones may send little.",
+        .remedy = "Find out whether somebody misuses the account, and change its password if so. "
+                  "Microsoft Defender portal, Email and collaboration, Review, Restricted entities "
+                  "shows whether it is blocked. An outlook.com account: log in on the web, where "
+                  "Microsoft asks for what it wants.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
+                      .text = "OutboundSpam",
+                      .example = "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; "
+                                 "Failed to process message due to a permanent exception with "
+                                 "message WASCL UserAction verdict is not None."},
+                     {.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
+                      .text = "WASCL UserAction",
+                      .example =
+                          "550 5.2.0 WASCL UserAction verdict is not None. Actual verdict is "
+                          "Suspend"}},
     },
     {
         .name = "sender-banned",
@@ -624,17 +898,56 @@ static const struct office365_row rows[] = {
                       .example = "550 5.7.705 Access denied, tenant has exceeded threshold"}},
     },
     {
+        .name = "domain-not-registered",
+        .meaning = "Much mail of this organisation comes from domains that it has not registered "
+                   "with Microsoft.",
+        .remedy =
+            "Microsoft 365 admin centre, Settings, Domains: add each domain that mail is sent "
+            "from and verify it. Find out who sends from others.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 750},
+                      .example =
+                          "550 5.7.750 Service unavailable. Client blocked from sending from "
+                          "unregistered domains"},
+                     {.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
+                      .text = "from unregistered domain",
+                      .example = "550 5.7.1 Client blocked from sending from unregistered domain"}},
+    },
+    {
         .name = "address-not-accepted",
-        .meaning =
-            "Microsoft takes no mail of this organisation from this IP address; new and trial "
-            "organisations meet it most.",
-        .remedy = "Send from another address, or ask Microsoft support to lift the block.",
+        .meaning = "Microsoft takes no mail from this IP address, or none of this organisation; "
+                   "new and trial "
+                   "organisations meet it most.",
+        .remedy = "Find out whether something here sends spam. Ask for the address to be taken off "
+                  "the list at "
+                  "https://sender.office.com, or Microsoft support, or send from another address.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
         .patterns = {{.stages = AT_END_OF_DATA | AT_REPORT,
                       .enhanced = {5, 7, 708},
-                      .example = "550 5.7.708 Access denied, traffic not accepted from this IP"}},
+                      .example = "550 5.7.708 Access denied, traffic not accepted from this IP"},
+                     {.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 606},
+                      .detail_last = 649,
+                      .example = "550 5.7.606 Access denied, banned sending IP [192.0.2.10]"},
+                     {.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 511},
+                      .example = "550 5.7.511 Access denied, banned sender [192.0.2.10]"},
+                     {.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 508},
+                      .example = "550 5.7.508 Access denied, [2001:db8::25] has exceeded permitted "
+                                 "limits within ::/64 range"},
+                     {.stages = AT_END_OF_DATA | AT_REPORT,
+                      .enhanced = {5, 7, 0},
+                      .detail_last = 999,
+                      .text = "banned sending IP",
+                      .example = "550 5.7.1 Service unavailable, banned sending IP [192.0.2.10]"}},
     },
     /* --- their trouble --- */
     {
@@ -646,7 +959,64 @@ static const struct office365_row rows[] = {
         .patterns = {{.code = 451,
                       .enhanced = {4, 7, 500},
                       .detail_last = 699,
-                      .example = "451 4.7.500 Server busy. Please try again later"}},
+                      .example = "451 4.7.500 Server busy. Please try again later"},
+                     {.enhanced = {4, 7, 500},
+                      .detail_last = 699,
+                      .text = "try again later",
+                      .example = "450 4.7.500 Access denied, please try again later"},
+                     {.enhanced = {4, 7, 850},
+                      .detail_last = 899,
+                      .example = "450 4.7.850 Access denied, please try again later"}},
+    },
+    /* --- what is known by its family: about the account, the organisation or the address, and so
+     * nothing that ends with the message --- */
+    {
+        .name = "submission-exception",
+        .meaning = "Exchange could not take the message over from this account, for a reason that "
+                   "post365 does not know.",
+        .remedy =
+            "Read Microsoft's text: the name behind \"Exception:\" says what was wrong with the "
+            "account, its mailbox or the message. If it cannot be mended, delete the message: "
+            "`postsuper -d` with its queue id.",
+        .told = OFFICE365_TEMPORARY,
+        .account = OFFICE365_ACCOUNT_NOTHING,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_END_OF_DATA,
+                      .code = 5,
+                      .text = "STOREDRV.Submission.Exception",
+                      .example =
+                          "554 5.2.0 STOREDRV.Submission.Exception:UnheardOfException; Failed "
+                          "to process message due to a permanent exception"},
+                     {.stages = AT_END_OF_DATA,
+                      .enhanced = {5, 2, 0},
+                      .detail_last = 999,
+                      .text = "STOREDRV.ClientSubmit",
+                      .example = "550 5.2.0 STOREDRV.ClientSubmit; unheard of"}},
+    },
+    /* Left out of the ranges is what a recipient or his organisation does not want: 5.7.504, 505,
+     * 507, 513, 515, 520 and 703. */
+    {
+        .name = "sender-not-accepted",
+        .meaning = "Microsoft has something against the sender, the organisation or the address "
+                   "that mail comes from.",
+        .remedy = "Read Microsoft's text. The Microsoft 365 admin centre (Health, Message center) "
+                  "and the Defender portal (Review, Restricted entities) say more, and Microsoft "
+                  "support.",
+        .told = OFFICE365_TEMPORARY,
+        .account = OFFICE365_ACCOUNT_PAUSE_SHORT,
+        .needs_admin = true,
+        .patterns =
+            {{.enhanced = {5, 7, 500},
+              .detail_last = 503,
+              .example = "550 5.7.500 Access denied, any text"},
+             {.enhanced = {5, 7, 508},
+              .detail_last = 512,
+              .example = "550 5.7.509 Access denied, sending domain [contoso.com] does not "
+                         "pass DMARC verification"},
+             {.enhanced = {5, 7, 514}, .example = "550 5.7.514 any text"},
+             {.enhanced = {5, 7, 516}, .detail_last = 519, .example = "550 5.7.516 any text"},
+             {.enhanced = {5, 7, 521}, .detail_last = 702, .example = "550 5.7.521 any text"},
+             {.enhanced = {5, 7, 704}, .detail_last = 799, .example = "550 5.7.704 any text"}},
     },
     {
         .name = "server-error",
@@ -695,6 +1065,15 @@ static const struct office365_row rows[] = {
                       .stages = AT_CONNECT | AT_STARTTLS,
                       .code = 5,
                       .example = "554 5.7.1 any 5xx reply to the connection"}},
+    },
+    {
+        .name = "out-of-step",
+        .meaning = "The server had lost the thread of the dialogue; that says nothing about the "
+                   "message.",
+        .remedy = "Nothing: it is tried again over another connection.",
+        .told = OFFICE365_TEMPORARY,
+        .account = OFFICE365_ACCOUNT_NOTHING,
+        .patterns = {{.code = 503, .example = "503 5.5.1 Bad sequence of commands"}},
     },
     {
         .name = "other-temporary",
@@ -793,9 +1172,28 @@ static bool stage_fits(const struct office365_pattern *pattern, enum reply_stage
     return (pattern->stages & OFFICE365_AT(stage)) != 0;
 }
 
+/* Whether `words` begin at `text`. Blanks do not count on either side: texts are pasted from
+ * terminals and web pages that break lines at any place, and add blanks. */
+static bool words_begin(const char *text, const char *words)
+{
+    for (;; text++, words++) {
+        text += strspn(text, " ");
+        words += strspn(words, " ");
+        if (*words == '\0')
+            return true;
+        if (tolower((unsigned char)*text) != tolower((unsigned char)*words))
+            return false;
+    }
+}
+
 static bool text_fits(const struct office365_pattern *pattern, const struct reply *reply)
 {
-    return pattern->text == NULL || strcasestr(reply->text, pattern->text) != NULL;
+    if (pattern->text == NULL)
+        return true;
+    for (const char *text = reply->text; *text != '\0'; text++)
+        if (words_begin(text, pattern->text))
+            return true;
+    return false;
 }
 
 /* What the codes were before reply_make_temporary(); false if they have not been through that. */
@@ -828,8 +1226,8 @@ static bool row_fits(const struct office365_row *row, const struct reply *reply,
             return true;
         /* We gave a changed reply to Postfix, at a stage that says nothing of Office 365. A pattern
          * of a whole class would take every real 4xx reply for a changed one. */
-        if (changed && pattern->place != OFFICE365_SURELY_AT && code_fits(pattern, &before) &&
-            enhanced_fits(pattern, &before))
+        if (changed && !pattern->is_as_sent && pattern->place != OFFICE365_SURELY_AT &&
+            code_fits(pattern, &before) && enhanced_fits(pattern, &before))
             return true;
     }
     return false;

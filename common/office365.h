@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define OFFICE365_PATTERNS_MAX 5
+#define OFFICE365_PATTERNS_MAX 8
 #define OFFICE365_AT(stage)    (1U << (stage))
 
 /* What Postfix is told. */
@@ -54,10 +54,14 @@ struct office365_pattern {
     unsigned code;
     /* class 0 is any, or none. */
     struct reply_enhanced enhanced;
-    /* Last detail of a range such as 5.7.501 to 5.7.503; 0 if it is no range. */
+    /* Last detail of a range such as 5.7.501 to 5.7.503; 0 if it is no range. 0 to 999: any. */
     unsigned detail_last;
-    /* Stands somewhere in the text, in upper or lower case; NULL is any text. */
+    /* Stands somewhere in the text, in upper or lower case and with any blanks; NULL is any text.
+     */
     const char *text;
+    /* Not recognised behind reply_make_temporary(): Microsoft has a 4xx reply with the same text
+     * that means something else. */
+    bool is_as_sent;
     /* The reply as Office 365 spells it, without its host stamp. */
     const char *example;
 };
@@ -73,6 +77,8 @@ struct office365_row {
     enum office365_account account;
     /* It does not pass by itself: somebody must do what `remedy` says. */
     bool needs_admin;
+    /* The text may quote the reply to a login that failed before, which says more. */
+    bool may_quote_login;
     /* In use as long as `example` is set. */
     struct office365_pattern patterns[OFFICE365_PATTERNS_MAX];
 };

@@ -2,6 +2,7 @@
 #include "common/relayhost.h"
 
 #include "common/memory.h"
+#include "common/microsoft.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,24 @@ char **relayhost_keys(const char *relayhost)
     }
     free(list);
     return keys;
+}
+
+bool relayhost_takes_logins(const char *relayhost, struct error *error)
+{
+    char **keys = relayhost_keys(relayhost);
+    const char *exchanger = NULL;
+    for (size_t i = 0; keys[i] != NULL && exchanger == NULL; i += 2)
+        exchanger = microsoft_host(keys[i]) == MICROSOFT_MX ? keys[i] : NULL;
+    bool fine = exchanger == NULL ||
+                error_set(error,
+                          "relayhost: " ERROR_SHOWN
+                          " is a tenant's mail exchanger (MX): that is direct send, over port 25, "
+                          "where nobody can log in and only the tenant's own recipients are "
+                          "reached; write [smtp.office365.com]:587, and a line for that in the "
+                          "password table",
+                          exchanger);
+    relayhost_keys_free(keys);
+    return fine;
 }
 
 void relayhost_keys_free(char **keys)

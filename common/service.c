@@ -9,6 +9,7 @@
 #include "common/kept.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/relayhost.h"
 #include "common/user.h"
 
 #include <errno.h>
@@ -213,6 +214,8 @@ static void report_account(const struct service *service, struct identities *ide
     else
         log_info("%s%s", found, identity.upn);
     free(identity.upn);
+    if (!relayhost_takes_logins(service->settings->relayhost, &error))
+        log_warning("%s/main.cf: %s", service->settings->config_directory, error.text);
 }
 
 void service_ready(const struct service *service, struct identities *identities)

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAIN_CF_LINE_MAX ((size_t)64 * 1024)
 
@@ -27,9 +28,15 @@ enum postfix_value {
     POSTFIX_MAIL_OWNER,
     POSTFIX_RELAYHOST,
     POSTFIX_RECIPIENT_DELIMITER,
+    /* these and the following are the source of a setting, none by themselves */
     POSTFIX_MYORIGIN,
     POSTFIX_MYDESTINATION,
     POSTFIX_DEFAULT_TRANSPORT,
+    POSTFIX_APPEND_AT_MYORIGIN,
+    POSTFIX_APPEND_DOT_MYDOMAIN,
+    POSTFIX_MYDOMAIN,
+    POSTFIX_SWAP_BANGPATH,
+    POSTFIX_ALLOW_PERCENT_HACK,
     POSTFIX_VALUES,
 };
 
@@ -44,6 +51,11 @@ static const char *const postfix_expressions[POSTFIX_VALUES] = {
     [POSTFIX_MYORIGIN] = "$myorigin",
     [POSTFIX_MYDESTINATION] = "$mydestination",
     [POSTFIX_DEFAULT_TRANSPORT] = "$default_transport",
+    [POSTFIX_APPEND_AT_MYORIGIN] = "$append_at_myorigin",
+    [POSTFIX_APPEND_DOT_MYDOMAIN] = "$append_dot_mydomain",
+    [POSTFIX_MYDOMAIN] = "$mydomain",
+    [POSTFIX_SWAP_BANGPATH] = "$swap_bangpath",
+    [POSTFIX_ALLOW_PERCENT_HACK] = "$allow_percent_hack",
 };
 
 struct source {
@@ -158,23 +170,42 @@ static bool read_delivery_limit(const struct source *source, const char *default
 }
 
 /* $myorigin may name a file whose first line is the domain, as Debian's /etc/mailname
- * (postconf(5)). */
-static bool read_local_domains(const char *origin, const char *destination,
-                               struct settings *settings, struct error *error)
+ * (postconf(5)). NULL with the reason; else the caller's to free(). */
+static char *read_origin(const char *origin, const struct settings *settings, struct error *error)
 {
     char line[256] = "";
-    if (origin[0] == '/') {
-        FILE *file = fopen(origin, "re");
-        if (file == NULL)
-            return error_set(error,
-                             "%s/main.cf: myorigin = %s: %s; correct the name, or write a domain",
-                             settings->config_directory, origin, strerror(errno));
-        if (fgets(line, sizeof(line), file) != NULL)
-            line[strcspn(line, "\r\n")] = '\0';
-        fclose(file);
-        origin = line;
+    if (origin[0] != '/')
+        return memory_copy(origin);
+    FILE *file = fopen(origin, "re");
+    if (file == NULL) {
+        error_set(error, "%s/main.cf: myorigin = %s: %s; correct the name, or write a domain",
+                  settings->config_directory, origin, strerror(errno));
+        return NULL;
     }
-    settings->local_domains = memory_format("%s %s", origin, destination);
+    if (fgets(line, sizeof(line), file) != NULL)
+        line[strcspn(line, "\r\n")] = '\0';
+    fclose(file);
+    return memory_copy(line);
+}
+
+static bool is_yes(const char *value)
+{
+    return strcasecmp(value, "yes") == 0;
+}
+
+/* What Postfix takes for local, and how it completes addresses. */
+static bool read_local_domains(char *const values[], struct settings *settings, struct error *error)
+{
+    char *origin = read_origin(values[POSTFIX_MYORIGIN], settings, error);
+    if (origin == NULL)
+        return false;
+    settings->local_domains = memory_format("%s %s", origin, values[POSTFIX_MYDESTINATION]);
+    settings->append_origin = memory_copy(is_yes(values[POSTFIX_APPEND_AT_MYORIGIN]) ? origin : "");
+    settings->append_domain =
+        memory_copy(is_yes(values[POSTFIX_APPEND_DOT_MYDOMAIN]) ? values[POSTFIX_MYDOMAIN] : "");
+    settings->swap_bangpath = is_yes(values[POSTFIX_SWAP_BANGPATH]);
+    settings->allow_percent_hack = is_yes(values[POSTFIX_ALLOW_PERCENT_HACK]);
+    free(origin);
     return true;
 }
 
@@ -191,13 +222,22 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     settings->mail_owner = values[POSTFIX_MAIL_OWNER];
     settings->relayhost = values[POSTFIX_RELAYHOST];
     settings->recipient_delimiter = values[POSTFIX_RECIPIENT_DELIMITER];
-    fine = fine &&
-           read_local_domains(values[POSTFIX_MYORIGIN], values[POSTFIX_MYDESTINATION], settings,
-                              error) &&
+    fine = fine && read_local_domains(values, settings, error) &&
            read_delivery_limit(source, values[POSTFIX_DEFAULT_TRANSPORT], settings, error);
-    free(values[POSTFIX_MYORIGIN]);
-    free(values[POSTFIX_MYDESTINATION]);
-    free(values[POSTFIX_DEFAULT_TRANSPORT]);
+    for (size_t i = POSTFIX_MYORIGIN; i < POSTFIX_VALUES; i++)
+        free(values[i]);
+    return fine;
+}
+
+static bool read_smtp(const struct source *source, struct settings *settings, struct error *error)
+{
+    char *values[SMTP_VALUES] = {0};
+    bool fine =
+        postconf_expand(&source->postconf, smtp_settings_expressions, SMTP_VALUES, values, error);
+    if (fine)
+        smtp_settings_read(values, &settings->smtp);
+    for (size_t i = 0; i < SMTP_VALUES; i++)
+        free(values[i]);
     return fine;
 }
 
@@ -232,7 +272,8 @@ struct settings *settings_read(const char *config_directory, const char *const o
                             .set = memory_zero(parameter_count(), sizeof(bool))};
     struct settings *settings = memory_zero(1, sizeof(*settings));
     if (!scan_main_cf(&source, error) || !scan_overrides(&source, error) ||
-        !read_postfix(&source, settings, error) || !read_parameters(&source, settings, error)) {
+        !read_postfix(&source, settings, error) || !read_smtp(&source, settings, error) ||
+        !read_parameters(&source, settings, error)) {
         settings_free(settings);
         settings = NULL;
     }
@@ -255,6 +296,9 @@ void settings_free(struct settings *settings)
     free(settings->relayhost);
     free(settings->recipient_delimiter);
     free(settings->local_domains);
+    free(settings->append_origin);
+    free(settings->append_domain);
+    smtp_settings_free(&settings->smtp);
     free(settings);
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/quota.h"
+#include "common/smtp_settings.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,14 +27,21 @@ struct settings {
     char *relayhost;
     char *recipient_delimiter;
     char *local_domains; /* $myorigin, $mydestination */
+    /* What completes an address, see struct address_rules; "" where Postfix appends nothing. */
+    char *append_origin;
+    char *append_domain;
+    bool swap_bangpath;
+    bool allow_percent_hack;
     /* The destination recipient limit of the transport to $relayhost; 0: none. */
     uint32_t recipients_per_delivery;
+    struct smtp_settings smtp;
     /* of post365, see parameters.def */
     char *user;
     char *upn; /* "" if not set: identity.h says what then answers */
     char *login_upn_maps;
     char *sender_upn_maps;
     char *send_as_maps;
+    bool login_only;
     bool rewrite_from;
     enum settings_reply_to reply_to;
     struct quota quota;

@@ -25,18 +25,6 @@ size_t utf8_decode(const char *bytes, size_t length, uint32_t *code)
     return wanted;
 }
 
-bool utf8_is_control(uint32_t code)
-{
-    static const struct {
-        uint32_t first, last;
-    } controls[] = {{0, 0x1f},        {0x7f, 0x9f},     {0x61c, 0x61c},
-                    {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
-    for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++)
-        if (code >= controls[i].first && code <= controls[i].last)
-            return true;
-    return false;
-}
-
 bool utf8_is_valid(const char *bytes, size_t length)
 {
     uint32_t code;

@@ -11,11 +11,6 @@
  * surrogates and what lies beyond U+10FFFF are malformed. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *code);
 
-/* Whether a character steers rather than shows: the control characters of ASCII and of ISO 8859
- * (U+0080 to U+009F), line and paragraph separators, and those that turn the direction of writing
- * (UAX 9). */
-bool utf8_is_control(uint32_t code);
-
 /* Whether all of it is UTF-8. */
 bool utf8_is_valid(const char *bytes, size_t length);
 

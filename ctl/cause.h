@@ -8,7 +8,8 @@
 #ifndef POST365_CTL_CAUSE_H
 #define POST365_CTL_CAUSE_H
 
-#include "common/office365.h"
+#include "common/judgement.h"
+#include "common/settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,14 +30,35 @@ struct cause {
     const struct office365_row *row; /* NULL: not an answer of Office 365's */
 };
 
-/* The cause in a reason, as postqueue(1) or the log has it; never NULL. Causes are constant, and
- * the same name is the same pointer. */
-const struct cause *cause_find(const char *reason);
+/* The cause in a reason, as postqueue(1) or the log has it, line breaks and further blanks in it or
+ * not; never NULL. Causes are constant, and the same name is the same pointer.
+ *
+ * A relay has more servers than Microsoft's, and deliveries of its own: what they say is not taken
+ * for Microsoft's. `settings` tell which server is meant (relayhost) and whether our own mail
+ * passes post365-transport, which is seen in its reasons. NULL: not known; then Microsoft's names
+ * count. */
+const struct cause *cause_find(const char *reason, const struct settings *settings);
+
+/* The name of the server that the reason is about, as Postfix wrote it into `reason`,
+ * "relay.example" of "connect to relay.example[192.0.2.1]:25: ..."; its length, 0 if there is none.
+ */
+size_t cause_server(const char *reason, const char **name);
+
+/* Judges the reply in a reason that has the cause `cause`, see judgement_of_text(). */
+bool cause_judge(const struct cause *cause, const char *reason, struct reply *reply,
+                 struct judgement *judgement, struct error *error);
+
+/* Whether it is another server's, which cause_server() names. */
+bool cause_is_elsewhere(const struct cause *cause);
 
 /* By its name, or NULL. */
 const struct cause *cause_named(const char *name);
 
 const struct cause *cause_of_row(const struct office365_row *row);
+
+/* Why an account is paused, or what a note says of it: the name in front of the text; without one
+ * it is somebody's own. */
+const struct cause *cause_of_account(const char *text);
 
 /* Whether it says no more than that there is a reason, or none. */
 bool cause_is_general(const struct cause *cause);

@@ -2,13 +2,51 @@
 #include "common/clock.h"
 #include "common/quota.h"
 #include "common/room.h"
+#include "common/upstream/credentials.h"
 #include "ctl/command.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <sysexits.h>
 
+#define NAMES_MAX 10 /* in a complaint */
+
 static const char no_cause[] = "paused by hand";
+
+/* Names of accounts, for a complaint. */
+struct names {
+    struct buffer text;
+    size_t count;
+};
+
+static void note_name(void *context, const char *upn)
+{
+    struct names *names = context;
+    if (names->count++ < NAMES_MAX)
+        buffer_format(&names->text, "%s%s", names->count > 1 ? ", " : "", upn);
+}
+
+/* A pause of a misspelt account would hold up nobody, and nobody would know. Where the accounts
+ * cannot be listed, or passwords not be read, the name is believed. */
+static int check_exists(const struct settings *settings, const char *account)
+{
+    struct names names = {.count = 0};
+    struct credential credential = {.secret = NULL};
+    struct credentials *credentials = credentials_open(settings, NULL);
+    int status = COMMAND_FINE;
+    if (credentials == NULL)
+        return status;
+    credentials_each(credentials, note_name, &names);
+    if (names.count > 0 && credentials_find(credentials, account, &credential, NULL) == TABLE_NONE)
+        status = command_fail(COMMAND_USAGE,
+                              "there is no account %s: no table has credentials for it; there are "
+                              "%s%s",
+                              account, names.text.data, names.count > NAMES_MAX ? " and more" : "");
+    credential_release(&credential);
+    credentials_close(credentials);
+    buffer_free(&names.text);
+    return status;
+}
 
 static int change(struct command_call *call, const struct ledger_command *command,
                   struct ledger_reply *reply)
@@ -17,7 +55,10 @@ static int change(struct command_call *call, const struct ledger_command *comman
     int status = COMMAND_FINE;
     if (!command_open(call, &ledger, &status))
         return status;
-    command_ask(&ledger, command, reply, &status);
+    if (command->kind == LEDGER_COMMAND_PAUSE)
+        status = check_exists(ledger.settings, command->account);
+    if (status == COMMAND_FINE)
+        command_ask(&ledger, command, reply, &status);
     command_close(&ledger);
     return status;
 }

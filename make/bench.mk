@@ -6,6 +6,7 @@
 #   make bench BENCH_SECONDS=2      so long for each figure
 #   make bench BENCH=transport      the transport against Postfix's own smtp(8), and its memory
 #                                   (BENCH_MESSAGES=2000 BENCH_ROUNDS=5)
+#   make bench BENCH=transport-headers BENCH_BEFORE=DIR   long headers, beside another checkout's build directory
 #   make bench BENCH=pace           whether mail leaves as fast as the limits allow, in real time (BENCH_SECONDS=60)
 #   make bench BENCH=queue          post365 queue on a long queue (BENCH_MESSAGES=100000 BENCH_ROUNDS=7)
 #
@@ -17,6 +18,7 @@ BENCH          ?= quick
 BENCH_SECONDS  ?=
 BENCH_MESSAGES ?=
 BENCH_ROUNDS   ?=
+BENCH_BEFORE   ?=
 BENCH_SOURCES  := $(wildcard tests/bench/*.c)
 BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,load null misbehave fill probe deliver far)
 BENCH_COMMON   := $(call object,tests/bench/endpoint.c tests/bench/question.c tests/bench/histogram.c)
@@ -49,6 +51,7 @@ bench-programs: all office365 $(BENCH_PROGRAMS)
 bench: bench-programs
 	@POST365_BUILD=$(BUILD) $(PYTHON) -B tests/bench/$(BENCH_SCRIPT).py $(BENCH) \
 	    $(if $(BENCH_SECONDS),--seconds $(BENCH_SECONDS)) \
-	    $(if $(BENCH_MESSAGES),--messages $(BENCH_MESSAGES)) $(if $(BENCH_ROUNDS),--rounds $(BENCH_ROUNDS))
+	    $(if $(BENCH_MESSAGES),--messages $(BENCH_MESSAGES)) $(if $(BENCH_ROUNDS),--rounds $(BENCH_ROUNDS)) \
+	    $(if $(BENCH_BEFORE),--before $(abspath $(BENCH_BEFORE)))
 
 -include $(patsubst %.o,%.d,$(call object,$(BENCH_SOURCES)))

@@ -27,7 +27,9 @@ install: all
 	done
 	install -m 644 conf/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/post365.conf
 	install -m 644 conf/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/post365.conf
-	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
+	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)
+	sed 's#](docs/#](#g; s#](conf/#]($(SHAREDIR)/#g' README.md >$(DESTDIR)$(DOCDIR)/README.md
+	chmod 644 $(DESTDIR)$(DOCDIR)/README.md
 	install -m 644 conf/office365_replies.regexp conf/master.cf $(DESTDIR)$(SHAREDIR)
 	install -D -m 644 conf/post365.bash-completion $(DESTDIR)$(COMPLETIONDIR)/post365
 	$(foreach page,$(MANUALS),install -D -m 644 $(page) $(call manual_place,$(page)) &&) true

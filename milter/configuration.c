@@ -15,6 +15,7 @@ struct configuration {
 /* libmilter's callbacks take no context of ours before a connection has one. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct configuration *in_force;
+static struct sealer *the_sealer; /* set while there is one thread */
 
 void configuration_install(struct settings *settings, struct identities *identities)
 {
@@ -58,4 +59,14 @@ const struct settings *configuration_settings(const struct configuration *config
 struct identities *configuration_identities(const struct configuration *configuration)
 {
     return configuration->identities;
+}
+
+void configuration_keep_sealer(struct sealer *sealer)
+{
+    the_sealer = sealer;
+}
+
+struct sealer *configuration_sealer(void)
+{
+    return the_sealer;
 }

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/identity.h"
+#include "common/sender/sealer.h"
 #include "common/settings.h"
 
 struct configuration;
@@ -22,5 +23,10 @@ void configuration_release(struct configuration *configuration);
 /* Valid until the configuration is released. */
 const struct settings *configuration_settings(const struct configuration *configuration);
 struct identities *configuration_identities(const struct configuration *configuration);
+
+/* What the decisions are sealed with: one for the program's life. Set before the first
+ * connection. */
+void configuration_keep_sealer(struct sealer *sealer);
+struct sealer *configuration_sealer(void);
 
 #endif

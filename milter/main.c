@@ -216,6 +216,15 @@ static void end_test(struct service *service, struct identities *identities)
     service_end_test(service, identities);
 }
 
+/* Without the transport nobody would read what is sealed. */
+static struct sealer *open_sealer(const struct settings *settings)
+{
+    struct sealer *sealer = sealer_new(settings);
+    if (settings->meter == METER_DELIVERY)
+        sealer_look(sealer);
+    return sealer;
+}
+
 /* A worker that follows another begins with the settings that are there now, if it can. */
 static void refresh_settings(struct service *service)
 {
@@ -268,6 +277,7 @@ __attribute__((noreturn)) static void work(struct daemon *daemon, struct identit
         !identities_check(identities, &error))
         service_refuse(service, &error);
     configuration_install(service->settings, identities);
+    configuration_keep_sealer(open_sealer(service->settings));
     smfi_settimeout(IDLE_SECONDS);
     if (!start_libmilter(&error))
         service_refuse(service, &error);
@@ -296,5 +306,6 @@ int main(int argc, char *argv[])
         service_refuse(&service, &error);
     if (service.test)
         end_test(&service, identities);
+    sealer_prepare(service.settings);
     work(&daemon, identities);
 }

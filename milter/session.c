@@ -10,10 +10,14 @@
 #include "milter/session.h"
 
 #include "common/address.h"
+#include "common/buffer.h"
 #include "common/identity.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/sender/coverage.h"
 #include "common/sender/rewrite.h"
+#include "common/sender/sealer.h"
+#include "common/xtext.h"
 #include "milter/configuration.h"
 
 #include <libmilter/mfapi.h>
@@ -37,7 +41,9 @@
 
 struct message {
     struct configuration *configuration;
-    char *sender; /* without angle brackets, "" is the null sender */
+    char *sender; /* as Postfix's queue has it, "" is the null sender */
+    char *path;   /* the same in angle brackets, as it was given */
+    char *envid;  /* the client's, decoded; "" if he gave none */
     struct identity account;
     struct rewrite_header headers[HEADERS_MAX];
     size_t header_count;
@@ -95,6 +101,8 @@ static void message_free(struct message *message)
         free(message->recipients[i]);
     free(message->account.upn);
     free(message->sender);
+    free(message->path);
+    free(message->envid);
     configuration_release(message->configuration);
     free(message);
 }
@@ -145,6 +153,31 @@ static sfsistat negotiate(SMFICTX *context, unsigned long actions, unsigned long
     return SMFIS_CONTINUE;
 }
 
+/* Of mail from sendmail(1) Postfix tells the bare address. */
+static char *path_of(const char *argument)
+{
+    return argument[0] == '<' ? memory_copy(argument) : memory_format("<%s>", argument);
+}
+
+/* What the client has given in MAIL; what is no xtext, or has octets that Postfix would not take
+ * from a milter, is none. The ENVID of `sendmail -V` is not told to milters. */
+static char *envid_of(char **parameters)
+{
+    static const char name[] = "ENVID=";
+    for (; *parameters != NULL; parameters++) {
+        struct buffer envid = {0};
+        if (strncasecmp(*parameters, name, strlen(name)) != 0)
+            continue;
+        if (!xtext_decode(&envid, *parameters + strlen(name)))
+            buffer_clear(&envid);
+        for (size_t i = 0; i < envid.length; i++)
+            if ((unsigned char)envid.data[i] < ' ' || (unsigned char)envid.data[i] >= 0x7f)
+                buffer_clear(&envid);
+        return buffer_take(&envid);
+    }
+    return memory_copy("");
+}
+
 static sfsistat mail(SMFICTX *context, char **arguments)
 {
     struct session *session = session_of(context);
@@ -153,7 +186,10 @@ static sfsistat mail(SMFICTX *context, char **arguments)
     struct message *message = memory_zero(1, sizeof(*message));
     session->message = message;
     message->configuration = configuration_acquire();
-    message->sender = address_strip(arguments[0]);
+    message->sender =
+        identity_sender(configuration_identities(message->configuration), arguments[0]);
+    message->path = path_of(arguments[0]);
+    message->envid = envid_of(arguments + 1);
     const char *login = smfi_getsymval(context, "{auth_authen}");
     switch (identity_find(configuration_identities(message->configuration),
                           login != NULL ? login : "", message->sender, &message->account, &error)) {
@@ -185,20 +221,11 @@ static sfsistat recipient(SMFICTX *context, char **arguments)
     return session->recipient_answer;
 }
 
-static bool is_wanted(const char *name)
-{
-    static const char *const names[] = {"From", "Sender", "Reply-To", "X-Original-From"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
 static sfsistat header(SMFICTX *context, char *name, char *value)
 {
     struct session *session = session_of(context);
     struct message *message = session->message;
-    if (message == NULL || !is_wanted(name))
+    if (message == NULL || !rewrite_reads(name))
         return session->header_answer;
     size_t length = strlen(value);
     if (message->header_count == HEADERS_MAX || length > HEADER_BYTES_MAX - message->header_bytes) {
@@ -211,28 +238,12 @@ static sfsistat header(SMFICTX *context, char *name, char *value)
     return session->header_answer;
 }
 
-struct coverage_question {
-    const struct message *message;
-    struct error error;
-};
-
-static enum rewrite_coverage covered(void *context, const char *address, size_t length)
-{
-    struct coverage_question *question = context;
-    char *copy = memory_copy_bytes(address, length);
-    enum table_answer answer =
-        identity_covers(configuration_identities(question->message->configuration),
-                        question->message->account.upn, copy, &question->error);
-    free(copy);
-    if (answer == TABLE_FAILED)
-        return REWRITE_COVERAGE_UNKNOWN;
-    return answer == TABLE_FOUND ? REWRITE_COVERED : REWRITE_NOT_COVERED;
-}
-
 /* Everything is decided here, before the first edit is sent. False with the reason. */
 static bool decide(const struct message *message, struct outcome *outcome, struct error *error)
 {
-    struct coverage_question question = {.message = message};
+    struct coverage_question question = {.identities =
+                                             configuration_identities(message->configuration),
+                                         .upn = message->account.upn};
     enum table_answer sender_covered = TABLE_FOUND;
     if (message->sender[0] != '\0')
         sender_covered = identity_covers(configuration_identities(message->configuration),
@@ -247,7 +258,9 @@ static bool decide(const struct message *message, struct outcome *outcome, struc
                                         .envelope_sender = message->sender,
                                         .rewrite_from = settings->rewrite_from,
                                         .add_reply_to = settings->reply_to == REPLY_TO_ADD,
-                                        .covered = covered,
+                                        .replaces_null_sender =
+                                            wants_envelope_of_null_sender(message),
+                                        .covered = coverage_ask,
                                         .context = &question};
     switch (rewrite_headers(message->headers, message->header_count, &rules, &outcome->edits)) {
     case REWRITE_OK:
@@ -265,11 +278,36 @@ static bool decide(const struct message *message, struct outcome *outcome, struc
         message->account.upn);
 }
 
-static bool change_sender(SMFICTX *context, const struct message *message)
+/* Says to the transport, where there is one, which account it is; the client's own ENVID goes
+ * along. NULL if nobody is to be told, or there is no key. */
+static char *make_arguments(const struct message *message, const char *id)
 {
-    char *upn = memory_format("<%s>", message->account.upn);
-    bool fine = smfi_chgfrom(context, upn, NULL) == MI_SUCCESS;
-    free(upn);
+    if (configuration_settings(message->configuration)->meter != METER_DELIVERY)
+        return NULL;
+    struct buffer arguments = {0};
+    char *account = address_fold(message->account.upn);
+    const struct handover decision = {
+        .account = account, .queue_id = (char *)id, .envid = message->envid};
+    buffer_append_string(&arguments, "ENVID=");
+    bool sealed = sealer_seal(configuration_sealer(), &arguments, &decision);
+    free(account);
+    if (sealed)
+        return buffer_take(&arguments);
+    buffer_free(&arguments);
+    return NULL;
+}
+
+/* Also where the sender is kept: the parameter goes with it. Postfix keeps the client's RET. */
+static bool set_sender(SMFICTX *context, const struct message *message,
+                       const struct outcome *outcome)
+{
+    char *arguments = make_arguments(message, outcome->queue_id);
+    char *sender = outcome->sender_changed ? memory_format("<%s>", message->account.upn)
+                                           : memory_copy(message->path);
+    bool fine = (arguments == NULL && !outcome->sender_changed) ||
+                smfi_chgfrom(context, sender, arguments) == MI_SUCCESS;
+    free(sender);
+    free(arguments);
     /* With a sender that a bounce could be sent to, NOTIFY=NEVER (RFC 3461, section 4.1) keeps what
      * the null sender stood for: this message must not bounce. */
     for (size_t i = 0; fine && i < message->recipient_count; i++)
@@ -293,7 +331,7 @@ static bool apply_edit(SMFICTX *context, const struct rewrite_edit *edit)
 
 static bool apply(SMFICTX *context, const struct message *message, const struct outcome *outcome)
 {
-    bool fine = !outcome->sender_changed || change_sender(context, message);
+    bool fine = set_sender(context, message, outcome);
     for (size_t i = 0; fine && i < outcome->edits.count; i++)
         fine = apply_edit(context, &outcome->edits.items[i]);
     return fine;
@@ -341,8 +379,9 @@ static sfsistat end_of_message(SMFICTX *context)
     if (message == NULL)
         return SMFIS_TEMPFAIL;
     if (message->too_many_headers)
-        return refuse(context, session,
-                      "more From, Sender and Reply-To headers than any message needs");
+        return refuse(
+            context, session,
+            "more From, Sender, Reply-To and Auto-Submitted headers than any message needs");
     if (message->too_many_recipients)
         return refuse(context, session, "too many recipients for a message without a sender");
     struct outcome outcome = {.queue_id = queue_id(context)};

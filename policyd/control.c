@@ -7,10 +7,12 @@
 
 #include "common/address.h"
 #include "common/attr.h"
+#include "common/clock.h"
 #include "common/control.h"
 #include "common/memory.h"
 #include "common/quotas.h"
 #include "policyd/command.h"
+#include "policyd/notes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,6 +46,7 @@ struct control_client {
     void *peer;
     struct postponed *postponed;
     bool may_change;
+    bool has_noted; /* something, once */
 };
 
 struct control {
@@ -51,6 +54,7 @@ struct control {
     struct server *server;
     struct server_protocol protocol;
     control_deliver *deliver;
+    struct notes *notes;
     struct buffer text;              /* a postponed reply */
     struct control_client *departed; /* closed, with something that the ledger has to forget */
 };
@@ -71,6 +75,7 @@ static void settle(struct exchange *exchange);
 static void release(struct exchange *exchange);
 static void begin_pause(struct exchange *exchange);
 static void resume(struct exchange *exchange);
+static void take_note(struct exchange *exchange);
 static void tell_status(struct exchange *exchange);
 static void tell_list(struct exchange *exchange);
 static void tell_history(struct exchange *exchange);
@@ -81,7 +86,7 @@ static void (*const operations[COMMANDS])(struct exchange *exchange) = {
     [COMMAND_RELEASE] = release,        [COMMAND_PAUSE] = begin_pause,
     [COMMAND_RESUME] = resume,          [COMMAND_STATUS] = tell_status,
     [COMMAND_LIST] = tell_list,         [COMMAND_HISTORY] = tell_history,
-    [COMMAND_SETTINGS] = tell_settings,
+    [COMMAND_SETTINGS] = tell_settings, [COMMAND_NOTE] = take_note,
 };
 
 /* --- writing ----------------------------------------------------------------- */
@@ -169,12 +174,14 @@ static const char *measure_of(const struct ledger_answer *answer)
     return answer->measure == LEDGER_RECIPIENTS ? CONTROL_RECIPIENTS : CONTROL_MESSAGES;
 }
 
-static void write_refusal(struct buffer *reply, const struct ledger_answer *answer)
+static void write_refusal(const struct ledger *ledger, struct buffer *reply,
+                          const struct ledger_answer *answer)
 {
     bool is_later = answer->verdict == LEDGER_LATER;
     attr_write(reply, CONTROL_RESULT, is_later ? CONTROL_LATER : CONTROL_NEVER);
     if (is_later && answer->earliest != INT64_MAX)
-        buffer_format(reply, CONTROL_EARLIEST "=%" PRId64 "\n", answer->earliest);
+        buffer_format(reply, CONTROL_EARLIEST "=%" PRId64 "\n",
+                      ledger_shown(ledger, answer->earliest));
     attr_write(reply, CONTROL_MEASURE, measure_of(answer));
     if (is_later && answer->obstacle == LEDGER_PAUSE)
         attr_write(reply, CONTROL_CAUSE, answer->cause);
@@ -186,11 +193,11 @@ static void write_refusal(struct buffer *reply, const struct ledger_answer *answ
                   answer->rate.limit, answer->rate.period);
 }
 
-static void write_answer(struct buffer *reply, const struct ledger_answer *answer,
-                         struct server_verdict *verdict)
+static void write_answer(const struct ledger *ledger, struct buffer *reply,
+                         const struct ledger_answer *answer, struct server_verdict *verdict)
 {
     if (answer->verdict != LEDGER_GRANTED) {
-        write_refusal(reply, answer);
+        write_refusal(ledger, reply, answer);
         return;
     }
     verdict->needs_commit = true;
@@ -231,7 +238,7 @@ static void answer_postponed(void *context, const struct ledger_answer *answer)
     if (postponed->tag[0] != '\0')
         attr_write(&control->text, CONTROL_TAG, postponed->tag);
     verdict.kept = control->text.length;
-    write_answer(&control->text, answer, &verdict);
+    write_answer(control->parts.ledger, &control->text, answer, &verdict);
     attr_write_end(&control->text);
     control->deliver(postponed->client->peer, &control->text, &verdict);
     forget_postponed(postponed);
@@ -249,7 +256,7 @@ static void reserve(struct exchange *exchange)
     struct ledger_answer answer;
     if (command->number[COMMAND_UNDER_WAY] == 1) {
         ledger_insist(ledger, &request, &exchange->client->owner, &answer);
-        write_answer(exchange->reply, &answer, exchange->verdict);
+        write_answer(ledger, exchange->reply, &answer, exchange->verdict);
         return;
     }
     struct postponed *postponed = postpone(exchange);
@@ -260,7 +267,7 @@ static void reserve(struct exchange *exchange)
     if (answer.verdict == LEDGER_WAITING)
         return;
     forget_postponed(postponed);
-    write_answer(exchange->reply, &answer, exchange->verdict);
+    write_answer(ledger, exchange->reply, &answer, exchange->verdict);
 }
 
 static bool is_own(const struct exchange *exchange)
@@ -278,10 +285,12 @@ static void end_reservation(struct exchange *exchange, bool ended)
 static void settle(struct exchange *exchange)
 {
     const uint64_t *number = exchange->command->number;
+    struct ledger *ledger = exchange->control->parts.ledger;
+    bool is_doubtful = number[COMMAND_DOUBTFUL] == 1;
+    uint32_t recipients = (uint32_t)number[COMMAND_RECIPIENTS];
     end_reservation(exchange,
-                    is_own(exchange) &&
-                        ledger_settle(exchange->control->parts.ledger, number[COMMAND_RESERVATION],
-                                      (uint32_t)number[COMMAND_RECIPIENTS]));
+                    is_own(exchange) && (is_doubtful ? ledger_settle_doubtful : ledger_settle)(
+                                            ledger, number[COMMAND_RESERVATION], recipients));
 }
 
 static void release(struct exchange *exchange)
@@ -289,6 +298,22 @@ static void release(struct exchange *exchange)
     end_reservation(exchange, is_own(exchange) &&
                                   ledger_release(exchange->control->parts.ledger,
                                                  exchange->command->number[COMMAND_RESERVATION]));
+}
+
+/* --- notes ------------------------------------------------------------------- */
+
+static void take_note(struct exchange *exchange)
+{
+    struct control *control = exchange->control;
+    const char *cause = exchange->command->cause;
+    if (cause[0] != '\0')
+        notes_put(control->notes, exchange->account, cause, clock_now(clock_system()),
+                  exchange->client);
+    else
+        notes_remove(control->notes, exchange->account);
+    exchange->client->has_noted = true;
+    write_result(exchange, CONTROL_DONE);
+    attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
 }
 
 /* --- pausing ----------------------------------------------------------------- */
@@ -299,7 +324,8 @@ static void begin_pause(struct exchange *exchange)
     struct ledger *ledger = exchange->control->parts.ledger;
     const struct ledger_pause pause = {
         .cause = command->cause,
-        .until = (int64_t)command_number_or(command, COMMAND_UNTIL, INT64_MAX),
+        .until =
+            ledger_meant(ledger, (int64_t)command_number_or(command, COMMAND_UNTIL, INT64_MAX)),
         .least = (int64_t)command->number[COMMAND_LEAST],
         .most = (int64_t)command->number[COMMAND_MOST]};
     struct ledger_pause_state state;
@@ -309,7 +335,7 @@ static void begin_pause(struct exchange *exchange)
     write_result(exchange, CONTROL_DONE);
     attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
     if (state.until != INT64_MAX)
-        write_number(exchange, CONTROL_UNTIL, state.until);
+        write_number(exchange, CONTROL_UNTIL, ledger_shown(ledger, state.until));
     write_number(exchange, CONTROL_FAILURES, state.failures);
 }
 
@@ -342,13 +368,23 @@ static void write_window(struct exchange *exchange, const struct ledger_use *use
 static void write_pause(struct exchange *exchange)
 {
     struct ledger_pause_state state;
-    if (!ledger_pause_of(exchange->control->parts.ledger, exchange->account, &state))
+    struct ledger *ledger = exchange->control->parts.ledger;
+    if (!ledger_pause_of(ledger, exchange->account, &state))
         return;
-    write_number(exchange, CONTROL_PAUSE_SINCE, state.since);
+    write_number(exchange, CONTROL_PAUSE_SINCE, ledger_shown(ledger, state.since));
     if (state.until != INT64_MAX)
-        write_number(exchange, CONTROL_PAUSE_UNTIL, state.until);
+        write_number(exchange, CONTROL_PAUSE_UNTIL, ledger_shown(ledger, state.until));
     write_number(exchange, CONTROL_PAUSE_FAILURES, state.failures);
     attr_write(exchange->reply, CONTROL_PAUSE_CAUSE, state.cause);
+}
+
+static void write_note(struct exchange *exchange)
+{
+    const struct note *note = notes_find(exchange->control->notes, exchange->account);
+    if (note == NULL)
+        return;
+    write_number(exchange, CONTROL_NOTE_SINCE, note->since);
+    attr_write(exchange->reply, CONTROL_NOTE_CAUSE, note->cause);
 }
 
 static void tell_status(struct exchange *exchange)
@@ -361,14 +397,15 @@ static void tell_status(struct exchange *exchange)
     ledger_ask(ledger, &one, &answer);
     write_result(exchange, CONTROL_DONE);
     attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
-    write_number(exchange, CONTROL_NOW, use.now);
+    write_number(exchange, CONTROL_NOW, ledger_shown(ledger, use.now));
     write_window(exchange, &use, LEDGER_RECIPIENTS);
     write_window(exchange, &use, LEDGER_MESSAGES);
     write_limit(exchange, "recipients_per_message", exchange->quota.recipients_per_message);
     if (answer.verdict != LEDGER_NEVER && answer.earliest != INT64_MAX)
-        write_number(exchange, CONTROL_EARLIEST, answer.earliest);
+        write_number(exchange, CONTROL_EARLIEST, ledger_shown(ledger, answer.earliest));
     write_number(exchange, CONTROL_WAITING, (int64_t)use.waiting);
     write_pause(exchange);
+    write_note(exchange);
 }
 
 static void write_share(struct buffer *text, const char *name, uint32_t used, uint32_t limit)
@@ -484,6 +521,7 @@ void control_close_client(struct control *control, struct control_client *client
 {
     while (client->postponed != NULL)
         forget_postponed(client->postponed);
+    notes_forget(control->notes, client);
     if (!ledger_owns_any(&client->owner)) {
         free(client);
         return;
@@ -538,9 +576,10 @@ static void closed(void *context, void *client)
     control_close_client(context, client);
 }
 
-static bool must_stay(const void *client)
+static bool must_stay(const void *argument)
 {
-    return ledger_owns_any(&((const struct control_client *)client)->owner);
+    const struct control_client *client = argument;
+    return ledger_owns_any(&client->owner) || client->has_noted;
 }
 
 static void deliver(void *peer, const struct buffer *reply, const struct server_verdict *verdict)
@@ -566,6 +605,7 @@ void control_listen(struct control *control, struct server *server, int descript
 struct control *control_new(const struct control_parts *parts)
 {
     struct control *control = memory_zero(1, sizeof(*control));
+    control->notes = notes_new();
     control_configure(control, parts);
     return control;
 }
@@ -590,6 +630,7 @@ void control_free(struct control *control)
         free(control->departed);
         control->departed = next;
     }
+    notes_free(control->notes);
     buffer_free(&control->text);
     free(control);
 }

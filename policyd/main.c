@@ -43,6 +43,7 @@
 #include "policyd/closed.h"
 #include "policyd/control.h"
 #include "policyd/ledger/ledger.h"
+#include "policyd/ledger/timescale.h"
 #include "policyd/metrics.h"
 #include "policyd/policy.h"
 #include "policyd/server.h"
@@ -51,6 +52,7 @@
 #include "policyd/store/meter.h"
 
 #include <event2/event.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -59,6 +61,8 @@
 #define QUOTA_MAPS       "post365_quota_maps"
 #define METRICS          "post365_metrics_listen"
 #define ACTION(text)     "action=" text "\n\n"
+/* How often what time it is is kept in the ledger. */
+#define KEEP_TIME (60 * CLOCK_SECOND)
 #define TIDY_INTERVAL                                                                              \
     {                                                                                              \
         .tv_sec = 1                                                                                \
@@ -83,9 +87,13 @@ struct daemon {
     struct event *signals[SIGNALS];
     struct event *reload;
     struct event *tidy_timer;
-    struct event *due_timer; /* when somebody who waits is to be served */
-    int64_t due;             /* what it is set to */
-    bool is_untidy;          /* background work failed the last time */
+    struct event *due_timer;    /* when somebody who waits is to be served */
+    int64_t due;                /* what it is set to */
+    struct timescale timescale; /* of the ledger */
+    int64_t kept_at;            /* by boottime */
+    uint64_t kept_volume;       /* written_volume() then */
+    bool must_keep_time;
+    bool is_untidy; /* background work failed the last time */
 };
 
 static void open_tables(struct daemon *daemon);
@@ -194,6 +202,53 @@ static void log_libevent(int severity, const char *message)
         log_warning("libevent: %s", message);
 }
 
+/* Goes on with the time that the ledger has kept. */
+static bool begin_time(struct daemon *daemon, struct error *error)
+{
+    char boot[STORE_BOOT_SIZE];
+    struct store_clock kept;
+    enum store_time time;
+    if (!daemon->meter->operations->read_clock(daemon->meter, &kept, &time, error))
+        return false;
+    timescale_read_boot(boot);
+    timescale_begin(&daemon->timescale, timescale_read_system, boot,
+                    time == STORE_TIME_KEPT ? &kept : NULL, time == STORE_TIME_UNKNOWN);
+    return true;
+}
+
+/* Grows with what requests write. */
+static uint64_t written_volume(const struct daemon *daemon)
+{
+    return store_meter_counts(daemon->meter)->write_sizes.sum;
+}
+
+/* Past the meter: it is no request's. What fails is tried again a second later. */
+static void keep_time(struct daemon *daemon)
+{
+    struct error error;
+    struct store_change change = {.kind = STORE_PUT_CLOCK};
+    timescale_keep(&daemon->timescale, &change.clock);
+    daemon->must_keep_time = !daemon->store->operations->write(daemon->store, &change, 1, &error);
+    daemon->kept_at = change.clock.boottime;
+    daemon->kept_volume = written_volume(daemon);
+}
+
+/* The time is kept when the clock was set, and each minute in which the ledger was written: behind
+ * a boot it does not begin earlier than that. */
+static void look_at_time(struct daemon *daemon)
+{
+    clock_now(&daemon->timescale.clock); /* notices */
+    int64_t step = timescale_take_step(&daemon->timescale);
+    int64_t boottime = timescale_read_system(&daemon->timescale).boottime;
+    if (step != 0)
+        log_warning("the system's clock was set %s by %" PRId64 " s; the ledger counts time by "
+                    "itself and forgets nothing for that",
+                    step > 0 ? "forward" : "back", (step > 0 ? step : -step) / CLOCK_SECOND);
+    if (step != 0 || daemon->must_keep_time ||
+        (daemon->kept_volume != written_volume(daemon) && boottime >= daemon->kept_at + KEEP_TIME))
+        keep_time(daemon);
+}
+
 static bool try_ledger(void *context, struct error *error)
 {
     struct daemon *daemon = context;
@@ -203,9 +258,12 @@ static bool try_ledger(void *context, struct error *error)
     if (daemon->store == NULL)
         return false;
     daemon->meter = store_meter_new(daemon->store);
-    daemon->ledger = ledger_open(clock_system(), daemon->meter, &rules, error);
-    if (daemon->ledger != NULL)
+    if (begin_time(daemon, error))
+        daemon->ledger = ledger_open(&daemon->timescale.clock, daemon->meter, &rules, error);
+    if (daemon->ledger != NULL) {
+        keep_time(daemon);
         return true;
+    }
     daemon->meter->operations->close(daemon->meter);
     return false;
 }
@@ -229,13 +287,13 @@ static bool open_ledger(struct daemon *daemon)
 
 /* --- working ----------------------------------------------------------------- */
 
-static struct policy_parts parts_of(const struct daemon *daemon)
+static struct policy_parts parts_of(struct daemon *daemon)
 {
     return (struct policy_parts){.settings = daemon->service.settings,
                                  .identities = daemon->identities,
                                  .quota_maps = daemon->quota_maps,
                                  .ledger = daemon->ledger,
-                                 .clock = clock_system()};
+                                 .clock = &daemon->timescale.clock};
 }
 
 static struct control_parts control_parts_of(const struct daemon *daemon)
@@ -275,7 +333,7 @@ static void set_due_timer(struct daemon *daemon)
     if (due == daemon->due)
         return;
     daemon->due = due;
-    int64_t now = clock_now(clock_system());
+    int64_t now = clock_now(&daemon->timescale.clock);
     int64_t left = due <= now ? 0 : due - now;
     if (left >= CLOCK_SECOND) {
         event_del(daemon->due_timer);
@@ -313,6 +371,7 @@ static void tidy(evutil_socket_t descriptor, short what, void *argument)
     struct error error;
     bool more = false;
     server_end_turn(daemon->server);
+    look_at_time(daemon);
     bool tidied = ledger_tidy(daemon->ledger, &more, &error);
     if (!tidied && !daemon->is_untidy)
         log_error("%s; trying again every second", error.text);

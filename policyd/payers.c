@@ -10,6 +10,7 @@
 #include "policyd/payers.h"
 
 #include "common/address.h"
+#include "common/address_standard.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/quotas.h"
@@ -90,8 +91,10 @@ static enum table_answer look_up(struct payers *payers, const struct payers_ques
                                  struct answer *answer, struct error *error)
 {
     struct identity identity = {.upn = NULL};
-    enum table_answer found = identity_find(payers->parts.identities, question->login,
-                                            question->sender, &identity, error);
+    char *sender = address_quoted(question->sender); /* quotes do not reach a policy service */
+    enum table_answer found =
+        identity_find(payers->parts.identities, question->login, sender, &identity, error);
+    free(sender);
     if (found != TABLE_FOUND)
         return found;
     free(payers->account);

@@ -384,18 +384,21 @@ static void write_later(struct policy *policy, const struct payer *payer, uint32
                         const struct ledger_answer *answer)
 {
     struct buffer *text = &policy->text;
+    const struct ledger *ledger = policy->parts.ledger;
+    int64_t now = ledger_shown(ledger, answer->now);
+    int64_t earliest = ledger_shown(ledger, answer->earliest);
     buffer_append_string(text, "DEFER 4.7.1 ");
     switch (answer->obstacle) {
     case LEDGER_QUOTA:
         room_write_used(text, payer->account, answer->used, &answer->rate,
                         answer->measure == LEDGER_RECIPIENTS ? "recipients" : "messages", wanted,
-                        answer->earliest, answer->now);
+                        earliest, now);
         break;
     case LEDGER_PAUSE:
-        room_write_paused(text, payer->account, answer->cause, answer->earliest, answer->now);
+        room_write_paused(text, payer->account, answer->cause, earliest, now);
         break;
     case LEDGER_ORDER:
-        room_write_turn(text, payer->account, answer->earliest, answer->now);
+        room_write_turn(text, payer->account, earliest, now);
         break;
     }
 }

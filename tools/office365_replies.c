@@ -68,6 +68,15 @@ static void print_literal(const char *text)
     }
 }
 
+/* Whether it fits replies that say "permanent", and can be told without the stage. */
+static bool is_permanent(const struct office365_pattern *pattern)
+{
+    unsigned class = pattern->code >= 200 ? pattern->code / 100 : pattern->code;
+    return (class != 0 ? class : pattern->enhanced.class) == 5 &&
+           pattern->place == OFFICE365_SEEN_AT &&
+           (pattern->code != 5 || pattern->enhanced.class != 0 || pattern->text != NULL);
+}
+
 /* Does the filter have to change this reply? Replies of temporary rows that come as 5xx, except in
  * AUTH, where Postfix itself defers (smtp_sasl_auth_soft_bounce) and remembers the 535
  * (smtp_sasl_auth_cache_name), and except whole classes, which need a stage to be told apart.
@@ -75,30 +84,54 @@ static void print_literal(const char *text)
  * temporary. */
 static bool is_filtered(const struct office365_row *row, const struct office365_pattern *pattern)
 {
-    bool permanent =
-        pattern->code / 100 == 5 || (pattern->code == 0 && pattern->enhanced.class == 5);
-    bool in_auth_only = (pattern->stages & ~OFFICE365_AT(REPLY_STAGE_AUTH)) == 0;
-    return row->told == OFFICE365_TEMPORARY && permanent && !in_auth_only &&
-           pattern->place == OFFICE365_SEEN_AT;
+    bool in_auth_only =
+        pattern->stages != 0 && (pattern->stages & ~OFFICE365_AT(REPLY_STAGE_AUTH)) == 0;
+    return row->told == OFFICE365_TEMPORARY && is_permanent(pattern) && !in_auth_only;
 }
 
-/* One rule. $1 is the rest of the code with its separator, $2 everything behind the class of the
- * enhanced code. A range of details is spelled out. */
-static void print_rule(const struct office365_pattern *pattern)
+/* The numbers from `first` to `last`, as alternatives: all, or of as many digits both. */
+static void print_range(unsigned first, unsigned last)
+{
+    const char *separator = "(";
+    if (first == 0 && last == 999) {
+        printf("[0-9]+");
+        return;
+    }
+    while (first <= last) {
+        unsigned unit = first % 100 == 0 && first + 99 <= last ? 100
+                        : first % 10 == 0 && first + 9 <= last ? 10
+                                                               : 1;
+        unsigned until = first + unit;
+        while (until % (unit * 10) != 0 && until + unit - 1 <= last)
+            until += unit;
+        unsigned from = first / unit, to = until / unit - 1;
+        printf("%s", separator);
+        if (from / 10 != 0)
+            printf("%u", from / 10);
+        if (from == to)
+            printf("%u", from % 10);
+        else
+            printf("[%u-%u]", from % 10, to % 10);
+        for (unsigned digit = unit; digit > 1; digit /= 10)
+            printf("[0-9]");
+        separator = "|";
+        first = until;
+    }
+    putchar(')');
+}
+
+/* What stands behind the class of an enhanced code: its numbers and the text. */
+static void print_behind_class(const struct office365_pattern *pattern)
 {
     const struct reply_enhanced *enhanced = &pattern->enhanced;
-    if (pattern->code == 0)
-        printf("/^5([0-9][0-9][ -])5(\\.");
+    if (enhanced->class == 0)
+        printf("\\.[0-9]+\\.[0-9]+");
     else
-        printf("/^5(%02u[ -])5(\\.", pattern->code % 100);
-    printf("%u\\.", enhanced->subject);
-    if (pattern->detail_last == 0) {
+        printf("\\.%u\\.", enhanced->subject);
+    if (enhanced->class != 0 && pattern->detail_last == 0)
         printf("%u", enhanced->detail);
-    } else {
-        for (unsigned detail = enhanced->detail; detail <= pattern->detail_last; detail++)
-            printf("%s%u", detail == enhanced->detail ? "(" : "|", detail);
-        putchar(')');
-    }
+    else if (enhanced->class != 0)
+        print_range(enhanced->detail, pattern->detail_last);
     if (pattern->text != NULL) {
         printf(" .*");
         print_literal(pattern->text);
@@ -106,7 +139,47 @@ static void print_rule(const struct office365_pattern *pattern)
     } else {
         printf("( .*)?");
     }
+}
+
+static void print_rest_of_code(const struct office365_pattern *pattern)
+{
+    if (pattern->code >= 200)
+        printf("%02u[ -]", pattern->code % 100);
+    else
+        printf("[0-9][0-9][ -]");
+}
+
+/* One rule. $1 is the rest of the code with its separator, $2 everything behind the class of the
+ * enhanced code. */
+static void print_rule(const struct office365_pattern *pattern)
+{
+    printf("/^5(");
+    print_rest_of_code(pattern);
+    printf(")5(");
+    print_behind_class(pattern);
     printf(")$/ 4${1}4${2}\n");
+}
+
+/* A rule that leaves a reply as it is, so that no later one takes it. */
+static void print_exception(const struct office365_pattern *pattern)
+{
+    printf("/^(5");
+    print_rest_of_code(pattern);
+    printf("5");
+    print_behind_class(pattern);
+    printf(")$/ ${1}\n");
+}
+
+/* The number of rows up to the last one with a rule: behind it there is nothing to except from. */
+static size_t filtered_count(const struct office365_row *rows, size_t count)
+{
+    const struct office365_pattern *pattern;
+    size_t last = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; (pattern = pattern_at(&rows[i], j)) != NULL; j++)
+            if (is_filtered(&rows[i], pattern))
+                last = i + 1;
+    return last;
 }
 
 static void print_filter(void)
@@ -138,16 +211,20 @@ static void print_filter(void)
     }
     size_t count;
     const struct office365_row *rows = office365_rows(&count);
+    count = filtered_count(rows, count);
     for (size_t i = 0; i < count; i++) {
         const struct office365_pattern *pattern;
-        bool first = true;
+        bool first = true, is_as_is = rows[i].told == OFFICE365_AS_IS;
         for (size_t j = 0; (pattern = pattern_at(&rows[i], j)) != NULL; j++) {
-            if (!is_filtered(&rows[i], pattern))
+            if (!is_filtered(&rows[i], pattern) && !(is_as_is && is_permanent(pattern)))
                 continue;
             if (first)
-                printf("\n# %s\n", rows[i].name);
+                printf("\n# %s%s\n", rows[i].name, is_as_is ? ", which stays as it is" : "");
             first = false;
-            print_rule(pattern);
+            if (is_as_is)
+                print_exception(pattern);
+            else
+                print_rule(pattern);
         }
     }
 }
@@ -185,8 +262,13 @@ static void print_codes(const struct office365_pattern *pattern)
         printf("anything else");
     if (pattern->enhanced.class == 0)
         return;
-    printf("%s%u.%u.%u", pattern->code > 0 ? " " : "", pattern->enhanced.class,
-           pattern->enhanced.subject, pattern->enhanced.detail);
+    printf("%s%u.%u.", pattern->code > 0 ? " " : "", pattern->enhanced.class,
+           pattern->enhanced.subject);
+    if (pattern->enhanced.detail == 0 && pattern->detail_last == 999) {
+        printf("x");
+        return;
+    }
+    printf("%u", pattern->enhanced.detail);
     if (pattern->detail_last != 0)
         printf("-%u", pattern->detail_last);
 }

@@ -45,14 +45,19 @@
 #include "common/table.h"
 #include "common/upstream/credentials.h"
 #include "common/upstream/destination.h"
+#include "common/upstream/dial.h"
+#include "common/upstream/lookup.h"
 #include "common/upstream/tls.h"
+#include "common/upstream/verify.h"
 #include "transport/account_sockets.h"
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/metrics.h"
+#include "transport/queue/master.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
+#include <errno.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -76,9 +81,12 @@
 struct daemon {
     struct service service;
     struct identities *identities;
+    struct sealer *sealer;
     struct tables *quota_maps;
     struct credentials *credentials;
     uint64_t credentials_version;
+    uint64_t messages_seen; /* the last time that Postfix was looked for */
+    bool was_postfix_away, is_lock_hidden;
     struct destination destination;
     struct socket_place place, control_place;
     int listening;
@@ -87,6 +95,7 @@ struct daemon {
     struct event_base *base;
     struct evdns_base *dns;
     struct ledger_channel *channel;
+    struct dial_settings dialling;
     struct submission_parts submission_parts;
     struct pool *pool;
     struct wakeup *wakeup;
@@ -126,15 +135,14 @@ static void open_tables(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
-    bool fine =
-        destination_parse(settings, &daemon->destination, &error) &&
-        (daemon->identities = identities_open(settings, &error)) != NULL &&
-        (daemon->quota_maps = tables_open(QUOTA_MAPS, settings->quota_maps,
-                                          settings->config_directory, TABLE_VALUES, &error)) !=
-            NULL &&
-        (daemon->credentials = credentials_open(settings, &error)) != NULL &&
-        (daemon->tls = tls_new(settings->tls_ca_file, settings->tls_ca_path, &error)) != NULL &&
-        ledger_socket_find(settings, &daemon->control_place, &error);
+    bool fine = destination_parse(settings, &daemon->destination, &error) &&
+                (daemon->identities = identities_open(settings, &error)) != NULL &&
+                (daemon->quota_maps =
+                     tables_open(QUOTA_MAPS, settings->quota_maps, settings->config_directory,
+                                 TABLE_VALUES, &error)) != NULL &&
+                (daemon->credentials = credentials_open(settings, &error)) != NULL &&
+                (daemon->tls = tls_new(settings, &error)) != NULL &&
+                ledger_socket_find(settings, &daemon->control_place, &error);
     if (!fine)
         service_refuse(&daemon->service, &error);
 }
@@ -147,6 +155,21 @@ static bool drop_privileges(struct daemon *daemon, struct error *error)
            credentials_check(daemon->credentials, error);
 }
 
+/* What smtp(8)'s settings say of connections, and what cannot be kept of them. */
+static void read_smtp(struct daemon *daemon, const struct settings *settings)
+{
+    struct error error;
+    dial_settings_read(&settings->smtp, &daemon->dialling);
+    daemon->submission_parts.smtp = &settings->smtp;
+    for (size_t i = 0; i < settings->smtp.note_count; i++)
+        log_warning("%s/main.cf: %s", settings->config_directory, settings->smtp.notes[i]);
+    for (size_t i = 0; i < ADDRESS_FAMILIES; i++)
+        if (!dial_source_works(&daemon->dialling, (enum address_family)i, &error))
+            log_warning("%s/main.cf: %s", settings->config_directory, error.text);
+    if (!verify_ciphers(settings, &error))
+        log_warning("%s/main.cf: %s", settings->config_directory, error.text);
+}
+
 static void end_test(struct daemon *daemon)
 {
     struct error error;
@@ -156,6 +179,7 @@ static void end_test(struct daemon *daemon)
         !http_check(METRICS, settings->transport_metrics_listen, settings, &error) ||
         !drop_privileges(daemon, &error))
         service_refuse(&daemon->service, &error);
+    read_smtp(daemon, settings);
     service_end_test(&daemon->service, daemon->identities);
 }
 
@@ -163,6 +187,7 @@ static void open_sockets(struct daemon *daemon)
 {
     struct error error;
     const struct settings *settings = daemon->service.settings;
+    sealer_prepare(settings);
     if (!http_listen(METRICS, settings->transport_metrics_listen, settings,
                      &daemon->metrics_listening, &error))
         service_refuse(&daemon->service, &error);
@@ -186,6 +211,7 @@ static struct delivery_parts parts_of(const struct daemon *daemon)
     return (struct delivery_parts){.base = daemon->base,
                                    .settings = daemon->service.settings,
                                    .identities = daemon->identities,
+                                   .sealer = daemon->sealer,
                                    .quota_maps = daemon->quota_maps,
                                    .channel = daemon->channel,
                                    .pool = daemon->pool,
@@ -214,12 +240,9 @@ static void channel_changed(void *context, bool is_up, const struct error *error
 /* Again after a reload: a laptop's, or a container's, change. */
 static void find_name_servers(struct daemon *daemon)
 {
-    evdns_base_clear_nameservers_and_suspend(daemon->dns);
-    evdns_base_clear_host_addresses(daemon->dns);
-    if (evdns_base_resolv_conf_parse(daemon->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
+    if (!lookup_read_system(daemon->dns))
         log_warning("/etc/resolv.conf names no name server: names other than those in /etc/hosts "
                     "cannot be resolved");
-    evdns_base_resume(daemon->dns);
 }
 
 static char *send_as(void *context, const char *account)
@@ -234,19 +257,46 @@ static bool is_under_way(void *context, const char *queue_id)
     return deliveries_have(daemon->deliveries, queue_id);
 }
 
+static bool is_doubtful(void *context, const char *queue_id)
+{
+    const struct daemon *daemon = context;
+    return deliveries_doubt(daemon->deliveries, queue_id);
+}
+
+/* Whoever hands on a message does run, wherever its lock is: then that says nothing until it is
+ * seen. */
+static bool has_postfix(void *context)
+{
+    struct daemon *daemon = context;
+    uint64_t messages = deliveries_counts(daemon->deliveries)->messages;
+    bool is_locked = master_runs(daemon->service.settings->queue_directory);
+    daemon->is_lock_hidden = daemon->is_lock_hidden && !is_locked;
+    bool runs = is_locked || daemon->is_lock_hidden;
+    if (!runs && daemon->was_postfix_away && messages != daemon->messages_seen)
+        daemon->is_lock_hidden = runs = true;
+    daemon->was_postfix_away = !runs;
+    daemon->messages_seen = messages;
+    return runs;
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
-    const struct wakeup_knowledge knowledge = {
-        .send_as = send_as, .is_under_way = is_under_way, .context = daemon};
+    const struct wakeup_knowledge knowledge = {.send_as = send_as,
+                                               .is_under_way = is_under_way,
+                                               .is_doubtful = is_doubtful,
+                                               .has_postfix = has_postfix,
+                                               .context = daemon};
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
                                                          .dns = daemon->dns,
                                                          .tls = daemon->tls,
                                                          .host = daemon->destination.host,
                                                          .port = daemon->destination.port,
-                                                         .name = settings->myhostname};
+                                                         .dialling = &daemon->dialling,
+                                                         .smtp = &settings->smtp};
+    read_smtp(daemon, settings);
     daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
     char *postqueue = memory_format("%s/postqueue", settings->command_directory);
     daemon->wakeup = wakeup_new(daemon->base, postqueue, settings->config_directory, &knowledge);
@@ -352,7 +402,7 @@ static void warn_of_relayhost(const struct daemon *daemon)
 
 /* Puts new settings in force. */
 static void adopt(struct daemon *daemon, struct settings *settings, struct identities *identities,
-                  struct tables *quota_maps, struct credentials *credentials)
+                  struct tables *quota_maps, struct credentials *credentials, struct tls *tls)
 {
     struct settings *old = daemon->service.settings;
     struct identities *old_identities = daemon->identities;
@@ -363,11 +413,15 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     daemon->identities = identities;
     daemon->quota_maps = quota_maps;
     daemon->credentials = credentials;
-    daemon->submission_parts.name = settings->myhostname;
+    if (tls != daemon->tls)
+        tls_free(daemon->tls);
+    daemon->tls = daemon->submission_parts.tls = tls;
+    read_smtp(daemon, settings);
     warn_of_relayhost(daemon);
     const struct delivery_parts parts = parts_of(daemon);
     deliveries_configure(daemon->deliveries, &parts);
     pool_configure(daemon->pool, credentials);
+    pool_renew(daemon->pool);
     account_sockets_update(daemon->accounts, credentials, settings);
     transport_metrics_list_accounts(daemon->metrics, credentials);
     find_name_servers(daemon);
@@ -375,6 +429,25 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     tables_close(old_quota_maps);
     credentials_close(old_credentials);
     settings_free(old);
+}
+
+/* Authorities as they are now. Those that only root may read stay as they were read at the start,
+ * as long as main.cf names the same. */
+static struct tls *renew_tls(struct daemon *daemon, const struct settings *settings,
+                             struct error *error)
+{
+    const struct settings *old = daemon->service.settings;
+    const char *file = settings->tls_ca_file, *path = settings->tls_ca_path;
+    struct tls *tls = tls_new(settings, error);
+    bool is_same = strcmp(file, old->tls_ca_file) == 0 && strcmp(path, old->tls_ca_path) == 0;
+    bool is_closed = (file[0] != '\0' && access(file, R_OK) != 0 && errno == EACCES) ||
+                     (path[0] != '\0' && access(path, R_OK | X_OK) != 0 && errno == EACCES);
+    if (tls != NULL || !is_same || !is_closed)
+        return tls;
+    log_warning("%s%s%s: %s may not read it; what was read at the start stays in force, until a "
+                "restart: let everybody read certificates of authorities",
+                file, file[0] != '\0' && path[0] != '\0' ? ", " : "", path, settings->user);
+    return daemon->tls;
 }
 
 static void reload(evutil_socket_t signal, short what, void *argument)
@@ -394,12 +467,14 @@ static void reload(evutil_socket_t signal, short what, void *argument)
                                    settings->config_directory, TABLE_VALUES, &error);
     if (quota_maps != NULL)
         credentials = credentials_reopen(daemon->credentials, settings, &error);
-    if (credentials != NULL) {
-        adopt(daemon, settings, identities, quota_maps, credentials);
+    struct tls *tls = credentials != NULL ? renew_tls(daemon, settings, &error) : NULL;
+    if (tls != NULL) {
+        adopt(daemon, settings, identities, quota_maps, credentials, tls);
         service_reloaded(&daemon->service, daemon->identities);
         transport_metrics_count_reload(daemon->metrics, true);
         return;
     }
+    credentials_close(credentials);
     tables_close(quota_maps);
     identities_close(identities);
     settings_free(settings);
@@ -440,6 +515,8 @@ static void work(struct daemon *daemon)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     find_name_servers(daemon);
     daemon->credentials_version = credentials_version(daemon->credentials);
+    daemon->sealer = sealer_new(daemon->service.settings);
+    sealer_look(daemon->sealer);
     open_upstream(daemon);
     open_downstream(daemon);
     add_events(daemon);
@@ -471,6 +548,7 @@ static void finish(struct daemon *daemon)
     tls_free(daemon->tls);
     credentials_close(daemon->credentials);
     identities_close(daemon->identities);
+    sealer_free(daemon->sealer);
     tables_close(daemon->quota_maps);
     service_stopping(&daemon->service);
     settings_free(daemon->service.settings);

@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Octets of a local part or a domain, while they are collected. */
 struct part {
@@ -84,6 +85,17 @@ struct mailbox_text mailbox_trim(const char *bytes, size_t length)
         length--;
     }
     return (struct mailbox_text){bytes, length};
+}
+
+bool mailbox_is_scheme(const char *bytes, size_t length)
+{
+    static const char *const schemes[] = {"mailto", "smtp"};
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (length == strlen(schemes[i]) && strncasecmp(bytes, schemes[i], length) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* --- lists --- */
@@ -284,6 +296,19 @@ static bool ends_in_dot(const struct lexer *lexer, const struct words *words)
            lexer->previous_end[-1] == '.';
 }
 
+/* skip_scheme - step over the words if they are the scheme of a URI and their colon: what programs
+ * leave in front of an address. The words behind it are read in their place. */
+static void skip_scheme(struct lexer *lexer, struct element *element, struct words *words)
+{
+    if (!lexer_at(lexer, ':') ||
+        !mailbox_is_scheme(words->start, (size_t)(lexer->previous_end - words->start)))
+        return;
+    lexer_advance(lexer);
+    element->obsolete = true;
+    words_start(words, lexer->token.start, &element->comment);
+    read_words(lexer, words);
+}
+
 static bool parse_element(struct parser *parser)
 {
     struct lexer *lexer = &parser->lexer;
@@ -294,6 +319,9 @@ static bool parse_element(struct parser *parser)
 
     words_start(&words, start, &element.comment);
     read_words(lexer, &words);
+    skip_scheme(lexer, &element, &words);
+    if (element.obsolete)
+        start = words.start;
     if (lexer_at(lexer, ':'))
         return parse_group_name(parser, &words);
     if (lexer_at(lexer, '@')) {
@@ -301,7 +329,7 @@ static bool parse_element(struct parser *parser)
     } else if (lexer_at(lexer, '<')) {
         if (words.visible)
             element.name = text_between(start, lexer->previous_end);
-        element.obsolete = words.encoded || ends_in_dot(lexer, &words);
+        element.obsolete = element.obsolete || words.encoded || ends_in_dot(lexer, &words);
         complete = words.phrase && parse_angle(lexer, &element, &words);
     } else if (!words.any && words.phrase) {
         /* Comments alone are an empty element. */
@@ -334,6 +362,7 @@ static bool parse_angle(struct lexer *lexer, struct element *element, struct wor
         return false;
     words_start(words, lexer->token.start, &element->comment);
     read_words(lexer, words);
+    skip_scheme(lexer, element, words);
     if (!lexer_at(lexer, '@') || !parse_address(lexer, element, words))
         return false;
     skip_comments(lexer, &element->comment);
@@ -370,7 +399,8 @@ static bool parse_address(struct lexer *lexer, struct element *element, const st
     return local->any && local->local.valid && !local->encoded && parse_domain(lexer, element);
 }
 
-/* parse_domain - atoms with dots between them, or a literal, and the comments behind */
+/* parse_domain - atoms with dots between them, or a literal, and the comments behind. A dot at the
+ * end, which names the root, is dropped. */
 static bool parse_domain(struct lexer *lexer, struct element *element)
 {
     element->domain.length = 0;
@@ -386,9 +416,12 @@ static bool parse_domain(struct lexer *lexer, struct element *element)
         skip_comments(lexer, &element->comment);
         if (!lexer_at(lexer, '.'))
             return true;
-        part_add_dot(&element->domain);
         lexer_advance(lexer);
+        element->address_end = lexer->previous_end;
         skip_comments(lexer, &element->comment);
+        if (lexer->token.kind != TOKEN_ATOM)
+            return true;
+        part_add_dot(&element->domain);
     }
     return false;
 }
@@ -457,14 +490,28 @@ static bool compose_address(char address[MAILBOX_ADDRESS_MAX + 1], const struct 
     return true;
 }
 
+/* strip_apostrophes - take away those around the whole address; no domain ends in one */
+static void strip_apostrophes(struct part *local, struct part *domain)
+{
+    if (local->length == 0 || local->bytes[0] != '\'' || domain->length == 0 ||
+        domain->bytes[domain->length - 1] != '\'')
+        return;
+    domain->length--;
+    local->length--;
+    memmove(local->bytes, local->bytes + 1, local->length);
+}
+
 /* element_finish - turn what was read into a mailbox; false if the address is none */
 static bool element_finish(const struct element *element, const struct words *local,
                            struct mailbox *mailbox)
 {
     const bool literal = element->address_end[-1] == ']';
+    struct part user = local->local;
+    struct part host = element->domain;
 
-    if (local->local.length == 0 || !is_domain(&element->domain) ||
-        !compose_address(mailbox->address, &local->local, &element->domain, literal))
+    strip_apostrophes(&user, &host);
+    if (user.length == 0 || !is_domain(&host) ||
+        !compose_address(mailbox->address, &user, &host, literal))
         return false;
     const size_t spelled = (size_t)(element->address_end - local->start);
     mailbox->text = element->text;

@@ -55,7 +55,8 @@ void mailbox_list_init(struct mailbox_list *list);
  * Reads RFC 5322's mailbox-list and address-list (3.4) with the obsolete syntax (4.4): comments
  * anywhere, nested up to TOKEN_NESTING_MAX, routes, dots in phrases, empty elements, white space
  * around dots. Beyond that: raw UTF-8 in addresses (RFC 6532) and any bytes in names, ";" as a
- * separator, dots anywhere in local parts, control characters in quoted strings and comments,
+ * separator, dots anywhere in local parts, a dot at the end of a domain, a URI's scheme in front of
+ * an address and apostrophes around it, control characters in quoted strings and comments,
  * encoded-words (RFC 2047) with any printable characters. Folds are LF or CR LF and white space;
  * other control characters outside of quotes and comments do not parse.
  *
@@ -67,6 +68,10 @@ bool mailbox_list_parse(struct mailbox_list *list, const char *value, size_t len
  *
  * The result is as struct mailbox has it in .address. False if it does not parse. */
 bool mailbox_address_parse(const char *bytes, size_t length, char address[MAILBOX_ADDRESS_MAX + 1]);
+
+/* mailbox_is_scheme - is it a URI's scheme that stands in front of addresses? "mailto" does in what
+ * was copied from a link, "SMTP" in what was copied from Exchange's lists of addresses. */
+bool mailbox_is_scheme(const char *bytes, size_t length);
 
 /* mailbox_append_phrase - append a phrase with the encoded-words in it made legal */
 void mailbox_append_phrase(struct buffer *out, struct mailbox_text phrase);

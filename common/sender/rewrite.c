@@ -26,30 +26,52 @@
 /* An envelope sender that is no address is shown up to this many octets. */
 #define ODD_SENDER_MAX 256
 
+/* The headers that are looked at. */
+enum field {
+    FIELD_FROM,
+    FIELD_SENDER,
+    FIELD_REPLY_TO,
+    FIELD_AUTO_SUBMITTED,
+    FIELD_RESPONSE_SUPPRESS,
+    FIELDS
+};
+
+static const char *const field_names[FIELDS] = {
+    [FIELD_FROM] = "From",
+    [FIELD_SENDER] = "Sender",
+    [FIELD_REPLY_TO] = "Reply-To",
+    [FIELD_AUTO_SUBMITTED] = "Auto-Submitted",
+    [FIELD_RESPONSE_SUPPRESS] = "X-Auto-Response-Suppress",
+};
+
 /* What the message's headers say. */
 struct survey {
     const struct rewrite_header *headers;
     size_t count;
     const struct rewrite_rules *rules;
+    int counts[FIELDS];
+    bool says[FIELDS];                 /* one of them is not blank */
     const struct rewrite_header *from; /* the first */
-    int from_count;
-    bool from_strict;               /* every From: parses, without anything obsolete or odd */
-    struct mailbox_list *from_list; /* the mailboxes of all From: headers */
-    struct mailbox_text hint;       /* looks like a name, in a From: without an address */
+    bool from_strict;                  /* every From: parses, without anything obsolete or odd */
+    struct mailbox_list *from_list;    /* the mailboxes of all From: headers */
+    struct mailbox_text hint;          /* looks like a name, in a From: without an address */
     bool hint_is_text;
-    bool keep; /* the first mailbox is one that the account may send as */
-    int sender_count;
+    bool keep;       /* the first mailbox is one that the account may send as */
     int sender_kept; /* index of the one that stays, 0 if none does */
-    bool reply_to;
-    bool original;
 };
 
 static void survey_headers(struct survey *survey);
+static enum rewrite_status rewrite_people(struct survey *survey, struct rewrite_edits *edits);
 static enum rewrite_status survey_from(struct survey *survey);
 static enum rewrite_status survey_senders(struct survey *survey);
 static bool from_is_right(const struct survey *survey);
-static void make_edits(const struct survey *survey, struct rewrite_edits *edits);
+static void edit_people(const struct survey *survey, struct rewrite_edits *edits);
+static void edit_replies(const struct survey *survey, struct rewrite_edits *edits);
+static void edit_automatic(const struct survey *survey, enum field field, const char *value,
+                           struct rewrite_edits *edits);
+static void sort_edits(struct rewrite_edits *edits);
 static char *make_from(const struct survey *survey);
+static char *make_list(const struct mailbox_list *list);
 static char *make_reply_to(const struct survey *survey);
 static char *make_original(const struct survey *survey);
 static void append_mailbox(struct buffer *out, const struct mailbox *mailbox, size_t column);
@@ -59,9 +81,19 @@ static bool append_text(struct buffer *out, struct mailbox_text text, bool quote
 static void append_quoted(struct buffer *out, const char *bytes, size_t length);
 static void append_angle(struct buffer *out, const char *address, size_t column);
 
-static bool is_named(const struct rewrite_header *header, const char *name)
+/* field_of - which of the headers that are looked at has this name? FIELDS if none has. */
+static enum field field_of(const char *name)
 {
-    return strcasecmp(header->name, name) == 0;
+    enum field field = 0;
+
+    while (field < FIELDS && strcasecmp(name, field_names[field]) != 0)
+        field++;
+    return field;
+}
+
+static bool is_field(const struct rewrite_header *header, enum field field)
+{
+    return strcasecmp(header->name, field_names[field]) == 0;
 }
 
 static bool has_clean_value(const struct rewrite_header *header)
@@ -77,27 +109,45 @@ static bool same_address(const char *one, const char *other)
 
 /* --- the decision --- */
 
+bool rewrite_reads(const char *name)
+{
+    return field_of(name) < FIELDS;
+}
+
 enum rewrite_status rewrite_headers(const struct rewrite_header *headers, size_t count,
                                     const struct rewrite_rules *rules, struct rewrite_edits *edits)
 {
     struct survey survey = {
         .headers = headers, .count = count, .rules = rules, .from_strict = true};
-    char upn[MAILBOX_ADDRESS_MAX + 1];
+    enum rewrite_status status = REWRITE_OK;
 
     *edits = (struct rewrite_edits){0};
-    if (!rules->rewrite_from)
-        return REWRITE_OK;
-    if (!mailbox_address_parse(rules->upn, strlen(rules->upn), upn) || strcmp(rules->upn, upn) != 0)
-        return REWRITE_INVALID_UPN;
-    survey.from_list = memory_alloc(sizeof(*survey.from_list));
-    mailbox_list_init(survey.from_list);
     survey_headers(&survey);
-    enum rewrite_status status = survey_from(&survey);
+    if (rules->rewrite_from)
+        status = rewrite_people(&survey, edits);
+    if (status == REWRITE_OK && rules->replaces_null_sender) {
+        edit_automatic(&survey, FIELD_AUTO_SUBMITTED, "auto-generated", edits);
+        edit_automatic(&survey, FIELD_RESPONSE_SUPPRESS, "All", edits);
+    }
+    sort_edits(edits);
+    return status;
+}
+
+static enum rewrite_status rewrite_people(struct survey *survey, struct rewrite_edits *edits)
+{
+    const char *upn = survey->rules->upn;
+    char parsed[MAILBOX_ADDRESS_MAX + 1];
+
+    if (!mailbox_address_parse(upn, strlen(upn), parsed) || strcmp(upn, parsed) != 0)
+        return REWRITE_INVALID_UPN;
+    survey->from_list = memory_alloc(sizeof(*survey->from_list));
+    mailbox_list_init(survey->from_list);
+    enum rewrite_status status = survey_from(survey);
     if (status == REWRITE_OK)
-        status = survey_senders(&survey);
+        status = survey_senders(survey);
     if (status == REWRITE_OK)
-        make_edits(&survey, edits);
-    free(survey.from_list);
+        edit_people(survey, edits);
+    free(survey->from_list);
     return status;
 }
 
@@ -113,16 +163,14 @@ static void survey_headers(struct survey *survey)
 {
     for (size_t i = 0; i < survey->count; i++) {
         const struct rewrite_header *header = &survey->headers[i];
-        if (is_named(header, "From")) {
-            if (survey->from_count++ == 0)
-                survey->from = header;
-        } else if (is_named(header, "Sender")) {
-            survey->sender_count++;
-        } else if (is_named(header, "Reply-To")) {
-            survey->reply_to = true;
-        } else if (is_named(header, "X-Original-From")) {
-            survey->original = true;
-        }
+        const enum field field = field_of(header->name);
+        if (field == FIELDS)
+            continue;
+        survey->counts[field]++;
+        if (mailbox_trim(header->value, header->value_length).length > 0)
+            survey->says[field] = true;
+        if (field == FIELD_FROM && survey->from == NULL)
+            survey->from = header;
     }
 }
 
@@ -140,7 +188,7 @@ static enum rewrite_status survey_from(struct survey *survey)
 
     for (size_t i = 0; i < survey->count; i++) {
         const struct rewrite_header *header = &survey->headers[i];
-        if (!is_named(header, "From"))
+        if (!is_field(header, FIELD_FROM))
             continue;
         if (mailbox_list_parse(list, header->value, header->value_length)) {
             survey->from_strict = survey->from_strict && has_clean_value(header);
@@ -172,14 +220,14 @@ static enum rewrite_coverage sender_may_stay(const struct rewrite_header *header
 
 static enum rewrite_status survey_senders(struct survey *survey)
 {
-    if (survey->sender_count == 0)
+    if (survey->counts[FIELD_SENDER] == 0)
         return REWRITE_OK;
     struct mailbox_list *scratch = memory_alloc(sizeof(*scratch));
     enum rewrite_coverage coverage = REWRITE_NOT_COVERED;
     int index = 0;
 
     for (size_t i = 0; i < survey->count && index < REWRITE_SENDERS_MAX; i++) {
-        if (!is_named(&survey->headers[i], "Sender"))
+        if (!is_field(&survey->headers[i], FIELD_SENDER))
             continue;
         index++;
         coverage = sender_may_stay(&survey->headers[i], survey->rules, scratch);
@@ -194,7 +242,7 @@ static enum rewrite_status survey_senders(struct survey *survey)
 
 static bool from_is_right(const struct survey *survey)
 {
-    return survey->from_count == 1 && survey->from_strict && survey->from_list->strict &&
+    return survey->counts[FIELD_FROM] == 1 && survey->from_strict && survey->from_list->strict &&
            survey->from_list->total == 1 && survey->keep;
 }
 
@@ -203,53 +251,125 @@ static bool from_is_right(const struct survey *survey)
 static void add_edit(struct rewrite_edits *edits, enum rewrite_action action, const char *name,
                      int index, char *value)
 {
+    edits->items = memory_grow(edits->items, (edits->count + 1) * sizeof(*edits->items));
     edits->items[edits->count++] = (struct rewrite_edit){action, name, index, value};
 }
 
-/* add_header - add one unless there is nothing to say */
-static void add_header(struct rewrite_edits *edits, const char *name, char *value)
+/* set_header - give the first header of a name a value, or add one; nothing is done for NULL */
+static void set_header(const struct survey *survey, struct rewrite_edits *edits, enum field field,
+                       char *value)
 {
+    const bool there = survey->counts[field] > 0;
+
     if (value != NULL)
-        add_edit(edits, REWRITE_ADD, name, 0, value);
+        add_edit(edits, there ? REWRITE_CHANGE : REWRITE_ADD, field_names[field], there ? 1 : 0,
+                 value);
 }
 
-static void change_from(const struct survey *survey, struct rewrite_edits *edits)
+/* delete_others - delete the headers of a name but for the one with the index that is kept */
+static void delete_others(const struct survey *survey, struct rewrite_edits *edits,
+                          enum field field, int kept)
+{
+    for (int i = survey->counts[field]; i > 0; i--) {
+        if (i != kept)
+            add_edit(edits, REWRITE_DELETE, field_names[field], i, NULL);
+    }
+}
+
+/* sort_edits - changes, then deletions, then additions, each in the order in which they were made
+ */
+static void sort_edits(struct rewrite_edits *edits)
+{
+    static const enum rewrite_action order[] = {REWRITE_CHANGE, REWRITE_DELETE, REWRITE_ADD};
+    struct rewrite_edit *sorted;
+    size_t count = 0;
+
+    if (edits->count == 0)
+        return;
+    sorted = memory_zero(edits->count, sizeof(*sorted));
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        for (size_t j = 0; j < edits->count; j++) {
+            if (edits->items[j].action == order[i])
+                sorted[count++] = edits->items[j];
+        }
+    }
+    free(edits->items);
+    edits->items = sorted;
+}
+
+static void set_from(const struct survey *survey, struct rewrite_edits *edits)
 {
     char *value = make_from(survey);
     const size_t length = strlen(value);
 
-    if (survey->from_count == 0)
-        add_header(edits, "From", value);
-    else if (length != survey->from->value_length ||
-             memcmp(value, survey->from->value, length) != 0)
-        add_edit(edits, REWRITE_CHANGE, "From", 1, value);
-    else
+    if (survey->from != NULL && length == survey->from->value_length &&
+        memcmp(value, survey->from->value, length) == 0)
         free(value);
+    else
+        set_header(survey, edits, FIELD_FROM, value);
 }
 
-static void make_edits(const struct survey *survey, struct rewrite_edits *edits)
+static void edit_people(const struct survey *survey, struct rewrite_edits *edits)
 {
-    const bool right = from_is_right(survey);
-
-    /* at most: every From: and Sender:, and three additions */
-    edits->items = memory_zero((size_t)survey->from_count + (size_t)survey->sender_count + 3,
-                               sizeof(*edits->items));
-    if (!right && survey->from_count > 0)
-        change_from(survey, edits);
-    for (int i = survey->from_count; i > 1; i--)
-        add_edit(edits, REWRITE_DELETE, "From", i, NULL);
-    for (int i = survey->sender_count; i > 0; i--) {
-        if (i != survey->sender_kept)
-            add_edit(edits, REWRITE_DELETE, "Sender", i, NULL);
-    }
-    if (right)
+    delete_others(survey, edits, FIELD_SENDER, survey->sender_kept);
+    if (from_is_right(survey))
         return;
-    if (survey->from_count == 0)
-        change_from(survey, edits);
-    if (survey->rules->add_reply_to && !survey->reply_to)
-        add_header(edits, "Reply-To", make_reply_to(survey));
-    if (!survey->original)
-        add_header(edits, "X-Original-From", make_original(survey));
+    set_from(survey, edits);
+    delete_others(survey, edits, FIELD_FROM, 1);
+    if (survey->rules->add_reply_to)
+        edit_replies(survey, edits);
+    char *original = make_original(survey);
+    if (original != NULL)
+        add_edit(edits, REWRITE_ADD, REWRITE_ORIGINAL, 0, original);
+}
+
+/* read_replies - append the mailboxes of a Reply-To: to a list; false if a reply would go nowhere
+ */
+static bool read_replies(struct mailbox_list *list, const struct rewrite_header *header)
+{
+    const size_t before = list->total;
+
+    if (mailbox_list_parse(list, header->value, header->value_length))
+        return list->total > before;
+    return salvage_mailbox(list, header->value, header->value_length) ||
+           salvage_hints_at_address(header->value, header->value_length);
+}
+
+/* edit_replies - leave one Reply-To:, since the reader's program would otherwise choose: that of
+ * the author as it is, all that he named in several, or, where none has an address, ours */
+static void edit_replies(const struct survey *survey, struct rewrite_edits *edits)
+{
+    struct mailbox_list *list = memory_alloc(sizeof(*list));
+    char *value = NULL;
+    int index = 0;
+    int first = 0; /* the first that has an address */
+    int addressed = 0;
+
+    mailbox_list_init(list);
+    for (size_t i = 0; i < survey->count; i++) {
+        if (!is_field(&survey->headers[i], FIELD_REPLY_TO))
+            continue;
+        index++;
+        if (read_replies(list, &survey->headers[i]) && addressed++ == 0)
+            first = index;
+    }
+    if (addressed == 0)
+        value = make_reply_to(survey);
+    else if (addressed > 1)
+        value = make_list(list);
+    if (value != NULL)
+        set_header(survey, edits, FIELD_REPLY_TO, value);
+    if (value != NULL || addressed == 1)
+        delete_others(survey, edits, FIELD_REPLY_TO, value != NULL ? 1 : first);
+    free(list);
+}
+
+/* edit_automatic - have a header say that nobody wrote this message, where none says anything */
+static void edit_automatic(const struct survey *survey, enum field field, const char *value,
+                           struct rewrite_edits *edits)
+{
+    if (!survey->says[field])
+        set_header(survey, edits, field, memory_copy(value));
 }
 
 /* --- the values --- */
@@ -324,35 +444,49 @@ static bool is_repeated(const struct mailbox_list *list, size_t index)
     return false;
 }
 
-/* make_reply_to - all that From: named, else the envelope sender; NULL if that is no news */
-static char *make_reply_to(const struct survey *survey)
+/* make_list - the mailboxes of a list, each address once; NULL if there are none */
+static char *make_list(const struct mailbox_list *list)
 {
-    const struct mailbox_list *list = survey->from_list;
     const size_t column = strlen("Reply-To: ");
     struct buffer out = {0};
     struct buffer item = {0};
-    char envelope[MAILBOX_ADDRESS_MAX + 1];
-    size_t added = 0;
 
     for (size_t i = 0; i < list->count; i++) {
         if (is_repeated(list, i))
             continue;
         buffer_clear(&item);
-        append_mailbox(&item, &list->items[i], added == 0 ? column : 1);
+        append_mailbox(&item, &list->items[i], out.length == 0 ? column : 1);
         if (out.length + item.length > REWRITE_REPLY_TO_MAX)
             break;
         size_t width = fold_column(&out, column) + strlen(", ") + item.length;
-        if (added++ > 0)
+        if (out.length > 0)
             buffer_append_string(&out, width < FOLD_LINE_WIDTH ? ", " : ",\n ");
         buffer_append(&out, item.data, item.length);
     }
     buffer_free(&item);
-    if (list->count == 0 && envelope_address(survey, envelope) &&
-        !same_address(envelope, survey->rules->upn))
-        buffer_append_string(&out, envelope);
-    if (out.length > 0 && !(survey->keep && added == 1))
-        return buffer_take(&out);
-    buffer_free(&out);
+    return out.length == 0 ? NULL : buffer_take(&out);
+}
+
+/* is_one_address - do all mailboxes of a list have the same? */
+static bool is_one_address(const struct mailbox_list *list)
+{
+    for (size_t i = 1; i < list->count; i++) {
+        if (!is_repeated(list, i))
+            return false;
+    }
+    return list->count > 0;
+}
+
+/* make_reply_to - all that From: named, else the envelope sender; NULL if that is no news */
+static char *make_reply_to(const struct survey *survey)
+{
+    char envelope[MAILBOX_ADDRESS_MAX + 1];
+
+    if (survey->from_list->count > 0)
+        return survey->keep && is_one_address(survey->from_list) ? NULL
+                                                                 : make_list(survey->from_list);
+    if (envelope_address(survey, envelope) && !same_address(envelope, survey->rules->upn))
+        return memory_copy(envelope);
     return NULL;
 }
 
@@ -363,7 +497,7 @@ static char *make_original(const struct survey *survey)
 
     for (size_t i = 0; i < survey->count && raw.length <= REWRITE_ORIGINAL_MAX; i++) {
         const struct rewrite_header *header = &survey->headers[i];
-        if (!is_named(header, "From"))
+        if (!is_field(header, FIELD_FROM))
             continue;
         struct mailbox_text value = mailbox_trim(header->value, header->value_length);
         if (value.length > 0 && raw.length > 0)
@@ -378,7 +512,7 @@ static char *make_original(const struct survey *survey)
         text = mailbox_trim(raw.data, raw.length);
     }
     if (text.length > 0)
-        fold_append(&out, text.bytes, text.length, strlen("X-Original-From: "), FOLD_TO_WIDTH);
+        fold_append(&out, text.bytes, text.length, strlen(REWRITE_ORIGINAL ": "), FOLD_TO_WIDTH);
     buffer_free(&raw);
     return out.length == 0 ? NULL : buffer_take(&out);
 }

@@ -12,7 +12,12 @@
 /* Octets of display name that are kept; a longer one gives way to the address. */
 #define REWRITE_NAME_MAX 2048
 
-/* Octets of the original From: that X-Original-From: holds; " ..." marks what was cut off. */
+/* Where the text of a From: that was rewritten is kept. There is no "From:" in it, nor the name of
+ * any other header that recipes for header_checks(5) replace: many of these are not anchored, and
+ * would make a second From: of this header. */
+#define REWRITE_ORIGINAL "X-Post365-Original"
+
+/* Octets of the original From: that it holds; " ..." marks what was cut off. */
 #define REWRITE_ORIGINAL_MAX 8000
 
 /* Octets after which no further mailbox is put into Reply-To:. */
@@ -48,6 +53,7 @@ struct rewrite_rules {
     const char *envelope_sender; /* as submitted, with or without <>; "" for the null sender */
     bool rewrite_from;           /* post365_rewrite_from; false: no header is touched */
     bool add_reply_to;           /* post365_reply_to = add */
+    bool replaces_null_sender;   /* the account takes the null sender's place on the wire */
     enum rewrite_coverage (*covered)(void *context, const char *address, size_t length);
     void *context;
 };
@@ -77,22 +83,35 @@ enum rewrite_status {
     REWRITE_INVALID_UPN    /* rules->upn is not an address that could stand in a header */
 };
 
+/* rewrite_reads - does rewrite_headers want to see the headers of this name? */
+bool rewrite_reads(const char *name);
+
 /* rewrite_headers - say which edits make the message one that the account may send
  *
- * headers are those of the message in its order; all but From, Sender, Reply-To and X-Original-From
- * are ignored, and these four must be complete. Afterwards there is exactly one From: with
- * exactly one mailbox, the UPN or an address that the account covers, and at most one Sender:, the
- * same. The rest is as little change as that allows:
+ * headers are those of the message in its order. Those that rewrite_reads does not name are
+ * ignored, of the others there must be all. Afterwards there is exactly one From: with exactly one
+ * mailbox, the UPN or an address that the account covers, and at most one Sender:, the same. The
+ * rest is as little change as that allows:
  *
- * - a From: that is right already is not touched, byte for byte, nor is a Reply-To: that is there.
+ * - where From: is right already, neither it nor Reply-To: is touched, byte for byte.
  * - the display name keeps its bytes. Where there is none, the old style's comment, else the
  *   address, becomes a quoted one. It is given up only where it is longer than REWRITE_NAME_MAX or
  *   has no white space to fold at within FOLD_LINE_MAX.
- * - the first mailbox counts; all that From: named go to a new Reply-To:, at most
- *   MAILBOX_LIST_MAX of them and each address once.
+ * - the first mailbox counts; all that From: named go to Reply-To:, at most MAILBOX_LIST_MAX of
+ *   them and each address once, unless a Reply-To: says already where replies go.
+ * - a Reply-To: without an address (blank, "<>", an empty group, words) says nothing: replies would
+ *   have gone to From:. It is replaced, or deleted where another one has an address. Several that
+ *   have become one. A single one stays as it is, also where its address can only be guessed at.
  * - a From: that does not parse is searched for its only address; without one the text that looks
  *   like a name is kept as the name, else the envelope sender is, and replies go to the latter.
- * - the raw text goes to X-Original-From:, unless there is one or it is blank.
+ * - the raw text goes to a REWRITE_ORIGINAL of its own, unless it is blank. One that is there
+ * already is another text's: a message that was rewritten before has a From: that is right, or one
+ * that was right for another account.
+ *
+ * Where the account takes the null sender's place, nobody may answer as nobody could before: the
+ * message gets what it lacks of Auto-Submitted: (RFC 3834, 5; auto-generated, since what it answers
+ * to, if anything, is not known here) and X-Auto-Response-Suppress: (Microsoft's), whatever
+ * rewrite_from is.
  *
  * Applying the edits and asking again gives no edits. Time and memory are linear in the headers.
  *

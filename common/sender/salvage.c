@@ -2,7 +2,8 @@
  *
  * People write "Doe, John <john@example.com>" without quotes, or "[Tracker] <bot@example.com>", and
  * mail programs show them as they are meant. One bounded attempt to do so, too: an address is taken
- * only if it is the only one, so that nobody's text decides between two.
+ * only if it is the only one, so that nobody's text decides between two, and only if nothing says
+ * that it is half of one, for the other half may be what makes it somebody else's.
  */
 #include "common/sender/salvage.h"
 
@@ -11,6 +12,11 @@
 #include "common/sender/token.h"
 
 #include <string.h>
+#include <strings.h>
+
+/* What HTML makes of the angles. */
+#define ESCAPED_OPEN  "&lt"
+#define ESCAPED_CLOSE "&gt"
 
 /* The way through text that does not parse: quoted strings, comments and encoded-words are stepped
  * over as long as they end. */
@@ -56,47 +62,91 @@ static const char *scan_next(struct scan *scan, const char *set)
     return NULL;
 }
 
+static bool ends_with(struct mailbox_text text, const char *end)
+{
+    const size_t length = strlen(end);
+
+    return text.length >= length &&
+           strncasecmp(text.bytes + text.length - length, end, length) == 0;
+}
+
+/* without_scheme - without a URI's scheme at the end, whose colon is gone already */
+static struct mailbox_text without_scheme(struct mailbox_text text)
+{
+    size_t start = text.length;
+
+    while (start > 0 && octet_is_alphanumeric(text.bytes[start - 1]))
+        start--;
+    return mailbox_is_scheme(text.bytes + start, text.length - start)
+               ? mailbox_trim(text.bytes, start)
+               : text;
+}
+
 /* name_before - the text in front of an address, without the punctuation that led to it */
 static struct mailbox_text name_before(const char *start, const char *end)
 {
     struct mailbox_text name = mailbox_trim(start, (size_t)(end - start));
 
-    while (name.length > 0 && octet_is_one_of(name.bytes[name.length - 1], ",;:<"))
-        name = mailbox_trim(name.bytes, name.length - 1);
+    while (name.length > 0 && (octet_is_one_of(name.bytes[name.length - 1], ",;:<[") ||
+                               ends_with(name, ESCAPED_OPEN))) {
+        const bool colon = name.bytes[name.length - 1] == ':';
+        name = mailbox_trim(
+            name.bytes, name.length - (ends_with(name, ESCAPED_OPEN) ? strlen(ESCAPED_OPEN) : 1));
+        if (colon)
+            name = without_scheme(name);
+    }
     if (!has_letters(name))
         name.length = 0;
     return name;
 }
 
-/* find_in_angles - the only address between "<" and the next angle; where it starts, or NULL */
-static const char *find_in_angles(const char *value, size_t length,
-                                  char address[MAILBOX_ADDRESS_MAX + 1])
+/* parse_angles - the address that all between two angles is, but for a URI's scheme */
+static bool parse_angles(const char *open, const char *close, char address[MAILBOX_ADDRESS_MAX + 1])
 {
-    struct scan scan = {.at = value, .end = value + length};
-    const char *open = NULL;
-    const char *found = NULL;
+    const struct mailbox_text text = mailbox_trim(open + 1, (size_t)(close - open) - 1);
+    const char *colon = memchr(text.bytes, ':', text.length);
+    const size_t scheme = colon == NULL ? 0 : (size_t)(colon - text.bytes);
+    const size_t skipped = mailbox_is_scheme(text.bytes, scheme) ? scheme + 1 : 0;
 
-    for (bool more = true; more;) {
-        const char *angle = scan_next(&scan, "<>");
-        const char *stop = angle == NULL ? scan.end : angle;
-        char candidate[MAILBOX_ADDRESS_MAX + 1];
-        if (open != NULL && mailbox_address_parse(open + 1, (size_t)(stop - open) - 1, candidate)) {
-            if (found != NULL)
-                return NULL;
-            found = open;
-            memcpy(address, candidate, sizeof(candidate));
-        }
-        open = angle != NULL && *angle == '<' ? angle : NULL;
-        more = angle != NULL;
-    }
-    return found;
+    return mailbox_address_parse(text.bytes + skipped, text.length - skipped, address);
 }
 
-/* is_boundary - may a bare address end or start beside what lies between these two pointers? */
-static bool is_boundary(const char *at, const char *end)
+/* What a search for an address came to. */
+enum finding { FOUND_NONE, FOUND_ONE, FOUND_UNCLEAR };
+
+/* find_in_angles - the only address in a pair of angles, and where that starts. FOUND_UNCLEAR if
+ * there are several, or an "@" in angles that hold something else or do not end. */
+static enum finding find_in_angles(struct mailbox_text value, const char **start,
+                                   char address[MAILBOX_ADDRESS_MAX + 1])
 {
-    return at == end || octet_is_space(*at) || octet_fold_length(at, end) > 0 ||
-           octet_is_one_of(*at, "<>()[]\",;:");
+    struct scan scan = {.at = value.bytes, .end = value.bytes + value.length};
+    const char *open = NULL;
+    bool has_at = false;
+    enum finding finding = FOUND_NONE;
+
+    for (bool more = true; more;) {
+        const char *found = scan_next(&scan, "<>@");
+        if (found != NULL && *found == '@') {
+            has_at = true;
+            continue;
+        }
+        if (open != NULL && has_at) {
+            if (finding != FOUND_NONE || found == NULL || *found != '>' ||
+                !parse_angles(open, found, address))
+                return FOUND_UNCLEAR;
+            finding = FOUND_ONE;
+            *start = open;
+        }
+        open = found != NULL && *found == '<' ? found : NULL;
+        has_at = false;
+        more = found != NULL;
+    }
+    return finding;
+}
+
+static bool is_separator(char byte)
+{
+    return octet_is_one_of(byte, "<>()[]\",;:");
 }
 
 static bool is_local(char byte)
@@ -109,43 +159,85 @@ static bool is_domain(char byte)
     return octet_is_alphanumeric(byte) || octet_is_high(byte) || octet_is_one_of(byte, ".-_");
 }
 
-/* find_bare - the address around the only "@", in angles at their start; its start, or NULL */
-static const char *find_bare(const char *value, size_t length,
-                             char address[MAILBOX_ADDRESS_MAX + 1])
+/* may_start - may a bare address start here, behind what is in front of it? stepped is the end of
+ * the last quoted string, comment or encoded-word there. Behind a fold the word in front of it may
+ * have been a part of the address. */
+static bool may_start(const char *value, const char *start, const char *stepped)
 {
-    struct scan scan = {.at = value, .end = value + length, .stepped = value};
-    const char *angle = NULL; /* the open one in front of the "@" */
-    const char *at;
+    const struct mailbox_text before = mailbox_trim(value, (size_t)(start - value));
+    const char *end = before.bytes + before.length;
 
-    while ((at = scan_next(&scan, "<>@")) != NULL && *at != '@')
-        angle = *at == '<' ? at : NULL;
+    if (before.length == 0 || is_separator(end[-1]))
+        return true;
+    for (const char *at = end; end != stepped && at < start; at++) {
+        if (!octet_is_space(*at))
+            return false;
+    }
+    return end < start;
+}
+
+/* may_end - may a bare address end here, in front of what is behind it? */
+static bool may_end(const char *at, const char *end, bool escaped)
+{
+    const struct mailbox_text rest = mailbox_trim(at, (size_t)(end - at));
+
+    if (escaped)
+        return rest.length >= strlen(ESCAPED_CLOSE) &&
+               strncasecmp(rest.bytes, ESCAPED_CLOSE, strlen(ESCAPED_CLOSE)) == 0;
+    return rest.length == 0 || is_separator(rest.bytes[0]);
+}
+
+/* find_bare - the address around the only "@", which is not in angles, and where it starts */
+static enum finding find_bare(struct mailbox_text value, const char **start,
+                              char address[MAILBOX_ADDRESS_MAX + 1])
+{
+    struct scan scan = {
+        .at = value.bytes, .end = value.bytes + value.length, .stepped = value.bytes};
+    const char *at = scan_next(&scan, "@");
     const char *floor = scan.stepped;
+
     if (at == NULL || scan_next(&scan, "@") != NULL)
-        return NULL;
-    const char *start = at;
+        return at == NULL ? FOUND_NONE : FOUND_UNCLEAR;
     const char *end = at + 1;
-    while (start > floor && is_local(start[-1]))
-        start--;
+    *start = at;
+    while (*start > floor && is_local((*start)[-1]))
+        (*start)--;
     while (end < scan.end && is_domain(*end))
         end++;
-    if ((start > value && !is_boundary(start - 1, scan.end)) || !is_boundary(end, scan.end) ||
-        (angle != NULL && mailbox_trim(angle + 1, (size_t)(start - angle) - 1).length > 0) ||
-        !mailbox_address_parse(start, (size_t)(end - start), address))
-        return NULL;
-    return start;
+    const struct mailbox_text before = {value.bytes, (size_t)(*start - value.bytes)};
+    const bool escaped = ends_with(before, ESCAPED_OPEN ";");
+    if (!may_start(value.bytes, *start, floor) || !may_end(end, scan.end, escaped) ||
+        !mailbox_address_parse(*start, (size_t)(end - *start), address))
+        return FOUND_UNCLEAR;
+    return FOUND_ONE;
+}
+
+/* unquoted - the inside of quotes around all of a value, as it is left of a setting, or the value
+ */
+static struct mailbox_text unquoted(const char *value, size_t length)
+{
+    const struct mailbox_text text = mailbox_trim(value, length);
+    const char *end = text.bytes + text.length;
+
+    if (text.length < 2 || *text.bytes != '"' || token_quoted_end(text.bytes, end, '"') != end ||
+        memchr(text.bytes, '\\', text.length) != NULL)
+        return text;
+    return (struct mailbox_text){text.bytes + 1, text.length - 2};
 }
 
 bool salvage_mailbox(struct mailbox_list *list, const char *value, size_t length)
 {
+    const struct mailbox_text text = unquoted(value, length);
     struct mailbox found = {.strict = false};
-    const char *start = find_in_angles(value, length, found.address);
+    const char *start = NULL;
+    enum finding finding = find_in_angles(text, &start, found.address);
 
-    if (start == NULL)
-        start = find_bare(value, length, found.address);
-    if (start == NULL)
+    if (finding == FOUND_NONE)
+        finding = find_bare(text, &start, found.address);
+    if (finding != FOUND_ONE)
         return false;
-    found.text = mailbox_trim(value, length);
-    found.name = name_before(value, start);
+    found.text = text;
+    found.name = name_before(text.bytes, start);
     found.name_is_text = !mailbox_is_phrase(found.name);
     found.comment = (struct mailbox_text){value, 0};
     list->strict = false;
@@ -153,6 +245,22 @@ bool salvage_mailbox(struct mailbox_list *list, const char *value, size_t length
     if (list->count < MAILBOX_LIST_MAX)
         list->items[list->count++] = found;
     return true;
+}
+
+bool salvage_hints_at_address(const char *value, size_t length)
+{
+    struct scan scan = {.at = value, .end = value + length};
+    const char *at;
+
+    while ((at = scan_next(&scan, "@")) != NULL) {
+        const struct mailbox_text before = mailbox_trim(value, (size_t)(at - value));
+        const struct mailbox_text behind = mailbox_trim(at + 1, (size_t)(scan.end - at) - 1);
+        const char last = before.length == 0 ? '\0' : before.bytes[before.length - 1];
+        if ((is_local(last) || last == '"') && behind.length > 0 &&
+            (is_domain(behind.bytes[0]) || behind.bytes[0] == '['))
+            return true;
+    }
+    return false;
 }
 
 struct mailbox_text salvage_name(const char *value, size_t length, bool *is_text)

@@ -18,6 +18,7 @@ static const char *skip_space(const char *at, const char *end)
 void lexer_start(struct lexer *lexer, const char *bytes, size_t length)
 {
     lexer->end = bytes + length;
+    lexer->encoded_end = bytes;
     lexer->token = (struct token){TOKEN_END, bytes, bytes};
     lexer_advance(lexer);
 }
@@ -48,16 +49,25 @@ const char *token_comment_end(const char *open, const char *end, size_t nesting_
     return NULL;
 }
 
-/* atom_end - the end of an atom, before the first encoded-word with splitting characters */
-static const char *atom_end(const char *start, const char *end)
+/* atom_end - the end of an atom, before the first encoded-word with splitting characters
+ *
+ * Encoded-words are told from left to right and do not overlap: whether what stands behind one is
+ * another must not depend on what is in the first, since that changes when it is made legal. */
+static const char *atom_end(struct lexer *lexer, const char *start)
 {
     const char *at = start;
 
-    while (at < end && octet_is_atext(*at)) {
-        size_t length = *at == '=' ? encoded_word_length(at, (size_t)(end - at)) : 0;
-        if (length > 0 && encoded_word_splits(at, length))
+    for (; at < lexer->end && octet_is_atext(*at); at++) {
+        if (*at != '=' || at < lexer->encoded_end)
+            continue;
+        const size_t length = encoded_word_length(at, (size_t)(lexer->end - at));
+        const bool splits = encoded_word_splits(at, length);
+        if (splits && at > start)
+            break; /* it is the next token */
+        if (length > 0)
+            lexer->encoded_end = at + length;
+        if (splits)
             break;
-        at++;
     }
     return at;
 }
@@ -89,12 +99,9 @@ void lexer_advance(struct lexer *lexer)
     } else if (!octet_is_atext(*at)) {
         lexer->token = token_to(TOKEN_BROKEN, at, NULL);
     } else {
-        const char *stop = atom_end(at, end);
-        if (stop > at)
-            lexer->token = token_to(TOKEN_ATOM, at, stop);
-        else
-            lexer->token =
-                token_to(TOKEN_ENCODED, at, at + encoded_word_length(at, (size_t)(end - at)));
+        const char *stop = atom_end(lexer, at);
+        lexer->token = stop > at ? token_to(TOKEN_ATOM, at, stop)
+                                 : token_to(TOKEN_ENCODED, at, lexer->encoded_end);
     }
 }
 

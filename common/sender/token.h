@@ -34,6 +34,7 @@ struct lexer {
     const char *end;
     struct token token;       /* the current one */
     const char *previous_end; /* of the one before; the start of the text at the first */
+    const char *encoded_end;  /* of the last encoded-word seen, in front of which none starts */
 };
 
 /* lexer_start - make the first token the current one */

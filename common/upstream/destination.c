@@ -9,6 +9,7 @@
 
 #define SUBMISSION_PORT "587"
 #define SEPARATORS      ", \t\r\n"
+#define IPV6_MARK       "ipv6:" /* before an address, as in mail addresses */
 
 static bool wrong(const struct settings *settings, const char *reason, struct error *error)
 {
@@ -49,6 +50,8 @@ bool destination_parse(const struct settings *settings, struct destination *dest
         return wrong(settings, "there is no destination", error);
     if (text[0] == '[') {
         host = text + 1;
+        if (strncasecmp(host, IPV6_MARK, strlen(IPV6_MARK)) == 0)
+            host += strlen(IPV6_MARK);
         host_length = strcspn(host, "]" SEPARATORS);
         rest = host + host_length;
         if (*rest != ']')

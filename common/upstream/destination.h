@@ -1,6 +1,7 @@
 /* destination.h - where $relayhost says that mail goes
  *
- * "[host]:port", "[host]", "host:port" or "host"; of a list the first counts.
+ * "[host]:port", "[host]", "host:port" or "host"; a host may be an address, "[ipv6:2001:db8::1]".
+ * Of a list the first counts.
  */
 #ifndef POST365_COMMON_UPSTREAM_DESTINATION_H
 #define POST365_COMMON_UPSTREAM_DESTINATION_H

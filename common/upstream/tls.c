@@ -69,12 +69,12 @@ static void free_host(void *parent, void *host, CRYPTO_EX_DATA *data, int index,
 
 /* --- the context -------------------------------------------------------------- */
 
-struct tls *tls_new(const char *file, const char *path, struct error *error)
+struct tls *tls_new(const struct settings *settings, struct error *error)
 {
     struct tls *tls = memory_zero(1, sizeof(*tls));
     if (host_index < 0)
         host_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_host);
-    tls->context = verify_context(file, path, error);
+    tls->context = verify_context(settings, error);
     if (tls->context == NULL) {
         tls_free(tls);
         return NULL;
@@ -95,6 +95,8 @@ void tls_free(struct tls *tls)
         free(tls->sessions[i].host);
         SSL_SESSION_free(tls->sessions[i].session);
     }
+    if (tls->context != NULL) /* it lives as long as its last connection, which tells nobody */
+        SSL_CTX_sess_set_new_cb(tls->context, NULL);
     SSL_CTX_free(tls->context);
     free(tls);
 }

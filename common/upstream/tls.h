@@ -9,17 +9,16 @@
 #define POST365_COMMON_UPSTREAM_TLS_H
 
 #include "common/error.h"
+#include "common/settings.h"
 
 #include <event2/bufferevent.h>
 #include <stdbool.h>
 
 struct tls;
 
-/* `file` and `path` hold the certificates of the authorities that are trusted, as smtp_tls_CAfile
- * and smtp_tls_CApath; both empty: those that OpenSSL trusts by default. NULL with the reason: a
- * file that cannot be read, or has no certificate. Release with tls_free(), after the last
- * connection. */
-struct tls *tls_new(const char *file, const char *path, struct error *error);
+/* With the context of verify_context(). Release with tls_free(); connections that were begun with
+ * it live on. */
+struct tls *tls_new(const struct settings *settings, struct error *error);
 void tls_free(struct tls *tls);
 
 /* Begins TLS as the client of `host` (the name that the certificate must have) on a connected

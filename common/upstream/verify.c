@@ -6,8 +6,10 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NAMES_SHOWN 200
+#define REASON_SIZE 200
 
 /* --- the context -------------------------------------------------------------- */
 
@@ -25,17 +27,42 @@ static bool trust(SSL_CTX *context, const char *file, const char *path, struct e
                      file, file[0] != '\0' && path[0] != '\0' ? ", " : "", path);
 }
 
-SSL_CTX *verify_context(const char *file, const char *path, struct error *error)
+/* Those of TLS 1.3 stay as they are. */
+static bool set_ciphers(SSL_CTX *context, const char *ciphers)
 {
+    if (ciphers[0] == '\0' || SSL_CTX_set_cipher_list(context, ciphers) == 1)
+        return true;
+    ERR_clear_error();
+    SSL_CTX_set_cipher_list(context, OSSL_default_cipher_list());
+    return false;
+}
+
+SSL_CTX *verify_context(const struct settings *settings, struct error *error)
+{
+    const struct smtp_settings *smtp = &settings->smtp;
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    if (context == NULL || !trust(context, file, path, error)) {
+    if (context == NULL || !trust(context, settings->tls_ca_file, settings->tls_ca_path, error)) {
         ERR_clear_error();
         SSL_CTX_free(context);
         return NULL;
     }
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_min_proto_version(context, smtp->tls_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
+    SSL_CTX_set_max_proto_version(context, smtp->tls_1_3 ? 0 : TLS1_2_VERSION);
+    set_ciphers(context, smtp->ciphers);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     return context;
+}
+
+bool verify_ciphers(const struct settings *settings, struct error *error)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    bool fine = context == NULL || set_ciphers(context, settings->smtp.ciphers);
+    SSL_CTX_free(context);
+    return fine ||
+           error_set(error,
+                     "smtp_tls_exclude_ciphers, smtp_tls_mandatory_exclude_ciphers: of the ciphers "
+                     "up to TLS 1.2 they leave none (" ERROR_SHOWN "); OpenSSL's own are used",
+                     settings->smtp.ciphers);
 }
 
 /* --- a connection ------------------------------------------------------------- */
@@ -46,7 +73,8 @@ bool verify_expect(SSL *ssl, const char *host)
     unsigned char address[sizeof(struct in6_addr)];
     if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
@@ -100,13 +128,27 @@ static bool explain_certificate(const SSL *ssl, long result, const char *host, s
     }
 }
 
+/* OpenSSL has no text for an error of the system's, nor for one that it does not know. */
+static const char *write_reason(unsigned long code, char text[REASON_SIZE])
+{
+    const char *known = ERR_reason_error_string(code);
+    if (known == NULL && ERR_SYSTEM_ERROR(code))
+        known = strerror(ERR_GET_REASON(code));
+    if (known != NULL)
+        snprintf(text, REASON_SIZE, "%s", known);
+    else
+        ERR_error_string_n(code, text, REASON_SIZE);
+    return text;
+}
+
 bool verify_explain(const SSL *ssl, unsigned long code, const char *host, struct error *error)
 {
     long result = SSL_get_verify_result(ssl);
+    char reason[REASON_SIZE];
     ERR_clear_error();
     if (result != X509_V_OK)
         return explain_certificate(ssl, result, host, error);
     if (code != 0)
-        return error_set(error, "TLS with %s failed: %s", host, ERR_reason_error_string(code));
+        return error_set(error, "TLS with %s failed: %s", host, write_reason(code, reason));
     return error_set(error, "TLS with %s failed: the connection was lost", host);
 }

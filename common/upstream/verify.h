@@ -8,18 +8,24 @@
 #define POST365_COMMON_UPSTREAM_VERIFY_H
 
 #include "common/error.h"
+#include "common/settings.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A client's context: TLS 1.2 or later, a handshake fails unless the peer's chain leads to one of
- * the authorities in `file` and `path`, as smtp_tls_CAfile and smtp_tls_CApath; both empty: those
- * that OpenSSL trusts by default. NULL with the reason: a file that cannot be read, or has no
- * certificate. Release with SSL_CTX_free(). */
-SSL_CTX *verify_context(const char *file, const char *path, struct error *error);
+/* A client's context: TLS 1.2 or later, and stricter where main.cf is; a handshake fails unless the
+ * peer's chain leads to one of the authorities in post365_tls_CAfile and post365_tls_CApath; both
+ * empty: those that OpenSSL trusts by default. NULL with the reason: a file that cannot be read, or
+ * has no certificate. Release with SSL_CTX_free(). */
+SSL_CTX *verify_context(const struct settings *settings, struct error *error);
 
-/* The name (or address) that the peer's certificate must have; a name is told to the peer as well
+/* Whether OpenSSL knows the ciphers that main.cf asks for; else the context has OpenSSL's own, and
+ * this says so. */
+bool verify_ciphers(const struct settings *settings, struct error *error);
+
+/* The name (or address) that the peer's certificate must have, among its alternative names (a
+ * common name is none, RFC 9525); a name is told to the peer as well
  * (SNI). Call before the handshake. False if there is no memory. */
 bool verify_expect(SSL *ssl, const char *host);
 

@@ -4,8 +4,8 @@
  * which gate is closed, and of those behind it nothing.
  */
 #include "common/clock.h"
+#include "common/judgement.h"
 #include "common/memory.h"
-#include "common/office365.h"
 #include "common/room.h"
 #include "common/upstream/credentials.h"
 #include "ctl/account_text.h"
@@ -105,7 +105,9 @@ static const struct office365_row *report_reply(struct visit *visit, const char 
                                                 const struct reply *reply)
 {
     bool is_fine = reply->code / 100 == 2;
-    const struct office365_row *row = is_fine ? NULL : office365_explain(reply, stage);
+    struct judgement judgement;
+    judgement_of_reply(reply, stage, &judgement);
+    const struct office365_row *row = is_fine ? NULL : judgement.row;
     report_finding(
         &visit->doctor->report,
         &(struct finding){.check = check,

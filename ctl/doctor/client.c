@@ -112,7 +112,7 @@ static bool asks_policy(const struct doctor *doctor, const char *value)
             if (address != NULL) {
                 address[strcspn(address, "}")] = '\0';
                 asks =
-                    config_same_socket(&doctor->config, address, doctor->settings->policy_socket);
+                    config_same_socket(doctor->settings, address, doctor->settings->policy_socket);
             }
         }
         is_next = strcmp(piece, "check_policy_service") == 0;

@@ -8,6 +8,7 @@
 #include "common/address.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "common/microsoft.h"
 #include "common/relayhost.h"
 #include "common/table.h"
 #include "common/upstream/destination.h"
@@ -27,6 +28,8 @@ static void check_relayhost(struct doctor *doctor)
     bool is_fine = destination_parse(doctor->settings, &destination, &error);
     bool is_465 = is_fine && strcmp(destination.port, "465") == 0;
     bool is_25 = is_fine && strcmp(destination.port, "25") == 0;
+    bool is_mx = is_fine && microsoft_host(destination.host) == MICROSOFT_MX;
+    bool logs_in = doctor->settings->meter == METER_DELIVERY;
     doctor->way.is_known = is_fine;
     if (is_fine) {
         snprintf(doctor->way.host, sizeof(doctor->way.host), "%s", destination.host);
@@ -36,12 +39,15 @@ static void check_relayhost(struct doctor *doctor)
         report,
         &(struct finding){
             .check = "relayhost",
-            .verdict = !is_fine || is_465 ? VERDICT_WRONG
-                       : is_25            ? VERDICT_WARNING
-                                          : VERDICT_OK,
+            .verdict = !is_fine || is_465 || (is_mx && logs_in) ? VERDICT_WRONG
+                       : is_25 || is_mx                         ? VERDICT_WARNING
+                                                                : VERDICT_OK,
             .tried = "relayhost",
             .seen = is_fine ? doctor->settings->relayhost : error.text,
             .meaning = !is_fine ? "It is not known where mail is to go."
+                       : is_mx  ? "This is a tenant's mail exchanger (MX): direct send, over port "
+                                  "25. There is no login, and only the tenant's own recipients are "
+                                  "reached."
                        : is_465 ? "Microsoft does not answer on port 465."
                                 : "Many providers close port 25; 587 is the one for this.",
             .remedy = report_format(report,

@@ -17,8 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECT_TIMEOUT 5 /* seconds, for one address of several */
-#define MILLISECONDS    1000
+#define MILLISECONDS 1000
 
 void dialogue_init(struct dialogue *dialogue)
 {
@@ -258,52 +257,6 @@ void dialogue_write_reply(struct buffer *text, const struct reply *reply)
         buffer_format(text, "%u.%u.%u ", reply->enhanced.class, reply->enhanced.subject,
                       reply->enhanced.detail);
     buffer_append_string(text, reply->text);
-}
-
-/* --- connecting --------------------------------------------------------------------- */
-
-static bool connect_to(struct dialogue *dialogue, const struct addrinfo *address, int64_t deadline,
-                       struct error *error)
-{
-    int reason = 0;
-    socklen_t size = sizeof(reason);
-    dialogue->descriptor =
-        socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (dialogue->descriptor < 0)
-        return error_set(error, "%s", strerror(errno));
-    if (connect(dialogue->descriptor, address->ai_addr, address->ai_addrlen) == 0)
-        return true;
-    if (errno != EINPROGRESS)
-        return error_set(error, "%s", strerror(errno));
-    if (!wait_for(dialogue, POLLOUT, deadline, NULL))
-        return error_set(error, "no answer");
-    getsockopt(dialogue->descriptor, SOL_SOCKET, SO_ERROR, &reason, &size);
-    return reason == 0 || error_set(error, "%s", strerror(reason));
-}
-
-bool dialogue_connect(struct dialogue *dialogue, const struct addrinfo *addresses,
-                      char address[NI_MAXHOST], struct error *error)
-{
-    int64_t last = in_time(DIALOGUE_TIMEOUT);
-    struct buffer reasons = {0};
-    bool is_connected = false;
-    for (const struct addrinfo *each = addresses; each != NULL && !is_connected && now() < last;
-         each = each->ai_next) {
-        struct error reason;
-        int64_t deadline = each->ai_next != NULL ? in_time(CONNECT_TIMEOUT) : last;
-        getnameinfo(each->ai_addr, each->ai_addrlen, address, NI_MAXHOST, NULL, 0, NI_NUMERICHOST);
-        is_connected = connect_to(dialogue, each, deadline, &reason);
-        if (is_connected)
-            break;
-        buffer_format(&reasons, "%s%s: %s", reasons.length > 0 ? "; " : "", address, reason.text);
-        if (dialogue->descriptor >= 0)
-            close(dialogue->descriptor);
-        dialogue->descriptor = -1;
-    }
-    if (!is_connected)
-        error_set(error, "%s", reasons.data != NULL ? reasons.data : "there is no address");
-    buffer_free(&reasons);
-    return is_connected;
 }
 
 /* --- TLS ------------------------------------------------------------------------------ */

@@ -13,7 +13,6 @@
 #include "common/error.h"
 #include "common/reply.h"
 
-#include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +22,8 @@
 #define DIALOGUE_LINE    4096
 
 struct dialogue {
-    int descriptor;
-    SSL *ssl; /* NULL: in plain text */
+    int descriptor; /* connected, and not blocking; -1: none yet */
+    SSL *ssl;       /* NULL: in plain text */
     char input[DIALOGUE_LINE];
     size_t start, end;   /* what was read of it and not used */
     struct buffer lines; /* of the last reply, without codes, an LF behind each */
@@ -33,11 +32,6 @@ struct dialogue {
 /* All of it as before the first connection. */
 void dialogue_init(struct dialogue *dialogue);
 void dialogue_close(struct dialogue *dialogue);
-
-/* Tries the addresses in turn, for a part of the time each; `address` gets the one that answered,
- * in numbers. False with what each has answered. */
-bool dialogue_connect(struct dialogue *dialogue, const struct addrinfo *addresses,
-                      char address[NI_MAXHOST], struct error *error);
 
 /* Reads a reply, of whatever code. */
 bool dialogue_hear(struct dialogue *dialogue, struct reply *reply, struct error *error);

@@ -42,17 +42,27 @@ void doctor_add_account(struct doctor *doctor, const char *upn)
     doctor->account_count++;
 }
 
+enum verdict doctor_verdict(struct judged judged)
+{
+    static const enum verdict verdicts[] = {[JUDGED_RIGHT] = VERDICT_OK,
+                                            [JUDGED_DOUBTFUL] = VERDICT_WARNING,
+                                            [JUDGED_WRONG] = VERDICT_WRONG};
+    return verdicts[judged.judgement];
+}
+
 static void examine(struct doctor *doctor, const char *send_to)
 {
     struct report *report = &doctor->report;
-    unsigned wrong = report->counts[VERDICT_WRONG];
     doctor_check_milters(doctor);
     doctor_check_rewriting(doctor);
     doctor_check_credentials(doctor);
+    doctor_check_rewritten(doctor);
     doctor_check_routing(doctor);
     doctor_check_client(doctor);
+    doctor_check_smtp(doctor);
     doctor_check_tables(doctor);
-    doctor->needs_setup = report->counts[VERDICT_WRONG] > wrong;
+    doctor_check_house(doctor);
+    doctor_check_setup(doctor);
     report_section(report, "sockets");
     doctor_check_sockets(doctor);
     report_section(report, "server");

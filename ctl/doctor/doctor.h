@@ -10,9 +10,10 @@
 #include "common/reply.h"
 #include "common/settings.h"
 #include "ctl/command.h"
-#include "ctl/doctor/config.h"
 #include "ctl/doctor/finding.h"
 #include "ctl/doctor/way.h"
+#include "ctl/relay/config.h"
+#include "ctl/relay/judge.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ struct doctor {
     size_t account_count;
     bool are_named;      /* by the command line */
     bool force;          /* log in although the last time was a moment ago */
-    bool needs_setup;    /* main.cf or master.cf is wrong */
+    bool needs_setup;    /* main.cf or master.cf is wrong, and setup would change something */
     bool is_ledger_mute; /* it could not be asked: who asks again waits as long */
 };
 
@@ -41,11 +42,22 @@ void doctor_add_account(struct doctor *doctor, const char *upn);
 /* main.cf and master.cf */
 void doctor_check_milters(struct doctor *doctor);
 void doctor_check_rewriting(struct doctor *doctor);
+/* Behind doctor_check_credentials(). */
+void doctor_check_rewritten(struct doctor *doctor);
 void doctor_check_routing(struct doctor *doctor);
 void doctor_check_client(struct doctor *doctor);
+void doctor_check_smtp(struct doctor *doctor);
 /* Finds the accounts as well. */
 void doctor_check_credentials(struct doctor *doctor);
 void doctor_check_tables(struct doctor *doctor);
+
+/* What waits, who may send, and which addresses are this host's. */
+void doctor_check_house(struct doctor *doctor);
+/* Whether `post365 setup` would change something, and is not told otherwise. */
+void doctor_check_setup(struct doctor *doctor);
+
+/* VERDICT_OK, VERDICT_WARNING or VERDICT_WRONG. */
+enum verdict doctor_verdict(struct judged judged);
 
 /* The rest. */
 void doctor_check_sockets(struct doctor *doctor);

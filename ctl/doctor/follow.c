@@ -7,8 +7,8 @@
  * Sources: sendmail(1), postqueue(1) (-j), MAILLOG_README.
  */
 #include "common/address.h"
+#include "common/judgement.h"
 #include "common/memory.h"
-#include "common/office365.h"
 #include "common/process.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/maillog.h"
@@ -141,6 +141,7 @@ static void report_end_of(struct follow *follow, enum verdict verdict, const cha
 static void report_trouble(struct follow *follow, const char *state, const char *reason)
 {
     struct reply reply;
+    struct judgement judgement;
     const char *meaning = NULL, *remedy = NULL;
     if (strstr(reason, " is paused") != NULL) {
         meaning = "The account is paused, and its mail waits.";
@@ -148,10 +149,9 @@ static void report_trouble(struct follow *follow, const char *state, const char 
     } else if (strstr(reason, "room at ") != NULL) {
         meaning = "The account has used what it may send; the message goes by itself.";
         remedy = "Nothing. `post365 status <UPN>` shows what is used.";
-    } else if (reply_find(&reply, reason, strlen(reason), NULL)) {
-        const struct office365_row *row = office365_explain(&reply, reply.stage);
-        meaning = row->meaning;
-        remedy = row->remedy;
+    } else if (judgement_of_text(reason, strlen(reason), &reply, &judgement, NULL)) {
+        meaning = judgement.row->meaning;
+        remedy = judgement.row->remedy;
     }
     report_end_of(follow, VERDICT_WRONG, state, reason, meaning, remedy);
 }

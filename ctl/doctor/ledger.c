@@ -64,6 +64,35 @@ static void write_rate(struct buffer *text, const struct quota_rate *rate, const
                   quota_format_rate(rate, shown, sizeof(shown)), unit);
 }
 
+/* Microsoft's domain for an organisation without one of its own. */
+static bool is_of_onmicrosoft(const char *upn)
+{
+    static const char *const ends[] = {".onmicrosoft.com", ".onmicrosoft.us", ".onmschina.cn"};
+    size_t length = strlen(upn);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (length > strlen(ends[i]) && strcmp(upn + length - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static void warn_of_onmicrosoft(struct doctor *doctor, const char *upn)
+{
+    report_finding(
+        &doctor->report,
+        &(struct finding){
+            .check = "quota",
+            .verdict = VERDICT_WARNING,
+            .account = upn,
+            .tried = "domain of <UPN>",
+            .seen = "it is Microsoft's own for the organisation",
+            .meaning =
+                "From such an address Microsoft takes mail for 100 external recipients in 24 "
+                "hours, of the whole organisation.",
+            .remedy = "Give the account an address in a domain of your own (Microsoft 365 admin "
+                      "centre, Users, Active users, Manage username and email). If it sends within "
+                      "the organisation alone, there is nothing to do."});
+}
+
 static void check_quota(struct doctor *doctor, struct tables *quota_maps, const char *upn)
 {
     struct quota quota;
@@ -83,6 +112,8 @@ static void check_quota(struct doctor *doctor, struct tables *quota_maps, const 
                                                       .meaning = "Its mail waits.",
                                                       .remedy = "Correct its line in the table."});
     buffer_free(&seen);
+    if (is_of_onmicrosoft(upn))
+        warn_of_onmicrosoft(doctor, upn);
 }
 
 void doctor_check_ledger(struct doctor *doctor)

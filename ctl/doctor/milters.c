@@ -1,139 +1,228 @@
 /* milters.c - does every message pass post365-milter?
  *
- * One that does not keeps its sender, and Microsoft refuses it. Sources: MILTER_README,
- * smtpd_milters, non_smtpd_milters and internal_mail_filter_classes in postconf(5).
+ * With the transport one that does not is made right there, without its login; without it Microsoft
+ * refuses it. Sources: MILTER_README, smtpd_milters, non_smtpd_milters, smtpd_milter_maps and
+ * internal_mail_filter_classes in postconf(5).
  */
 #include "common/memory.h"
 #include "ctl/doctor/doctor.h"
+#include "ctl/relay/entrance.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* "accept" in "{ unix:post365/milter, default_action = accept }"; "" if there is none. */
-static void read_action(const char *piece, char *action, size_t size)
-{
-    const char *name = strstr(piece, "default_action");
-    size_t length = 0;
-    if (name != NULL) {
-        name += strlen("default_action");
-        name += strspn(name, " =");
-        length = strcspn(name, " ,}");
-    }
-    if (length >= size)
-        length = size - 1;
-    memcpy(action, name != NULL ? name : "", length);
-    action[length] = '\0';
-}
-
-/* Whether our milter is in a list; its own default_action goes to `action`. */
-static bool has_milter(const struct doctor *doctor, const char *value, char *action, size_t size)
-{
-    char *list = memory_copy(value), *rest = list, *piece;
-    bool found = false;
-    while (!found && (piece = config_next(&rest)) != NULL) {
-        char *inner = piece + (piece[0] == '{'), *address = config_next(&inner);
-        if (address == NULL)
-            continue;
-        read_action(piece[0] == '{' ? inner : "", action, size);
-        address[strcspn(address, "}")] = '\0';
-        /* `local:` is what a milter's UNIX socket may be called, too. */
-        char *place = strncmp(address, "local:", 6) == 0 ? memory_format("unix:%s", address + 6)
-                                                         : memory_copy(address);
-        found = config_same_socket(&doctor->config, place, doctor->settings->milter_socket);
-        free(place);
-    }
-    free(list);
-    return found;
-}
 
 static const char *shown(const char *value)
 {
     return value[0] != '\0' ? value : "empty";
 }
 
-static void check_action(struct doctor *doctor, const char *where, const char *action)
+static void check_action(struct doctor *doctor, const char *where, const char *action,
+                         const char *remedy)
+{
+    struct judged judged = judge_action(doctor->settings, action);
+    report_finding(&doctor->report, &(struct finding){.check = "milter-default-action",
+                                                      .verdict = doctor_verdict(judged),
+                                                      .tried = where,
+                                                      .seen = shown(action),
+                                                      .meaning = judged.meaning,
+                                                      .remedy = remedy});
+}
+
+/* That of main.cf counts for lists which do not name one for ours. */
+static void check_main_action(struct doctor *doctor)
 {
     struct report *report = &doctor->report;
-    bool accepts = strcmp(action, "accept") == 0;
-    bool is_fine = strcmp(action, "tempfail") == 0;
+    const struct config *config = &doctor->config;
+    struct milter_list smtpd, other;
+    milter_list_read(doctor->settings, config_value(config, "smtpd_milters"), &smtpd);
+    milter_list_read(doctor->settings, config_value(config, "non_smtpd_milters"), &other);
+    if (smtpd.action[0] != '\0' && other.action[0] != '\0')
+        return;
+    check_action(doctor, "milter_default_action", config_value(config, "milter_default_action"),
+                 report_format(report,
+                               "In %s: `milter_default_action = tempfail`; then mail waits "
+                               "where it is.",
+                               doctor->main_cf));
+}
+
+static void check_protocol(struct doctor *doctor, const struct milter_list *list, const char *where)
+{
+    struct report *report = &doctor->report;
+    const char *protocol = list->protocol[0] != '\0'
+                               ? list->protocol
+                               : config_value(&doctor->config, "milter_protocol");
+    struct judged judged = judge_protocol(doctor->settings, protocol);
+    if (judged.judgement == JUDGED_RIGHT)
+        return;
     report_finding(
-        report,
-        &(struct finding){
-            .check = "milter-default-action",
-            .verdict = is_fine   ? VERDICT_OK
-                       : accepts ? VERDICT_WRONG
-                                 : VERDICT_WARNING,
-            .tried = where,
-            .seen = shown(action),
-            .meaning = accepts
-                           ? "While the milter is down mail passes with the sender it came with, "
-                             "and Microsoft refuses it."
-                           : "While the milter is down mail is refused for good, or put aside.",
-            .remedy = report_format(report,
-                                    "In %s: `milter_default_action = tempfail`; then mail "
-                                    "waits where it is.",
-                                    doctor->main_cf)});
+        report, &(struct finding){.check = "milter-protocol",
+                                  .verdict = doctor_verdict(judged),
+                                  .tried = report_format(report, "milter_protocol, for %s", where),
+                                  .seen = protocol,
+                                  .meaning = judged.meaning,
+                                  .remedy = report_format(report, "In %s: `milter_protocol = 6`",
+                                                          doctor->main_cf)});
 }
 
 static void check_list(struct doctor *doctor, const char *check, const char *name,
-                       const char *value, const char *misses, const char *remedy)
+                       const char *value, bool takes_logins, const char *remedy)
 {
-    char action[32] = "";
-    bool found = has_milter(doctor, value, action, sizeof(action));
-    report_finding(&doctor->report, &(struct finding){.check = check,
-                                                      .verdict = found ? VERDICT_OK : VERDICT_WRONG,
-                                                      .tried = name,
-                                                      .seen = shown(value),
-                                                      .meaning = misses,
-                                                      .remedy = remedy});
-    if (found && action[0] != '\0' && strcmp(action, "tempfail") != 0)
-        check_action(doctor, report_format(&doctor->report, "default_action in %s", name), action);
+    struct report *report = &doctor->report;
+    struct milter_list list;
+    milter_list_read(doctor->settings, value, &list);
+    /* What setup would add is told, even where it makes no difference today. */
+    struct judged judged = judge_past(doctor->settings, takes_logins);
+    enum verdict missing =
+        judged.judgement == JUDGED_RIGHT ? VERDICT_WARNING : doctor_verdict(judged);
+    report_finding(report, &(struct finding){
+                               .check = check,
+                               .verdict = list.has_ours ? VERDICT_OK : missing,
+                               .tried = name,
+                               .seen = shown(value),
+                               .meaning = judged.meaning != NULL
+                                              ? judged.meaning
+                                              : "Mail that comes in there passes no milter: "
+                                                "post365-transport alone makes its sender right.",
+                               .remedy = remedy});
+    if (!list.has_ours)
+        return;
+    check_protocol(doctor, &list, name);
+    if (list.action[0] != '\0')
+        check_action(doctor, report_format(report, "default_action in %s", name), list.action,
+                     report_format(report, "There: default_action=%s.",
+                                   judge_action_wanted(doctor->settings)));
 }
 
-/* Services of smtpd(8) with milters of their own. */
-static void check_services(struct doctor *doctor)
+/* --- ways past it --- */
+
+static const char *remedy_of(struct doctor *doctor, const struct config_service *service,
+                             const struct entrance *entrance)
+{
+    struct report *report = &doctor->report;
+    if (entrance->past == PAST_PROXY)
+        return report_format(report,
+                             "In %s: let the service that takes mail back from the filter have %s "
+                             "in smtpd_milters, and no_milters nowhere there; or let who logs in "
+                             "come in by a service without smtpd_proxy_filter.",
+                             doctor->master_cf, doctor->settings->milter_socket);
+    if (entrance->past == PAST_OPTION)
+        return report_format(report, "In %s: take no_milters out of %s.", doctor->master_cf,
+                             service->id);
+    return report_format(report, "In %s: take `-o %s=...` from %s, or name %s in it.",
+                         doctor->master_cf, entrance->parameter, service->id,
+                         doctor->settings->milter_socket);
+}
+
+static void check_entrance(struct doctor *doctor, const struct config_service *service)
+{
+    static const char *const checks[] = {[PAST_NOT] = "service-milters",
+                                         [PAST_LIST] = "service-milters",
+                                         [PAST_OPTION] = "no-milters",
+                                         [PAST_PROXY] = "proxy-filter"};
+    struct report *report = &doctor->report;
+    const struct config *config = &doctor->config;
+    struct entrance entrance;
+    if (!entrance_look(config, service, &entrance) ||
+        (entrance.past == PAST_NOT && !config_overrides(config, service, entrance.parameter)))
+        return;
+    struct judged judged = judge_past(doctor->settings, entrance.takes_logins);
+    /* A filter hands back what came in elsewhere, and passed the milter there. */
+    bool is_fine = entrance.past == PAST_NOT;
+    bool came_before = entrance.is_reentry && judged.judgement == JUDGED_WRONG;
+    report_finding(
+        report, &(struct finding){
+                    .check = checks[entrance.past],
+                    .verdict = is_fine       ? VERDICT_OK
+                               : came_before ? VERDICT_WARNING
+                                             : doctor_verdict(judged),
+                    .tried = report_format(report, "%s of %s in master.cf", entrance.parameter,
+                                           service->id),
+                    .seen = judged.judgement == JUDGED_RIGHT && !is_fine
+                                ? report_format(report,
+                                                "%s; post365-transport makes right what "
+                                                "comes in there",
+                                                shown(entrance.value))
+                                : shown(entrance.value),
+                    .meaning = came_before ? "Mail that comes in there passes no milter. That is "
+                                             "right only if it comes back from a content filter "
+                                             "to a service that has them."
+                                           : judged.meaning,
+                    .remedy = is_fine ? NULL : remedy_of(doctor, service, &entrance)});
+}
+
+/* -o milter_default_action, for a milter that says nothing itself. */
+static void check_service_action(struct doctor *doctor, const struct config_service *service)
+{
+    static const char name[] = "milter_default_action";
+    struct report *report = &doctor->report;
+    struct entrance entrance;
+    if (!config_overrides(&doctor->config, service, name) ||
+        !entrance_look(&doctor->config, service, &entrance) || !entrance.list.has_ours ||
+        entrance.list.action[0] != '\0')
+        return;
+    check_action(doctor, report_format(report, "-o %s of %s", name, service->id),
+                 config_service_value(&doctor->config, service, name),
+                 report_format(report, "In %s: take it from %s.", doctor->master_cf, service->id));
+}
+
+static void check_maps(struct doctor *doctor)
 {
     struct report *report = &doctor->report;
     const struct config *config = &doctor->config;
-    const char *usual = config_value(config, "smtpd_milters");
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct config_service *service = &config->services[i];
-        const char *value = config_service_value(config, service, "smtpd_milters");
-        if (strcmp(service->command, "smtpd") != 0 || value == usual)
-            continue;
-        check_list(doctor, "service-milters",
-                   report_format(report, "-o smtpd_milters of %s in master.cf", service->id), value,
-                   "Mail that comes in there keeps its sender, and Microsoft refuses it.",
-                   report_format(report,
-                                 "In %s: take `-o smtpd_milters=...` from %s, or name %s in "
-                                 "it.",
-                                 doctor->master_cf, service->id, doctor->settings->milter_socket));
-    }
+    const char *maps = config_value(config, "smtpd_milter_maps");
+    if (maps[0] == '\0')
+        return;
+    bool has_ours = entrance_maps_have_ours(config, maps);
+    struct judged judged = judge_past(doctor->settings, entrance_takes_logins(config));
+    report_finding(
+        report,
+        &(struct finding){
+            .check = "milter-maps",
+            .verdict = has_ours ? VERDICT_OK : doctor_verdict(judged),
+            .tried = "smtpd_milter_maps",
+            .seen = judged.judgement == JUDGED_RIGHT && !has_ours
+                        ? report_format(report,
+                                        "%s; post365-transport makes right what comes from these "
+                                        "clients",
+                                        maps)
+                        : maps,
+            .meaning = judged.meaning,
+            .remedy = report_format(report, "In its table: let each line that has a list name %s.",
+                                    doctor->settings->milter_socket)});
 }
 
-static void check_override_options(struct doctor *doctor)
+static void check_options(struct doctor *doctor)
 {
     struct report *report = &doctor->report;
-    const struct config *config = &doctor->config;
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct config_service *service = &config->services[i];
-        const char *value = config_service_value(config, service, "receive_override_options");
-        if (strcmp(service->command, "smtpd") != 0 || strstr(value, "no_milters") == NULL)
-            continue;
+    const char *value = config_value(&doctor->config, "receive_override_options");
+    struct judged judged = judge_past(doctor->settings, entrance_takes_logins(&doctor->config));
+    if (entrance_skips_milters(value))
         report_finding(
-            report,
-            &(struct finding){
-                .check = "no-milters",
-                .verdict = VERDICT_WARNING,
-                .tried = report_format(report, "receive_override_options of %s", service->id),
-                .seen = value,
-                .meaning = "Mail that comes in there passes no milter. That is right only if it "
-                           "comes back from a content filter to a service that has them.",
-                .remedy = report_format(report,
-                                        "In %s: take no_milters out, unless a content filter "
-                                        "needs it.",
-                                        doctor->master_cf)});
-    }
+            report, &(struct finding){.check = "no-milters",
+                                      .verdict = doctor_verdict(judged),
+                                      .tried = "receive_override_options",
+                                      .seen = value,
+                                      .meaning = judged.meaning,
+                                      .remedy = report_format(report, "In %s: take no_milters out.",
+                                                              doctor->main_cf)});
+}
+
+static void check_classes(struct doctor *doctor)
+{
+    struct report *report = &doctor->report;
+    const char *classes = config_value(&doctor->config, "internal_mail_filter_classes");
+    struct buffer missing = {0};
+    struct judged judged = judge_classes(doctor->settings, classes, &missing);
+    report_finding(report, &(struct finding){
+                               .check = "bounces",
+                               .verdict = doctor_verdict(judged),
+                               .tried = "internal_mail_filter_classes",
+                               .seen = shown(classes),
+                               .meaning = judged.meaning,
+                               .remedy = report_format(
+                                   report, "In %s: `internal_mail_filter_classes = bounce, notify`",
+                                   doctor->main_cf)});
+    buffer_free(&missing);
 }
 
 void doctor_check_milters(struct doctor *doctor)
@@ -141,28 +230,20 @@ void doctor_check_milters(struct doctor *doctor)
     struct report *report = &doctor->report;
     const struct config *config = &doctor->config;
     const char *socket = doctor->settings->milter_socket;
-    const char *classes = config_value(config, "internal_mail_filter_classes");
-    bool has_bounce = strstr(classes, "bounce") != NULL;
     check_list(doctor, "smtpd-milters", "smtpd_milters", config_value(config, "smtpd_milters"),
-               "Mail that comes in by SMTP keeps its sender, and Microsoft refuses it.",
+               entrance_takes_logins(config),
                report_format(report, "In %s: `smtpd_milters = %s`, behind those that are there.",
                              doctor->main_cf, socket));
     check_list(
         doctor, "non-smtpd-milters", "non_smtpd_milters", config_value(config, "non_smtpd_milters"),
-        "Mail of sendmail(1), so that of cron, keeps its sender, and Microsoft refuses it.",
+        false,
         report_format(report, "In %s: `non_smtpd_milters = $smtpd_milters`", doctor->main_cf));
-    check_services(doctor);
-    check_override_options(doctor);
-    check_action(doctor, "milter_default_action", config_value(config, "milter_default_action"));
-    report_finding(
-        report,
-        &(struct finding){.check = "bounces",
-                          .verdict = has_bounce ? VERDICT_OK : VERDICT_WRONG,
-                          .tried = "internal_mail_filter_classes",
-                          .seen = shown(classes),
-                          .meaning = "Bounces pass no milter; Microsoft refuses their sender, and "
-                                     "they are lost.",
-                          .remedy = report_format(report,
-                                                  "In %s: `internal_mail_filter_classes = bounce`",
-                                                  doctor->main_cf)});
+    check_maps(doctor);
+    check_options(doctor);
+    for (size_t i = 0; i < config->service_count; i++) {
+        check_entrance(doctor, &config->services[i]);
+        check_service_action(doctor, &config->services[i]);
+    }
+    check_main_action(doctor);
+    check_classes(doctor);
 }

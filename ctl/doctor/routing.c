@@ -8,13 +8,14 @@
 #include "common/memory.h"
 #include "common/table.h"
 #include "ctl/doctor/doctor.h"
+#include "ctl/relay/delivery.h"
+#include "ctl/relay/route.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONCURRENCY_MAX  50  /* messages at once; more than that waits for 3 connections */
-#define DATA_TIMEOUT_MIN 300 /* seconds: the transport decides at DATA, within 240 */
-#define SHOWN_MAX        5   /* keys of a table */
+#define CONCURRENCY_MAX 50 /* messages at once; more than that waits for 3 connections */
 
 /* Splits "post365:unix:post365/transport" at its first colon. Whether it leads to the transport. */
 static bool is_ours(const struct doctor *doctor, const char *destination, char *name, size_t size)
@@ -22,7 +23,7 @@ static bool is_ours(const struct doctor *doctor, const char *destination, char *
     size_t length = strcspn(destination, ":");
     snprintf(name, size, "%.*s", (int)length, destination);
     return destination[length] == ':' &&
-           (config_same_socket(&doctor->config, destination + length + 1,
+           (config_same_socket(doctor->settings, destination + length + 1,
                                doctor->settings->transport_socket));
 }
 
@@ -43,28 +44,23 @@ static bool is_of_account(const struct doctor *doctor, const char *destination, 
 /* --- the service in master.cf --------------------------------------------------- */
 
 static void check_option(struct doctor *doctor, const struct config_service *service,
-                         const char *name, bool is_fine, const char *wanted, const char *meaning)
+                         const struct delivery_option *option)
 {
     struct report *report = &doctor->report;
+    const char *value = config_service_value(&doctor->config, service, option->name);
+    bool is_fine = delivery_option_is_fine(option, value);
     report_finding(
         report,
         &(struct finding){.check = "transport-option",
                           .verdict = is_fine ? VERDICT_OK : VERDICT_WRONG,
-                          .tried = report_format(report, "%s of %s", name, service->id),
-                          .seen = config_service_value(&doctor->config, service, name),
-                          .meaning = meaning,
+                          .tried = report_format(report, "%s of %s", option->name, service->id),
+                          .seen = value,
+                          .meaning = option->meaning,
                           .remedy = report_format(report,
                                                   "In %s, below the service %s: `-o %s=%s`, then "
                                                   "`postfix reload`.",
-                                                  doctor->master_cf, service->name, name, wanted)});
-}
-
-/* A duration of Postfix's in seconds. */
-static long seconds_of(const char *text)
-{
-    char *unit;
-    long number = strtol(text, &unit, 10);
-    return number * (*unit == 'm' ? 60 : *unit == 'h' ? 3600 : *unit == 'd' ? 86400 : 1);
+                                                  doctor->master_cf, service->name, option->name,
+                                                  option->value)});
 }
 
 /* The parameter that is named after the transport; 0 where it cannot be found out. */
@@ -120,6 +116,51 @@ static void check_concurrency(struct doctor *doctor, const struct config_service
                                     doctor->master_cf, service->name)});
 }
 
+static void check_deferred(struct doctor *doctor, const struct config_service *service)
+{
+    const char *value = config_value(&doctor->config, "defer_transports");
+    struct judged judged = judge_deferred(value, service->name);
+    if (judged.judgement != JUDGED_RIGHT)
+        report_finding(
+            &doctor->report,
+            &(struct finding){.check = "defer-transports",
+                              .verdict = doctor_verdict(judged),
+                              .tried = "defer_transports",
+                              .seen = value,
+                              .meaning = judged.meaning,
+                              .remedy = report_format(&doctor->report, "In %s: take %s out of it.",
+                                                      doctor->main_cf, service->name)});
+}
+
+/* How many recipients of a message Postfix hands over at once. */
+static void check_recipients(struct doctor *doctor, const struct config_service *service)
+{
+    struct report *report = &doctor->report;
+    char *parameter = memory_format("%s_destination_recipient_limit", service->name);
+    char *own = memory_format("${%s?{$%s}}", parameter, parameter);
+    const char *const expressions[] = {own, "$default_destination_recipient_limit"};
+    char *values[2] = {NULL};
+    if (postconf_expand(&doctor->config.postconf, expressions, 2, values, NULL)) {
+        bool is_set = values[0][0] != '\0';
+        unsigned long limit = strtoul(is_set ? values[0] : values[1], NULL, 10);
+        struct judged judged = judge_recipients(doctor->settings, limit, is_set);
+        report_finding(
+            report,
+            &(struct finding){.check = "recipients",
+                              .verdict = doctor_verdict(judged),
+                              .tried = report_format(report, "%s", parameter),
+                              .seen = report_format(report, "%lu recipients in a message", limit),
+                              .meaning = judged.meaning,
+                              .remedy = report_format(
+                                  report, "In %s: `%s = %" PRIu32 "`", doctor->main_cf, parameter,
+                                  doctor->settings->quota.recipients_per_message)});
+    }
+    free(values[0]);
+    free(values[1]);
+    free(own);
+    free(parameter);
+}
+
 static void check_service(struct doctor *doctor, const char *name)
 {
     struct report *report = &doctor->report;
@@ -141,115 +182,41 @@ static void check_service(struct doctor *doctor, const char *name)
                                                   doctor->master_cf)});
     if (!is_lmtp)
         return;
-    const char *forward =
-        config_service_value(&doctor->config, service, "lmtp_send_xforward_command");
-    const char *timeout = config_service_value(&doctor->config, service, "lmtp_data_init_timeout");
-    check_option(doctor, service, "lmtp_send_xforward_command", strcmp(forward, "yes") == 0, "yes",
-                 "The transport does not learn the queue id, so that it cannot wake up a message "
-                 "that had to wait.");
-    check_option(doctor, service, "lmtp_data_init_timeout", seconds_of(timeout) >= DATA_TIMEOUT_MIN,
-                 "300s", "Postfix gives up while the transport waits for room in the quota.");
+    for (size_t i = 0; i < delivery_option_count; i++)
+        if (delivery_options[i].meaning != NULL)
+            check_option(doctor, service, &delivery_options[i]);
+    check_deferred(doctor, service);
+    check_recipients(doctor, service);
     check_concurrency(doctor, service);
 }
 
 /* --- tables that lead past the transport ------------------------------------------ */
 
-/* What is asked of a table beside its own keys: tables of patterns, and static:, have none. */
-#define NOBODY "post365.doctor@nowhere.invalid"
-
-struct past {
-    const struct doctor *doctor;
-    bool by_sender; /* keys are senders, whose mail goes to Microsoft; else recipients */
-    char **keys;
-    size_t count;
-};
-
-static void note_key(void *context, const char *key)
-{
-    struct past *past = context;
-    past->keys = memory_grow(past->keys, (past->count + 1) * sizeof(char *));
-    past->keys[past->count++] = memory_copy(key);
-}
-
-/* Whether a right-hand side hands mail to smtp(8), or to another next hop; ":" and "" change
- * nothing. */
-static bool is_client(const struct doctor *doctor, const char *destination)
-{
-    size_t length = strcspn(destination, ":");
-    if (length == 0)
-        return destination[0] == ':' && destination[1] != '\0';
-    if (strncmp(destination + length, ":unix:", strlen(":unix:")) == 0)
-        return false;
-    char *name = memory_copy_bytes(destination, length);
-    const struct config_service *service = config_service(&doctor->config, name, "unix");
-    free(name);
-    return service != NULL && strcmp(service->command, "smtp") == 0;
-}
-
-/* Mail for some recipients may go to servers of one's own. All mail, and what goes to Microsoft
- * all the same, may not go past the transport. */
-static bool leads_past(const struct past *past, const char *key, const char *destination)
-{
-    if (!is_client(past->doctor, destination))
-        return false;
-    return past->by_sender || strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0 ||
-           (past->doctor->way.is_known &&
-            strcasestr(destination, past->doctor->way.host) != NULL) ||
-           strcasestr(destination, ".outlook.com") != NULL ||
-           strcasestr(destination, ".office365.com") != NULL;
-}
-
-static size_t list_past(struct past *past, struct tables *tables, struct buffer *shown)
-{
-    size_t found = 0;
-    note_key(past, NOBODY);
-    tables_each_key(tables, note_key, past);
-    for (size_t i = 0; i < past->count; i++) {
-        char *answer = NULL;
-        if (tables_find(tables, past->keys[i], &answer, NULL) != TABLE_FOUND)
-            continue;
-        if (leads_past(past, past->keys[i], answer) && found++ < SHOWN_MAX)
-            buffer_format(shown, "%s%.100s %.200s", shown->length > 0 ? "; " : "", past->keys[i],
-                          answer);
-        free(answer);
-    }
-    if (found > SHOWN_MAX)
-        buffer_format(shown, "; and %zu more", found - SHOWN_MAX);
-    for (size_t i = 0; i < past->count; i++)
-        free(past->keys[i]);
-    free(past->keys);
-    return found;
-}
-
-static void check_past(struct doctor *doctor, const char *check, const char *parameter,
-                       bool by_sender)
+static void check_past(struct doctor *doctor, const char *check, const char *parameter)
 {
     struct report *report = &doctor->report;
-    const char *value = config_value(&doctor->config, parameter);
-    struct past past = {.doctor = doctor, .by_sender = by_sender};
+    const char *host = doctor->way.is_known ? doctor->way.host : "";
     struct buffer shown = {0};
     struct error error;
-    if (value[0] == '\0')
+    size_t found = 0;
+    if (config_value(&doctor->config, parameter)[0] == '\0')
         return;
-    struct tables *tables =
-        tables_open(parameter, value, doctor->settings->config_directory, TABLE_VALUES, &error);
-    size_t found = tables != NULL ? list_past(&past, tables, &shown) : 0;
+    bool fine = route_list_past(&doctor->config, host, parameter, &shown, &found, &error);
     report_finding(report,
                    &(struct finding){
                        .check = check,
-                       .verdict = tables == NULL ? VERDICT_UNTRIED
-                                  : found > 0    ? VERDICT_WRONG
-                                                 : VERDICT_OK,
+                       .verdict = !fine       ? VERDICT_UNTRIED
+                                  : found > 0 ? VERDICT_WRONG
+                                              : VERDICT_OK,
                        .tried = parameter,
-                       .seen = tables == NULL ? error.text
-                               : found > 0    ? shown.data
-                                              : "nothing goes past the transport",
+                       .seen = !fine       ? error.text
+                               : found > 0 ? shown.data
+                                           : "nothing goes past the transport",
                        .meaning = "This mail does not pass the transport: Microsoft's limits are "
                                   "met uncounted, and what it refuses bounces.",
                        .remedy = report_format(report, "In the table of %s: take these lines out.",
                                                parameter)});
     buffer_free(&shown);
-    tables_close(tables);
 }
 
 static void check_relayhost_maps(struct doctor *doctor)
@@ -354,8 +321,8 @@ void doctor_check_routing(struct doctor *doctor)
     if (doctor->settings->meter != METER_DELIVERY)
         return;
     check_service(doctor, is_transport ? name : "post365");
-    check_past(doctor, "transport-maps", "transport_maps", false);
-    check_past(doctor, "sender-transports", "sender_dependent_default_transport_maps", true);
+    check_past(doctor, "transport-maps", "transport_maps");
+    check_past(doctor, "sender-transports", "sender_dependent_default_transport_maps");
     check_relayhost_maps(doctor);
     check_destinations(doctor);
 }

@@ -1,17 +1,19 @@
 /* way.h - the way to Microsoft's server, step by step, up to the login
  *
- * The same way as the transport's: its first destination in relayhost, STARTTLS, TLS 1.2 or later
- * with chain and name verified. Nothing secret is sent.
+ * The same way as the transport's: its first destination in relayhost, all addresses side by side
+ * (dial.h), STARTTLS, TLS 1.2 or later with chain and name verified. Nothing secret is sent.
  */
 #ifndef POST365_CTL_DOCTOR_WAY_H
 #define POST365_CTL_DOCTOR_WAY_H
 
 #include "common/error.h"
 #include "common/settings.h"
+#include "common/upstream/dial.h"
 #include "ctl/doctor/dialogue.h"
 #include "ctl/doctor/finding.h"
 
-#include <netdb.h>
+#include <event2/dns.h>
+#include <event2/event.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
@@ -19,8 +21,11 @@ struct way {
     bool is_known; /* host and port are set */
     char host[256];
     char port[8];
-    bool is_fine;               /* all steps were ok */
-    struct addrinfo *addresses; /* or NULL */
+    bool is_fine;            /* all steps were ok */
+    struct event_base *base; /* NULL until the first walk, as the next */
+    struct evdns_base *dns;
+    struct dial_settings dialling;
+    struct addresses addresses; /* none before the look-up */
     SSL_CTX *context;           /* or NULL */
     bool offers_starttls, offers_login, offers_xoauth2;
 };

@@ -5,6 +5,7 @@
 #include "common/dictionary.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "common/reason.h"
 
 #include <stdlib.h>
 
@@ -60,19 +61,34 @@ static char *account_of(struct owners *owners, const char *sender)
     return account;
 }
 
-const char *owners_find(struct owners *owners, const char *sender)
+/* The accounts' own string for this name, which is the caller's no more. */
+static const char *keep(struct owners *owners, char *account)
 {
-    char *known = dictionary_find(owners->by_sender, sender);
+    char *known = dictionary_find(owners->accounts, account);
+    if (known != NULL) {
+        free(account);
+        return known;
+    }
+    dictionary_put(owners->accounts, account, account);
+    return account;
+}
+
+static const char *find_by_sender(struct owners *owners, const char *sender)
+{
+    const char *known = dictionary_find(owners->by_sender, sender);
     if (known != NULL)
         return known;
-    char *account = account_of(owners, sender);
-    known = dictionary_find(owners->accounts, account);
-    if (known == NULL) {
-        known = account;
-        dictionary_put(owners->accounts, known, known);
-    } else {
-        free(account);
-    }
-    dictionary_put(owners->by_sender, sender, known);
+    known = keep(owners, account_of(owners, sender));
+    dictionary_put(owners->by_sender, sender, (char *)known);
     return known;
+}
+
+const char *owners_find(struct owners *owners, const struct listing_message *message)
+{
+    for (size_t i = 0; i < message->recipient_count; i++) {
+        char *account = reason_account(message->recipients[i].reason);
+        if (account != NULL)
+            return keep(owners, account);
+    }
+    return find_by_sender(owners, message->sender);
 }

@@ -1,13 +1,14 @@
 /* owners.h - whose is a message in the queue?
  *
- * The account that post365-transport would send it with, by the envelope sender. Who may not read
- * the tables (most hosts let root alone) is told the sender itself, which the milter has made the
- * account.
+ * The account that post365-transport names in the reason why it waits; of a message that it has not
+ * seen yet the one that its envelope sender has, as far as that tells. Who may not read the tables
+ * (most hosts let root alone) is told the sender itself, which the milter has made the account.
  */
 #ifndef POST365_CTL_QUEUE_OWNERS_H
 #define POST365_CTL_QUEUE_OWNERS_H
 
 #include "common/settings.h"
+#include "ctl/queue/listing.h"
 
 struct owners;
 
@@ -19,7 +20,7 @@ void owners_free(struct owners *owners);
 const char *owners_complaint(const struct owners *owners);
 
 /* The account's folded UPN, "" if none is known. It is the owners', and the same pointer for the
- * same account. `sender` is an envelope sender, "" is the null sender. */
-const char *owners_find(struct owners *owners, const char *sender);
+ * same account. */
+const char *owners_find(struct owners *owners, const struct listing_message *message);
 
 #endif

@@ -107,6 +107,15 @@ void report_line(const struct screen *screen, const char *label, const char *tex
     buffer_free(&head);
 }
 
+void report_server(const struct screen *screen, const char *server)
+{
+    struct buffer shown = {0};
+    screen_text(&shown, server);
+    if (shown.length > 0)
+        report_line(screen, "server", shown.data);
+    buffer_free(&shown);
+}
+
 static void print_head(const struct screen *screen, const struct survey_group *group, int64_t now)
 {
     struct buffer line = {0}, account = {0};
@@ -200,6 +209,7 @@ static void print_group(const struct screen *screen, const struct survey *survey
     write_span(&when, group, survey->now);
     print_head(screen, group, survey->now);
     report_line(screen, "cause", group->cause->meaning);
+    report_server(screen, group->server);
     report_line(screen, "remedy", remedy);
     report_line(screen, "goes", when.data);
     for (size_t i = chain->first[number]; i > 0; i = chain->next[i])
@@ -219,7 +229,8 @@ static int compare_groups(const void *one, const void *other, void *context)
     if (left->messages != right->messages)
         return left->messages > right->messages ? -1 : 1;
     int accounts = strcmp(left->account, right->account);
-    return accounts != 0 ? accounts : strcmp(left->cause->name, right->cause->name);
+    int causes = strcmp(left->cause->name, right->cause->name);
+    return accounts != 0 ? accounts : causes != 0 ? causes : strcmp(left->server, right->server);
 }
 
 /* The numbers of those in which something is chosen, the largest first; the caller's to free(). */
@@ -273,21 +284,28 @@ static json_t *remedy_json(const struct cause *cause, const char *account)
     return output_text_about(cause->remedy, account[0] != '\0' ? account : NULL);
 }
 
+/* null: Microsoft's, or none at all. */
+static json_t *server_json(const char *server)
+{
+    return server[0] != '\0' ? output_text(server) : json_null();
+}
+
 void report_json(struct survey *survey)
 {
     size_t count;
     size_t *order = order_groups(survey, &count);
     for (size_t i = 0; i < count; i++) {
         const struct survey_group *group = &survey->groups[order[i]];
-        output_line(json_pack(
-            "{s:o, s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o}", "account",
-            output_text(group->account), "cause", group->cause->name, "meaning",
-            group->cause->meaning, "remedy", remedy_json(group->cause, group->account),
-            "needs_admin", group->cause->wait == CAUSE_SOMEBODY, "messages",
-            (json_int_t)group->messages, "recipients", (json_int_t)group->recipients, "held",
-            (json_int_t)group->held, "active", (json_int_t)group->active, "oldest",
-            time_json(group->oldest), "when", when_names[group->when], "first_at",
-            time_json(group->first), "last_at", time_json(group->last)));
+        output_line(
+            json_pack("{s:o, s:s, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o}",
+                      "account", output_text(group->account), "cause", group->cause->name,
+                      "meaning", group->cause->meaning, "server", server_json(group->server),
+                      "remedy", remedy_json(group->cause, group->account), "needs_admin",
+                      group->cause->wait == CAUSE_SOMEBODY, "messages", (json_int_t)group->messages,
+                      "recipients", (json_int_t)group->recipients, "held", (json_int_t)group->held,
+                      "active", (json_int_t)group->active, "oldest", time_json(group->oldest),
+                      "when", when_names[group->when], "first_at", time_json(group->first),
+                      "last_at", time_json(group->last)));
     }
     free(order);
 }
@@ -304,7 +322,7 @@ static json_t *part_json(const struct survey *survey, const struct listing_messa
                      time_json(entry != NULL ? entry->time : 0));
 }
 
-static json_t *recipients_json(const struct survey *survey, const struct listing_message *message)
+static json_t *recipients_json(struct survey *survey, const struct listing_message *message)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < message->recipient_count; i++)
@@ -318,7 +336,7 @@ static json_t *recipients_json(const struct survey *survey, const struct listing
 
 json_t *report_message_json(struct survey *survey, const struct listing_message *message)
 {
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     json_t *causes = json_array();
     size_t count = survey_divide(survey, message);
     for (size_t i = 0; i < count; i++)
@@ -334,7 +352,7 @@ json_t *report_message_json(struct survey *survey, const struct listing_message 
 static bool print_message(void *context, const struct listing_message *message)
 {
     struct survey *survey = context;
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     if (!filter_takes_message(survey->filter, message, account))
         return true;
     json_t *object = report_message_json(survey, message);

@@ -20,6 +20,9 @@ bool report_messages(struct survey *survey, struct error *error);
 /* Prints a line with a label, wrapped below itself. */
 void report_line(const struct screen *screen, const char *label, const char *text);
 
+/* Prints the server that mail goes to instead of Microsoft's, if it is not "". */
+void report_server(const struct screen *screen, const char *server);
+
 /* Appends when something goes: "14:05:00 (in 61 s)", "when it is mended; ...". */
 void report_when(struct buffer *line, enum survey_when when, int64_t time, int64_t now);
 

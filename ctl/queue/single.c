@@ -2,6 +2,7 @@
 #include "ctl/queue/single.h"
 
 #include "common/clock.h"
+#include "common/memory.h"
 #include "ctl/maillog.h"
 #include "ctl/output.h"
 #include "ctl/queue/attempts.h"
@@ -38,7 +39,7 @@ static void print_envelope(const struct single *single, const struct listing_mes
     struct tm local;
     struct buffer age = {0}, id = {0}, sender = {0};
     time_t seconds = (time_t)(message->arrival / CLOCK_SECOND);
-    const char *account = owners_find(single->survey->owners, message->sender);
+    const char *account = owners_find(single->survey->owners, message);
     strftime(arrival, sizeof(arrival), "%Y-%m-%d %H:%M:%S", localtime_r(&seconds, &local));
     screen_age(&age, single->survey->now - message->arrival);
     screen_paint(single->screen, &id, SCREEN_BOLD, message->id);
@@ -50,6 +51,15 @@ static void print_envelope(const struct single *single, const struct listing_mes
     buffer_free(&age);
     buffer_free(&id);
     buffer_free(&sender);
+}
+
+static void print_server(const struct screen *screen, const char *reason)
+{
+    const char *name = "";
+    size_t length = cause_server(reason, &name);
+    char *server = memory_copy_bytes(name, length);
+    report_server(screen, server);
+    free(server);
 }
 
 /* The recipients that wait for one cause. */
@@ -65,6 +75,8 @@ static void print_part(const struct single *single, const struct listing_message
             print_safely(single->screen, "to", message->recipients[i].address);
     buffer_format(&cause, "%s: %s", part->cause->name, part->cause->meaning);
     report_line(single->screen, "cause", cause.data);
+    if (cause_is_elsewhere(part->cause))
+        print_server(single->screen, part->reason);
     report_line(single->screen, "remedy", remedy);
     if (entry != NULL && entry->when == SURVEY_TRIED)
         buffer_append_string(&when, "tried ");
@@ -129,7 +141,7 @@ static bool show_if_it_is(void *context, const struct listing_message *message)
     struct single *single = context;
     if (strcmp(message->id, single->queue_id) != 0)
         return true;
-    const char *account = owners_find(single->survey->owners, message->sender);
+    const char *account = owners_find(single->survey->owners, message);
     size_t count = survey_divide(single->survey, message);
     single->is_found = true;
     for (size_t i = 0; i < count; i++)

@@ -29,6 +29,7 @@ void survey_begin(struct survey *survey, const struct settings *settings,
                               .now = clock_now(clock_system()),
                               .owners = owners_new(settings),
                               .schedule = schedule_new(settings),
+                              .standing = standing_new(settings),
                               .numbers = dictionary_new(free),
                               .maildrop = find_maildrop_cause(settings),
                               .parts = memory_zero(cause_count(), sizeof(struct survey_part))};
@@ -40,13 +41,18 @@ void survey_free(struct survey *survey)
         free(survey->entries[i].label);
     free(survey->entries);
     free(survey->by_key);
+    for (size_t i = 0; i < survey->group_count; i++)
+        free(survey->groups[i].server);
     free(survey->groups);
     free(survey->parts);
     dictionary_free(survey->numbers);
     schedule_free(survey->schedule);
+    standing_free(survey->standing);
     owners_free(survey->owners);
     *survey = (struct survey){.count = 0};
 }
+
+#define SERVER_MAX 253
 
 uint64_t survey_key(const char *queue_id, const struct cause *cause)
 {
@@ -80,12 +86,21 @@ static void count_recipient(const struct filter *filter, struct survey_part *par
     part->chosen += is_chosen;
 }
 
-const struct cause *survey_cause(const struct survey *survey, const struct listing_message *message,
+const struct cause *survey_cause(struct survey *survey, const struct listing_message *message,
                                  const char *reason)
 {
     if (message->queue == LISTING_MAILDROP && reason == NULL && survey->maildrop != NULL)
         return survey->maildrop;
-    return cause_find(reason);
+    bool is_moving = message->queue == LISTING_ACTIVE || message->queue == LISTING_INCOMING;
+    const struct cause *standing = NULL;
+    if (is_moving && (reason == NULL || reason[0] == '\0'))
+        standing = standing_find(survey->standing, owners_find(survey->owners, message));
+    return standing != NULL ? standing : cause_find(reason, survey->settings);
+}
+
+static bool is_same_reason(const char *one, const char *other)
+{
+    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
 }
 
 /* Most recipients of a message have the same reason. */
@@ -96,8 +111,7 @@ size_t survey_divide(struct survey *survey, const struct listing_message *messag
     struct survey_part *part = NULL;
     for (size_t i = 0; i < message->recipient_count; i++) {
         const struct listing_recipient *recipient = &message->recipients[i];
-        bool is_same = part != NULL && reason != NULL && recipient->reason != NULL &&
-                       strcmp(reason, recipient->reason) == 0;
+        bool is_same = part != NULL && is_same_reason(reason, recipient->reason);
         if (!is_same)
             part = part_of(survey, &count, survey_cause(survey, message, recipient->reason));
         reason = recipient->reason;
@@ -108,16 +122,29 @@ size_t survey_divide(struct survey *survey, const struct listing_message *messag
 
 /* --- groups and entries --------------------------------------------------------------- */
 
-static uint32_t group_of(struct survey *survey, const char *account, const struct cause *cause)
+/* The server that mail goes to instead of Microsoft's, "" if there is none; the caller's to free().
+ * A name in DNS has at most 253 octets. */
+static char *server_of(const struct survey_part *part)
 {
-    char name[ADDRESS_MAX + 100];
-    snprintf(name, sizeof(name), "%s\n%s", cause->name, account);
+    const char *name = "";
+    size_t length = cause_is_elsewhere(part->cause) ? cause_server(part->reason, &name) : 0;
+    return memory_copy_bytes(name, length < SERVER_MAX ? length : SERVER_MAX);
+}
+
+static uint32_t group_of(struct survey *survey, const char *account, const struct survey_part *part)
+{
+    char name[ADDRESS_MAX + SERVER_MAX + 100];
+    char *server = server_of(part);
+    snprintf(name, sizeof(name), "%s\n%s\n%s", part->cause->name, server, account);
     uint32_t *number = dictionary_find(survey->numbers, name);
-    if (number != NULL)
+    if (number != NULL) {
+        free(server);
         return *number;
+    }
     survey->groups =
         memory_grow(survey->groups, (survey->group_count + 1) * sizeof(survey->groups[0]));
-    survey->groups[survey->group_count] = (struct survey_group){.account = account, .cause = cause};
+    survey->groups[survey->group_count] =
+        (struct survey_group){.account = account, .cause = part->cause, .server = server};
     number = memory_zero(1, sizeof(*number));
     *number = (uint32_t)survey->group_count++;
     dictionary_put(survey->numbers, name, number);
@@ -162,7 +189,7 @@ static void add_part(struct survey *survey, const struct listing_message *messag
     *entry = (struct survey_entry){.key = survey_key(message->id, part->cause),
                                    .arrival = message->arrival,
                                    .recipients = (uint32_t)part->recipients,
-                                   .group = group_of(survey, account, part->cause),
+                                   .group = group_of(survey, account, part),
                                    .queue = message->queue,
                                    .is_chosen = is_taken && part->chosen > 0};
     if (message->queue == LISTING_DEFERRED)
@@ -175,7 +202,7 @@ static void add_part(struct survey *survey, const struct listing_message *messag
 static bool take_message(void *context, const struct listing_message *message)
 {
     struct survey *survey = context;
-    const char *account = owners_find(survey->owners, message->sender);
+    const char *account = owners_find(survey->owners, message);
     bool is_taken = filter_takes_message(survey->filter, message, account);
     size_t count = survey_divide(survey, message), chosen = 0;
     for (size_t i = 0; i < count; i++) {

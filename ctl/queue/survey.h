@@ -16,6 +16,7 @@
 #include "ctl/queue/listing.h"
 #include "ctl/queue/owners.h"
 #include "ctl/queue/schedule.h"
+#include "ctl/queue/standing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,10 +46,11 @@ struct survey_entry {
     char *label; /* the queue id, and behind its NUL the first recipient; NULL if not asked for */
 };
 
-/* What is chosen of one account and cause. */
+/* What is chosen of one account and cause, and, of mail that goes elsewhere, server. */
 struct survey_group {
     const char *account; /* folded UPN, "": not known */
     const struct cause *cause;
+    char *server; /* as the reason has it, the group's; "": Microsoft's, or none */
     size_t messages, recipients, held, active;
     int64_t oldest;        /* arrival; 0: nothing is chosen */
     enum survey_when when; /* of the entry that goes last */
@@ -62,7 +64,8 @@ struct survey {
     int64_t now;
     struct owners *owners;
     struct schedule *schedule;
-    struct dictionary *numbers; /* of groups, by account and cause */
+    struct standing *standing;
+    struct dictionary *numbers; /* of groups, by account, cause and server */
     struct survey_group *groups;
     size_t group_count;
     struct survey_entry *entries; /* in the order in which they go, group by group of an account */
@@ -89,8 +92,10 @@ void survey_free(struct survey *survey);
 /* Takes the whole queue. False with the reason; what was taken until then stays. */
 bool survey_take(struct survey *survey, struct error *error);
 
-/* Why a recipient of that message waits: Postfix's reason, or what holds the whole message. */
-const struct cause *survey_cause(const struct survey *survey, const struct listing_message *message,
+/* Why a recipient of the message waits: the cause in its reason, or, where Postfix is working on
+ * the message and there is none, what holds up the account; in the maildrop, a milter that is not
+ * there. */
+const struct cause *survey_cause(struct survey *survey, const struct listing_message *message,
                                  const char *reason);
 
 /* Divides a message's recipients by cause. Returns how many parts; they are the survey's, until the

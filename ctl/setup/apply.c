@@ -7,7 +7,8 @@
 #include "common/error.h"
 #include "common/memory.h"
 #include "common/process.h"
-#include "ctl/setup/file.h"
+#include "ctl/relay/file.h"
+#include "ctl/setup/advice.h"
 #include "ctl/setup/plan.h"
 #include "ctl/setup/record.h"
 #include "ctl/setup/setup.h"
@@ -108,39 +109,18 @@ static void make_record(struct plan *plan, struct record *record)
     }
 }
 
-static void tell_next(const struct setup_call *call)
-{
-    const struct screen *screen = &call->command->screen;
-    show_text(screen, call->as_json, "done",
-              "Done; what was there is kept in %s/post365-setup, and post365 setup --undo puts it "
-              "back. What comes next:",
-              call->config_directory);
-    static const char *const commands[] = {
-        "post365-milter -t && post365-policyd -t && post365-transport -t",
-        "systemctl enable post365-policyd post365-milter post365-transport",
-        /* They may run already, without what is new. */
-        "systemctl restart post365-policyd post365-milter post365-transport",
-        "postfix reload",
-    };
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (!call->as_json)
-            printf("    %s\n", commands[i]);
-        else
-            show_text(screen, true, "next", "%s", commands[i]);
-    }
-}
-
 static int apply(const struct setup_call *call, const struct relay *relay, struct record *record)
 {
     struct error error;
     int status;
+    advice_before(call, relay);
     if (!call->is_confirmed && !show_confirm("Make these changes?"))
         return COMMAND_ATTENTION;
     if (!setup_lock(call->config_directory, &status))
         return status;
     if (!carry_out(call, relay, record, &error))
         return setup_fail(&error);
-    tell_next(call);
+    advice_after(call, relay);
     return COMMAND_FINE;
 }
 
@@ -158,10 +138,19 @@ static int show(const struct setup_call *call, const struct relay *relay, bool d
         const struct text after[] = {record.file[RELAY_MAIN].after,
                                      record.file[RELAY_MASTER].after};
         show_plan(screen, call->as_json, &plan, after);
-        status = plan.change_count > 0 ? COMMAND_ATTENTION : COMMAND_FINE;
-        if (!call->as_json && plan.change_count + plan.remark_count > 0)
+        if (plan.change_count > 0)
+            advice_backlog(call, relay->settings->queue_directory, true);
+        status = plan.change_count > 0 || relay->is_direct_send ? COMMAND_ATTENTION : COMMAND_FINE;
+        if (!call->as_json && plan.change_count + plan.remark_count + plan.duty_count > 0)
             putchar('\n');
-        if (plan.change_count == 0)
+        if (relay->is_direct_send)
+            show_text(screen, call->as_json, "done", "Nothing is changed.");
+        else if (plan.change_count == 0 && plan.duty_count > 0)
+            show_text(screen, call->as_json, "done",
+                      "There is nothing that setup would change; %zu thing%s for you to mend, see "
+                      "above.",
+                      plan.duty_count, plan.duty_count == 1 ? " is" : "s are");
+        else if (plan.change_count == 0)
             show_text(screen, call->as_json, "done", "post365 is set up already.");
         else if (does_apply)
             status = apply(call, relay, &record);

@@ -2,7 +2,7 @@
 #ifndef POST365_CTL_SETUP_COMPARE_H
 #define POST365_CTL_SETUP_COMPARE_H
 
-#include "ctl/setup/text.h"
+#include "ctl/relay/text.h"
 
 #include <stddef.h>
 

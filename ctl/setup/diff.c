@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "ctl/setup/compare.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,12 +66,25 @@ static bool hides(const struct text *text, const struct text_entry *entry, unsig
     return secret;
 }
 
+/* "smtpd pass - - y - - smtpd", also behind a comment's mark: in master.cf that is a type. */
+static bool is_service(const char *words)
+{
+    char name[64], type[16], fields[5][16], command[64];
+    words += strspn(words, "# \t");
+    return sscanf(words, "%63s %15s %15s %15s %15s %15s %15s %63s", name, type, fields[0],
+                  fields[1], fields[2], fields[3], fields[4], command) == 8 &&
+           strcmp(type, "pass") == 0 && strlen(fields[0]) == 1 && strlen(fields[1]) == 1 &&
+           strlen(fields[2]) == 1 && !has(name, "pass") && !has(command, "pass");
+}
+
 static bool is_secret(const struct text *text, struct text_span line)
 {
     const struct text_entry *entry = text_entry_at(text, line.begin);
     char *words = memory_copy_bytes(text->data + line.begin, line.end - line.begin);
     bool secret;
-    if (words[strspn(words, " \t")] == '#' || entry == NULL) {
+    if (is_service(words)) {
+        secret = false;
+    } else if (words[strspn(words, " \t")] == '#' || entry == NULL) {
         secret = is_literal(words) || (has(words, "pass") && !names_file(words));
     } else {
         secret = hides(text, entry, STEPS);

@@ -2,8 +2,8 @@
 #ifndef POST365_CTL_SETUP_DIFF_H
 #define POST365_CTL_SETUP_DIFF_H
 
+#include "ctl/relay/text.h"
 #include "ctl/screen.h"
-#include "ctl/setup/text.h"
 
 #include <stdbool.h>
 

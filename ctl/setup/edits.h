@@ -6,7 +6,7 @@
 #define POST365_CTL_SETUP_EDITS_H
 
 #include "common/buffer.h"
-#include "ctl/setup/text.h"
+#include "ctl/relay/text.h"
 
 #include <stddef.h>
 

@@ -3,8 +3,8 @@
 #define POST365_CTL_SETUP_MILTERS_H
 
 #include "common/error.h"
+#include "ctl/relay/text.h"
 #include "ctl/setup/relay.h"
-#include "ctl/setup/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,21 +14,30 @@ struct milters {
     bool has_ours;
     bool has_others;
     bool has_signer;
-    size_t signer; /* where the first one begins that signs */
-    size_t end;    /* behind the last piece, or where the first would begin */
+    bool is_ours_alone;    /* the piece that is ours holds nothing else */
+    struct text_span ours; /* that piece */
+    char action[16];       /* its own default_action; "": none */
+    char protocol[8];      /* likewise */
+    size_t signer;         /* where the first one begins that signs */
+    size_t end;            /* behind the last piece, or where the first would begin */
 };
 
 /* Looks at the list in a span of a text. False with the reason. */
 bool milters_read(const struct relay *relay, const struct text *text, struct text_span value,
                   struct milters *milters, struct error *error);
 
-/* Whether milter_protocol is new enough to change a sender. */
-bool milters_can_change(const struct relay *relay);
+/* How post365's milter is written into a list. What it needs, and main.cf does not have for all
+ * milters, is said of it alone. The caller's to free(). */
+char *milters_ours(const struct relay *relay);
 
-/* How post365's milter is written into a list. Where there are others that shall not wait when
- * they are down, or speak an old protocol, what it needs is said of it alone. The caller's to
- * free(). */
-char *milters_ours(const struct relay *relay, bool has_others);
+/* Whether the piece that is ours must be written anew: what it does while the milter is down, or
+ * the protocol that it speaks. Why, as a sentence; NULL: it need not. */
+const char *milters_faulty(const struct relay *relay, const struct milters *milters);
+
+/* A copy of `whole` with `ours` in the place of the piece that is ours, but for the references to
+ * parameters at its end, and with `behind` at the list's end. The caller's to free(). */
+char *milters_replace(const struct text *text, struct text_span whole,
+                      const struct milters *milters, const char *ours, const char *behind);
 
 /* A copy of `whole`, which holds the list, with `ours` (unless it is "") behind those that filter
  * and before those that sign, and with `behind` at the list's end. The caller's to free(). */

@@ -29,13 +29,39 @@ void plan_change(struct plan *plan, enum relay_file file, const char *name, cons
     va_end(arguments);
 }
 
+/* Takes `text` over. */
+static void add_text(char ***list, size_t *count, char *text)
+{
+    *list = memory_grow(*list, (*count + 1) * sizeof(char *));
+    (*list)[(*count)++] = text;
+}
+
 void plan_remark(struct plan *plan, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    plan->remarks = memory_grow(plan->remarks, (plan->remark_count + 1) * sizeof(char *));
-    plan->remarks[plan->remark_count++] = format_list(format, arguments);
+    add_text(&plan->remarks, &plan->remark_count, format_list(format, arguments));
     va_end(arguments);
+}
+
+void plan_duty(struct plan *plan, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_text(&plan->duties, &plan->duty_count, format_list(format, arguments));
+    va_end(arguments);
+}
+
+void plan_judged(struct plan *plan, struct judged judged, const char *subject, const char *remedy)
+{
+    if (judged.judgement == JUDGED_RIGHT)
+        return;
+    char *text =
+        memory_format("%s: %s%s%s", subject, judged.meaning, remedy[0] != '\0' ? " " : "", remedy);
+    if (judged.judgement == JUDGED_WRONG)
+        add_text(&plan->duties, &plan->duty_count, text);
+    else
+        add_text(&plan->remarks, &plan->remark_count, text);
 }
 
 /* --- edits of main.cf --- */
@@ -77,16 +103,30 @@ void plan_remove(struct plan *plan, const char *name)
         plan_replace(plan, entry, memory_copy(""));
 }
 
+bool plan_removes(const struct plan *plan, const char *name)
+{
+    const struct edits *edits = &plan->edits[RELAY_MAIN];
+    bool removes = false;
+    for (size_t i = 0; i < edits->count; i++)
+        if (strcmp(edits->list[i].name, name) == 0)
+            removes = edits->list[i].lines[0] == '\0';
+    return removes;
+}
+
 /* --- all of it --- */
 
 bool plan_make(const struct relay *relay, struct plan *plan, struct error *error)
 {
     *plan = (struct plan){.relay = relay};
+    if (relay->is_direct_send) {
+        plan_direct_send(plan);
+        return true;
+    }
     if (!plan_relayhost(plan, error) || !plan_recipes(plan, error) || !plan_milters(plan, error) ||
-        !plan_transport(plan, error) || !plan_services(plan, error))
+        !plan_transport(plan, error) || !plan_services(plan, error) || !plan_smtp(plan, error))
         return false;
     plan_limits(plan);
-    return true;
+    return plan_remains(plan, error);
 }
 
 void plan_free(struct plan *plan)
@@ -99,6 +139,9 @@ void plan_free(struct plan *plan)
     for (size_t i = 0; i < plan->remark_count; i++)
         free(plan->remarks[i]);
     free(plan->remarks);
+    for (size_t i = 0; i < plan->duty_count; i++)
+        free(plan->duties[i]);
+    free(plan->duties);
     for (size_t i = 0; i < RELAY_FILES; i++)
         edits_free(&plan->edits[i]);
     *plan = (struct plan){.relay = NULL};

@@ -6,6 +6,7 @@
 #define POST365_CTL_SETUP_PLAN_H
 
 #include "common/error.h"
+#include "ctl/relay/judge.h"
 #include "ctl/setup/edits.h"
 #include "ctl/setup/relay.h"
 
@@ -25,6 +26,8 @@ struct plan {
     size_t change_count;
     char **remarks; /* what is left alone, and what the admin should know of it */
     size_t remark_count;
+    char **duties; /* what is wrong, and the admin's to mend */
+    size_t duty_count;
 };
 
 /* Makes the plan. The relay must outlive it. False with the reason; plan_free() releases what is
@@ -37,6 +40,10 @@ void plan_free(struct plan *plan);
 __attribute__((format(printf, 4, 5))) void plan_change(struct plan *plan, enum relay_file file,
                                                        const char *name, const char *why, ...);
 __attribute__((format(printf, 2, 3))) void plan_remark(struct plan *plan, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void plan_duty(struct plan *plan, const char *format, ...);
+/* A duty of what is wrong, a remark of what is doubtful, nothing of what is right: `subject`, and
+ * what the judgement means. */
+void plan_judged(struct plan *plan, struct judged judged, const char *subject, const char *remedy);
 
 /* Gives a parameter of main.cf a value: in place of the definition that counts, or at the end.
  * `value` may have several lines. */
@@ -46,13 +53,19 @@ void plan_set(struct plan *plan, const char *name, const char *value);
 void plan_replace(struct plan *plan, const struct text_entry *entry, char *lines);
 /* Takes all its definitions out. */
 void plan_remove(struct plan *plan, const char *name);
+/* Whether that was done. */
+bool plan_removes(const struct plan *plan, const char *name);
 
 /* The parts. False with the reason. */
 bool plan_milters(struct plan *plan, struct error *error);
 bool plan_transport(struct plan *plan, struct error *error);
 bool plan_services(struct plan *plan, struct error *error);
 bool plan_relayhost(struct plan *plan, struct error *error);
+/* In place of all others, where relayhost is a tenant's mail exchanger. */
+void plan_direct_send(struct plan *plan);
 bool plan_recipes(struct plan *plan, struct error *error);
+bool plan_smtp(struct plan *plan, struct error *error);
 void plan_limits(struct plan *plan);
+bool plan_remains(struct plan *plan, struct error *error);
 
 #endif

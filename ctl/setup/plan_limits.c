@@ -24,8 +24,4 @@ void plan_limits(struct plan *plan)
                     "effect on it: %s.",
                     names.data);
     buffer_free(&names);
-    if (relay_sets(plan->relay, "smtp_generic_maps"))
-        plan_remark(plan,
-                    "smtp_generic_maps concerns smtp(8) alone, and is not needed for what goes "
-                    "through post365: the milter has made the mailbox the sender.");
 }

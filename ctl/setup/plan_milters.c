@@ -1,4 +1,5 @@
 /* plan_milters.c - main.cf: post365's milter sees all mail, and no mail passes without it */
+#include "ctl/relay/judge.h"
 #include "ctl/setup/milters.h"
 #include "ctl/setup/plan.h"
 
@@ -70,13 +71,16 @@ static void cut_out(char *text, const char *words)
         memmove(at, at + length, strlen(at + length) + 1);
 }
 
-/* Puts `ours` and `behind` into a list that may not be there yet. */
+/* Puts `ours` and `behind` into a list that may not be there yet, or in the place of what it has of
+ * ours. */
 static void change_list(struct plan *plan, const char *name, const struct text_entry *entry,
                         const struct milters *milters, const char *ours, const char *behind)
 {
     if (entry != NULL && milters->end > milters->value.begin) {
-        char *lines = milters_insert(&plan->relay->text[RELAY_MAIN], entry->span, milters, ours,
-                                     ", ", behind);
+        const struct text *main = &plan->relay->text[RELAY_MAIN];
+        char *lines = milters->has_ours && ours[0] != '\0'
+                          ? milters_replace(main, entry->span, milters, ours, behind)
+                          : milters_insert(main, entry->span, milters, ours, ", ", behind);
         if (meter_goes(plan->relay))
             cut_out(lines, METER_REFERENCE);
         plan_replace(plan, entry, lines);
@@ -109,6 +113,27 @@ static bool refers_to_meter(const struct plan *plan, const struct text_entry *en
     return refers;
 }
 
+/* What is to be written of ours: "" where what is there may stay. The caller's to free(). */
+static char *choose_ours(struct plan *plan, const char *name, const struct milters *milters)
+{
+    if (!milters->has_ours)
+        return milters_ours(plan->relay);
+    const char *fault = milters_faulty(plan->relay, milters);
+    if (fault == NULL)
+        return memory_copy("");
+    if (!milters->is_ours_alone) {
+        plan_remark(plan,
+                    "%s: %s The milter stands in another parameter; give it "
+                    "{%s,default_action=%s,protocol=6} there, since milter_default_action and "
+                    "milter_protocol are for all milters.",
+                    name, fault, plan->relay->settings->milter_socket,
+                    judge_action_wanted(plan->relay->settings));
+        return memory_copy("");
+    }
+    plan_change(plan, RELAY_MAIN, name, "%s", fault);
+    return milters_ours(plan->relay);
+}
+
 static bool plan_smtpd(struct plan *plan, struct milters *milters, struct error *error)
 {
     bool fine;
@@ -116,8 +141,7 @@ static bool plan_smtpd(struct plan *plan, struct milters *milters, struct error 
     if (!fine)
         return false;
     char *behind = references(plan);
-    char *ours =
-        milters->has_ours ? memory_copy("") : milters_ours(plan->relay, milters->has_others);
+    char *ours = choose_ours(plan, "smtpd_milters", milters);
     bool refers = behind[0] != '\0' || refers_to_meter(plan, entry);
     if (!milters->has_ours)
         tell_place(plan, milters);
@@ -125,35 +149,42 @@ static bool plan_smtpd(struct plan *plan, struct milters *milters, struct error 
         plan_change(plan, RELAY_MAIN, "smtpd_milters",
                     "So that postconf does not warn it refers to each parameter of post365 that "
                     "is set, and to no other. That expands to nothing.");
-    if (!milters->has_ours || refers)
+    if (ours[0] != '\0' || refers)
         change_list(plan, "smtpd_milters", entry, milters, ours, behind);
     free(ours);
     free(behind);
     return true;
 }
 
+/* Whether a list has what smtpd_milters has, whatever that will be. */
+static bool follows_smtpd(const struct plan *plan, const struct text_entry *entry)
+{
+    if (entry == NULL)
+        return false;
+    char *value = text_copy(&plan->relay->text[RELAY_MAIN], entry->span);
+    bool follows = text_refers(value, "smtpd_milters");
+    free(value);
+    return follows;
+}
+
 static bool plan_other(struct plan *plan, const struct milters *smtpd, struct error *error)
 {
+    static const char name[] = "non_smtpd_milters";
     struct milters milters;
     bool fine;
-    const struct text_entry *entry = read_list(plan, "non_smtpd_milters", &milters, &fine, error);
-    if (!fine || milters.has_ours)
+    const struct text_entry *entry = read_list(plan, name, &milters, &fine, error);
+    if (!fine || follows_smtpd(plan, entry))
         return fine;
-    if (entry != NULL) {
-        char *value = text_copy(&plan->relay->text[RELAY_MAIN], entry->span);
-        bool follows = text_refers(value, "smtpd_milters");
-        free(value);
-        if (follows)
-            return true;
-    }
-    char *ours = milters_ours(plan->relay, milters.has_others || smtpd->has_others);
-    bool alone = !milters.has_others && !smtpd->has_others;
-    plan_change(plan, RELAY_MAIN, "non_smtpd_milters",
-                "The same for mail that does not come over SMTP: sendmail(1), cron, bounces.%s",
-                !milters.has_others && smtpd->has_others
-                    ? " Your other milters do not see such mail now, and will not."
-                    : "");
-    change_list(plan, "non_smtpd_milters", entry, &milters, alone ? "$smtpd_milters" : ours, "");
+    char *ours = choose_ours(plan, name, &milters);
+    bool alone = !milters.has_ours && !milters.has_others && !smtpd->has_others;
+    if (!milters.has_ours)
+        plan_change(plan, RELAY_MAIN, name,
+                    "The same for mail that does not come over SMTP: sendmail(1), cron, bounces.%s",
+                    !milters.has_others && smtpd->has_others
+                        ? " Your other milters do not see such mail now, and will not."
+                        : "");
+    if (ours[0] != '\0')
+        change_list(plan, name, entry, &milters, alone ? "$smtpd_milters" : ours, "");
     free(ours);
     return true;
 }
@@ -163,32 +194,17 @@ static bool plan_other(struct plan *plan, const struct milters *smtpd, struct er
 static void plan_classes(struct plan *plan)
 {
     const char *classes = plan->relay->value[RELAY_FILTER_CLASSES];
-    if (strstr(classes, "bounce") != NULL)
-        return;
-    plan_change(plan, RELAY_MAIN, "internal_mail_filter_classes",
-                "Bounces that Postfix makes pass the milters, too: their From: must be the "
-                "mailbox.");
-    char *value = memory_format("%s%s%s", classes,
-                                classes[strspn(classes, " ")] != '\0' ? ", " : "", "bounce");
-    plan_set(plan, "internal_mail_filter_classes", value);
-    free(value);
-}
-
-/* Where there are other milters, post365's has its own words in the list: see milters_ours(). */
-static void plan_manners(struct plan *plan)
-{
-    if (strcmp(plan->relay->value[RELAY_MILTER_ACTION], "tempfail") != 0) {
-        plan_change(plan, RELAY_MAIN, "milter_default_action",
-                    "While the milter is down mail waits at the client. With %s it would go "
-                    "with a sender that Office 365 refuses for good.",
-                    plan->relay->value[RELAY_MILTER_ACTION]);
-        plan_set(plan, "milter_default_action", "tempfail");
+    struct buffer missing = {0};
+    if (judge_classes(plan->relay->settings, classes, &missing).judgement != JUDGED_RIGHT) {
+        plan_change(plan, RELAY_MAIN, "internal_mail_filter_classes",
+                    "What Postfix writes itself passes the milters, too, bounces and notices to "
+                    "the postmaster: their From: must be the mailbox.");
+        char *value = memory_format(
+            "%s%s%s", classes, classes[strspn(classes, " ")] != '\0' ? ", " : "", missing.data);
+        plan_set(plan, "internal_mail_filter_classes", value);
+        free(value);
     }
-    if (!milters_can_change(plan->relay)) {
-        plan_change(plan, RELAY_MAIN, "milter_protocol",
-                    "Changing the sender takes version 6 of the protocol.");
-        plan_set(plan, "milter_protocol", "6");
-    }
+    buffer_free(&missing);
 }
 
 bool plan_milters(struct plan *plan, struct error *error)
@@ -197,7 +213,5 @@ bool plan_milters(struct plan *plan, struct error *error)
     if (!plan_smtpd(plan, &smtpd, error) || !plan_other(plan, &smtpd, error))
         return false;
     plan_classes(plan);
-    if (!smtpd.has_others)
-        plan_manners(plan);
     return true;
 }

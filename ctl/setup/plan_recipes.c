@@ -3,12 +3,14 @@
  * They come before the milter, which then never sees who a message is from. A table that does
  * nothing else is taken out; of another one the lines are told, for the table is the admin's.
  */
+#include "ctl/relay/recipe.h"
+#include "ctl/relay/rules.h"
 #include "ctl/setup/plan.h"
-#include "ctl/setup/rules.h"
 
 #include "common/buffer.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,6 +78,22 @@ static bool plan_recipe(struct plan *plan, const char *name, enum relay_value va
     return is_taken_out;
 }
 
+/* What is left of them that rewrites every sender. */
+static void tell_left(struct plan *plan, const struct recipe *recipe)
+{
+    const struct config *config = &plan->relay->config;
+    const char *value = config_value(config, recipe->parameter);
+    char *harmful = NULL;
+    if (value[0] == '\0' || plan_removes(plan, recipe->parameter) ||
+        recipe_ask(recipe, plan->relay->settings, value, &harmful, NULL) != TABLE_FOUND)
+        return;
+    /* Those of smtp(8) are plan_services()'s. */
+    if (!recipe->unused_in_delivery)
+        plan_duty(plan, "%s makes \"%s\" of every sender. %s Take that out.", recipe->parameter,
+                  harmful, recipe->meaning);
+    free(harmful);
+}
+
 bool plan_recipes(struct plan *plan, struct error *error)
 {
     (void)error;
@@ -89,11 +107,10 @@ bool plan_recipes(struct plan *plan, struct error *error)
     }
     plan_recipe(plan, "header_checks", RELAY_HEADER_CHECKS, replaces_from,
                 "It replaces From: before the milter sees who the message is from.");
-    if (!plan_recipe(plan, "smtp_header_checks", RELAY_SMTP_HEADER_CHECKS, replaces_from,
-                     "It replaces From:, which the milter has done already, with the person in the "
-                     "name and in Reply-To:. What goes through the transport does not pass it.") &&
-        relay_sets(plan->relay, "smtp_header_checks"))
-        plan_remark(plan, "smtp_header_checks concerns smtp(8) alone. For what else it does there "
-                          "is lmtp_header_checks, which mail to the transport passes.");
+    plan_recipe(plan, "smtp_header_checks", RELAY_SMTP_HEADER_CHECKS, replaces_from,
+                "It replaces From:, which the milter has done already, with the person in the "
+                "name and in Reply-To:. What goes through the transport does not pass it.");
+    for (size_t i = 0; i < recipe_count; i++)
+        tell_left(plan, &recipes[i]);
     return true;
 }

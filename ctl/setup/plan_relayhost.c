@@ -2,6 +2,7 @@
 #include "ctl/setup/plan.h"
 
 #include "common/memory.h"
+#include "common/microsoft.h"
 #include "common/relayhost.h"
 #include "common/table.h"
 #include "common/upstream/destination.h"
@@ -10,19 +11,6 @@
 #include <string.h>
 
 #define SUBMISSION "587"
-
-static bool is_microsoft(const char *host)
-{
-    static const char *const domains[] = {".office365.com", ".office365.us", ".outlook.com",
-                                          ".partner.outlook.cn"};
-    size_t length = strlen(host);
-    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
-        size_t suffix = strlen(domains[i]);
-        if (length > suffix && strcasecmp(host + length - suffix, domains[i]) == 0)
-            return true;
-    }
-    return false;
-}
 
 /* Whether smtp(8) finds the same credentials under a new spelling: it looks for the host's name,
  * then for the whole. */
@@ -87,6 +75,17 @@ static bool respell(struct plan *plan, const char *spelling, struct error *error
     return true;
 }
 
+void plan_direct_send(struct plan *plan)
+{
+    plan_remark(plan,
+                "relayhost = %s is a tenant's mail exchanger (MX): that is direct send, over port "
+                "25. There is no login, so there are no accounts whose limits could be kept, and "
+                "only the tenant's own recipients are reached. To send through a mailbox write "
+                "relayhost = [smtp.office365.com]:587, and a line for that in the password table, "
+                "and run this again. A relay that is to go on with direct send needs no post365.",
+                plan->relay->settings->relayhost);
+}
+
 bool plan_relayhost(struct plan *plan, struct error *error)
 {
     const struct relay *relay = plan->relay;
@@ -94,7 +93,7 @@ bool plan_relayhost(struct plan *plan, struct error *error)
     struct destination destination;
     if (!destination_parse(relay->settings, &destination, error))
         return false;
-    if (!is_microsoft(destination.host))
+    if (microsoft_host(destination.host) == MICROSOFT_NONE)
         plan_remark(plan,
                     "relayhost = %s is no host of Office 365: its replies and limits may be others "
                     "than those that post365 knows.",
@@ -106,7 +105,7 @@ bool plan_relayhost(struct plan *plan, struct error *error)
         return true;
     }
     bool has_port = now[0] == '[' ? strstr(now, "]:") != NULL : strchr(now, ':') != NULL;
-    if (!has_port && !is_microsoft(destination.host)) {
+    if (!has_port && microsoft_host(destination.host) == MICROSOFT_NONE) {
         plan_remark(plan,
                     "relayhost = %s names no port: the transport takes " SUBMISSION
                     ", smtp(8) 25. Write the one that is meant.",

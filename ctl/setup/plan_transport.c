@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/table.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,15 @@ static void plan_pace(struct plan *plan)
                     "connections, and some that get ready meanwhile.");
         plan_set(plan, "post365_destination_concurrency_limit", "10");
     }
+    if (!relay_sets(plan->relay, "post365_destination_recipient_limit")) {
+        plan_change(plan, RELAY_MAIN, "post365_destination_recipient_limit",
+                    "Recipients of one message, as many as Microsoft takes: Postfix would cut a "
+                    "newsletter into messages of 50, and a minute's limit counts messages.");
+        char *limit =
+            memory_format("%" PRIu32, plan->relay->settings->quota.recipients_per_message);
+        plan_set(plan, "post365_destination_recipient_limit", limit);
+        free(limit);
+    }
     plan_delay(plan, "default_destination_rate_delay", "post365_destination_rate_delay",
                RELAY_DESTINATION_DELAY);
     plan_delay(plan, "default_transport_rate_delay", "post365_transport_rate_delay",
@@ -185,31 +195,9 @@ static void plan_meter(struct plan *plan)
 
 /* --- mail that goes elsewhere --- */
 
-static void remark_catch_all(struct plan *plan)
-{
-    const struct relay *relay = plan->relay;
-    struct error error;
-    char *found = NULL;
-    struct tables *tables = tables_open("transport_maps", relay->value[RELAY_TRANSPORT_MAPS],
-                                        relay->settings->config_directory, TABLE_VALUES, &error);
-    if (tables != NULL && tables_find(tables, "*", &found, &error) == TABLE_FOUND)
-        plan_remark(
-            plan,
-            "transport_maps has a line for * (%s): it comes before default_transport, and no "
-            "mail would go through post365. Take that line out.",
-            found);
-    else
-        plan_remark(plan, "transport_maps is left as it is: mail for what it names goes where it "
-                          "says, not through post365.");
-    free(found);
-    tables_close(tables);
-}
-
 static void plan_elsewhere(struct plan *plan)
 {
     const struct relay *relay = plan->relay;
-    if (relay->value[RELAY_TRANSPORT_MAPS][0] != '\0')
-        remark_catch_all(plan);
     if (relay->value[RELAY_SENDER_RELAYHOSTS][0] != '\0')
         plan_remark(plan,
                     "sender_dependent_relayhost_maps has no effect on mail that goes through "

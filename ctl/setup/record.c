@@ -2,7 +2,7 @@
 #include "ctl/setup/record.h"
 
 #include "common/memory.h"
-#include "ctl/setup/file.h"
+#include "ctl/relay/file.h"
 
 #include <dirent.h>
 #include <errno.h>

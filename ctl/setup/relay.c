@@ -4,9 +4,10 @@
 #include "common/address.h"
 #include "common/identity.h"
 #include "common/memory.h"
+#include "common/microsoft.h"
 #include "common/upstream/credentials.h"
 #include "common/upstream/destination.h"
-#include "ctl/setup/file.h"
+#include "ctl/relay/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +145,9 @@ bool relay_read(const char *config_directory, struct relay *relay, struct error 
                 (relay->settings = settings_read(directory, NULL, error)) != NULL &&
                 destination_parse(relay->settings, &destination, error) &&
                 relay_expand(relay, expressions, RELAY_VALUES, relay->value, error) &&
-                read_accounts(relay, error);
+                config_read(&relay->config, relay->settings, NULL, error);
+    relay->is_direct_send = fine && microsoft_host(destination.host) == MICROSOFT_MX;
+    fine = fine && (relay->is_direct_send || read_accounts(relay, error));
     free(directory);
     return fine;
 }
@@ -156,6 +159,7 @@ void relay_free(struct relay *relay)
     free(relay->accounts);
     for (size_t i = 0; i < RELAY_VALUES; i++)
         free(relay->value[i]);
+    config_free(&relay->config);
     for (size_t i = 0; i < RELAY_FILES; i++) {
         text_free(&relay->text[i]);
         free(relay->path[i]);

@@ -5,7 +5,8 @@
 #include "common/error.h"
 #include "common/postconf.h"
 #include "common/settings.h"
-#include "ctl/setup/text.h"
+#include "ctl/relay/config.h"
+#include "ctl/relay/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,8 +37,10 @@ struct relay {
     char *path[RELAY_FILES];
     struct text text[RELAY_FILES];
     char *value[RELAY_VALUES]; /* expanded */
+    struct config config;      /* the same files, as Postfix understands them */
     char **accounts;           /* UPNs that have credentials, folded, in alphabetical order */
     size_t account_count;
+    bool is_direct_send; /* relayhost is a tenant's mail exchanger: accounts are of no use there */
 };
 
 /* Reads it. False with the reason; relay_free() releases what is there in both cases. */

@@ -3,8 +3,8 @@
 #define POST365_CTL_SETUP_REVERT_H
 
 #include "common/buffer.h"
+#include "ctl/relay/text.h"
 #include "ctl/setup/record.h"
-#include "ctl/setup/text.h"
 
 #include <stddef.h>
 

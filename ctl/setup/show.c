@@ -48,13 +48,14 @@ static void print_changes(const struct screen *screen, const struct plan *plan)
     }
 }
 
-static void print_remarks(const struct screen *screen, const struct plan *plan)
+static void print_texts(const struct screen *screen, const char *heading, char *const texts[],
+                        size_t count)
 {
-    if (plan->remark_count > 0)
-        puts("\nLeft as it is:");
-    for (size_t i = 0; i < plan->remark_count; i++) {
+    if (count > 0)
+        printf("\n%s\n", heading);
+    for (size_t i = 0; i < count; i++) {
         printf("  - ");
-        print_wrapped(screen, plan->remarks[i], 4);
+        print_wrapped(screen, texts[i], 4);
     }
 }
 
@@ -80,13 +81,17 @@ void show_plan(const struct screen *screen, bool as_json, const struct plan *pla
             print_change(plan, &plan->changes[i]);
         for (size_t i = 0; i < plan->remark_count; i++)
             show_text(screen, true, "remark", "%s", plan->remarks[i]);
+        for (size_t i = 0; i < plan->duty_count; i++)
+            show_text(screen, true, "duty", "%s", plan->duties[i]);
     } else {
         print_changes(screen, plan);
     }
     for (size_t i = 0; i < RELAY_FILES; i++)
         show_diff(screen, as_json, plan->relay->path[i], &plan->relay->text[i], &after[i]);
-    if (!as_json)
-        print_remarks(screen, plan);
+    if (as_json)
+        return;
+    print_texts(screen, "Left as it is, and wrong; yours to mend:", plan->duties, plan->duty_count);
+    print_texts(screen, "Left as it is:", plan->remarks, plan->remark_count);
 }
 
 void show_text(const struct screen *screen, bool as_json, const char *kind, const char *format, ...)

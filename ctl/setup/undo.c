@@ -5,7 +5,9 @@
  */
 #include "common/error.h"
 #include "common/memory.h"
-#include "ctl/setup/file.h"
+#include "common/postconf.h"
+#include "ctl/relay/file.h"
+#include "ctl/setup/advice.h"
 #include "ctl/setup/record.h"
 #include "ctl/setup/revert.h"
 #include "ctl/setup/setup.h"
@@ -115,6 +117,16 @@ static bool preview(struct undo *undo, unsigned *count, struct error *error)
     return fine;
 }
 
+/* The caller's to free(); NULL where it cannot be known. */
+static char *queue_of(const char *config_directory, struct error *error)
+{
+    static const char *const expressions[] = {"$queue_directory"};
+    const struct postconf postconf = {.directory = config_directory};
+    char *directory = NULL;
+    postconf_expand(&postconf, expressions, 1, &directory, error);
+    return directory;
+}
+
 static int run(struct undo *undo)
 {
     const struct setup_call *call = undo->call;
@@ -132,11 +144,17 @@ static int run(struct undo *undo)
         show_text(screen, call->as_json, "done", "There is nothing to undo.");
         return COMMAND_FINE;
     }
+    struct error ignored;
+    char *queue_directory = queue_of(call->config_directory, &ignored);
+    if (queue_directory != NULL)
+        advice_backlog(call, queue_directory, false);
+    free(queue_directory);
     if (!call->is_confirmed && !show_confirm("Take these changes back?"))
         return COMMAND_ATTENTION;
     if (!take_all_back(undo, true, &count, &error))
         return setup_fail(&error);
-    show_text(screen, call->as_json, "done", "Done. What comes next: postfix reload");
+    show_text(screen, call->as_json, "done",
+              "Done. What comes next: postfix reload; then the daemons may be stopped.");
     return undo->left > 0 ? COMMAND_ATTENTION : COMMAND_FINE;
 }
 

@@ -19,6 +19,9 @@ int64_t ledger_read_clock(struct ledger *ledger)
     if (now < ledger->last_now)
         ledger_rewind_queues(ledger, now);
     ledger->last_now = now;
+    ledger->passed = clock_passed(ledger->clock);
+    if (ledger->passed > now)
+        ledger->passed = now;
     return now;
 }
 
@@ -64,7 +67,7 @@ void ledger_refresh(struct ledger *ledger, struct account *account, const struct
 {
     ledger_need_retention(ledger, account, ledger_longest_period(quota));
     history_clamp(&account->history, now);
-    history_prune(&account->history, ledger_retained(ledger, account), now);
+    history_prune(&account->history, ledger_retained(ledger, account), ledger->passed);
     pause_clamp(account->pause, now);
 }
 
@@ -184,6 +187,11 @@ bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients)
     return count_reservation(ledger, id, recipients, true);
 }
 
+bool ledger_settle_doubtful(struct ledger *ledger, uint64_t id, uint32_t recipients)
+{
+    return count_reservation(ledger, id, recipients, false);
+}
+
 bool ledger_release(struct ledger *ledger, uint64_t id)
 {
     return end_reservation(ledger, id) != NULL;
@@ -263,6 +271,18 @@ bool ledger_pause_of(struct ledger *ledger, const char *name, struct ledger_paus
     return state->is_paused || state->is_probing;
 }
 
+/* --- for people ---------------------------------------------------------------- */
+
+int64_t ledger_shown(const struct ledger *ledger, int64_t time)
+{
+    return time == INT64_MAX ? time : time + clock_offset(ledger->clock);
+}
+
+int64_t ledger_meant(const struct ledger *ledger, int64_t shown)
+{
+    return shown == INT64_MAX ? shown : shown - clock_offset(ledger->clock);
+}
+
 /* --- looking ------------------------------------------------------------------ */
 
 void ledger_use(struct ledger *ledger, const char *name, const struct quota *quota,
@@ -301,12 +321,13 @@ size_t ledger_history(struct ledger *ledger, const char *name, int64_t *from, in
 {
     const struct account *account = accounts_find(&ledger->accounts, name);
     const struct history *history = account != NULL ? &account->history : NULL;
-    uint64_t next = history != NULL ? history_find(history, *from) : 0;
+    int64_t offset = clock_offset(ledger->clock);
+    uint64_t next = history != NULL ? history_find(history, *from - offset) : 0;
     size_t count = 0;
     for (; history != NULL && next < history->end && count < most; count++) {
-        int64_t time = history->events[next & (history->capacity - 1)].time;
+        int64_t time = history->events[next & (history->capacity - 1)].time + offset;
         int64_t begin = time - time % width;
-        uint64_t end = history_find(history, begin + width);
+        uint64_t end = history_find(history, begin + width - offset);
         slots[count] = (struct ledger_slot){begin,
                                             {history_sum(history, HISTORY_RECIPIENTS, next, end),
                                              history_sum(history, HISTORY_MESSAGES, next, end)}};

@@ -8,7 +8,10 @@
  * Invariants: no interval as long as a quota's period ever holds more than its limit, and nothing
  * is turned away that an exact log would admit, to within the guard. Asking and being refused
  * change nothing. If the clock is set back, events that lie in the future are moved to the present,
- * never lost.
+ * never lost. An event is forgotten when its time has passed by clock_passed().
+ *
+ * All times are the ledger's own, which need not be those of the wall clock (timescale.h), but for
+ * ledger_history(): ledger_shown() and ledger_meant() turn one into the other.
  *
  * A ledger belongs to one thread. It neither sleeps nor reads the clock but through its `clock`.
  */
@@ -97,6 +100,10 @@ void ledger_configure(struct ledger *ledger, const struct ledger_rules *rules);
 void ledger_ask(struct ledger *ledger, const struct ledger_request *request,
                 struct ledger_answer *answer);
 
+/* A time of the ledger's by the wall clock, and back; INT64_MAX stays what it is. */
+int64_t ledger_shown(const struct ledger *ledger, int64_t time);
+int64_t ledger_meant(const struct ledger *ledger, int64_t shown);
+
 /* Takes what is wanted out of the quota until ledger_settle() or ledger_release(). Who asks while
  * others of the account wait comes behind them. */
 void ledger_reserve(struct ledger *ledger, const struct ledger_request *request,
@@ -109,6 +116,9 @@ void ledger_count(struct ledger *ledger, const struct ledger_request *request,
 /* It was sent now, to that many recipients (at most those reserved). To none is ledger_release().
  * False if there is no such reservation (any more). */
 bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients);
+
+/* The same, but nobody has said that it was sent: it counts, and ends no row of failures. */
+bool ledger_settle_doubtful(struct ledger *ledger, uint64_t id, uint32_t recipients);
 
 /*
  * Whom reservations, and places in a queue, belong to: all zero owns none. The owner stays where it
@@ -258,7 +268,8 @@ struct ledger_slot {
 };
 
 /* The slots from `*from` on in which something was sent, at most `most`; each begins at a multiple
- * of `width`. `*from` becomes where to go on, INT64_MAX at the end. Costs O(log n) a slot. */
+ * of `width`, all by the wall clock. `*from` becomes where to go on, INT64_MAX at the end. Costs
+ * O(log n) a slot. */
 size_t ledger_history(struct ledger *ledger, const char *account, int64_t *from, int64_t width,
                       struct ledger_slot *slots, size_t most);
 

@@ -20,7 +20,7 @@ struct future_turn {
 /* What is only needed while the store is read. */
 struct opening {
     struct ledger *ledger;
-    int64_t now;
+    int64_t now, passed;
     struct future_turn *future;
     size_t future_count;
     struct store_reservation *open;
@@ -59,7 +59,7 @@ static bool take_account(void *context, const struct store_account *record, stru
 static int64_t horizon(void *context)
 {
     const struct opening *opening = context;
-    return opening->now - opening->ledger->retention - opening->ledger->rules.guard;
+    return opening->passed - opening->ledger->retention - opening->ledger->rules.guard;
 }
 
 static struct account *find_account(const struct opening *opening, uint32_t number,
@@ -103,7 +103,7 @@ static bool take_turn(void *context, const struct store_turn *turn, struct error
         if (account == NULL)
             return false;
         account->last_sequence = turn->sequence;
-        if (time > opening->now - ledger_retained(ledger, account))
+        if (time > opening->passed - ledger_retained(ledger, account))
             history_add(&account->history, time, sent->recipients, sent->messages);
     }
     return true;
@@ -189,7 +189,7 @@ static void free_opening(struct opening *opening)
 struct ledger *ledger_open(struct clock *clock, struct store *store,
                            const struct ledger_rules *rules, struct error *error)
 {
-    struct opening opening = {.now = clock_now(clock)};
+    struct opening opening = {.now = clock_now(clock), .passed = clock_passed(clock)};
     opening.ledger = ledger_new(clock, store, rules, opening.now);
     const struct store_reader reader = {.horizon = horizon,
                                         .account = take_account,

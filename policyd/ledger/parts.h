@@ -28,6 +28,7 @@ struct ledger {
     struct reservations reservations;
     struct batch batch;
     int64_t last_now; /* of the batch before */
+    int64_t passed;   /* has come in any case: what may be forgotten is judged by it */
     size_t tidy_bucket;
     /* who waits */
     ledger_answered *answered;

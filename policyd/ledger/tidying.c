@@ -7,10 +7,11 @@
 
 /* Whether nothing in memory or in the store refers to the account: what it sent is older than the
  * first turn that the store still has. */
-static bool is_idle(const struct account *account, uint64_t first_sequence, int64_t now)
+static bool is_idle(const struct account *account, uint64_t first_sequence, int64_t now,
+                    int64_t passed)
 {
     return history_is_empty(&account->history) && account->open == 0 && account->queue == NULL &&
-           !account->is_unserved && !pause_is_in_force(account->pause, now) &&
+           !account->is_unserved && !pause_is_in_force(account->pause, passed) &&
            !pause_is_probing(account->pause, now) && account->last_sequence < first_sequence;
 }
 
@@ -21,9 +22,9 @@ static void find_idle(struct ledger *ledger, size_t bucket, uint64_t first_seque
     struct account *account = ledger->accounts.buckets[bucket];
     for (; account != NULL; account = account->next) {
         history_clamp(&account->history, now);
-        history_prune(&account->history, ledger_retained(ledger, account), now);
+        history_prune(&account->history, ledger_retained(ledger, account), ledger->passed);
         pause_clamp(account->pause, now);
-        if (!is_idle(account, first_sequence, now))
+        if (!is_idle(account, first_sequence, now, ledger->passed))
             continue;
         batch_touch(batch, account);
         batch_add_change(batch, STORE_REMOVE_ACCOUNT)->account.number = account->number;
@@ -58,10 +59,10 @@ bool ledger_tidy(struct ledger *ledger, bool *more, struct error *error)
         return true;
     int64_t now = ledger_read_clock(ledger);
     struct store_rest rest = {0};
-    bool tidied = operations->expire(ledger->store, now - ledger->retention - ledger->rules.guard,
-                                     TIDY_TURNS, &rest, error) &&
-                  remove_idle(ledger, rest.first, now, error) &&
-                  operations->maintain(ledger->store, error);
+    bool tidied =
+        operations->expire(ledger->store, ledger->passed - ledger->retention - ledger->rules.guard,
+                           TIDY_TURNS, &rest, error) &&
+        remove_idle(ledger, rest.first, now, error) && operations->maintain(ledger->store, error);
     *more = tidied && rest.more;
     return tidied;
 }

@@ -61,6 +61,7 @@ static bool open_environment(struct store_bdb *bdb, bool sync, struct error *err
 static bool open_database(struct store_bdb *bdb, DB **database, const char *name,
                           struct error *error);
 static bool has_sound_log(const struct store_bdb *bdb, struct error *error);
+static bool has_records(DB *database, bool *any, struct store_bdb *bdb, struct error *error);
 static bool open_databases(struct store_bdb *bdb, struct error *error);
 static void close_all(struct store_bdb *bdb);
 __attribute__((noreturn)) static void end_program(const struct store_bdb *bdb);
@@ -130,9 +131,33 @@ static bool read_account(struct reading *reading, const struct record_view *view
     const struct store_reader *reader = reading->reader;
     struct record_strings strings;
     struct store_account account;
+    if (record_number(view) == RECORD_CLOCK_NUMBER)
+        return true;
     if (!record_read_account(view, &account, &strings))
         return unreadable(reading->bdb, STORE_ACCOUNTS, error);
     return reader->account(reader->context, &account, error) || senseless(reading->bdb, error);
+}
+
+static bool bdb_read_clock(struct store *store, struct store_clock *clock, enum store_time *time,
+                           struct error *error)
+{
+    struct store_bdb *bdb = bdb_of(store);
+    bool has_accounts;
+    struct record record;
+    record_key(&record, RECORD_CLOCK_NUMBER, RECORD_ACCOUNT_KEY);
+    DBT key = dbt(record.key, record.key_size);
+    DBT value = dbt(NULL, 0);
+    int code = bdb->accounts->get(bdb->accounts, NULL, &key, &value, 0);
+    if (code == DB_NOTFOUND) {
+        bool read = has_records(bdb->accounts, &has_accounts, bdb, error);
+        *time = read && has_accounts ? STORE_TIME_UNKNOWN : STORE_TIME_EMPTY;
+        return read;
+    }
+    if (code != 0)
+        return unusable(bdb, code, "cannot be read", error);
+    const struct record_view view = view_of(&key, &value);
+    *time = STORE_TIME_KEPT;
+    return record_read_clock(&view, clock) || unreadable(bdb, STORE_ACCOUNTS, error);
 }
 
 static void skip_turn(struct skipped *skipped, uint64_t sequence)
@@ -256,6 +281,9 @@ static int make_change(struct store_bdb *bdb, DB_TXN *transaction,
     case STORE_REMOVE_RESERVATION:
         record_key(&record, change->reservation.id, RECORD_RESERVATION_KEY);
         return take_out(bdb->reservations, transaction, &record);
+    case STORE_PUT_CLOCK:
+        record_of_clock(&record, &change->clock);
+        return put(bdb, bdb->accounts, transaction, &record);
     }
     return EINVAL;
 }
@@ -577,7 +605,8 @@ static void close_all(struct store_bdb *bdb)
 
 struct store *store_bdb_open(const struct settings *settings, struct error *error)
 {
-    static const struct store_operations operations = {.read = bdb_read,
+    static const struct store_operations operations = {.read_clock = bdb_read_clock,
+                                                       .read = bdb_read,
                                                        .write = bdb_write,
                                                        .expire = bdb_expire,
                                                        .maintain = bdb_maintain,

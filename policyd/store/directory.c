@@ -2,6 +2,7 @@
 #include "policyd/store/directory.h"
 
 #include "common/log.h"
+#include "common/private_directory.h"
 #include "common/user.h"
 
 #include <dirent.h>
@@ -30,28 +31,13 @@ directory_error(const struct settings *settings, struct error *error, const char
                         settings->ledger);
 }
 
-/* Gives a directory that root has just made to its user. The descriptor is what was checked, so
- * that nobody can exchange the name underneath. */
-static bool give_away(const struct settings *settings, const struct user *user, struct error *error)
-{
-    int descriptor = open(settings->ledger, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat status;
-    bool given = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_uid == 0 &&
-                 fchown(descriptor, user->id, user->group) == 0;
-    if (descriptor >= 0)
-        close(descriptor);
-    return given || directory_error(settings, error, "cannot be given to %s", settings->user);
-}
-
 static bool make_directory(const struct settings *settings, const struct user *user,
                            struct error *error)
 {
-    if (mkdir(settings->ledger, 0700) == 0)
-        return geteuid() != 0 || give_away(settings, user, error);
-    return errno == EEXIST ||
-           directory_error(settings, error,
-                           "cannot be created: %s; run: install -d -o %s -m 700 %s",
-                           strerror(errno), settings->user, settings->ledger);
+    struct error reason;
+    return private_directory_make(settings->ledger, user, &reason) ||
+           directory_error(settings, error, "%s; run: install -d -o %s -m 700 %s", reason.text,
+                           settings->user, settings->ledger);
 }
 
 bool store_directory_prepare(const struct settings *settings, bool only_check, struct error *error)

@@ -22,6 +22,13 @@ static bool meter_read(struct store *store, const struct store_reader *reader, s
     return inner->operations->read(inner, reader, error);
 }
 
+static bool meter_read_clock(struct store *store, struct store_clock *clock, enum store_time *time,
+                             struct error *error)
+{
+    struct store *inner = meter_of(store)->inner;
+    return inner->operations->read_clock(inner, clock, time, error);
+}
+
 /* Records, each entry of a turn as one. */
 static uint64_t size_of(const struct store_change *changes, size_t count)
 {
@@ -85,7 +92,8 @@ static void meter_close(struct store *store)
 
 struct store *store_meter_new(struct store *inner)
 {
-    static const struct store_operations operations = {.read = meter_read,
+    static const struct store_operations operations = {.read_clock = meter_read_clock,
+                                                       .read = meter_read,
                                                        .write = meter_write,
                                                        .expire = meter_expire,
                                                        .maintain = meter_maintain,

@@ -6,6 +6,7 @@
 #define VERSION          1
 #define ACCOUNT_HEAD     31
 #define TURN_HEAD        9
+#define CLOCK_HEAD       25
 #define RESERVATION_SIZE 21
 
 /* --- numbers ------------------------------------------------------------------ */
@@ -79,6 +80,18 @@ bool record_of_account(struct record *record, const struct store_account *accoun
     return true;
 }
 
+void record_of_clock(struct record *record, const struct store_clock *clock)
+{
+    size_t length = strnlen(clock->boot, sizeof(clock->boot) - 1);
+    record_key(record, RECORD_CLOCK_NUMBER, RECORD_ACCOUNT_KEY);
+    unsigned char *place = put_number(record->value, VERSION, 1);
+    place = put_number(place, (uint64_t)clock->boottime, 8);
+    place = put_number(place, (uint64_t)clock->wall, 8);
+    place = put_number(place, (uint64_t)clock->time, 8);
+    memcpy(place, clock->boot, length);
+    record->value_size = CLOCK_HEAD + length;
+}
+
 bool record_of_turn(struct record *record, const struct store_turn *turn)
 {
     if (turn->count > STORE_TURN_MAX)
@@ -146,6 +159,20 @@ bool record_read_account(const struct record_view *view, struct store_account *a
                                       .pause = {(int64_t)since, (int64_t)until, (uint32_t)failures,
                                                 is_paused ? strings->cause : NULL}};
     return account->retention >= 0 && account->pause.since >= 0 && account->pause.until >= 0;
+}
+
+bool record_read_clock(const struct record_view *view, struct store_clock *clock)
+{
+    if (!is_of_version(view, RECORD_ACCOUNT_KEY, CLOCK_HEAD))
+        return false;
+    uint64_t boottime, wall, time;
+    const unsigned char *place = get_number(view->value + 1, &boottime, 8);
+    place = get_number(place, &wall, 8);
+    place = get_number(place, &time, 8);
+    *clock = (struct store_clock){
+        .boottime = (int64_t)boottime, .wall = (int64_t)wall, .time = (int64_t)time};
+    return clock->boottime >= 0 && clock->wall >= 0 && clock->time >= 0 &&
+           get_string(place, view->value_size - CLOCK_HEAD, clock->boot, sizeof(clock->boot));
 }
 
 static bool read_sent(const unsigned char *place, const unsigned char *end, struct store_turn *turn,

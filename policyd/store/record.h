@@ -6,6 +6,8 @@
  *   account      key: number (4)
  *                value: version 1 (1), retention (8), pause: since (8), until (8), failures (4);
  *                length of the name (2), name, cause of the pause (the rest)
+ *   clock        key: 0 (4), among the accounts, whose numbers begin at 1
+ *                value: version 1 (1), boottime (8), wall clock (8), time (8), boot (the rest)
  *   turn         key: sequence (8)
  *                value: version 1 (1), time (8), then for each account that sent something its
  *                number, recipients, messages
@@ -22,6 +24,7 @@
 #include <stdint.h>
 
 #define RECORD_ACCOUNT_KEY     4
+#define RECORD_CLOCK_NUMBER    0 /* of an account that is none */
 #define RECORD_TURN_KEY        8
 #define RECORD_RESERVATION_KEY 8
 
@@ -40,6 +43,7 @@ void record_key(struct record *record, uint64_t number, size_t size);
 
 /* False if something in it is longer than it may be. */
 bool record_of_account(struct record *record, const struct store_account *account);
+void record_of_clock(struct record *record, const struct store_clock *clock);
 bool record_of_turn(struct record *record, const struct store_turn *turn);
 void record_of_reservation(struct record *record, const struct store_reservation *reservation);
 
@@ -60,6 +64,8 @@ struct record_strings {
 /* False if it is no such record of this version, or holds what it cannot. */
 bool record_read_account(const struct record_view *view, struct store_account *account,
                          struct record_strings *strings);
+
+bool record_read_clock(const struct record_view *view, struct store_clock *clock);
 
 /* `sent` has room for STORE_TURN_MAX; NULL: what was sent is not of interest. */
 bool record_read_turn(const struct record_view *view, struct store_turn *turn,

@@ -1,8 +1,9 @@
 /* store.h - where the ledger keeps what must not be forgotten
  *
  * A store keeps three kinds of records: accounts, turns (what was sent at one time, by whom) and
- * reservations. It knows nothing of windows or quotas. The ledger writes in batches, each of which
- * is on disk as a whole or not at all, and reads everything once, at its start.
+ * reservations; and what time it was when it was last asked to note that. It knows nothing of
+ * windows or quotas. The ledger writes in batches, each of which is on disk as a whole or not at
+ * all, and reads everything once, at its start.
  *
  * Sequence numbers grow with every turn, so that a store is written at its end and expires at its
  * beginning. Times are microseconds since the epoch. A store is used by one thread.
@@ -37,6 +38,15 @@ struct store_account {
     struct store_pause pause;
 };
 
+/* A boot's name, a NUL behind it. */
+#define STORE_BOOT_SIZE 40
+
+/* What time it was by the ledger, and by the system's clocks (policyd/ledger/timescale.h). */
+struct store_clock {
+    char boot[STORE_BOOT_SIZE]; /* which boot it was */
+    int64_t boottime, wall, time;
+};
+
 /* What one account sent in a turn. */
 struct store_sent {
     uint32_t account;
@@ -67,6 +77,7 @@ enum store_change_kind {
     STORE_PUT_TURN, /* new, or in place of the one with this sequence */
     STORE_PUT_RESERVATION,
     STORE_REMOVE_RESERVATION,
+    STORE_PUT_CLOCK, /* in place of the one before */
 };
 
 struct store_change {
@@ -75,6 +86,7 @@ struct store_change {
         struct store_account account; /* to remove it: its number */
         struct store_turn turn;
         struct store_reservation reservation; /* to remove it: its id */
+        struct store_clock clock;
     };
 };
 
@@ -99,9 +111,21 @@ struct store_rest {
     bool more;      /* it ended because it had removed as much as it might */
 };
 
+/* What a store knows of the time. */
+enum store_time {
+    STORE_TIME_EMPTY,   /* it has no records at all */
+    STORE_TIME_UNKNOWN, /* it has, of a version that kept no time */
+    STORE_TIME_KEPT,
+};
+
 struct store;
 
 struct store_operations {
+    /* Reads what time it was, before anything else: `clock` is set for STORE_TIME_KEPT. False with
+     * the reason. */
+    bool (*read_clock)(struct store *store, struct store_clock *clock, enum store_time *time,
+                       struct error *error);
+
     /* Reads everything. False with the reason if something cannot be read or the reader refused. */
     bool (*read)(struct store *store, const struct store_reader *reader, struct error *error);
 

@@ -2,7 +2,7 @@
  * server
  *
  * SYNOPSIS
- *     deliver [-c CONNECTIONS] [-n MESSAGES] [-s SIZE] [-w PASSWORD] {PLACE SENDER}...
+ *     deliver [-c CONNECTIONS] [-n MESSAGES] [-s SIZE] [-H SIZE] [-w PASSWORD] {PLACE SENDER}...
  *
  * DESCRIPTION
  *     Each connection sends a message, waits for the answer, sends the next. PLACE is unix:PATH or
@@ -11,6 +11,7 @@
  *
  *     -c, -n  connections, and messages of each (default 1)
  *     -s      octets of a message, about (default 2000)
+ *     -H      octets of header on top: from 1000 up to this number, all sizes as often (default 0)
  *     -w      SMTP instead of LMTP: STARTTLS (nothing is verified), then AUTH LOGIN as SENDER
  *
  *     Writes a line of JSON: messages and octets per second, and "together", how many messages were
@@ -28,6 +29,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,9 +40,13 @@
 #define LINE_WIDTH 1000 /* with CRLF */
 #define BLOCK_SIZE (64 * LINE_WIDTH)
 #define INPUT_SIZE 8192
+/* Of a header's filler. */
+#define HEADER_LEAST 1000
+#define FIELD        "X-Bench-Header: 0123456789 0123456789 0123456789 0123456789 0123456789\r\n"
+#define FIELD_WIDTH  (sizeof(FIELD) - 1)
 
 struct options {
-    size_t connections, messages, size;
+    size_t connections, messages, size, header;
     const char *password; /* or NULL: LMTP */
 };
 
@@ -55,6 +61,7 @@ struct worker {
 
 static struct options options = {.connections = 1, .messages = 1, .size = 2000};
 static char block[BLOCK_SIZE];
+static char *fields; /* options.header octets of them */
 static SSL_CTX *context;
 static atomic_int in_flight, together;
 
@@ -177,13 +184,23 @@ static void note_flight(void)
     }
 }
 
+/* Fields of the usual width. The sizes are those of a golden ratio's sequence: evenly spread
+ * however many there are. */
+static void send_filler(struct worker *worker)
+{
+    static atomic_uint number;
+    if (options.header == 0)
+        return;
+    uint32_t spread = atomic_fetch_add(&number, 1) * 2654435769U;
+    size_t size = HEADER_LEAST + (size_t)((uint64_t)spread * (options.header - HEADER_LEAST) >> 32);
+    put(worker, fields, size - size % FIELD_WIDTH);
+}
+
 static void send_content(struct worker *worker)
 {
-    char header[512];
-    int length =
-        snprintf(header, sizeof(header),
-                 "From: <%s>\r\nTo: <r@dest.example>\r\nSubject: bench\r\n\r\n", worker->sender);
-    put(worker, header, (size_t)length);
+    say(worker, "From: <%s>\r\nTo: <r@dest.example>\r\nSubject: bench\r\n", worker->sender);
+    send_filler(worker);
+    put(worker, "\r\n", 2);
     size_t lines = options.size / LINE_WIDTH;
     for (; lines >= BLOCK_SIZE / LINE_WIDTH; lines -= BLOCK_SIZE / LINE_WIDTH)
         put(worker, block, BLOCK_SIZE);
@@ -215,8 +232,9 @@ static void *work(void *argument)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: deliver [-c connections] [-n messages] [-s size] [-w password] "
-                    "{place sender}...\n");
+    fprintf(stderr,
+            "usage: deliver [-c connections] [-n messages] [-s size] [-H size] [-w password] "
+            "{place sender}...\n");
     exit(EX_USAGE);
 }
 
@@ -232,7 +250,7 @@ static size_t number(const char *text)
 static void read_options(int argc, char *argv[])
 {
     int option;
-    while ((option = getopt(argc, argv, "c:n:s:w:")) != -1)
+    while ((option = getopt(argc, argv, "c:n:s:H:w:")) != -1)
         switch (option) {
         case 'c':
             options.connections = number(optarg);
@@ -243,13 +261,17 @@ static void read_options(int argc, char *argv[])
         case 's':
             options.size = number(optarg);
             break;
+        case 'H':
+            options.header = number(optarg);
+            break;
         case 'w':
             options.password = optarg;
             break;
         default:
             usage();
         }
-    if (optind >= argc || (argc - optind) % 2 != 0)
+    if (optind >= argc || (argc - optind) % 2 != 0 ||
+        (options.header > 0 && options.header < HEADER_LEAST))
         usage();
 }
 
@@ -263,6 +285,11 @@ static void prepare(void)
     context = SSL_CTX_new(TLS_client_method());
     if (context == NULL)
         errx(EXIT_FAILURE, "OpenSSL cannot be set up");
+    fields = malloc(options.header + FIELD_WIDTH);
+    if (fields == NULL)
+        err(EX_OSERR, "no memory");
+    for (size_t i = 0; i < options.header; i += FIELD_WIDTH)
+        memcpy(fields + i, FIELD, FIELD_WIDTH);
 }
 
 static double seconds_now(void)

@@ -177,9 +177,10 @@ class Mailer:
         return max(mailboxes[upn]["sending"]["max"] for upn in self.upns)
 
 
-def deliver(places, *, connections, messages, size=MESSAGE_SIZE, submission=False):
+def deliver(places, *, connections, messages, size=MESSAGE_SIZE, header=None, submission=False):
     """Messages straight to a server, see deliver.c. `places` are (place, sender). Returns its figures."""
-    command = [DELIVER, "-c", connections, "-n", messages, "-s", size, *(["-w", PASSWORD] if submission else []),
+    command = [DELIVER, "-c", connections, "-n", messages, "-s", size, *(["-H", header] if header else []),
+               *(["-w", PASSWORD] if submission else []),
                *(word for pair in places for word in pair)]
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           check=False)

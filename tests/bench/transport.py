@@ -6,6 +6,9 @@
     transport-account     one account on loopback
     transport-accounts    20 accounts by sender, 20 ms of round-trip delay (see network.py)
     transport-memory      50 messages of 100 MB at once
+    transport-headers     messages with headers of 1 to 100 kB, without Postfix; with BENCH_BEFORE=DIR beside the
+                          transport of another build directory, round by round: `git worktree add --detach /tmp/before
+                          COMMIT && make -C /tmp/before all`, then BENCH_BEFORE=/tmp/before/build
 
 How it is measured: everything runs in a network namespace of its own. Each relay has a private Postfix; a backlog of
 small messages is put into its queue on hold, then let go, and its speed is that from the first acceptance to the last
@@ -25,6 +28,7 @@ if a message was refused, lost or doubled.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -34,13 +38,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import mailers, network  # noqa: E402
 from bench.mailers import Mailer, by_postfix, by_transport  # noqa: E402
 from bench.report import WrongAnswers, machine, median_of, print_table, ratio  # noqa: E402
-from harness import workplace  # noqa: E402
+from harness import programs, workplace  # noqa: E402
 
 MEGABYTE = 1 << 20
 ACCOUNTS = 20
 CONNECTIONS = 3
 DELAY = 20
 LARGE, LARGE_SIZE = 50, 100 * 1000 * 1000
+HEADER_CONNECTIONS, HEADER_SIZE = ACCOUNTS * CONNECTIONS, 100 * 1000
 WARM_UP = 100
 # What Postfix offers against the cost of a new connection.
 TUNED = {"smtp_tls_session_cache_database": "btree:$data_directory/smtp_scache", "smtp_tls_connection_reuse": "yes"}
@@ -52,8 +57,9 @@ FIGURES = ("per_second", "machine_busy", "machine_us", "office365_us")
 class Bench:
     """A run: where it happens, how much of it, and what it has found."""
 
-    def __init__(self, place, messages, rounds):
+    def __init__(self, place, messages, rounds, before=None):
         self.place = place
+        self.before = before
         self.messages = messages
         self.rounds = rounds
         self.results = {"machine": machine(place.directory), "messages": messages, "rounds": rounds}
@@ -184,6 +190,55 @@ def memory(bench):
     bench.results["memory"] = figures
 
 
+# --- long headers ------------------------------------------------------------
+
+@contextlib.contextmanager
+def built_in(directory):
+    """Daemons that are made here are those of another build directory."""
+    here, programs.Daemon.build = programs.Daemon.build, directory
+    try:
+        yield
+    finally:
+        programs.Daemon.build = here
+
+
+def headers(bench):
+    """The header is held back and judged, and nothing is changed. The same ledger and stand-in for both builds would
+    share what one has left behind: each has its own."""
+    upns = mailers.accounts(ACCOUNTS)
+    builds = {"now": workplace.BUILD, **({"before": bench.before} if bench.before else {})}
+    relays = {}
+    for name, build in builds.items():
+        office365 = bench.standin(f"h{name}", upns)
+        with built_in(build):
+            relays[name] = bench.place.add(by_transport(bench.directory(f"d{name}"), office365, "localhost", upns))
+        relays[name].policyd.start()
+        relays[name].transport.start()
+    runs = {name: [] for name in builds}
+    for turn in range(bench.rounds + 1):
+        for name in list(builds)[::1 if turn % 2 else -1]:
+            relay = relays[name]
+            usage = mailers.Usage([relay.office365, relay.transport, relay.policyd])
+            each = max(1, (bench.messages if turn > 0 else WARM_UP) // HEADER_CONNECTIONS)
+            done = mailers.deliver(mailers.account_places(relay, upns), connections=HEADER_CONNECTIONS, messages=each,
+                                   header=HEADER_SIZE)
+            if turn > 0:
+                runs[name].append({**done, **usage.figures(each * HEADER_CONNECTIONS)})
+    rows = [{"build": name, "messages": sum(one["messages"] for one in some),
+             "per_second": round(median_of(some, "per_second"), 1),
+             "transport_us": round(median_of(some, "post365-transport_us")),
+             "peak_memory_mb": round(mailers.status(relays[name].transport.pid, "VmHWM") / MEGABYTE, 1)}
+            for name, some in runs.items()]
+    figures = {"rows": rows, "runs": runs}
+    if bench.before:
+        figures["times_before"] = round(ratio(runs["now"], runs["before"], "per_second"), 3)
+    for relay in relays.values():
+        relay.stop()
+    print_table(f"Headers of 1 to {HEADER_SIZE // 1000} kB, {HEADER_CONNECTIONS} at once over {ACCOUNTS} accounts",
+                [head.replace("_", " ") for head in rows[0]], [row.values() for row in rows])
+    bench.results["headers"] = figures
+
+
 # --- what is aimed at --------------------------------------------------------
 
 def print_aims(results):
@@ -194,6 +249,8 @@ def print_aims(results):
         rows = results[part]["rows"] if part in results else ()
         lines += [(f"{title}, times Postfix's, {row['relay']}", aim if row["relay"] in ("recipe", "tuned") else "",
                    row["transport_is_times_faster"]) for row in rows if row["relay"] != "transport"]
+    if "times_before" in results.get("headers", ()):
+        lines.append(("headers of 1 to 100 kB, times the build of before", ">= 0.95", results["headers"]["times_before"]))
     if "memory" in results:
         lines.append((f"{results['memory']['together']} messages of 100 MB at once, MB", "< 64",
                       results["memory"]["peak_memory_mb"]))
@@ -202,7 +259,8 @@ def print_aims(results):
 
 # --- the run -----------------------------------------------------------------
 
-PARTS = {"transport-account": one_account, "transport-accounts": many_accounts, "transport-memory": memory}
+PARTS = {"transport-account": one_account, "transport-accounts": many_accounts, "transport-memory": memory,
+         "transport-headers": headers}
 MODES = {"transport": tuple(PARTS), **{name: (name,) for name in PARTS}}
 
 
@@ -211,12 +269,13 @@ def main():
     parser.add_argument("mode", choices=MODES, nargs="?", default="transport")
     parser.add_argument("--messages", type=int, default=2000, help="of a backlog")
     parser.add_argument("--rounds", type=int, default=5, help="a median is of so many figures")
+    parser.add_argument("--before", type=Path, help="build directory of an older checkout, for transport-headers")
     arguments = parser.parse_args()
     if workplace.why_not():
         sys.exit(f"make bench: {workplace.why_not()}")
     network.enter()
     with workplace.Workplace("b", unique=True) as place:
-        bench = Bench(place, arguments.messages, arguments.rounds)
+        bench = Bench(place, arguments.messages, arguments.rounds, arguments.before)
         where = bench.results["machine"]
         print(f"{where['processor']}, {where['processors']} processors, Linux {where['kernel']}, queues and ledger on "
               f"{where['ledger_file_system']}, load average {where['load_average']:.2f}; {arguments.rounds} rounds of "

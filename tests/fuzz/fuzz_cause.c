@@ -51,8 +51,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *reason = malloc(size + 1);
     memcpy(reason, data, size);
     reason[size] = '\0';
-    const struct cause *cause = cause_find(reason);
-    demand(cause != NULL && cause == cause_named(cause->name) && cause == cause_find(reason));
+    static struct settings relays[] = {
+        {.relayhost = "[smtp.office365.com]:587", .meter = METER_DELIVERY},
+        {.relayhost = "relay.example", .meter = METER_SUBMISSION},
+    };
+    const char *name;
+    const struct cause *cause = cause_find(reason, NULL);
+    for (size_t i = 0; i < 2; i++)
+        demand(cause_find(reason, &relays[i]) != NULL);
+    demand(cause_server(reason, &name) <= size);
+    demand(cause != NULL && cause == cause_named(cause->name) && cause == cause_find(reason, NULL));
     demand(queue_id_microseconds(reason) < 1000000);
     check_shown(reason);
     check_column(reason, size % 40);

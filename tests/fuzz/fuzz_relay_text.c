@@ -3,7 +3,7 @@
  * libFuzzer (clang -fsanitize=fuzzer). Checks what text.h promises of any bytes: every entry lies
  * in the text, behind the one before it, and so do values and their pieces.
  */
-#include "ctl/setup/text.h"
+#include "ctl/relay/text.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  *
  * libFuzzer (clang -fsanitize=fuzzer). Checks what reply.h and office365.h promise of any input.
  */
-#include "common/office365.h"
+#include "common/judgement.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,6 +38,12 @@ static void check_rows(const struct reply *reply)
             demand(row->told == OFFICE365_AS_IS && row->account == OFFICE365_ACCOUNT_NOTHING);
         if (reply->code / 100 == 4)
             demand(strcmp(row->name, "other-permanent") != 0);
+        struct judgement judgement;
+        judgement_of_reply(reply, stage, &judgement);
+        demand(judgement.row != NULL && judgement.code / 100 != 2 && judgement.code / 100 != 3);
+        demand(!judgement.is_accepted || !judgement.is_temporary);
+        demand(judgement.code == 0 || judgement.enhanced.class == judgement.code / 100 ||
+               judgement.enhanced.class != 0);
         struct reply changed = *reply;
         reply_make_temporary(&changed);
         demand(changed.code / 100 != 5 && changed.enhanced.class != 5);
@@ -65,6 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_error(&error);
     }
     error.text[0] = '\0';
+    struct judgement judgement;
+    if (judgement_of_text(bytes, size, &reply, &judgement, NULL))
+        check_reply(&reply);
     if (reply_find(&reply, bytes, size, &error)) {
         check_reply(&reply);
         check_rows(&reply);

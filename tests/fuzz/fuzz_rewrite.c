@@ -31,7 +31,11 @@ static const char *name_of(uint8_t letter)
     case 'r':
         return "Reply-To";
     case 'o':
-        return "X-Original-From";
+        return REWRITE_ORIGINAL;
+    case 'a':
+        return "Auto-Submitted";
+    case 'm':
+        return "X-Auto-Response-Suppress";
     default:
         return "From";
     }
@@ -64,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         .envelope_sender = senders[data[0] & 7],
                                         .rewrite_from = true,
                                         .add_reply_to = (data[0] & 8) == 0,
+                                        .replaces_null_sender = (data[0] & 16) != 0,
                                         .covered = covers_x};
     read_headers(&message, data + 1, size - 1);
     if (rewrite_headers(message.headers, message.count, &rules, &edits) != REWRITE_OK)

@@ -35,6 +35,7 @@ class Arrival:
 
     def fields(self, name):
         """The values of all headers of that name, as bytes, unfolded, without the white space
-        around them. Of From, Sender, Reply-To, To, Subject, Message-ID and X-Original-From."""
+        around them. Of From, Sender, Reply-To, To, Subject, Message-ID, X-Post365-Original,
+        Auto-Submitted and X-Auto-Response-Suppress."""
         return [exact(value).replace(b"\r\n", b"").strip(b" \t") for value in self.entry["headers"][name]]
 

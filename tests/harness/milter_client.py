@@ -49,6 +49,8 @@ class Result:
     deleted_recipients: list = dataclasses.field(default_factory=list)
     headers: list = None  # (name, value) after the edits, as Postfix applies them
     edits: list = dataclasses.field(default_factory=list)  # as they came, (command, ...)
+    envid: str = None  # what the sender was given along: the milter's decision, as xtext
+    given: str = ""  # the envelope sender before
 
     def values(self, name):
         """The values of all headers of this name."""
@@ -175,12 +177,14 @@ class Connection:
         verdict = self.step(b"E", result=result)
         for command, data in result.edits:
             _apply(result, command, data)
+        if result.sender is None:  # it stays, and is set for what is given along
+            result.edits = [edit for edit in result.edits if edit[0] != b"e"]
         return verdict
 
     def message(self, sender, recipients=("<bob@example.net>",), headers=(), body=b"hello\r\n", *, login=None,
                 queue_id="4Test"):
         """A whole message. The Result has the headers as Postfix leaves them."""
-        result = Result("continue", "mail", headers=list(headers))
+        result = Result("continue", "mail", headers=list(headers), given=sender)
         for stage, act in self._stages(sender, recipients, headers, body, login, queue_id, result):
             verdict = act()
             if verdict:
@@ -211,7 +215,9 @@ class Connection:
 def _apply(result, command, data):
     """One edit, as Postfix's cleanup(8) makes it."""
     if command == b"e":
-        result.sender = _text(data.split(b"\0")[0])
+        sender, parameters = (_text(text) for text in (data + b"\0\0").split(b"\0")[:2])
+        result.envid = parameters.removeprefix("ENVID=") or None
+        result.sender = sender if sender.strip("<>") != result.given.strip("<>") else None
     elif command == b"h":
         name, value = data.split(b"\0")[:2]
         result.headers.append((_text(name), _text(value)))

@@ -34,12 +34,13 @@ def connect(place, queue_directory, timeout=5.0):
 class Daemon(processes.Program):
     """A post365 daemon beside `postfix`. Its log is <postfix.directory>/<program>.log."""
 
+    build = workplace.BUILD
     program = None  # "post365-milter"
     parameter = None  # the main.cf parameter that says where it listens
     default = None
 
     def __init__(self, postfix, *options):
-        arguments = [workplace.BUILD / self.program, "-c", postfix.config_directory, "-e", *options]
+        arguments = [self.build / self.program, "-c", postfix.config_directory, "-e", *options]
         super().__init__(self.program, arguments, directory=postfix.directory,
                          environment=postfix.environment())
         self.postfix = postfix

@@ -53,7 +53,7 @@ def with_post365(parameters):
         "non_smtpd_milters": "$smtpd_milters",
         "milter_default_action": "tempfail",
         # Postfix's own bounces, too, need a sender that Microsoft takes.
-        "internal_mail_filter_classes": "bounce",
+        "internal_mail_filter_classes": "bounce, notify",
         "smtpd_end_of_data_restrictions":
             "check_policy_service { $post365_policy_socket, default_action=DUNNO }",
         "smtp_destination_concurrency_limit": "3",
@@ -81,6 +81,7 @@ def through_transport(accounts):
         "post365_meter": "delivery",
         "default_transport": "post365:unix:post365/transport",
         "post365_destination_concurrency_limit": "10",
+        "post365_destination_recipient_limit": "500",
         "sender_dependent_default_transport_maps": f"inline:{{ {maps} }}" if maps else "",
         "smtp_reply_filter": None,
     }

@@ -43,7 +43,8 @@ SHAPES = {
     "debian": Shape(
         DEBIAN_MAIN + RECIPE,
         changed=("smtpd_milters", "non_smtpd_milters", "internal_mail_filter_classes", "post365/unix", "default_transport",
-                 "sender_dependent_default_transport_maps", "post365_destination_concurrency_limit")),
+                 "sender_dependent_default_transport_maps", "post365_destination_concurrency_limit",
+                 "post365_destination_recipient_limit")),
     "from-recipe": Shape(
         RECIPE + """\
 # make Office 365 happy
@@ -118,8 +119,8 @@ smtp_destination_concurrency_limit = 2
 smtp_destination_recipient_limit = 50
 """,
         tables={"transport": ("hash", "intern.example discard:\n"), "generic": ("hash", "root@relay.example.com relay@example.com\n")},
-        changed=("relayhost",),
-        remarked=("transport_maps", "smtp_generic_maps", "smtp_destination_rate_delay, smtp_destination_concurrency_limit")),
+        changed=("relayhost", "post365/unix"),
+        remarked=("transport_maps", "smtp_destination_rate_delay, smtp_destination_concurrency_limit")),
     "submission-meter": Shape(
         RECIPE + """\
 post365_meter = submission
@@ -135,6 +136,80 @@ smtp_sender_dependent_authentication = yes
 """,
         removed=("post365_meter",), changed=("smtpd_milters", "default_transport", "post365/unix"),
         remarked=("smtpd_end_of_data_restrictions", "smtp_reply_filter")),
+}
+
+REENTRY = ("  -o content_filter=\n  -o smtpd_milters=\n"
+           "  -o receive_override_options=no_header_body_checks,no_milters\n")
+
+# Where setup and the doctor once judged by rules of their own; none of them takes mail in a test.
+ODD = {
+    "milter-maps": Shape(RECIPE + "smtpd_milter_maps = inline:{ { 192.0.2.7 = DISABLE } }\n", remarked=("smtpd_milter_maps",)),
+    "milter-maps-cidr": Shape(RECIPE + "smtpd_milter_maps = cidr:{etc}/maps\nsmtpd_sasl_auth_enable = yes\n",
+                              tables={"maps": ("cidr", "192.0.2.0/24 DISABLE\n")}, remarked=("who logged in stays unknown",)),
+    "milter-maps-with-ours": Shape(RECIPE + "smtpd_milter_maps = inline:{ { 192.0.2.7 = unix:post365/milter } }\n"),
+    "attached-option": Shape(RECIPE, master=debian_master("  -osmtpd_milters=\n"), changed=("127.0.0.1:{submission_port}/inet",)),
+    "attached-others": Shape(RECIPE, master=debian_master("  -v -osmtpd_milters=inet:localhost:8891\n"),
+                             changed=("127.0.0.1:{submission_port}/inet",)),
+    "braced-option": Shape(RECIPE, master=debian_master("  -o { smtpd_milters = }\n"), changed=("127.0.0.1:{submission_port}/inet",)),
+    "by-hand-beside-a-signer": Shape(
+        RECIPE + "smtpd_milters = unix:post365/milter, inet:localhost:8891\nnon_smtpd_milters = $smtpd_milters\n"
+        "milter_default_action = accept\ninternal_mail_filter_classes = bounce\n", changed=("internal_mail_filter_classes",)),
+    "by-hand-and-refused": Shape(
+        RECIPE + "smtpd_milters = unix:post365/milter, inet:localhost:8891\nnon_smtpd_milters = $smtpd_milters\n"
+        "milter_default_action = reject\n", changed=("smtpd_milters",)),
+    "by-another-name": Shape(
+        RECIPE + "my_filters = inet:localhost:1, local:post365/milter\nsmtpd_milters = $my_filters\n"
+        "non_smtpd_milters = $smtpd_milters\nmilter_default_action = quarantine\nmilter_protocol = 4\n",
+        remarked=("stands in another parameter",)),
+    "logins": Shape(RECIPE + f"post365_login_upn_maps = inline:{{ {{ joe = {UPN} }} }}\nmilter_default_action = accept\n",
+                    changed=("smtpd_milters",)),
+    "reentry": Shape(RECIPE + "content_filter = smtp:[127.0.0.1]:10024\n", remarked=("hands mail back",),
+                     master=debian_master("127.0.0.1:{third_port} inet n - n - - smtpd\n" + REENTRY)),
+    "submission-without-milters": Shape(
+        RECIPE, master=debian_master("  -o smtpd_sasl_auth_enable=yes\n  -o receive_override_options=no_milters\n"),
+        remarked=("who logged in stays unknown",)),
+    "proxy-filter": Shape(
+        RECIPE, master=debian_master("  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_proxy_filter=127.0.0.1:10024\n"
+                                     "127.0.0.1:{third_port} inet n - n - - smtpd\n" + REENTRY), remarked=("smtpd_proxy_filter",)),
+    "no-milters-at-all": Shape(RECIPE + "receive_override_options = no_milters\n", remarked=("no mail passes a milter",)),
+    "action-of-a-service": Shape(RECIPE + "smtpd_milters = unix:post365/milter\n",
+                                 master=debian_master("  -o milter_default_action=reject\n"), remarked=("Take it out there",)),
+    "pickup-and-cleanup": Shape(
+        RECIPE, master=debian_master() + "pickup2 unix n - n 60 1 pickup -o receive_override_options=no_milters\n"
+        "cleanup2 unix n - n - 0 cleanup\n  -o non_smtpd_milters=\n", remarked=("pickup2/unix", "cleanup2/unix")),
+    "impatient": Shape(RECIPE + "maximal_queue_lifetime = 1h\nbounce_queue_lifetime = 36h\n",
+                       remarked=("maximal_queue_lifetime = 1h", "bounce_queue_lifetime = 36h")),
+    "one-attempt": Shape(RECIPE + "maximal_queue_lifetime = 0\n", remarked=("maximal_queue_lifetime = 0",)),
+    "deferred": Shape(RECIPE + "defer_transports = smtp, post365\n", remarked=("defer_transports",)),
+    "own-domain": Shape(RECIPE + "mydestination = localhost, example.com\n", remarked=("mydestination has the domain",)),
+    "virtual-domain": Shape(RECIPE + "virtual_alias_domains = example.com\nvirtual_alias_maps = inline:{ { a@example.com = b@b.example } }\n",
+                            remarked=("virtual_alias_domains has the domain",)),
+    "own-routes": Shape(RECIPE + "transport_maps = inline:{ { example.com = smtp:[example-com.mail.protection.outlook.com] }, "
+                        "{ hve.example = smtp:[smtp-hve.office365.com]:587 }, { intern.example = smtp:[192.0.2.25] } }\n",
+                        remarked=("transport_maps is left as it is",)),
+    "catch-all": Shape(RECIPE + "transport_maps = inline:{ { * = smtp: } }\n", remarked=("* smtp:",)),
+    "past-for-some": Shape(RECIPE + "transport_maps = inline:{ { some.example = relay:[smtp.office365.com]:587 } }\n",
+                           remarked=("some.example relay:",)),
+    "everybody-is-noreply": Shape(RECIPE + "sender_canonical_maps = static:noreply@intern.example\n",
+                                  remarked=("makes \"noreply@intern.example\" of every sender",)),
+    "canonical": Shape(RECIPE + "canonical_maps = regexp:{etc}/all\n", tables={"all": ("regexp", f"/.+/ {UPN}\n")},
+                       remarked=("canonical_maps makes",)),
+    "from-in-a-mixed-table": Shape(
+        RECIPE + "smtp_header_checks = regexp:{etc}/checks\n",
+        tables={"checks": ("regexp", "/^Received:/ IGNORE\n/^From: .*cron/ REPLACE From: <x@example.com>\n")},
+        remarked=("checks, line 2",)),
+    "adding-checks": Shape(
+        RECIPE + "smtp_header_checks = regexp:{etc}/checks\nsmtp_generic_maps = hash:{etc}/generic\n",
+        tables={"checks": ("regexp", "/^X-Spam:/ IGNORE\n/^Subject: secret/ WARN\n"),
+                "generic": ("hash", "root@relay.example.com boss@example.com\n@relay.example.com relay@example.com\n")},
+        changed=("post365/unix",)),
+    "own-service": Shape(RECIPE + "smtp_generic_maps = hash:{etc}/generic\n", tables={"generic": ("hash", "a@b.example c@d.example\n")},
+                         master=debian_master() + "post365 unix - - n - 100 lmtp\n    -o lmtp_data_init_timeout=30s",
+                         changed=("post365/unix",)),
+    "no-lmtp": Shape(RECIPE, master=debian_master() + "post365 unix - - n - 100 smtp\n", remarked=("is not lmtp(8)",)),
+    "port-465": Shape(RECIPE.replace("{port}", "465"), passwords={"[localhost]:465": f"{UPN}:{PASSWORD}"}, remarked=("port 465",)),
+    "masqueraded": Shape(RECIPE + "masquerade_domains = example.com\n"),
+    "many-recipients": Shape(RECIPE + "post365_destination_recipient_limit = 2000\n", remarked=("more recipients than Microsoft",)),
 }
 
 

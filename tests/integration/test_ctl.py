@@ -72,7 +72,9 @@ def test_every_row_is_known_out_of_a_line_of_the_log():
             said = f"SASL authentication failed; server smtp.office365.com[1.2.3.4] said: {reply} {stamp}"
         elif command:
             said += f" (in reply to {command})"
-        elif stage != "connect":
+        elif stage == "connect":
+            said = f"host smtp.office365.com[1.2.3.4] refused to talk to me: {reply} {stamp}"
+        else:
             continue  # a report by mail, or what is said anywhere
         transport = f"host relay[post365/transport] said: 450 4.0.0 host x said: {reply} {stamp} (in reply to {stage})"
         for line in (f"{head}({said})", said, f"{head}({transport} (in reply to end of DATA command))"):

@@ -1,10 +1,12 @@
 """post365 doctor on main.cf and master.cf: it finds each of the usual mistakes, and changes nothing."""
 
+import json
 import os
 import shutil
 
 import pytest
 from doctoring import examine, forget, read, state
+from setup_shapes import run_setup
 
 from harness import processes
 from harness.office365 import Office365
@@ -46,6 +48,12 @@ def change_master(relay, old, new):
     path.write_text(text.replace(old, new))
 
 
+def setup_changes(relay):
+    """Whether setup would change something; where it cannot look it may."""
+    done = run_setup(relay.postfix, "--json")
+    return done.returncode == 78 or any(json.loads(line)["kind"] == "change" for line in done.stdout.splitlines())
+
+
 def check(relay, mistake, verdict="wrong", seen="", remedy="", others=()):
     """The doctor finds this and nothing else, says so to people, too, and leaves everything as it was."""
     where = (relay.postfix.config_directory, relay.postfix.queue_directory, relay.postfix.data_directory)
@@ -59,7 +67,8 @@ def check(relay, mistake, verdict="wrong", seen="", remedy="", others=()):
     assert seen in finding["seen"] and remedy in finding["remedy"], finding
     assert finding["meaning"]
     text = " ".join(read(relay).text.split())
-    assert ("post365 setup shows what" in text) is any(found[one]["verdict"] == "wrong" for one in (mistake, *others))
+    wrong = any(found[one]["verdict"] == "wrong" for one in (mistake, *others))
+    assert ("post365 setup shows what" in text) is (wrong and setup_changes(relay))
     assert f"{verdict} {finding['tried']}: " in text and " ".join(finding["remedy"].split()) in text
 
 
@@ -74,17 +83,17 @@ def test_without_a_mistake(request, name):
 def test_the_milter_is_missing_for_smtp(relay):
     relay.postfix.configure({"smtpd_milters": "inet:127.0.0.1:8891", "non_smtpd_milters": "unix:post365/milter"})
     found = examine(relay)
-    assert found.verdict("smtpd-milters") == "wrong" and "unix:post365/milter" in found["smtpd-milters"]["remedy"]
+    assert found.verdict("smtpd-milters") == "warning" and "unix:post365/milter" in found["smtpd-milters"]["remedy"]
 
 
 def test_the_milter_is_missing_for_sendmail(relay):
     relay.postfix.configure({"non_smtpd_milters": None})
-    check(relay, "non-smtpd-milters", seen="empty", remedy="`non_smtpd_milters = $smtpd_milters`")
+    check(relay, "non-smtpd-milters", "warning", seen="empty", remedy="`non_smtpd_milters = $smtpd_milters`")
 
 
 def test_a_submission_service_has_no_milter(relay):
     change_master(relay, "  -o syslog_name=postfix/submission\n", "  -o syslog_name=postfix/submission\n  -o smtpd_milters=\n")
-    check(relay, "service-milters", seen="empty", remedy="take `-o smtpd_milters=...` from 127.0.0.1:")
+    check(relay, "service-milters", "warning", seen="empty", remedy="take `-o smtpd_milters=...` from 127.0.0.1:")
 
 
 def test_a_service_with_the_milter_among_others_is_fine(relay):
@@ -99,15 +108,29 @@ def test_a_service_passes_milters_by(relay):
     check(relay, "no-milters", "warning", seen="no_milters")
 
 
-@pytest.mark.parametrize("action, verdict", [("accept", "wrong"), ("reject", "warning")])
-def test_mail_passes_a_milter_that_is_down(relay, action, verdict):
+@pytest.mark.parametrize("name, action, verdict", [
+    ("relay", "reject", "warning"), ("relay", "quarantine", "warning"), ("plain", "accept", "wrong"), ("plain", "reject", "warning")])
+def test_mail_passes_a_milter_that_is_down(request, name, action, verdict):
+    relay = request.getfixturevalue(name)
     relay.postfix.configure({"milter_default_action": action})
     check(relay, "milter-default-action", verdict, seen=action, remedy="`milter_default_action = tempfail`")
 
 
-def test_mail_passes_this_milter_when_it_is_down(relay):
-    relay.postfix.configure({"smtpd_milters": "{ unix:post365/milter, default_action = accept }"})
-    found = examine(relay)
+def test_the_transport_mends_what_passes_a_milter_that_is_down(relay):
+    relay.postfix.configure({"milter_default_action": "accept"})
+    assert mistakes(examine(relay)) == []
+
+
+def test_logins_may_not_pass_a_milter_that_is_down(relay):
+    mentioned = relay.postfix.parameters["smtpd_milters"] + "${post365_login_upn_maps?}"
+    relay.postfix.configure({"milter_default_action": "accept", "smtpd_milters": mentioned,
+                             "post365_login_upn_maps": f"inline:{{ {{ joe = {UPN} }} }}"})
+    check(relay, "milter-default-action", "warning", seen="accept")
+
+
+def test_mail_passes_this_milter_when_it_is_down(plain):
+    plain.postfix.configure({"smtpd_milters": "{ unix:post365/milter, default_action = accept }${post365_meter?}"})
+    found = examine(plain)
     bad = [finding for finding in found.all("milter-default-action") if finding["verdict"] != "ok"]
     assert [finding["tried"] for finding in bad] == ["default_action in smtpd_milters", "default_action in non_smtpd_milters"]
     assert {finding["seen"] for finding in bad} == {"accept"}
@@ -115,7 +138,13 @@ def test_mail_passes_this_milter_when_it_is_down(relay):
 
 def test_bounces_pass_no_milter(relay):
     relay.postfix.configure({"internal_mail_filter_classes": "notify"})
-    check(relay, "bounces", seen="notify", remedy="`internal_mail_filter_classes = bounce`")
+    check(relay, "bounces", "warning", seen="notify", remedy="`internal_mail_filter_classes = bounce, notify`")
+
+
+@pytest.mark.parametrize("value", ["", "bounce", "nobounce, notify"])
+def test_what_postfix_writes_itself_is_lost_without_the_transport(plain, value):
+    plain.postfix.configure({"internal_mail_filter_classes": value})
+    check(plain, "bounces")
 
 
 # --- who delivers and who counts ---

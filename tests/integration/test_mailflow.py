@@ -64,7 +64,7 @@ def test_send_as_address_is_left_alone(relay, address):
     assert arrival.sender == address
     assert arrival.fields("From") == [f"Shop <{address}>".encode()]
     assert arrival.fields("Sender") == [address.encode()]
-    assert arrival.fields("Reply-To") == arrival.fields("X-Original-From") == []
+    assert arrival.fields("Reply-To") == arrival.fields("X-Post365-Original") == []
 
 
 def test_smtputf8_sender(relay):

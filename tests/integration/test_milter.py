@@ -40,7 +40,8 @@ class Milter(processes.Program):
         self.parameters = {
             "compatibility_level": "3.6", "queue_directory": self.queue, "data_directory": directory / "data",
             "mydestination": "relay.example", "relayhost": "[smtp.office365.com]:587",
-            "post365_user": workplace.USER, "post365_upn": DEFAULT, **parameters}
+            "post365_user": workplace.USER, "post365_upn": DEFAULT, "post365_ledger": directory / "ledger",
+            **parameters}
         for path in (directory, self.etc, self.queue):
             path.mkdir(exist_ok=True)
         shutil.copy("/usr/share/postfix/master.cf.dist", self.etc / "master.cf")
@@ -301,22 +302,90 @@ def test_what_may_stay_stays(milter, sender):
     assert milter.ask(sender, headers).edits == []
 
 
+@pytest.mark.parametrize("sender", [f"<{DEFAULT}>", "<alice@example.com>", "root", "<>", ""])
+def test_the_decision_goes_along_with_each_sender(milter, sender):
+    client, mark, queue_id, account, seal = milter.ask(sender, [("From", DEFAULT)]).envid.split(";")
+    assert (client, mark, queue_id, account) == ("", "365", "4Test", DEFAULT)
+    assert len(seal) == 22
+
+
+def test_the_clients_own_envid_stands_before_the_decision(milter):
+    def given(*parameters):
+        with milter.connect() as connection:
+            return connection.message(strings("<alice@example.com>", *parameters).rstrip(b"\0").decode(),
+                                      headers=[("From", DEFAULT)]).envid
+    assert given("RET=HDRS", "ENVID=QQ+2B3+3D14").startswith("QQ+2B3+3D14;365;4Test;")
+    sealed = given()
+    assert given(f"ENVID={sealed}").startswith(f"{sealed};365;4Test;")  # it names no account by itself
+    for odd in ("ENVID=", "ENVID=a+2", "ENVID=+C3+BC", "ENVID=a+0Ab", "RET=FULL"):
+        assert given(odd) == sealed, odd
+
+
+def test_where_submissions_are_metered_nobody_reads_the_decision(make, place):
+    milter = make(post365_meter="submission")
+    assert milter.ask(f"<{DEFAULT}>", [("From", DEFAULT)]).envid is None
+    assert milter.ask("<alice@example.com>", [("From", DEFAULT)]).envid is None
+    assert not (milter.directory / "ledger" / "handover.key").exists()
+
+
+def test_the_key_is_made_once_and_nobody_else_may_read_it(milter):
+    key = milter.directory / "ledger" / "handover.key"
+    status, directory = key.stat(), key.parent.stat()
+    user = pwd.getpwnam(workplace.USER)
+    assert (status.st_uid, status.st_mode & 0o7777, status.st_size) == (user.pw_uid, 0o600, 32)
+    assert (directory.st_uid, directory.st_mode & 0o7777) == (user.pw_uid, 0o700)
+    before = milter.ask("<>", [("From", DEFAULT)]).envid
+    milter.stop()
+    milter.start()
+    assert milter.ask("<>", [("From", DEFAULT)]).envid == before
+    assert [path.name for path in key.parent.iterdir()] == ["handover.key"]
+    key.unlink()
+    assert milter.ask("<>", [("From", DEFAULT)]).envid == before  # it is known still
+
+
+@pytest.mark.parametrize("spoil", ["open", "short", "directory", "link"])
+def test_mail_goes_without_a_key(make, place, spoil):
+    milter = make()
+    milter.stop()
+    key = milter.directory / "ledger" / "handover.key"
+    octets = key.read_bytes()
+    if spoil == "open":
+        key.chmod(0o640)
+    else:
+        key.unlink()
+    if spoil == "short":
+        key.write_bytes(octets[:31])
+        key.chmod(0o600)
+        shutil.chown(key, workplace.USER)
+    elif spoil == "directory":
+        key.mkdir()
+    elif spoil == "link":
+        key.symlink_to("/dev/zero")
+    before = len(milter.log())
+    milter.start()
+    for _ in range(3):
+        result = milter.ask("<alice@example.com>", [("From", "alice@example.com")])
+        assert (result.verdict, result.sender, result.envid) == ("continue", f"<{DEFAULT}>", None)
+    assert milter.new_log(before).count("handover.key") == 1
+
+
 def test_a_message_that_went_through_once_is_not_changed_again(milter):
     headers = [("From", "=?utf-8?q?J=C3=B6rg?= <joerg@example.com>, b@example.com"), ("from", "c@example.com"),
                ("Sender", "d@example.com"), ("Subject", "x")]
     once = milter.ask("<joerg@example.com>", headers)
     assert once.values("From") == [f"=?utf-8?q?J=C3=B6rg?= <{DEFAULT}>"]
     assert once.values("Sender") == []
-    assert len(once.values("Reply-To")) == len(once.values("X-Original-From")) == 1
+    assert len(once.values("Reply-To")) == len(once.values("X-Post365-Original")) == 1
     twice = milter.ask(once.sender, once.headers)
     assert (twice.edits, twice.headers) == ([], once.headers)
+    assert twice.sender is None
 
 
 def test_settings_decide_what_is_rewritten(make):
     milter = make(post365_reply_to="no")
     headers = [("From", "Alice <alice@example.com>"), ("Sender", "alice@example.com")]
     result = milter.ask("<alice@example.com>", headers)
-    assert result.headers == [("From", f"Alice <{DEFAULT}>"), ("X-Original-From", "Alice <alice@example.com>")]
+    assert result.headers == [("From", f"Alice <{DEFAULT}>"), ("X-Post365-Original", "Alice <alice@example.com>")]
     milter.configure(post365_rewrite_from="no")
     milter.reload()
     result = milter.ask("<alice@example.com>", headers)
@@ -329,12 +398,23 @@ def test_a_bounce_keeps_its_null_sender_unless_submissions_are_metered(make):
     result = milter.ask("<>", headers, recipients=["<bob@example.net>"])
     assert result.sender is None
     assert result.values("From") == [f"\"Mail Delivery System\" <{DEFAULT}>"]
+    assert result.values("Auto-Submitted") == result.values("X-Auto-Response-Suppress") == []
     milter.configure(post365_meter="submission")
     milter.reload()
     result = milter.ask("<>", headers, recipients=["<bob@example.net>", "<eve@example.net>"])
     assert result.sender == f"<{DEFAULT}>"
     assert result.deleted_recipients == ["<bob@example.net>", "<eve@example.net>"]
     assert result.added_recipients == [(one, "NOTIFY=NEVER") for one in result.deleted_recipients]
+    assert result.values("Auto-Submitted") == ["auto-generated"]
+    assert result.values("X-Auto-Response-Suppress") == ["All"]
+
+
+def test_mail_of_the_null_sender_that_says_whose_answer_it_is_says_so_still(make):
+    milter = make(post365_meter="submission", post365_rewrite_from="no")
+    headers = [("From", "Alice <alice@example.com>"), ("Auto-Submitted", "auto-replied (vacation)")]
+    result = milter.ask("<>", headers, recipients=["<bob@example.net>"])
+    assert result.headers == [*headers, ("X-Auto-Response-Suppress", "All")]
+    assert milter.ask("<alice@example.com>", headers).headers == headers
 
 
 def test_nothing_a_sender_writes_forges_a_log_line(milter):

@@ -8,6 +8,7 @@ import pytest
 
 from harness import command, processes
 from harness.office365 import Office365
+from harness.postfix import free_ports
 from harness.relay import UPN, Relay
 
 # Postfix by itself would not try again before more than an hour has passed.
@@ -221,3 +222,30 @@ def test_the_time_that_is_told_is_the_time_at_which_it_goes(limited, name, count
     assert causes(limited)[upn] <= {"messages-used", "recipients-used", "waits-its-turn"}
     check_estimates(limited, upn, sent)
     assert not limited.refused()
+
+
+def test_mail_that_goes_elsewhere_is_told_as_that_server_s(place):
+    """transport_maps leads past the transport, to a server that is down, one that says no, and one on this machine."""
+    office365 = place.add(Office365(place.directory / "office365", mailboxes={UPN: {"password": "well"}})).start()
+    busy = place.add(Office365(place.directory / "busy", mailboxes={}, faults=[
+        {"stage": "banner", "reply": "451 4.7.500 Server busy. Please try again later"}])).start()
+    (dead,) = free_ports(1)
+    maps = (f"inline:{{ {{ dead.example = smtp:[127.0.0.1]:{dead} }} {{ busy.example = smtp:[127.0.0.1]:{busy.port} }}"
+            f" {{ here.example = lmtp:unix:private/nobody }} }}")
+    relay = place.add(Relay(place.directory / "relay", office365, post365={"post365_upn": UPN}, transport=[UPN],
+                            passwords={UPN: f"{UPN}:well"},
+                            parameters={**SLOW, "transport_maps": maps, "smtp_tls_security_level": "may"})).start()
+    for domain in ("dead", "busy", "here"):
+        assert relay.submit(UPN, [f"a@{domain}.example"], f"From: {UPN}\r\nSubject: x\r\n".encode())[0].accepted
+
+    def waiting():
+        found = {message["recipients"][0]["address"]: message for message in queue(relay).get(UPN, [])}
+        return found if len(found) == 3 and all(m["queue"] == "deferred" for m in found.values()) else None
+    assert processes.wait_until(waiting, 30, 0.3), relay.postfix.queue()
+    for address, message in waiting().items():
+        assert [cause["cause"] for cause in message["causes"]] == ["another-server"], (address, message)
+        assert "587" not in json.dumps(message["causes"]) and "Microsoft's service" not in json.dumps(message["causes"])
+        reason = message["recipients"][0]["reason"]
+        assert json.loads(run(relay, "explain", "--json", reason).stdout)["cause"] == "another-server", reason
+    shown = run(relay, "queue", "--summary").stdout
+    assert "server  127.0.0.1\n" in shown and "server  private/nobody\n" in shown and "587" not in shown, shown

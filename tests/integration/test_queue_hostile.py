@@ -178,8 +178,8 @@ def test_wrong_usage(tell, words):
 
 
 def test_a_message_with_many_recipients_and_causes(tell):
-    reasons = [None, "connect to x[1.2.3.4]:587: Connection refused", "host x[1.2.3.4] said: 450 4.2.0 wait (in reply to RCPT TO command)",
-               "host x said: 550 5.7.60 SMTP; Client does not have permissions to send as this sender (in reply to end of DATA command)"]
+    reasons = [None, "connect to smtp.office365.com[1.2.3.4]:587: Connection refused", "host smtp.office365.com[1.2.3.4] said: 450 4.2.0 wait (in reply to RCPT TO command)",
+               "host smtp.office365.com[1.2.3.4] said: 550 5.7.60 SMTP; Client does not have permissions to send as this sender (in reply to end of DATA command)"]
     done = tell(message(recipients=[(f"r{number}@dest.example", reasons[number % 4]) for number in range(20000)]), words=("--json",))
     (found,) = map(json.loads, done.stdout.splitlines())
     assert {cause["cause"]: cause["recipients"] for cause in found["causes"]} == {

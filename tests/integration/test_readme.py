@@ -1,18 +1,20 @@
 """What README.md tells an admin to write is what works."""
 
 import re
+import subprocess
 
 import pytest
 
 from harness import processes
 from harness.office365 import Office365
 from harness.relay import PASSWORD, SERVICE, UPN, Relay
-from harness.workplace import PROJECT
+from harness.workplace import BUILD, PROJECT
 
 README = (PROJECT / "README.md").read_text()
 STEP = "By hand it is this"
 # What the other recipe takes out of that step.
-TRANSPORT = ("default_transport", "sender_dependent_default_transport_maps", "post365_destination_concurrency_limit")
+TRANSPORT = ("default_transport", "sender_dependent_default_transport_maps", "post365_destination_concurrency_limit",
+             "post365_destination_recipient_limit")
 # What only a test has to set.
 OWN = ("post365_user", "post365_ledger")
 
@@ -64,6 +66,20 @@ def test_the_recipe_without_the_transport(relay_of):
     relay = relay_of({**step, **block("### Without the transport")}, False)
     check(relay)
     assert "status=sent" in relay.postfix.log()
+
+
+def test_links_lead_somewhere_where_it_is_installed(tmp_path):
+    done = subprocess.run(["make", "-s", "-o", "all", "install", f"DESTDIR={tmp_path}", f"BUILD={BUILD}"], cwd=PROJECT, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    place = tmp_path / "usr/share/doc/post365"
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (place / "README.md").read_text())
+    assert len(links) > 5
+    for link in links:
+        assert link.startswith("http") or (tmp_path / link[1:] if link[0] == "/" else place / link).exists(), link
+    for page in place.glob("*.md"):
+        for link in re.findall(r"\]\(([^):#]+)[^)]*\)", page.read_text()):
+            assert (tmp_path / link[1:] if link[0] == "/" else place / link).exists(), (page, link)
 
 
 def test_master_cf_is_what_the_tests_use():

@@ -50,7 +50,15 @@ static const char *const note_names[NOTE_COUNT] = {
 };
 
 static const char *const journal_fields[] = {
-    "From", "Sender", "Reply-To", "To", "Subject", "Message-ID", "X-Original-From",
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Subject",
+    "Message-ID",
+    "X-Post365-Original",
+    "Auto-Submitted",
+    "X-Auto-Response-Suppress",
 };
 
 const char *message_note_name(enum message_note note)

@@ -152,12 +152,24 @@ static const char *check_reply_to(const struct rewrite_edits *edits, struct mail
 {
     for (size_t i = 0; i < edits->count; i++) {
         const struct rewrite_edit *edit = &edits->items[i];
-        if (strcmp(edit->name, "Reply-To") != 0)
+        if (strcmp(edit->name, "Reply-To") != 0 || edit->value == NULL)
             continue;
         mailbox_list_init(list);
         if (!mailbox_list_parse(list, edit->value, strlen(edit->value)) || list->total == 0 ||
             !list->strict)
             return "a Reply-To: that does not parse";
+    }
+    return NULL;
+}
+
+/* check_reply_headers - is there one, of those that the edits have touched? */
+static const char *check_reply_headers(const struct message *message,
+                                       const struct rewrite_edits *edits)
+{
+    for (size_t i = 0; i < edits->count; i++) {
+        if (strcmp(edits->items[i].name, "Reply-To") == 0 &&
+            message_count(message, "Reply-To") != 1)
+            return "Reply-To: was touched, and there is not exactly one";
     }
     return NULL;
 }
@@ -195,6 +207,8 @@ const char *message_check(struct message *message, const struct rewrite_rules *r
         complaint = check_reply_to(edits, list);
     if (complaint == NULL)
         complaint = message_apply(message, edits);
+    if (complaint == NULL)
+        complaint = check_reply_headers(message, edits);
     if (complaint == NULL)
         complaint = check_result(message, rules, list);
     free(list);

@@ -25,6 +25,8 @@ struct memory {
     size_t turn_count;
     struct store_reservation *reservations; /* in the order of their id */
     size_t reservation_count;
+    struct store_clock clock;
+    bool has_clock;
     int failures;
     size_t writes;
 };
@@ -47,6 +49,18 @@ static bool read_all(struct store *store, const struct store_reader *reader, str
     for (size_t i = 0; i < memory->reservation_count; i++)
         if (!reader->reservation(reader->context, &memory->reservations[i], error))
             return false;
+    return true;
+}
+
+static bool read_clock(struct store *store, struct store_clock *clock, enum store_time *time,
+                       struct error *error)
+{
+    (void)error;
+    const struct memory *memory = memory_of(store);
+    *clock = memory->clock;
+    *time = memory->has_clock           ? STORE_TIME_KEPT
+            : memory->account_count > 0 ? STORE_TIME_UNKNOWN
+                                        : STORE_TIME_EMPTY;
     return true;
 }
 
@@ -169,6 +183,10 @@ static void make_change(struct memory *memory, const struct store_change *change
     case STORE_REMOVE_RESERVATION:
         remove_reservation(memory, change->reservation.id);
         break;
+    case STORE_PUT_CLOCK:
+        memory->clock = change->clock;
+        memory->has_clock = true;
+        break;
     }
 }
 
@@ -181,7 +199,7 @@ static bool write_all(struct store *store, const struct store_change *changes, s
             memory->failures--;
         return error_set(error, "the store was told to fail");
     }
-    memory->writes++;
+    memory->writes += count > 0 && changes[0].kind != STORE_PUT_CLOCK;
     for (size_t i = 0; i < count; i++)
         make_change(memory, &changes[i]);
     return true;
@@ -220,7 +238,8 @@ static void close_nothing(struct store *store)
 
 struct store *store_memory_new(void)
 {
-    static const struct store_operations operations = {.read = read_all,
+    static const struct store_operations operations = {.read_clock = read_clock,
+                                                       .read = read_all,
                                                        .write = write_all,
                                                        .expire = expire,
                                                        .maintain = maintain,

@@ -21,6 +21,9 @@ static void every_form_gives_host_and_port(void **state)
         {"smtp.office365.com", "smtp.office365.com", "587"},
         {"[smtp.office365.com]:submission", "smtp.office365.com", "587"},
         {"[2001:db8::1]:587", "2001:db8::1", "587"},
+        {"[ipv6:2001:db8::1]:587", "2001:db8::1", "587"},
+        {"[IPv6:::1]", "::1", "587"},
+        {"[192.0.2.1]:submission", "192.0.2.1", "587"},
         {" [one.example]:1, [two.example]:2", "one.example", "1"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

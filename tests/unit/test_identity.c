@@ -23,6 +23,8 @@ struct setup {
     const char *send_as_maps;
     const char *password_maps;
     const char *relayhost;
+    const char *append_origin;
+    bool login_only;
 };
 
 struct fixture {
@@ -47,6 +49,11 @@ static void fill_settings(struct settings *settings, const struct setup *setup)
         .sender_upn_maps = text_of(setup->sender_maps),
         .send_as_maps = text_of(setup->send_as_maps),
         .password_maps = text_of(setup->password_maps),
+        .append_origin = text_of(setup->append_origin),
+        .append_domain = text_of(NULL),
+        .swap_bangpath = true,
+        .allow_percent_hack = true,
+        .login_only = setup->login_only,
     };
 }
 
@@ -61,6 +68,8 @@ static void empty_settings(struct settings *settings)
     free(settings->sender_upn_maps);
     free(settings->send_as_maps);
     free(settings->password_maps);
+    free(settings->append_origin);
+    free(settings->append_domain);
 }
 
 static void open_fixture(struct fixture *fixture, const struct setup *setup)
@@ -154,6 +163,57 @@ static void the_first_source_that_answers_names_the_account(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         expect(&fixture, cases[i].login, cases[i].sender, cases[i].want);
+    close_fixture(&fixture);
+}
+
+/* test_address_standard.c has more spellings. */
+static void a_sender_has_one_account_however_it_is_spelled(void **state)
+{
+    static const char *const spellings[] = {"news@corp.example",
+                                            "<news@corp.example.>",
+                                            "<news>",
+                                            "<@a.example:news@corp.example>",
+                                            "corp.example!news",
+                                            "<\"news\"@corp.example>",
+                                            "< NEWS @ corp.example >"};
+    struct setup setup = all_sources;
+    struct fixture fixture;
+
+    (void)state;
+    setup.append_origin = "corp.example";
+    setup.sender_maps = "inline:{ news@corp.example=news@contoso.com }";
+    open_fixture(&fixture, &setup);
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
+        expect(&fixture, "", spellings[i], "sender map: news@contoso.com");
+    expect(&fixture, "", "<news@corp.example.org>", "post365_upn: default@contoso.com");
+    expect(&fixture, "", "<>", "post365_upn: default@contoso.com");
+    char *sender = identity_sender(fixture.identities, "<News>");
+    assert_string_equal(sender, "News@corp.example");
+    free(sender);
+    close_fixture(&fixture);
+}
+
+static void the_login_alone_is_believed_where_that_is_set(void **state)
+{
+    struct setup setup = all_sources;
+    struct fixture fixture;
+
+    (void)state;
+    setup.login_only = true;
+    open_fixture(&fixture, &setup);
+    expect(&fixture, "mapped@x", "bob@x", "login map: login-map@contoso.com");
+    expect(&fixture, "alice@x", "mapped@x", "login: alice.m@contoso.com");
+    expect(&fixture, "alice@x", "", "login: alice.m@contoso.com");
+    expect(&fixture, "nobody", "mapped@x", "post365_upn: default@contoso.com");
+    expect(&fixture, "nobody", "bob@x", "post365_upn: default@contoso.com");
+    expect(&fixture, "", "mapped@x", "post365_upn: default@contoso.com");
+    expect(&fixture, "", "bob@x", "post365_upn: default@contoso.com");
+    expect(&fixture, "", "default@contoso.com", "post365_upn: default@contoso.com");
+    close_fixture(&fixture);
+    setup.upn = setup.relayhost = NULL;
+    open_fixture(&fixture, &setup);
+    expect(&fixture, "alice@x", "bob@x", "login: alice.m@contoso.com");
+    expect(&fixture, "", "bob@x", "none: post365_login_upn_maps one for the login");
     close_fixture(&fixture);
 }
 
@@ -446,6 +506,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_source_that_answers_names_the_account),
+        cmocka_unit_test(a_sender_has_one_account_however_it_is_spelled),
+        cmocka_unit_test(the_login_alone_is_believed_where_that_is_set),
         cmocka_unit_test(the_same_answers_come_from_every_type_of_table),
         cmocka_unit_test(the_default_is_the_user_name_for_relayhost),
         cmocka_unit_test(several_accounts_each_send_their_own),

@@ -34,7 +34,7 @@ static const struct quota small = {
 static int set_up(void **state)
 {
     struct fixture *fixture = memory_zero(1, sizeof(*fixture));
-    fixture->clock = (struct hand_clock){{read_hand_clock}, START};
+    fixture->clock = (struct hand_clock){{.now = read_hand_clock}, START};
     fixture->store = store_memory_new();
     fixture->rules = (struct ledger_rules){.guard = SECOND, .retention = DAY};
     struct error error;

@@ -8,6 +8,7 @@
  */
 #include "common/memory.h"
 #include "policyd/ledger/ledger.h"
+#include "policyd/ledger/timescale.h"
 #include "tests/unit/hand_clock.h"
 #include "tests/unit/ledger_model.h"
 #include "tests/unit/store_memory.h"
@@ -105,6 +106,13 @@
     X(restarted_while_paused)                                                                      \
     X(restarted_while_probed)                                                                      \
     X(restarted_after_the_clock_was_set_back)                                                      \
+    X(rebooted)                                                                                    \
+    X(rebooted_and_settled)                                                                        \
+    X(rebooted_with_a_clock_that_was_ahead)                                                        \
+    X(rebooted_with_a_clock_that_was_behind)                                                       \
+    X(slept)                                                                                       \
+    X(wall_clock_set_forward)                                                                      \
+    X(wall_clock_set_back)                                                                         \
     X(jumped_forward)                                                                              \
     X(jumped_back)                                                                                 \
     X(jumped_back_by_days)                                                                         \
@@ -160,7 +168,14 @@ struct deeds {
 struct schedule {
     uint64_t seed, random;
     unsigned step;
-    struct hand_clock clock;
+    struct hand_clock clock; /* the ledger's, as it should be */
+    /* With a time of its own: what the system's clocks show is made of that. */
+    bool has_timescale, sees_wrong_clock;
+    struct timescale timescale;
+    int64_t boot_base,
+        wall_error; /* the ledger's time without boottime, the wall clock beyond it */
+    unsigned boot;
+    int64_t kept_time, unseen_step, pending_step;
     struct store *store;
     struct ledger *ledger;
     struct ledger_rules rules;
@@ -517,6 +532,9 @@ static void begin_batch(struct schedule *schedule)
         return;
     if (!model_is_certain(&schedule->model, schedule->quotas, QUOTAS, schedule->clock.now))
         synchronize(schedule, false);
+    if (schedule->has_timescale)
+        CHECK(schedule, clock_now(&schedule->timescale.clock) == schedule->clock.now,
+              "the ledger's time is %s", SHOW(clock_now(&schedule->timescale.clock)));
     schedule->in_batch = true;
     schedule->deeds = (struct deeds){.changes = false};
     model_begin(&schedule->model, schedule->clock.now, schedule->truth);
@@ -712,7 +730,8 @@ static void synchronize(struct schedule *schedule, bool after_restart)
             count += ledger_history(schedule->ledger, name_of(account), &from, 1, slots + count,
                                     MODEL_EVENTS - count);
         for (size_t i = 0; i < count; i++)
-            sent[i] = (struct model_slot){slots[i].begin, {slots[i].sent[0], slots[i].sent[1]}};
+            sent[i] = (struct model_slot){ledger_meant(schedule->ledger, slots[i].begin),
+                                          {slots[i].sent[0], slots[i].sent[1]}};
         const char *wrong = model_adopt(&schedule->model, account, sent, count, after_restart);
         if (wrong != NULL) {
             for (size_t i = 0; i < count; i++)
@@ -1039,6 +1058,70 @@ static void move_to(struct schedule *schedule, int64_t time)
     schedule->clock.now = time;
 }
 
+/* --- clocks --------------------------------------------------------------------- */
+
+static struct timescale_reading read_clocks(struct timescale *timescale)
+{
+    const struct schedule *schedule =
+        (const struct schedule *)(const void *)((const char *)timescale -
+                                                offsetof(struct schedule, timescale));
+    return (struct timescale_reading){schedule->clock.now + schedule->wall_error,
+                                      schedule->clock.now - schedule->boot_base};
+}
+
+/* As the daemon does at its start, and when the clock was set. */
+static void keep_time(struct schedule *schedule)
+{
+    struct error error;
+    struct store_change change = {.kind = STORE_PUT_CLOCK};
+    timescale_keep(&schedule->timescale, &change.clock);
+    CHECK(schedule, schedule->store->operations->write(schedule->store, &change, 1, &error),
+          "the time cannot be kept");
+    schedule->kept_time = change.clock.time;
+}
+
+static void begin_time(struct schedule *schedule)
+{
+    char boot[STORE_BOOT_SIZE];
+    struct store_clock kept;
+    enum store_time time;
+    struct error error;
+    snprintf(boot, sizeof(boot), "boot %u", schedule->boot);
+    schedule->store->operations->read_clock(schedule->store, &kept, &time, &error);
+    timescale_begin(&schedule->timescale, read_clocks, boot, time == STORE_TIME_KEPT ? &kept : NULL,
+                    time == STORE_TIME_UNKNOWN);
+    schedule->unseen_step = schedule->pending_step = 0;
+}
+
+/* A step of a second or more is told once. */
+static void take_step(struct schedule *schedule, int64_t by)
+{
+    clock_now(&schedule->timescale.clock);
+    int64_t step = timescale_take_step(&schedule->timescale);
+    schedule->unseen_step += by;
+    if (schedule->unseen_step >= SECOND / 10 || schedule->unseen_step <= -SECOND / 10) {
+        schedule->pending_step += schedule->unseen_step;
+        schedule->unseen_step = 0; /* less is the time between two readings */
+    }
+    bool is_told = schedule->pending_step >= SECOND || schedule->pending_step <= -SECOND;
+    CHECK(schedule, step == (is_told ? schedule->pending_step : 0), "a step of %" PRId64, step);
+    if (is_told)
+        schedule->pending_step = 0;
+    keep_time(schedule);
+}
+
+/* The wall clock is set, which is nothing to the ledger; behind a boot it would be. */
+static void set_wall_clock(struct schedule *schedule, int64_t by)
+{
+    if (schedule->timescale.follows && by < 0)
+        return; /* behind a boot it takes the time with it, see correct_clock() */
+    say(schedule, "the wall clock is set by %" PRId64 " us\n", by);
+    schedule->wall_error += by;
+    HAPPENED_IF(wall_clock_set_forward, by > 0);
+    HAPPENED_IF(wall_clock_set_back, by < 0);
+    take_step(schedule, by);
+}
+
 static int64_t choose_jump(struct schedule *schedule)
 {
     static const int64_t sizes[] = {30, 30, 30, 3600, 86400, 10 * 86400};
@@ -1047,6 +1130,10 @@ static int64_t choose_jump(struct schedule *schedule)
 
 static void jump(struct schedule *schedule, int64_t by)
 {
+    if (schedule->has_timescale) {
+        set_wall_clock(schedule, by);
+        return;
+    }
     int64_t now = schedule->clock.now + by;
     if (model_would_pause_again(&schedule->model, now) ||
         (schedule->in_batch && model_would_pause_again(&schedule->before, now)))
@@ -1079,6 +1166,13 @@ static void move_clock(struct schedule *schedule)
         end_batch(schedule, true);
     }
     move_to(schedule, schedule->clock.now + (int64_t)random_below(schedule, 3 * (uint64_t)SECOND));
+    if (schedule->has_timescale && one_in(schedule, 30)) {
+        bool follows = schedule->timescale.follows;
+        HAPPENED(slept); /* boottime goes on in suspend */
+        move_to(schedule, schedule->clock.now + choose_jump(schedule));
+        clock_now(&schedule->timescale.clock);
+        HAPPENED_IF(rebooted_and_settled, follows && !schedule->timescale.follows);
+    }
     if (schedule->jumps_back && one_in(schedule, 8))
         jump(schedule, -choose_jump(schedule));
     if (schedule->jumps_forward && one_in(schedule, 12))
@@ -1253,16 +1347,84 @@ static void open_ledger(struct schedule *schedule)
 {
     struct error error = {""};
     silence();
+    if (schedule->has_timescale)
+        begin_time(schedule);
     schedule->ledger =
-        ledger_open(&schedule->clock.clock, schedule->store, &schedule->rules, &error);
+        ledger_open(schedule->has_timescale ? &schedule->timescale.clock : &schedule->clock.clock,
+                    schedule->store, &schedule->rules, &error);
     speak();
     CHECK(schedule, schedule->ledger != NULL, "the ledger does not open: %s", error.text);
     ledger_on_answer(schedule->ledger, take_answer);
+    if (schedule->has_timescale)
+        keep_time(schedule);
+}
+
+/* A boot, with a wall clock that is as right as before. */
+static void reboot(struct schedule *schedule)
+{
+    move_to(schedule, schedule->clock.now + (int64_t)random_below(schedule, 20 * (uint64_t)SECOND));
+    schedule->boot++;
+    schedule->boot_base =
+        schedule->clock.now - (int64_t)random_below(schedule, 5 * (uint64_t)SECOND);
+    HAPPENED(rebooted);
+}
+
+/* The wall clock is wrong by `error` at a boot: what the ledger takes for the time. */
+static void mislead(struct schedule *schedule, int64_t error)
+{
+    if (error < 0 && schedule->clock.now + error < schedule->kept_time)
+        error = schedule->kept_time - schedule->clock.now;
+    say(schedule, "the clock is wrong by %" PRId64 " us\n", error);
+    schedule->clock.now += error;
+    schedule->boot_base += error;
+    HAPPENED_IF(rebooted_with_a_clock_that_was_ahead, error > 0);
+    HAPPENED_IF(rebooted_with_a_clock_that_was_behind, error < 0);
+}
+
+/* Returns how far the clock is ahead. */
+static int64_t boot_again(struct schedule *schedule)
+{
+    reboot(schedule);
+    int64_t by = SECOND + choose_jump(schedule);
+    if (one_in(schedule, 3)) {
+        mislead(schedule, by);
+        return by;
+    }
+    if (one_in(schedule, 3) &&
+        !model_would_pause_again(&schedule->model, schedule->clock.now - by)) {
+        mislead(schedule, -by);
+        schedule->was_set_back = schedule->must_sync = true;
+    }
+    return 0;
+}
+
+/* Nothing is forgotten for it, and what the ledger does meanwhile is background work alone. */
+static void correct_clock(struct schedule *schedule, int64_t error)
+{
+    struct error ignored;
+    bool more = true;
+    int64_t horizons[MODEL_ACCOUNTS];
+    for (int i = 0; i < MODEL_ACCOUNTS; i++)
+        horizons[i] = schedule->model.memory[i].horizon;
+    move_to(schedule, schedule->clock.now + 3 * SECOND);
+    for (int i = 0; i < 100 && more; i++)
+        ledger_tidy(schedule->ledger, &more, &ignored);
+    say(schedule, "the clock is set right, by %" PRId64 " us\n", -error);
+    schedule->clock.now -= error;
+    schedule->boot_base -= error;
+    for (int i = 0; i < MODEL_ACCOUNTS; i++)
+        schedule->model.memory[i].horizon = horizons[i];
+    model_begin(&schedule->model, schedule->clock.now, schedule->truth);
+    model_tidy(&schedule->model);
+    schedule->was_set_back = true;
+    take_step(schedule, -error);
+    synchronize(schedule, false);
 }
 
 static void restart(struct schedule *schedule)
 {
     struct model *model = &schedule->model;
+    int64_t error = 0;
     bool crash = schedule->in_batch && one_in(schedule, 2);
     if (!crash)
         end_batch(schedule, false);
@@ -1279,6 +1441,8 @@ static void restart(struct schedule *schedule)
     ledger_close(schedule->ledger);
     for (int i = 0; i < OWNERS; i++)
         schedule->owners[i] = (struct owner){.is_gone = false};
+    if (schedule->has_timescale && one_in(schedule, 2))
+        error = boot_again(schedule);
     open_ledger(schedule);
     model_restart(model, schedule->clock.now, schedule->truth);
     for (int i = 0; i < MODEL_ACCOUNTS; i++) {
@@ -1288,6 +1452,8 @@ static void restart(struct schedule *schedule)
         HAPPENED_IF(restarted_while_probed, state.is_probing);
     }
     synchronize(schedule, true);
+    if (error > 0)
+        correct_clock(schedule, error);
 }
 
 static void change_quota(struct schedule *schedule)
@@ -1469,7 +1635,8 @@ static void take_a_step(struct schedule *schedule)
 /* No interval as long as a period ever held more than the limit. */
 static void check_intervals(const struct schedule *schedule)
 {
-    if (schedule->jumps_forward || schedule->changes_quota || schedule->changes_rules)
+    if ((schedule->jumps_forward && !schedule->has_timescale) || schedule->changes_quota ||
+        schedule->changes_rules)
         return;
     HAPPENED(peak_checked);
     const struct quota_rate *rates[] = {&schedule->quotas[0].recipients,
@@ -1516,8 +1683,10 @@ static void begin_schedule(struct schedule *schedule, uint64_t seed)
 {
     schedule->seed = seed;
     schedule->random = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    schedule->clock = (struct hand_clock){{read_hand_clock}, START};
+    schedule->clock = (struct hand_clock){{.now = read_hand_clock}, START};
     schedule->store = store_memory_new();
+    schedule->has_timescale = one_in(schedule, 2);
+    schedule->boot_base = START - 100 * SECOND;
     schedule->jumps_back = one_in(schedule, 3);
     schedule->jumps_forward = one_in(schedule, 4);
     schedule->changes_quota = one_in(schedule, 3);

@@ -127,6 +127,23 @@ static void the_obsolete_and_the_odd_parse_but_are_not_strict(void **state)
         {VALUE("g: (c) , ;"), "!"},
         {VALUE("=?u?q?a,b?= <j@x>"), "!!=?u?q?a,b?=|j@x|"},
         {VALUE("x=?u?q?a@b?=y <j@x>"), "!!x=?u?q?a@b?=y|j@x|"},
+        {VALUE("=?u?q?a,?=?u?q?b(?= c) <j@x>"), "!!=?u?q?a,?=?u?q?b(?= c)|j@x|?= c"},
+        {VALUE("a=?u?q?b?==?u?q?c,?= <j@x>"), "!!a=?u?q?b?==?u?q?c,?=|j@x|"},
+        {VALUE("j@x."), "!!|j@x|"},
+        {VALUE("J <j@x.y.>, K <k@z>"), "!!J|j@x.y| , K|k@z|"},
+        {VALUE("j@x.y. (J)"), "!!|j@x.y|J"},
+        {VALUE("<j@x. >"), "!!|j@x|"},
+        {VALUE("g: j@x.;"), "!!|j@x|"},
+        {VALUE("J <mailto:j@x>, <MailTo: k@z>"), "!!J|j@x| , !|k@z|"},
+        {VALUE("J <SMTP:j@x>"), "!!J|j@x|"},
+        {VALUE("mailto:j@x"), "!!|j@x|"},
+        {VALUE("mailto:j@x;"), "!!|j@x|"},
+        {VALUE("smtp:J <j@x>; smtp:k@z"), "!!J|j@x| , !|k@z|"},
+        {VALUE("g: mailto:j@x;"), "!!|j@x|"},
+        {VALUE("'j@x'"), "!!|j@x|"},
+        {VALUE("J <'j@x'>"), "!!J|j@x|"},
+        {VALUE("'J' <j@x>"), "'J'|j@x|"},
+        {VALUE("'j@x"), "|'j@x|"},
     };
 
     (void)state;
@@ -163,7 +180,16 @@ static void what_is_no_list_does_not_parse(void **state)
         {VALUE("[J] <j@x>"), NULL},
         {VALUE("J\\ <j@x>"), NULL},
         {VALUE(".J <j@x>"), NULL},
-        {VALUE("j@x."), NULL},
+        {VALUE("j@."), NULL},
+        {VALUE("j@x.."), NULL},
+        {VALUE("j@[x]."), NULL},
+        {VALUE("mailto:"), NULL},
+        {VALUE("mailto:;"), NULL},
+        {VALUE("<mailto:>"), NULL},
+        {VALUE("<mailto:mailto:j@x>"), NULL},
+        {VALUE("<sip:j@x>"), NULL},
+        {VALUE("<J mailto:j@x>"), NULL},
+        {VALUE("'@x'"), NULL},
         {VALUE("j@.x"), NULL},
         {VALUE("j@x..y"), NULL},
         {VALUE("j@\"x\""), NULL},
@@ -212,8 +238,8 @@ static void what_does_not_parse_is_searched_for_its_only_address(void **state)
     static const struct list_case cases[] = {
         {VALUE("Doe, J <j@x>"), "!!Doe, J?|j@x|"},
         {VALUE("[J] <j@x>"), "!![J]?|j@x|"},
+        {VALUE("=?u?q?a?=?u?q?b,c?= <j@x>"), "!!=?u?q?a?=?u?q?b,c?=?|j@x|"},
         {VALUE("J <j@x> extra"), "!!J|j@x|"},
-        {VALUE("J <j@x"), "!!J|j@x|"},
         {VALUE("\"J <j@x>"), "!!\"J?|j@x|"},
         {VALUE("(J <j@x>"), "!!(J?|j@x|"},
         {VALUE("k@y <j@x>"), "!!k@y?|j@x|"},
@@ -222,8 +248,49 @@ static void what_does_not_parse_is_searched_for_its_only_address(void **state)
         {VALUE("J <> <j@x>"), "!!J <>?|j@x|"},
         {VALUE("J j@x"), "!!J|j@x|"},
         {VALUE("J: j@x"), "!!J|j@x|"},
-        {VALUE("J <j@x or"), "!!J|j@x|"},
-        {VALUE("j@x J"), "!!?|j@x|"},
+        {VALUE("J j@x>"), "!!J|j@x|"},
+        {VALUE("J K j@x."), "!!J K|j@x|"},
+        {VALUE("\"J\"\n j@x"), "!!\"J\"|j@x|"},
+        {VALUE("=?u?q?J?=\n j@x"), "!!=?u?q?J?=|j@x|"},
+        {VALUE("(J)\n j@x [K]"), "!!(J)?|j@x|"},
+        {VALUE("J,\n j@x"), "!!J|j@x|"},
+        {VALUE("j@x, J"), "!!?|j@x|"},
+        {VALUE("J <<j@x>>"), "!!J|j@x|"},
+        {VALUE("J <<mailto:j@x.>>"), "!!J|j@x|"},
+        {VALUE("Doe, J <smtp:j@x>"), "!!Doe, J?|j@x|"},
+        {VALUE("J <a> <j@x>"), "!!J <a>?|j@x|"},
+        {VALUE("J [mailto:j@x]"), "!!J|j@x|"},
+        {VALUE("J mailto:j@x"), "!!J|j@x|"},
+        {VALUE("J &lt;j@x&gt;"), "!!J|j@x|"},
+        {VALUE("\"j@x\""), "!!?|j@x|"},
+        {VALUE(" \"J <j@x>\" "), "!!J|j@x|"},
+        {VALUE("J <j@x"), NULL},
+        {VALUE("J <j@x or"), NULL},
+        {VALUE("J <j@x, <k@y>"), NULL},
+        {VALUE("J <j@x.co m>"), NULL},
+        {VALUE("J <j@x.co\n m>"), NULL},
+        {VALUE("J <j@x.co\n\tm.example>"), NULL},
+        {VALUE("J <j\n k@x>"), NULL},
+        {VALUE("J <j k@x"), NULL},
+        {VALUE("J <j@x> <k@x"), NULL},
+        {VALUE("J <j@x.co> <m@"), NULL},
+        {VALUE("J <\"j\" k@x>"), NULL},
+        {VALUE("J <\"j\n k\"@x.co m>"), NULL},
+        {VALUE("J <@a,@b:j@x.co m>"), NULL},
+        {VALUE("J <j@x(a) m>"), NULL},
+        {VALUE("J <j@x (a"), NULL},
+        {VALUE("J <sip:j@x>"), NULL},
+        {VALUE("j@x.co\n m"), NULL},
+        {VALUE("j@x.co m"), NULL},
+        {VALUE("J j@x.co\n m"), NULL},
+        {VALUE("j@x J"), NULL},
+        {VALUE("j\n k@x"), NULL},
+        {VALUE("J\rk@x"), NULL},
+        {VALUE("J &lt;j@x.co m&gt;"), NULL},
+        {VALUE("J &LT;j@x"), NULL},
+        {VALUE("\"j@x.co m\""), NULL},
+        {VALUE("\"J\" <\"j@x\">"), NULL},
+        {VALUE("\"j@x\" \"k@y\""), NULL},
         {VALUE("- <j@x> !"), "!!?|j@x|"},
         {VALUE("=?u?q?<a@b>?= [J] <j@x>"), "!!=?u?q?<a@b>?= [J]?|j@x|"},
         {VALUE("[A] <a@x>, B <b@y>"), NULL},
@@ -241,6 +308,25 @@ static void what_does_not_parse_is_searched_for_its_only_address(void **state)
 
     (void)state;
     check_lists(cases, COUNT(cases), salvage_mailbox);
+}
+
+static void what_looks_like_an_address_is_seen_whether_it_can_be_taken_or_not(void **state)
+{
+    static const char *const with[] = {"j@x",  "J <j@x.co m>", "a@x b@y", "\"j\"@x", "j @ x",
+                                       "j@[1", "J <j@x",       "@ j@x",   "\"j@x"};
+    static const char *const without[] = {"",    " ",     "<>",     "j",           "<j>", "j@",
+                                          "@x",  "@",     "(j@x)",  "\"j@x\" k",   "g:;", "<@>",
+                                          "j@@", "; @ ;", "J <j@>", "=?u?q?j@x?=", "@@"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(with); i++) {
+        if (!salvage_hints_at_address(with[i], strlen(with[i])))
+            fail_msg("'%s': got no, want yes", with[i]);
+    }
+    for (size_t i = 0; i < COUNT(without); i++) {
+        if (salvage_hints_at_address(without[i], strlen(without[i])))
+            fail_msg("'%s': got yes, want no", without[i]);
+    }
 }
 
 static void a_value_without_an_address_may_still_have_a_name(void **state)
@@ -412,6 +498,7 @@ int main(void)
         cmocka_unit_test(the_obsolete_and_the_odd_parse_but_are_not_strict),
         cmocka_unit_test(what_is_no_list_does_not_parse),
         cmocka_unit_test(what_does_not_parse_is_searched_for_its_only_address),
+        cmocka_unit_test(what_looks_like_an_address_is_seen_whether_it_can_be_taken_or_not),
         cmocka_unit_test(a_value_without_an_address_may_still_have_a_name),
         cmocka_unit_test(a_list_remembers_a_hundred_mailboxes_and_counts_all),
         cmocka_unit_test(a_second_value_is_appended_and_a_broken_one_leaves_no_trace),

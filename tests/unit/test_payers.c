@@ -60,7 +60,7 @@ static int set_up(void **state)
     workplace_write("logins", "app App@contoso.com\n");
     workplace_write("senders", "a@x a@contoso.com\nhigh@x high@contoso.com\n");
     workplace_write("quotas", "high@contoso.com hve\nletter recipients=7/1h\n");
-    fixture->clock = (struct hand_clock){{read_hand_clock}, START};
+    fixture->clock = (struct hand_clock){{.now = read_hand_clock}, START};
     fixture->settings = (struct settings){.config_directory = directory,
                                           .relayhost = empty,
                                           .recipient_delimiter = plus,

@@ -62,7 +62,7 @@ static int set_up(void **state)
     static char quotas[] = "inline:{ { small@contoso.com = messages=2/10s recipients=5/1h }, "
                            "{ broken@contoso.com = messages=many }, { hve@contoso.com = hve }, "
                            "{ newsletter = recipients=100/1h recipients_per_message=10 } }";
-    fixture->clock = (struct hand_clock){{read_hand_clock}, START};
+    fixture->clock = (struct hand_clock){{.now = read_hand_clock}, START};
     fixture->settings = (struct settings){.config_directory = slash,
                                           .queue_directory = empty,
                                           .mail_owner = empty,

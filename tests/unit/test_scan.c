@@ -76,6 +76,36 @@ static void knows_what_the_account_may_send_as(void **state)
     scan_free(scan);
 }
 
+static void say_reason(struct scan *scan, struct evbuffer *bytes, const char *id,
+                       const char *sender, const char *reason)
+{
+    evbuffer_add_printf(bytes,
+                        "{\"queue_name\": \"deferred\", \"queue_id\": \"%s\", \"arrival_time\": 1, "
+                        "\"sender\": \"%s\", \"recipients\": [{\"address\": \"a@b.c\"}, "
+                        "{\"address\": \"d@e.f\", \"delay_reason\": \"%s\"}]}\n",
+                        id, sender, reason);
+    scan_read(scan, bytes);
+}
+
+static void believes_the_reason_before_the_sender(void **state)
+{
+    (void)state;
+    struct scan *scan = start(0);
+    struct evbuffer *bytes = evbuffer_new();
+    say_reason(scan, bytes, "A1", "sales@contoso.com", "no room (account <relay@contoso.com>)");
+    say_reason(scan, bytes, "A2", "MAILER-DAEMON", "no room (account <Relay@contoso.com>)");
+    say_reason(scan, bytes, "A3", UPN, "no room");
+    say_reason(scan, bytes, "A4", "owner-ops@relay", "connect to r[post365/accounts/" UPN "]: No");
+    say_reason(scan, bytes, "B1", UPN, "no room (account <joe@contoso.com>)");
+    say_reason(scan, bytes, "B2", "MAILER-DAEMON", "no room (account <joe@contoso.com>)");
+    say_reason(scan, bytes, "B3", "owner-ops@relay", "no room");
+    assert_int_equal(scan_count(scan), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(scan_id(scan, i)[0], 'A');
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
 static void leaves_out_what_arrived_before(void **state)
 {
     (void)state;
@@ -152,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_deferred_messages_of_the_account_the_oldest_first),
         cmocka_unit_test(knows_what_the_account_may_send_as),
+        cmocka_unit_test(believes_the_reason_before_the_sender),
         cmocka_unit_test(leaves_out_what_arrived_before),
         cmocka_unit_test(keeps_the_oldest_of_more_than_it_can_take),
         cmocka_unit_test(reads_whatever_comes),

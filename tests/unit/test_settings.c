@@ -142,6 +142,35 @@ static void the_default_transport_tells_the_recipients_of_a_delivery(void **stat
     settings_free(settings);
 }
 
+static void the_parts_that_postfix_appends_to_addresses_are_known(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *origin, *domain;
+        bool swap_bangpath, allow_percent_hack;
+    } cases[] = {
+        {"myorigin = a.example\nmydomain = b.example\n", "a.example", "", true, true},
+        {"mydomain = b.example\nmyorigin = $mydomain\nappend_dot_mydomain = yes\n", "b.example",
+         "b.example", true, true},
+        {"myorigin = a.example\nappend_at_myorigin = no\nswap_bangpath = no\n", "", "", false,
+         true},
+        {"myorigin = a.example\nallow_percent_hack = No\n", "a.example", "", true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error error;
+        struct settings *settings = read_text(cases[i].text, NULL, &error);
+        if (settings == NULL)
+            fail_msg("got error: %s", error.text);
+        assert_string_equal(settings->append_origin, cases[i].origin);
+        assert_string_equal(settings->append_domain, cases[i].domain);
+        assert_int_equal(settings->swap_bangpath, cases[i].swap_bangpath);
+        assert_int_equal(settings->allow_percent_hack, cases[i].allow_percent_hack);
+        settings_free(settings);
+    }
+}
+
 static void myorigin_may_name_a_file(void **state)
 {
     (void)state;
@@ -314,6 +343,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(values_mean_what_they_mean_to_postfix),
         cmocka_unit_test(the_default_transport_tells_the_recipients_of_a_delivery),
+        cmocka_unit_test(the_parts_that_postfix_appends_to_addresses_are_known),
         cmocka_unit_test(myorigin_may_name_a_file),
         cmocka_unit_test(a_mistake_is_named_with_file_name_value_and_remedy),
         cmocka_unit_test(an_override_is_checked_too),

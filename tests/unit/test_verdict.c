@@ -46,6 +46,11 @@ static void every_row_of_the_table_keeps_its_words(void **state)
             if (strstr(verdict.reply, "smtp.office365.com said: ") == NULL)
                 fail_msg("%s: told %s", example, verdict.reply);
             assert_null(strpbrk(verdict.reply, "\r\n"));
+            /* No remedy is cut in the middle. */
+            const char *remedy = strstr(verdict.reply, "; ");
+            if (verdict.row->needs_admin &&
+                (remedy == NULL || verdict.reply[strlen(verdict.reply) - 1] != '.'))
+                fail_msg("%s: told %s", example, verdict.reply);
         }
 }
 

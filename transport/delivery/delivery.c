@@ -8,6 +8,7 @@
 #include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/reason.h"
 #include "transport/delivery/parts.h"
 
 #include <inttypes.h>
@@ -63,8 +64,10 @@ static void free_delivery(struct delivery *delivery)
         free(delivery->refusals[i]);
     free(delivery->refusals);
     event_free(delivery->timer);
+    header_free(delivery->header);
     free(delivery->account);
     free(delivery->sender);
+    free(delivery->envid);
     free(delivery);
 }
 
@@ -90,31 +93,54 @@ static void end_delivery(struct delivery *delivery)
     free_delivery(delivery);
 }
 
+/* What stays in Postfix's queue says whose message it is. The caller's to free(). */
+static char *name_account(const struct delivery *delivery, const char *reply)
+{
+    struct buffer text = {0};
+    buffer_append_string(&text, reply);
+    if (reply[0] == '4' && delivery->account != NULL)
+        reason_append_account(&text, delivery->account);
+    return buffer_take(&text);
+}
+
+static void refuse_all(struct delivery *delivery, const char *reply)
+{
+    char *text = name_account(delivery, reply);
+    count_recipients(delivery, text, delivery->recipients);
+    if (delivery->transaction != NULL)
+        lmtp_refuse(delivery->transaction, text);
+    free(text);
+}
+
 void delivery_refuse(struct delivery *delivery, const char *reply)
 {
     log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu: %s", delivery_shown_id(delivery),
              SENDER_SHOWN, delivery->sender, delivery->account, delivery->recipients, reply);
     delivery_release(delivery);
-    count_recipients(delivery, reply, delivery->recipients);
-    if (delivery->transaction != NULL)
-        lmtp_refuse(delivery->transaction, reply);
+    refuse_all(delivery, reply);
     end_delivery(delivery);
+}
+
+static void reply_to(struct delivery *delivery, size_t recipient)
+{
+    const char *reply = delivery->refusals[recipient] != NULL ? delivery->refusals[recipient]
+                                                              : delivery->verdict.reply;
+    count_recipients(delivery, reply, 1);
+    if (delivery->transaction == NULL)
+        return;
+    char *text = name_account(delivery, reply);
+    lmtp_reply(delivery->transaction, recipient, text);
+    free(text);
 }
 
 void delivery_reply(struct delivery *delivery)
 {
-    struct lmtp_transaction *transaction = delivery->transaction;
-    for (size_t i = 0; i < delivery->recipients; i++) {
-        const char *reply =
-            delivery->refusals[i] != NULL ? delivery->refusals[i] : delivery->verdict.reply;
-        count_recipients(delivery, reply, 1);
-        if (transaction != NULL)
-            lmtp_reply(transaction, i, reply);
-    }
+    for (size_t i = 0; i < delivery->recipients; i++)
+        reply_to(delivery, i);
     log_info("%s: from=<%.*s>, account=<%s>, nrcpt=%zu, refused=%zu: %s%s",
              delivery_shown_id(delivery), SENDER_SHOWN, delivery->sender, delivery->account,
              delivery->recipients, delivery->refused, delivery->verdict.reply,
-             transaction == NULL ? " (Postfix has gone)" : "");
+             delivery->transaction == NULL ? " (Postfix has gone)" : "");
     end_delivery(delivery);
 }
 
@@ -141,10 +167,12 @@ static void connection_refused(void *context, const struct submission_end *end)
     delivery->request = NULL;
     verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
     count_end(delivery, false);
-    delivery_obey(delivery);
-    if (end->reply == NULL)
-        delivery_note_silence(delivery->all, delivery->account);
+    delivery_note_end(delivery, end);
+    struct deliveries *all = delivery->all;
+    char *account = memory_copy(delivery->account);
     delivery_refuse(delivery, delivery->verdict.reply);
+    delivery_look_at_held(all, account);
+    free(account);
 }
 
 static const struct pool_handler pool_handler = {.granted = connection_granted,
@@ -153,9 +181,32 @@ static const struct pool_handler pool_handler = {.granted = connection_granted,
 void delivery_take_connection(struct delivery *delivery)
 {
     delivery->state = DELIVERY_CONNECTING;
+    if (delivery_must_wait(delivery)) {
+        struct buffer reply = {0};
+        delivery_write_paused(delivery, &reply);
+        delivery->all->counts.waiting++;
+        delivery_refuse(delivery, reply.data);
+        buffer_free(&reply);
+        return;
+    }
     delivery->request =
         pool_take(delivery->all->parts.pool, delivery->account, delivery->quota.connections,
                   delivery->was_retried, &pool_handler, delivery);
+}
+
+/* Whether a server says that it does not understand what it was told: RFC 5321 4.2.2, 4.1.1.11. */
+static bool is_about_syntax(const struct reply *reply)
+{
+    return reply->code == 500 || reply->code == 501 || reply->code == 504 || reply->code == 555;
+}
+
+/* Whether the recipient may have been refused for what he, or rather his sender, wants reported. A
+ * wish for reports is no reason to lose mail: when all were refused it is said again without; else
+ * those that were are tried once more, by themselves. */
+static bool is_wish_refused(const struct delivery *delivery, size_t recipient,
+                            const struct reply *reply)
+{
+    return is_about_syntax(reply) && submission_has_wishes(delivery->submission, recipient);
 }
 
 static void recipient_refused(void *context, size_t recipient, const struct reply *reply)
@@ -163,8 +214,15 @@ static void recipient_refused(void *context, size_t recipient, const struct repl
     struct delivery *delivery = context;
     verdict_of_recipient(reply, delivery->all->parts.host, &delivery->verdict);
     free(delivery->refusals[recipient]);
-    delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
     delivery->refused++;
+    if (is_wish_refused(delivery, recipient, reply)) {
+        delivery->wishes_refused++;
+        delivery->refusals[recipient] = memory_format(
+            "451 4.5.4 host %s said: %u %.200s; tried again without what is wanted reported",
+            delivery->all->parts.host, reply->code, reply->text);
+        return;
+    }
+    delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
     delivery_obey(delivery);
 }
 
@@ -172,6 +230,7 @@ static void body_wanted(void *context)
 {
     struct delivery *delivery = context;
     delivery->state = DELIVERY_BODY;
+    delivery_begin_content(delivery);
     event_del(delivery->timer);
     lmtp_go_on(delivery->transaction);
 }
@@ -180,6 +239,14 @@ static void body_drained(void *context)
 {
     const struct delivery *delivery = context;
     lmtp_resume(delivery->transaction);
+}
+
+static void body_stalled(void *context, bool is_stalled)
+{
+    struct delivery *delivery = context;
+    if (delivery->submission != NULL)
+        pool_note_stalled(delivery->all->parts.pool, delivery->submission, is_stalled);
+    delivery_note_stalled(delivery, is_stalled);
 }
 
 /* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and
@@ -196,7 +263,26 @@ static void forget_refusals(struct delivery *delivery)
         free(delivery->refusals[i]);
         delivery->refusals[i] = NULL;
     }
-    delivery->refused = 0;
+    delivery->refused = delivery->wishes_refused = 0;
+}
+
+/* What is wanted reported was too much: of the sender, or of all recipients. */
+static bool is_for_wishes(const struct delivery *delivery, const struct submission_end *end)
+{
+    if (delivery->state != DELIVERY_ENVELOPE || end->reply == NULL ||
+        delivery->reports == SUBMISSION_REPORTS_LEFT_OUT)
+        return false;
+    const struct envelope *sent = &delivery->sent;
+    bool has_wishes = sent->ret[0] != '\0' || sent->envid[0] != '\0';
+    return end->stage == REPLY_STAGE_MAIL ? has_wishes && is_about_syntax(end->reply)
+                                          : delivery->wishes_refused > 0;
+}
+
+/* Says it all once more, on the same connection if that is still there. */
+static void begin_again(struct delivery *delivery)
+{
+    forget_refusals(delivery);
+    delivery_take_connection(delivery);
 }
 
 /* All recipients were refused, each for a reason of its own: they are told behind DATA. */
@@ -207,27 +293,9 @@ static void tell_recipients(struct delivery *delivery)
     delivery_reply(delivery);
 }
 
-static void message_ended(void *context, const struct submission_end *end)
+/* Settles what was, or may have been, sent, and tells Postfix. */
+static void tell_end(struct delivery *delivery, const struct submission_end *end)
 {
-    struct delivery *delivery = context;
-    struct submission *submission = delivery->submission;
-    delivery->submission = NULL;
-    if (submission_is_idle(submission))
-        pool_put(delivery->all->parts.pool, submission);
-    if (is_stale(delivery, end)) {
-        delivery->was_retried = true;
-        forget_refusals(delivery);
-        delivery_take_connection(delivery);
-        return;
-    }
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
-    count_end(delivery, end->is_unknown);
-    if (end->reply == NULL)
-        delivery_note_silence(delivery->all, delivery->account);
-    else if (delivery->verdict.account == OFFICE365_ACCOUNT_NOTHING)
-        delivery_note_health(delivery);
-    if (!delivery->verdict.is_accepted && !end->is_unknown && end->stage != REPLY_STAGE_RCPT)
-        delivery_obey(delivery);
     if (delivery->verdict.is_accepted || end->is_unknown) {
         delivery_settle(delivery);
     } else if (delivery->state == DELIVERY_ENVELOPE && end->stage == REPLY_STAGE_RCPT) {
@@ -240,10 +308,39 @@ static void message_ended(void *context, const struct submission_end *end)
     }
 }
 
+static void message_ended(void *context, const struct submission_end *end)
+{
+    struct delivery *delivery = context;
+    struct deliveries *all = delivery->all;
+    struct submission *submission = delivery->submission;
+    delivery->submission = NULL;
+    if (submission_is_idle(submission))
+        pool_put(delivery->all->parts.pool, submission);
+    if (is_stale(delivery, end)) {
+        delivery->was_retried = true;
+        begin_again(delivery);
+        return;
+    }
+    if (is_for_wishes(delivery, end)) {
+        delivery->reports = SUBMISSION_REPORTS_LEFT_OUT;
+        begin_again(delivery);
+        return;
+    }
+    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    count_end(delivery, end->is_unknown);
+    delivery_note_end(delivery, end);
+    delivery->is_unknown = end->is_unknown;
+    char *account = memory_copy(delivery->account);
+    tell_end(delivery, end);
+    delivery_look_at_held(all, account);
+    free(account);
+}
+
 static const struct submission_message_handler message_handler = {
     .refused = recipient_refused,
     .wants_body = body_wanted,
     .drained = body_drained,
+    .stalled = body_stalled,
     .ended = message_ended,
 };
 
@@ -254,7 +351,8 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
     delivery->state = DELIVERY_ENVELOPE;
-    submission_send(submission, &delivery->sent, delivery->sender, &message_handler, delivery);
+    submission_send(submission, &delivery->sent, delivery->sender, delivery->reports,
+                    delivery_losses(delivery), &message_handler, delivery);
 }
 
 /* Lets go of what the message has taken, before anything was sent. */
@@ -266,10 +364,26 @@ static void let_go(struct delivery *delivery)
         pool_cancel(delivery->request);
     if (delivery->submission != NULL)
         submission_abandon(delivery->submission);
+    if (delivery->is_stalled)
+        delivery_note_stalled(delivery, false);
     delivery->call = NULL;
     delivery->is_claiming = false;
     delivery->request = NULL;
     delivery->submission = NULL;
+}
+
+void delivery_put_off(struct delivery *delivery, const char *reply)
+{
+    bool is_behind_data = delivery->state == DELIVERY_BODY || delivery->state == DELIVERY_HELD;
+    let_go(delivery);
+    if (!is_behind_data) {
+        delivery_refuse(delivery, reply);
+        return;
+    }
+    delivery->verdict = (struct verdict){.is_temporary = true};
+    snprintf(delivery->verdict.reply, sizeof(delivery->verdict.reply), "%s", reply);
+    delivery_release(delivery);
+    delivery_reply(delivery);
 }
 
 /* Postfix would give up, and with the whole connection. What was accepted is told although the
@@ -279,6 +393,10 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
     (void)descriptor;
     (void)what;
     struct delivery *delivery = argument;
+    if (delivery->state == DELIVERY_HELD) {
+        delivery_finish(delivery);
+        return;
+    }
     if (delivery->state == DELIVERY_SETTLING) {
         log_warning("%s: the ledger does not answer", delivery_shown_id(delivery));
         ledger_channel_cancel(delivery->call);
@@ -307,34 +425,16 @@ static void *begin(void *context, struct lmtp_transaction *transaction,
     delivery->all->counts.failed++;
     log_warning("%s: from=<%.*s>: %s", delivery_shown_id(delivery), SENDER_SHOWN,
                 delivery->sent.sender, reply.data);
-    count_recipients(delivery, reply.data, delivery->recipients);
-    lmtp_refuse(transaction, reply.data);
+    refuse_all(delivery, reply.data);
     buffer_free(&reply);
     end_delivery(delivery);
     return NULL;
 }
 
-static void take_body(void *message, struct evbuffer *bytes)
+void delivery_finish(struct delivery *delivery)
 {
-    struct delivery *delivery = message;
-    size_t before = evbuffer_get_length(bytes);
-    if (delivery->state == DELIVERY_BODY && delivery->submission != NULL) {
-        submission_write(delivery->submission, bytes);
-        delivery->all->counts.octets += before - evbuffer_get_length(bytes);
-    } else {
-        evbuffer_drain(bytes, before);
-    }
-}
-
-static void body_ended(void *message, uint64_t replaced)
-{
-    struct delivery *delivery = message;
-    if (delivery->state != DELIVERY_BODY || delivery->submission == NULL)
-        return;
-    if (replaced > 0)
-        log_info("%s: %" PRIu64 " bare CR or LF became blanks", delivery_shown_id(delivery),
-                 replaced);
     delivery->state = DELIVERY_FINAL;
+    event_del(delivery->timer);
     submission_end_body(delivery->submission);
 }
 
@@ -355,8 +455,8 @@ static void client_gone(void *message)
 
 const struct lmtp_handler delivery_handler = {.greet = delivery_greet,
                                               .begin = begin,
-                                              .body = take_body,
-                                              .end = body_ended,
+                                              .body = delivery_take_content,
+                                              .end = delivery_end_content,
                                               .gone = client_gone};
 
 /* --- all of them ----------------------------------------------------------------- */
@@ -367,6 +467,9 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
     size_t rows;
     (void)office365_rows(&rows);
     deliveries->troubled = dictionary_new(free);
+    deliveries->proven = dictionary_new(free);
+    deliveries->doubtful = dictionary_new(free);
+    deliveries->waiting = dictionary_new(free);
     deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
     deliveries->counts.room_times.scale = &distribution_waits;
     deliveries->counts.times.scale = &distribution_waits;
@@ -385,6 +488,7 @@ void deliveries_ledger_up(struct deliveries *deliveries)
     for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = delivery->next)
         if (delivery->has_reservation && delivery->call == NULL)
             delivery_claim(delivery);
+    delivery_note_stalls_again(deliveries);
 }
 
 void deliveries_stop(struct deliveries *deliveries)
@@ -392,11 +496,11 @@ void deliveries_stop(struct deliveries *deliveries)
     struct delivery *next;
     for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = next) {
         next = delivery->next;
-        if (delivery->state != DELIVERY_LEDGER && delivery->state != DELIVERY_CONNECTING)
+        if (delivery->state != DELIVERY_LEDGER && delivery->state != DELIVERY_CONNECTING &&
+            delivery->state != DELIVERY_HELD)
             continue;
         deliveries->counts.deferred++;
-        let_go(delivery);
-        delivery_refuse(delivery, "451 4.3.2 post365-transport is closing");
+        delivery_put_off(delivery, "451 4.3.2 post365-transport is closing");
     }
 }
 
@@ -446,6 +550,9 @@ void deliveries_free(struct deliveries *deliveries)
         free_delivery(delivery);
     }
     dictionary_free(deliveries->troubled);
+    dictionary_free(deliveries->proven);
+    dictionary_free(deliveries->doubtful);
+    dictionary_free(deliveries->waiting);
     buffer_free(&deliveries->greeting);
     event_free(deliveries->look);
     free(deliveries->counts.pauses);

@@ -7,7 +7,10 @@
 
 #include <inttypes.h>
 
-#define WAKE_LEAST     (2 * CLOCK_SECOND)
+#define WAKE_LEAST (2 * CLOCK_SECOND)
+/* A queue id that the milter has told is another's by then if an alias has forwarded the message or
+ * it was requeued: so long after it was to be woken up the account's mail is looked for. */
+#define LOOK_AFTER     (60 * CLOCK_SECOND)
 #define SETTLE_TIMEOUT 20 /* seconds for the ledger, when Microsoft has accepted */
 #define NO_LEDGER      "451 4.3.0 the sending quota cannot be checked now: "
 
@@ -45,14 +48,24 @@ static void wake_at(const struct delivery *delivery, int64_t when)
     when = when > soonest ? when : soonest;
     if (delivery->queue_id[0] != '\0')
         wakeup_put(delivery->all->parts.wakeup, delivery->queue_id, when);
-    else
+    if (delivery->queue_id[0] == '\0')
         wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when);
+    else if (delivery->is_id_sealed)
+        wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when + LOOK_AFTER);
 }
 
-/* Postfix puts off for minutes who was left out: they may go when the others are through. */
+static void note_room(const struct delivery *delivery, const struct ledger_reply *answer)
+{
+    delivery_note_waiting(delivery, answer);
+    wake_at(delivery, answer->earliest);
+}
+
+/* Postfix puts off for minutes who was left out, or is to be tried in another way: they may go when
+ * the others are through. */
 static void wake_rest(const struct delivery *delivery)
 {
-    if (delivery->verdict.is_accepted && delivery->sent.recipient_count < delivery->recipients)
+    bool is_left_out = delivery->sent.recipient_count < delivery->recipients;
+    if (delivery->verdict.is_accepted && (is_left_out || delivery->wishes_refused > 0))
         wake_at(delivery, 0);
 }
 
@@ -68,7 +81,7 @@ static void tell_no_room(struct delivery *delivery, const struct ledger_reply *a
             delivery_note_pause(delivery->all, delivery->account, answer->pause.cause,
                                 answer->earliest);
         else
-            wake_at(delivery, answer->earliest);
+            note_room(delivery, answer);
     } else if (answer->result == LEDGER_REPLY_NEVER) {
         delivery->all->counts.refused++;
         quota_format_period(answer->rate.period, period, sizeof(period));
@@ -184,7 +197,8 @@ void delivery_settle(struct delivery *delivery)
     size_t accepted = delivery->sent.recipient_count - delivery->refused;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_SETTLE,
                                            .reservation = delivery->reservation,
-                                           .recipients = (uint32_t)accepted};
+                                           .recipients = (uint32_t)accepted,
+                                           .is_doubtful = delivery->is_unknown};
     struct error error;
     delivery->state = DELIVERY_SETTLING;
     delivery_set_timer(delivery, SETTLE_TIMEOUT);

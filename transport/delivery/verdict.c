@@ -1,6 +1,10 @@
 /* verdict.c - what Postfix is told about a message, and what happens to its account */
 #include "transport/delivery/verdict.h"
 
+#include "common/harmless.h"
+#include "common/judgement.h"
+#include "common/silence.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,62 +20,67 @@ static const char *enhanced_text(const struct reply_enhanced *enhanced, char *te
     return text;
 }
 
-/* Whether a permanent code at this stage says nothing about the message itself. */
-static bool is_before_message(enum reply_stage stage)
+/* So many bytes of a remedy are whole sentences, REMEDY_MAX at most. */
+static int whole_sentences(const char *remedy)
 {
-    return stage == REPLY_STAGE_CONNECT || stage == REPLY_STAGE_STARTTLS ||
-           stage == REPLY_STAGE_AUTH;
-}
-
-/* Whether a permanent code says that the two sides are out of step: another connection is not. */
-static bool is_out_of_step(const struct reply *reply)
-{
-    return reply->code == 503;
+    int length = 0;
+    for (int i = 0; i < REMEDY_MAX && remedy[i] != '\0'; i++)
+        if (remedy[i] == '.' && (remedy[i + 1] == '\0' || remedy[i + 1] == ' '))
+            length = i + 1;
+    return length;
 }
 
 static void judge_reply(const struct reply *reply, enum reply_stage stage, const char *host,
                         struct verdict *verdict)
 {
     char said[32], told[32];
-    struct reply changed = *reply;
-    const struct office365_row *row = office365_explain(reply, stage);
-    if (row->told == OFFICE365_TEMPORARY || is_before_message(stage) || is_out_of_step(reply))
-        reply_make_temporary(&changed);
-    if (changed.code == 421)
-        changed.code = 451; /* of our own connections with Postfix it says nothing */
-    if (changed.code / 100 != 4 && changed.code / 100 != 5) {
-        /* Not what was asked for: whatever it means, the message was not taken. */
-        changed.code = 451;
-        changed.enhanced = (struct reply_enhanced){4, 5, 0};
-    }
-    if (changed.enhanced.class == 0)
-        changed.enhanced = (struct reply_enhanced){changed.code / 100, 0, 0};
+    struct judgement judgement;
+    judgement_of_reply(reply, stage, &judgement);
+    const struct office365_row *row = judgement.row;
     verdict->row = row;
+    verdict->name = row->name;
     verdict->account = row->account;
-    verdict->is_temporary = changed.code / 100 == 4;
-    enhanced_text(&changed.enhanced, told, sizeof(told));
+    if (stage == REPLY_STAGE_AUTH && row->account == OFFICE365_ACCOUNT_NOTHING)
+        verdict->account = OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED;
+    verdict->is_temporary = judgement.code / 100 == 4;
+    enhanced_text(&judgement.enhanced, told, sizeof(told));
     int length = snprintf(verdict->reply, sizeof(verdict->reply),
-                          "%u %shost %s said: %u %s%.*s (in reply to %s)", changed.code, told, host,
-                          reply->code, enhanced_text(&reply->enhanced, said, sizeof(said)),
+                          "%u %shost %s said: %u %s%.*s (in reply to %s)", judgement.code, told,
+                          host, reply->code, enhanced_text(&reply->enhanced, said, sizeof(said)),
                           WORDS_MAX, reply->text, office365_stage_words(stage));
     verdict->said = strlen(verdict->reply);
-    if ((row->needs_admin || row->account != OFFICE365_ACCOUNT_NOTHING) && length > 0 &&
+    if ((row->needs_admin || verdict->account != OFFICE365_ACCOUNT_NOTHING) && length > 0 &&
         (size_t)length < sizeof(verdict->reply))
         snprintf(verdict->reply + length, sizeof(verdict->reply) - (size_t)length, "; %s: %.*s",
-                 row->name, REMEDY_MAX, row->remedy);
+                 row->name, whole_sentences(row->remedy), row->remedy);
 }
 
 static void judge_silence(const struct submission_end *end, struct verdict *verdict)
 {
     verdict->is_temporary = true;
-    verdict->account = OFFICE365_ACCOUNT_NOTHING;
+    verdict->account = end->silence == SILENCE_LOGIN ? OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED
+                                                     : OFFICE365_ACCOUNT_NOTHING;
+    verdict->name = end->silence != SILENCE_NONE ? silence_name(end->silence) : NULL;
     if (end->is_unknown)
         snprintf(verdict->reply, sizeof(verdict->reply),
-                 "451 4.4.2 %.*s; between the final dot and the reply: it may have been delivered",
+                 "451 4.4.2 %.*s; between the final dot and the reply: " SILENCE_DOUBT_WORDS,
                  WORDS_MAX, end->text);
     else
         snprintf(verdict->reply, sizeof(verdict->reply), "451 4.4.1 %.*s (%s)", WORDS_MAX,
                  end->text, office365_stage_words(end->stage));
+    verdict->said = strlen(verdict->reply);
+}
+
+/* What a server says may be anything. */
+static void make_harmless(struct verdict *verdict)
+{
+    char end = verdict->reply[verdict->said];
+    verdict->reply[verdict->said] = '\0';
+    size_t said = harmless_make(verdict->reply, '?');
+    verdict->reply[verdict->said] = end;
+    memmove(verdict->reply + said, verdict->reply + verdict->said,
+            strlen(verdict->reply + verdict->said) + 1);
+    verdict->said = said;
 }
 
 void verdict_of_end(const struct submission_end *end, const char *host, struct verdict *verdict)
@@ -87,10 +96,14 @@ void verdict_of_end(const struct submission_end *end, const char *host, struct v
         judge_reply(reply, end->stage, host, verdict);
     else
         judge_silence(end, verdict);
+    if (verdict->is_accepted)
+        verdict->said = strlen(verdict->reply);
+    make_harmless(verdict);
 }
 
 void verdict_of_recipient(const struct reply *reply, const char *host, struct verdict *verdict)
 {
     *verdict = (struct verdict){.is_accepted = false};
     judge_reply(reply, REPLY_STAGE_RCPT, host, verdict);
+    make_harmless(verdict);
 }

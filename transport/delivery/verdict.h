@@ -2,8 +2,7 @@
  *
  * Microsoft's reply, or the lack of one, becomes the reply that Postfix logs and keeps as the
  * reason: with Microsoft's own words, and the remedy where other mail is held up or somebody has to
- * do something. What a later attempt can mend is temporary, whatever code it came with
- * (common/office365.h).
+ * do something. Which it is says common/judgement.h.
  *
  * Pure.
  */
@@ -24,10 +23,12 @@ struct verdict {
     bool is_accepted;  /* by Microsoft */
     bool is_temporary; /* Postfix will try again */
     enum office365_account account;  /* what happens to all other mail of it */
+    const char *name;                /* of the cause, or NULL: office365_row's, or silence_name() */
     const struct office365_row *row; /* the cause, or NULL where nobody has replied */
 };
 
-/* `host` is whom it is about. */
+/* `host` is whom it is about. Whatever ends a login without success concerns the account, known
+ * reply or not, or none. */
 void verdict_of_end(const struct submission_end *end, const char *host, struct verdict *verdict);
 
 /* The same for a recipient that was refused. */

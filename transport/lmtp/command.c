@@ -27,11 +27,9 @@
 #define SYNTAX_FORWARD "501 5.5.4 Syntax: XFORWARD attribute=value..."
 #define BAD_SENDER     "501 5.1.7 Bad sender address syntax"
 #define BAD_RECIPIENT  "501 5.1.3 Bad recipient address syntax"
-#define NEEDS_UTF8     "553 5.6.7 The sender address needs SMTPUTF8"
 #define NOT_SUPPORTED  "555 5.5.4 Unsupported parameter"
 #define TWICE          "501 5.5.4 A parameter is given twice"
 #define HOSTNAME_MAX   255 /* octets, RFC 5321 section 4.5.3.1.2 */
-#define SIZE_DIGITS    20  /* RFC 1870 section 4 */
 
 static const char *read_lhlo(char *rest, struct lmtp_command *command);
 static const char *read_mail(char *rest, struct lmtp_command *command);
@@ -208,55 +206,46 @@ static bool take_keyword(char **rest, const char *keyword)
 
 struct parameter {
     const char *name;
-    /* Takes the value, NULL if there is no `=`. False if it is none. */
-    bool (*take)(const char *value, struct lmtp_command *command);
+    /* Takes the value, NULL if there is no `=`. One that is none is left out. */
+    void (*take)(const char *value, struct lmtp_command *command);
 };
 
 /* Only to be compared with a limit: what does not fit is the largest number. */
-static bool take_size(const char *value, struct lmtp_command *command)
+static void take_size(const char *value, struct lmtp_command *command)
 {
-    if (value == NULL || *value == '\0' || strlen(value) > SIZE_DIGITS)
-        return false;
+    if (value == NULL || *value == '\0' || value[strspn(value, "0123456789")] != '\0')
+        return;
     for (; *value != '\0'; value++) {
-        unsigned digit = (unsigned)(unsigned char)*value - '0';
-        if (digit > 9)
-            return false;
+        unsigned digit = (unsigned)(*value - '0');
         bool fits = command->size <= (UINT64_MAX - digit) / 10;
         command->size = fits ? command->size * 10 + digit : UINT64_MAX;
     }
-    return true;
 }
 
-static bool take_body(const char *value, struct lmtp_command *command)
+static void take_body(const char *value, struct lmtp_command *command)
 {
     if (value != NULL && strcasecmp(value, "7BIT") == 0)
         command->body = LMTP_BODY_7BIT;
     else if (value != NULL && strcasecmp(value, "8BITMIME") == 0)
         command->body = LMTP_BODY_8BITMIME;
-    return command->body != LMTP_BODY_NONE;
 }
 
-static bool take_utf8(const char *value, struct lmtp_command *command)
+static void take_utf8(const char *value, struct lmtp_command *command)
 {
+    (void)value;
     command->has_utf8 = true;
-    return value == NULL;
 }
 
-static bool take_ret(const char *value, struct lmtp_command *command)
+static void take_ret(const char *value, struct lmtp_command *command)
 {
-    if (value == NULL || (strcasecmp(value, "FULL") != 0 && strcasecmp(value, "HDRS") != 0))
-        return false;
-    command->ret = value;
-    return true;
+    if (value != NULL && (strcasecmp(value, "FULL") == 0 || strcasecmp(value, "HDRS") == 0))
+        command->ret = value;
 }
 
-static bool take_envid(const char *value, struct lmtp_command *command)
+static void take_envid(const char *value, struct lmtp_command *command)
 {
-    if (value == NULL || *value == '\0' || strlen(value) > LMTP_ENVID_MAX ||
-        !is_xtext(value, false))
-        return false;
-    command->envid = value;
-    return true;
+    if (value != NULL && is_xtext(value, false))
+        command->envid = value;
 }
 
 /* The bit of the first of the words, which are separated by commas; 0 if it is none. */
@@ -287,34 +276,32 @@ static bool is_notify(const char *value)
     }
 }
 
-static bool take_notify(const char *value, struct lmtp_command *command)
+static void take_notify(const char *value, struct lmtp_command *command)
 {
-    if (value == NULL || !is_notify(value))
-        return false;
-    command->notify = value;
-    return true;
+    if (value != NULL && is_notify(value))
+        command->notify = value;
 }
 
+/* An atom, RFC 3461 section 4.2: there are more types than rfc822, such as X.400's. */
 static bool is_address_type(const char *type, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)type[i]) && type[i] != '-')
+        if (!isalnum((unsigned char)type[i]) && strchr("!#$%&'*-/?^_`{|}~.", type[i]) == NULL)
             return false;
     return length > 0;
 }
 
-static bool take_orcpt(const char *value, struct lmtp_command *command)
+static void take_orcpt(const char *value, struct lmtp_command *command)
 {
-    if (value == NULL || strlen(value) > LMTP_ORCPT_MAX)
-        return false;
-    size_t type = strcspn(value, ";");
+    size_t type = value != NULL ? strcspn(value, ";") : 0;
+    if (type == 0 || !is_address_type(value, type) || value[type] == '\0' ||
+        value[type + 1] == '\0')
+        return;
     bool is_utf8 = type == strlen("utf-8") && strncasecmp(value, "utf-8", type) == 0;
-    if (!is_address_type(value, type) || value[type] == '\0' || value[type + 1] == '\0' ||
-        !is_xtext(value + type + 1, is_utf8))
-        return false;
-    command->needs_utf8 = command->needs_utf8 || !is_ascii(value);
+    if (!is_xtext(value + type + 1, is_utf8))
+        return;
+    command->orcpt_needs_utf8 = !is_ascii(value);
     command->orcpt = value;
-    return true;
 }
 
 static const struct parameter mail_parameters[] = {
@@ -332,16 +319,17 @@ static const struct parameter rcpt_parameters[] = {
 static const char *take_parameter(char *value, const struct parameter *known, unsigned *seen,
                                   const char *syntax, struct lmtp_command *command)
 {
+    bool is_blank = *value == '\0';
     const char *name = strsep(&value, "=");
     if (*name == '\0')
-        return syntax;
+        return is_blank ? NULL : syntax;
     for (unsigned bit = 1; known->name != NULL; known++, bit <<= 1) {
         if (strcasecmp(name, known->name) != 0)
             continue;
-        if ((*seen & bit) != 0)
-            return TWICE;
+        if ((*seen & bit) == 0)
+            known->take(value, command);
         *seen |= bit;
-        return known->take(value, command) ? NULL : syntax;
+        return NULL;
     }
     return NOT_SUPPORTED;
 }
@@ -367,19 +355,17 @@ static const char *read_lhlo(char *rest, struct lmtp_command *command)
     return NULL;
 }
 
+/* The sender need not be an address that could go out: the account goes in its place. */
 static const char *read_mail(char *rest, struct lmtp_command *command)
 {
     if (!take_keyword(&rest, "FROM:"))
         return SYNTAX_MAIL;
     const char *address = take_path(&rest);
-    if (address == NULL || (*address != '\0' && !address_is_valid(address)))
+    if (address == NULL)
         return BAD_SENDER;
     command->address = address;
     command->needs_utf8 = !is_ascii(address);
-    const char *mistake = take_parameters(rest, mail_parameters, SYNTAX_MAIL, command);
-    if (mistake == NULL && command->needs_utf8 && !command->has_utf8)
-        return NEEDS_UTF8;
-    return mistake;
+    return take_parameters(rest, mail_parameters, SYNTAX_MAIL, command);
 }
 
 /* Postmaster may stand without a domain, RFC 5321 section 4.1.1.3. */

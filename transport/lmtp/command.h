@@ -6,6 +6,11 @@
  * for blanks at the end of a line, which RFC 5321 section 4.1.1 wants to see tolerated. Source
  * routes are read and dropped (there, appendix F.2).
  *
+ * A parameter that we offer is another matter: Postfix has taken the message, with whatever its
+ * client wanted told about it, and a wish for reports is no reason to lose mail. A value of any
+ * length is taken (RFC 3461 bounds what a client sends, not what is passed on), and one that is
+ * none counts as not given, as does a parameter's second time.
+ *
  * Pure; no allocation. Names begin with lmtp_ because policyd has commands, too.
  */
 #ifndef POST365_TRANSPORT_LMTP_COMMAND_H
@@ -15,10 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LMTP_LINE_MAX    2048 /* octets without CRLF: Postfix's line_length_limit */
-#define LMTP_ENVID_MAX   100  /* octets as given, RFC 3461 section 4.4 */
-#define LMTP_ORCPT_MAX   500  /* octets as given, RFC 3461 section 4.2 */
-#define LMTP_FORWARD_MAX 255  /* octets of an XFORWARD value; more are cut off */
+/* Octets without CRLF. Postfix takes lines of 2048 (line_length_limit); each octet of an ENVID or
+ * ORCPT may have become three of xtext and each of an address two, and the milter adds its seal. */
+#define LMTP_LINE_MAX    16384
+#define LMTP_FORWARD_MAX 255 /* octets of an XFORWARD value; more are cut off */
 
 /* The reply to a line of more than LMTP_LINE_MAX octets, which is not read at all. */
 #define LMTP_LINE_TOO_LONG "500 5.5.2 Line too long"
@@ -62,8 +67,9 @@ struct lmtp_command {
     const char
         *mistake; /* why it cannot be done, as a whole reply without CRLF; constant, or NULL */
     /* MAIL, RCPT */
-    const char *address; /* without angle brackets and source route; "" for the null sender */
-    bool needs_utf8;     /* what is given is for a transaction with SMTPUTF8 only */
+    const char *address; /* without angle brackets and source route; "" for the null sender; a
+                            sender's may be no address: it only tells whose message it is */
+    bool needs_utf8;     /* the address is for a transaction with SMTPUTF8 only */
     /* MAIL */
     uint64_t size; /* octets, 0 if not given; UINT64_MAX stands for more, too */
     bool has_utf8; /* SMTPUTF8 is given */
@@ -73,6 +79,7 @@ struct lmtp_command {
     /* RCPT */
     const char *notify; /* as given */
     const char *orcpt;  /* as given, type;xtext */
+    bool orcpt_needs_utf8;
     /* XFORWARD: decoded, control characters shown as `?`; NULL if not named, "" if unavailable */
     const char *forward[LMTP_FORWARDS];
 };

@@ -65,6 +65,8 @@ const char *envelope_add(struct envelope *envelope, const struct lmtp_command *c
     struct envelope_recipient recipient = {command->address, command->notify, command->orcpt};
     if (command->needs_utf8 && !envelope->utf8)
         return WITHOUT_UTF8;
+    if (command->orcpt_needs_utf8 && !envelope->utf8)
+        recipient.orcpt = "";
     if (envelope->recipient_count >= ENVELOPE_RECIPIENTS_MAX)
         return TOO_MANY;
     size_t octets = strlen(recipient.address) + strlen(recipient.notify) + strlen(recipient.orcpt) +

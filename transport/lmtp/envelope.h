@@ -24,7 +24,8 @@ struct envelope_recipient {
 
 /* A zero-initialised struct is an envelope that nobody has begun. Release with envelope_clear(). */
 struct envelope {
-    const char *sender; /* without angle brackets; "" is the null sender; NULL before MAIL */
+    const char *sender; /* without angle brackets; "" is the null sender; NULL before MAIL. Not
+                           fit for the wire before somebody has looked at it */
     uint64_t size;      /* octets, as MAIL declared it; 0 if not */
     enum lmtp_body_type body;
     bool utf8; /* SMTPUTF8 */

@@ -4,6 +4,8 @@
 #include "common/address.h"
 #include "common/dictionary.h"
 #include "common/memory.h"
+#include "common/reason.h"
+#include "common/silence.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -54,8 +56,8 @@ static bool is_word(const char *id)
                                           "abcdefghijklmnopqrstuvwxyz")] == '\0';
 }
 
-/* postqueue(1) shows the null sender as MAILER-DAEMON. */
-static bool is_looked_for(const struct scan *scan, const char *sender, int64_t arrival)
+/* postqueue(1) shows the null sender as MAILER-DAEMON: whose it is cannot be told. */
+static bool is_by_sender(const struct scan *scan, const char *sender, int64_t arrival)
 {
     if (sender[0] == '\0' || strcmp(sender, "MAILER-DAEMON") == 0)
         return dictionary_count(scan->accounts) > 0;
@@ -68,6 +70,45 @@ static bool is_looked_for(const struct scan *scan, const char *sender, int64_t a
     return account != NULL && arrival >= account->since;
 }
 
+/* The account that the reason names, NULL if it names none. */
+static char *account_of(json_t *message)
+{
+    size_t number;
+    json_t *recipient;
+    json_array_foreach(json_object_get(message, "recipients"), number, recipient)
+    {
+        char *account =
+            reason_account(json_string_value(json_object_get(recipient, "delay_reason")));
+        if (account != NULL)
+            return account;
+    }
+    return NULL;
+}
+
+static bool is_looked_for(const struct scan *scan, json_t *message, const char *sender,
+                          int64_t arrival)
+{
+    char *name = account_of(message);
+    if (name == NULL)
+        return is_by_sender(scan, sender, arrival);
+    const struct account *account = dictionary_find(scan->accounts, name);
+    free(name);
+    return account != NULL && arrival >= account->since;
+}
+
+static bool is_in_doubt(const json_t *message)
+{
+    size_t number;
+    const json_t *recipient;
+    json_array_foreach(json_object_get(message, "recipients"), number, recipient)
+    {
+        const char *reason = json_string_value(json_object_get(recipient, "delay_reason"));
+        if (reason != NULL && silence_is_doubt(reason))
+            return true;
+    }
+    return false;
+}
+
 static void take_line(struct scan *scan, const char *line, size_t length)
 {
     json_t *message = json_loadb(line, length, 0, NULL);
@@ -76,7 +117,8 @@ static void take_line(struct scan *scan, const char *line, size_t length)
     const char *sender = json_string_value(json_object_get(message, "sender"));
     int64_t arrival = json_integer_value(json_object_get(message, "arrival_time"));
     if (queue != NULL && id != NULL && sender != NULL && strcmp(queue, "deferred") == 0 &&
-        is_word(id) && is_looked_for(scan, sender, arrival) && scan->wanted(scan->context, id))
+        is_word(id) && is_looked_for(scan, message, sender, arrival) &&
+        scan->wanted(scan->context, id) && !is_in_doubt(message))
         keep(scan, id, arrival);
     json_decref(message);
 }

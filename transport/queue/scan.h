@@ -2,7 +2,8 @@
  *
  * Reads what `postqueue -j` says, line by line as it comes, and keeps the oldest deferred messages
  * alone: the queue may be long. For mail whose queue id Postfix does not tell (XFORWARD has none
- * for sendmail(1)), and after a restart, which forgets what was to be woken up.
+ * for sendmail(1)), and after a restart, which forgets what was to be woken up. What may have been
+ * delivered to somebody is left to Postfix's own next attempt: each may make a copy.
  *
  * Source: postqueue(1), "JSON object format". Pure.
  */
@@ -25,10 +26,11 @@ typedef bool scan_wanted(void *context, const char *queue_id);
 struct scan *scan_new(scan_wanted *wanted, void *context);
 void scan_free(struct scan *scan);
 
-/* Those whose envelope sender is `account` (a folded UPN) or one of `send_as` (addresses and
- * @domains, comma or white space between; may be NULL), in any case, count as well, if they have
- * arrived at `since` (seconds since the epoch) or later. With the first account those of the null
- * sender do, too. */
+/* Those whose reason names `account` (a folded UPN; reason.h) count as well, if they have arrived
+ * at `since` (seconds since the epoch) or later. Of those whose reason names none, those with an
+ * envelope sender that is the account or one of `send_as` (addresses and @domains, comma or white
+ * space between; may be NULL), in any case; with the first account those of the null sender, too.
+ */
 void scan_add(struct scan *scan, const char *account, const char *send_as, int64_t since);
 
 /* Takes all whole lines out of `bytes`. A line that is too long, or no JSON, is passed over. */

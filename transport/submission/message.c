@@ -7,14 +7,56 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds, those of RFC 5321 4.5.3.2. But Postfix waits for the end of data for 600 s, too: it must
- * hear from us before. */
-#define ENVELOPE_TIMEOUT 300
-#define BODY_TIMEOUT     180
-#define FINAL_TIMEOUT    570
+/* Seconds without any progress. RFC 5321 4.5.3.2 grants minutes, for who gives up early may do so
+ * before the other side is done. But up to the final dot nothing is lost by it: Postfix has the
+ * message, and another connection may carry it at once, while this one keeps others waiting. So
+ * there little patience is shown first, and more each time that it was in vain (submission_send()),
+ * up to what smtp(8)'s settings grant. Behind the dot it is the other way round: giving up makes a
+ * second copy, and all that they grant is waited. */
+#define ENVELOPE_TIMEOUT 30
+#define BODY_TIMEOUT     20
 #define VOID_TIMEOUT     20 /* nothing is at stake any more */
 
+static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
+{
+    return &submission->parts->smtp->timeouts;
+}
+
+static time_t patience(const struct submission *submission, time_t least, time_t most)
+{
+    time_t seconds = least;
+    for (unsigned i = 0; i < submission->doublings && seconds < most; i++)
+        seconds *= 2;
+    return seconds < most ? seconds : most;
+}
+
+/* While the body goes the peer has nothing to say, but has to take it. */
+static void watch_writing(struct submission *submission, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
+}
+
 /* --- sender and recipients ----------------------------------------------------- */
+
+static bool speaks_of_reports(const struct submission *submission)
+{
+    return (submission->extensions & EXTENSION_DSN) != 0 &&
+           submission->reports != SUBMISSION_REPORTS_LEFT_OUT;
+}
+
+static const char *notify_of(const struct submission *submission,
+                             const struct envelope_recipient *recipient)
+{
+    return submission->reports == SUBMISSION_NO_REPORTS ? "NEVER" : recipient->notify;
+}
+
+bool submission_has_wishes(const struct submission *submission, size_t recipient)
+{
+    const struct envelope_recipient *to = &submission->envelope->recipients[recipient];
+    return speaks_of_reports(submission) &&
+           (notify_of(submission, to)[0] != '\0' || to->orcpt[0] != '\0');
+}
 
 static void say_mail(struct submission *submission)
 {
@@ -27,20 +69,20 @@ static void say_mail(struct submission *submission)
         submission_say(submission, " BODY=8BITMIME");
     if (envelope->utf8)
         submission_say(submission, " SMTPUTF8");
-    if (envelope->ret[0] != '\0' && (offered & EXTENSION_DSN))
+    if (envelope->ret[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " RET=%s", envelope->ret);
-    if (envelope->envid[0] != '\0' && (offered & EXTENSION_DSN))
+    if (envelope->envid[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " ENVID=%s", envelope->envid);
     submission_say(submission, "\r\n");
 }
 
 static void say_rcpt(struct submission *submission, const struct envelope_recipient *recipient)
 {
-    bool has_dsn = (submission->extensions & EXTENSION_DSN) != 0;
+    const char *notify = notify_of(submission, recipient);
     submission_say(submission, "RCPT TO:<%s>", recipient->address);
-    if (recipient->notify[0] != '\0' && has_dsn)
-        submission_say(submission, " NOTIFY=%s", recipient->notify);
-    if (recipient->orcpt[0] != '\0' && has_dsn)
+    if (notify[0] != '\0' && speaks_of_reports(submission))
+        submission_say(submission, " NOTIFY=%s", notify);
+    if (recipient->orcpt[0] != '\0' && speaks_of_reports(submission))
         submission_say(submission, " ORCPT=%s", recipient->orcpt);
     submission_say(submission, "\r\n");
 }
@@ -61,20 +103,45 @@ static void ask_on(struct submission *submission)
     } while (together && submission->asked < recipients + 2);
 }
 
+/* What smtp(8) grants the reply that comes next. On a connection that lay idle the first one must
+ * come soon: a firewall that has forgotten it says nothing, and a fresh one is soon made. */
+static time_t most_patience(const struct submission *submission)
+{
+    const struct smtp_timeouts *timeouts = timeouts_of(submission);
+    if (submission->answered > submission->envelope->recipient_count)
+        return timeouts->data_init;
+    if (submission->answered > 0)
+        return timeouts->rcpt;
+    return submission->was_used && timeouts->mail > ENVELOPE_TIMEOUT ? ENVELOPE_TIMEOUT
+                                                                     : timeouts->mail;
+}
+
+static void await_envelope(struct submission *submission)
+{
+    submission_wait(submission, SUBMISSION_ENVELOPE,
+                    patience(submission, ENVELOPE_TIMEOUT, most_patience(submission)));
+}
+
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, const struct submission_message_handler *handler,
-                     void *context)
+                     const char *sender, enum submission_reports reports, unsigned doublings,
+                     const struct submission_message_handler *handler, void *context)
 {
     submission->envelope = envelope;
     submission->sender = sender;
+    submission->reports = reports;
     submission->message = handler;
     submission->message_context = context;
     submission->asked = submission->answered = submission->accepted = 0;
     submission->mail_refused = submission->is_void = submission->was_refused = false;
     submission->last[0] = '\r';
     submission->last[1] = '\n';
+    submission->doublings = doublings;
+    submission->given = submission->taken = 0;
+    submission->not_taken = 0;
+    watch_writing(submission, 0);
     ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    await_envelope(submission);
+    submission->was_used = true;
 }
 
 /* --- replies ------------------------------------------------------------------- */
@@ -95,13 +162,6 @@ static void tell_refusal(struct submission *submission)
     submission_end_message(submission, &end);
 }
 
-/* While the body goes the peer has nothing to say, but has to take it. */
-static void watch_writing(struct submission *submission, time_t seconds)
-{
-    const struct timeval timeout = {.tv_sec = seconds};
-    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
-}
-
 /* DATA was answered, and with it all that stood before it. */
 static void begin_body(struct submission *submission)
 {
@@ -112,7 +172,7 @@ static void begin_body(struct submission *submission)
     }
     if (may_go && submission->accepted > 0) {
         submission_wait(submission, SUBMISSION_BODY, 0);
-        watch_writing(submission, BODY_TIMEOUT);
+        watch_writing(submission, SUBMISSION_STALL);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -128,7 +188,7 @@ static void begin_body(struct submission *submission)
         submission_say(submission, ".\r\n");
     }
     submission->is_void = true;
-    submission_wait(submission, SUBMISSION_FINAL, VOID_TIMEOUT);
+    submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->rset);
 }
 
 static void take_recipient(struct submission *submission)
@@ -162,7 +222,7 @@ void submission_take_envelope_reply(struct submission *submission)
     submission->answered++;
     if (submission->asked <= submission->answered)
         ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, ENVELOPE_TIMEOUT);
+    await_envelope(submission);
 }
 
 void submission_take_final_reply(struct submission *submission)
@@ -186,29 +246,62 @@ void submission_take_final_reply(struct submission *submission)
 
 /* --- the body ------------------------------------------------------------------ */
 
-bool submission_write(struct submission *submission, struct evbuffer *bytes)
+static void write_some(struct submission *submission, struct evbuffer *bytes, size_t length)
 {
     struct evbuffer *output = bufferevent_get_output(submission->connection);
-    size_t pending = evbuffer_get_length(output);
-    size_t length = evbuffer_get_length(bytes);
-    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
-    size_t taken = length < room ? length : room;
-    if (taken >= 2) {
+    if (length >= 2) {
         struct evbuffer_ptr end;
-        evbuffer_ptr_set(bytes, &end, taken - 2, EVBUFFER_PTR_SET);
+        evbuffer_ptr_set(bytes, &end, length - 2, EVBUFFER_PTR_SET);
         evbuffer_copyout_from(bytes, &end, submission->last, 2);
-    } else if (taken == 1) {
+    } else if (length == 1) {
         submission->last[0] = submission->last[1];
         evbuffer_copyout(bytes, &submission->last[1], 1);
     }
-    evbuffer_remove_buffer(bytes, output, taken);
+    evbuffer_remove_buffer(bytes, output, length);
+    submission->given += length;
+}
+
+bool submission_write(struct submission *submission, struct evbuffer *bytes)
+{
+    size_t pending = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    size_t length = evbuffer_get_length(bytes);
+    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
+    size_t taken = length < room ? length : room;
+    write_some(submission, bytes, taken);
     return taken == length;
+}
+
+void submission_write_all(struct submission *submission, struct evbuffer *bytes)
+{
+    write_some(submission, bytes, evbuffer_get_length(bytes));
+}
+
+/* libevent stops writing when it says that; whether some was taken since the last time is seen from
+ * what is left. */
+void submission_note_not_taken(struct submission *submission)
+{
+    size_t left = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    uint64_t taken = submission->given > left ? submission->given - left : 0;
+    submission->not_taken =
+        taken == submission->taken ? submission->not_taken + SUBMISSION_STALL : SUBMISSION_STALL;
+    submission->taken = taken;
+    if (submission->not_taken >=
+        patience(submission, BODY_TIMEOUT, timeouts_of(submission)->data_xfer)) {
+        submission->is_impatient = true;
+        submission_lose(submission, "does not take the message");
+        return;
+    }
+    const struct timeval again = {.tv_sec = SUBMISSION_STALL};
+    submission_tell_stalled(submission, true);
+    bufferevent_enable(submission->connection, EV_WRITE);
+    if (submission->state == SUBMISSION_FINAL)
+        event_add(submission->stall, &again);
 }
 
 void submission_end_body(struct submission *submission)
 {
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
     submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
-    watch_writing(submission, 0);
-    submission_wait(submission, SUBMISSION_FINAL, FINAL_TIMEOUT);
+    submission->given += is_whole ? 3 : 5;
+    submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->data_done);
 }

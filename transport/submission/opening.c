@@ -4,83 +4,33 @@
  * believed to be nobody's; what it sent in plain text behind STARTTLS's reply ends the connection.
  */
 #include "common/log.h"
-#include "common/memory.h"
+#include "common/microsoft.h"
 #include "transport/submission/parts.h"
 
-#include <errno.h>
 #include <event2/bufferevent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Seconds: shorter than RFC 5321 4.5.3.2 has them, for no message is at stake. */
-#define CONNECT_TIMEOUT 30
-#define OPEN_TIMEOUT    60
+/* What the kernel keeps that it has not sent yet, octets. What is beyond stays here, where it is
+ * known that it was not sent; what is on its way is not bounded by it. */
+#define UNSENT_MAX (32 * 1024)
 
 /* --- an address that answers --------------------------------------------------- */
 
-static void resolved(int result, struct evutil_addrinfo *addresses, void *argument)
-{
-    struct submission *submission = argument;
-    if (result == EVUTIL_EAI_CANCEL)
-        return;
-    submission->lookup = NULL;
-    submission->addresses = submission->next_address = addresses;
-    if (result != 0)
-        submission_lose(submission, "the name cannot be resolved: %s; check relayhost and DNS",
-                        evutil_gai_strerror(result));
-    else
-        submission_connect_next(submission);
-}
+static void greet(struct submission *submission);
 
-void submission_resolve(evutil_socket_t descriptor, short what, void *argument)
+static void connected(void *context, evutil_socket_t descriptor, const struct address *address)
 {
-    (void)descriptor;
-    (void)what;
-    struct submission *submission = argument;
-    const struct evutil_addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
-    /* It may answer at once, and that may end the connection. */
-    submission_hold(submission);
-    struct evdns_getaddrinfo_request *lookup =
-        evdns_getaddrinfo(submission->parts->dns, submission->parts->host, submission->parts->port,
-                          &hints, resolved, submission);
-    if (submission->state != SUBMISSION_CLOSED)
-        submission->lookup = lookup;
-    submission_let_go(submission);
-}
-
-/* The last octets of a message leave at once: the kernel would have them wait for the answer to
- * those before, which is a round trip for nothing. */
-static int open_socket(int family)
-{
-    int one = 1;
-    int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    if (descriptor >= 0)
-        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return descriptor;
-}
-
-void submission_connect_next(struct submission *submission)
-{
-    if (submission->connection != NULL)
-        bufferevent_free(submission->connection);
-    submission->connection = NULL;
-    const struct evutil_addrinfo *address = submission->next_address;
-    if (address == NULL) {
-        submission_lose(submission, "no address answers: %s", strerror(errno));
-        return;
-    }
-    submission->next_address = address->ai_next;
-    submission->state = SUBMISSION_CONNECTING;
-    int descriptor = open_socket(address->ai_family);
-    if (descriptor < 0) {
-        submission_connect_next(submission);
-        return;
-    }
+    struct submission *submission = context;
+    char text[ADDRESS_TEXT_SIZE];
+    int unsent = UNSENT_MAX;
+    submission->dial = NULL;
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     struct bufferevent *connection =
         bufferevent_socket_new(submission->parts->base, descriptor, BEV_OPT_CLOSE_ON_FREE);
     if (connection == NULL) {
@@ -88,19 +38,31 @@ void submission_connect_next(struct submission *submission)
         submission_lose(submission, "no memory for a connection");
         return;
     }
+    log_debug("%s: %s answers", submission->parts->host, address_text(address, text));
     submission_watch(submission, connection);
-    submission_set_deadline(submission, CONNECT_TIMEOUT);
-    if (bufferevent_socket_connect(connection, address->ai_addr, (int)address->ai_addrlen) != 0)
-        submission_connect_next(submission);
+    greet(submission);
+}
+
+static void not_connected(void *context, const char *text)
+{
+    struct submission *submission = context;
+    submission->dial = NULL;
+    submission_lose(submission, "%s", text);
+}
+
+void submission_dial(struct submission *submission)
+{
+    static const struct dial_handler handler = {.connected = connected, .failed = not_connected};
+    const struct submission_parts *parts = submission->parts;
+    submission->dial = dial_begin(parts->base, parts->dns, parts->host, parts->port, NULL,
+                                  parts->dialling, &handler, submission);
 }
 
 /* Connected in plain text: from here on replies are awaited. */
 static void greet(struct submission *submission)
 {
-    evutil_freeaddrinfo(submission->addresses);
-    submission->addresses = submission->next_address = NULL;
     bufferevent_enable(submission->connection, EV_READ | EV_WRITE);
-    submission_wait(submission, SUBMISSION_GREETING, OPEN_TIMEOUT);
+    submission_wait(submission, SUBMISSION_GREETING, submission->parts->smtp->timeouts.helo);
 }
 
 /* --- what the server offers ---------------------------------------------------- */
@@ -108,8 +70,8 @@ static void greet(struct submission *submission)
 static void say_ehlo(struct submission *submission, enum submission_state state)
 {
     submission->extensions = 0;
-    submission_say(submission, "EHLO %s\r\n", submission->parts->name);
-    submission_wait(submission, state, OPEN_TIMEOUT);
+    submission_say(submission, "EHLO %s\r\n", submission->parts->smtp->helo_name);
+    submission_wait(submission, state, submission->parts->smtp->timeouts.helo);
 }
 
 static bool has_word(const char *list, size_t length, const char *word)
@@ -127,6 +89,17 @@ static bool has_word(const char *list, size_t length, const char *word)
     return false;
 }
 
+/* As smtp_discard_ehlo_keywords says. */
+static bool is_discarded(const struct submission *submission, const char *keyword, size_t length)
+{
+    const char *discarded = submission->parts->smtp->discarded_ehlo_keywords;
+    char word[32];
+    if (length == 0 || length >= sizeof(word))
+        return false;
+    snprintf(word, sizeof(word), "%.*s", (int)length, keyword);
+    return has_word(discarded, strlen(discarded), word);
+}
+
 void submission_note_extension(struct submission *submission, const char *line, size_t length)
 {
     static const struct {
@@ -137,6 +110,8 @@ void submission_note_extension(struct submission *submission, const char *line, 
                  {"DSN", EXTENSION_DSN},           {"SIZE", EXTENSION_SIZE}};
     const char *blank = memchr(line, ' ', length);
     size_t keyword = blank != NULL ? (size_t)(blank - line) : length;
+    if (is_discarded(submission, line, keyword))
+        return;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strlen(known[i].keyword) == keyword &&
             strncasecmp(line, known[i].keyword, keyword) == 0)
@@ -158,7 +133,7 @@ static void begin_starttls(struct submission *submission)
         return;
     }
     submission_say(submission, "STARTTLS\r\n");
-    submission_wait(submission, SUBMISSION_STARTTLS, OPEN_TIMEOUT);
+    submission_wait(submission, SUBMISSION_STARTTLS, submission->parts->smtp->timeouts.starttls);
 }
 
 /* What came in plain text behind the reply to STARTTLS is nobody's (RFC 3207, section 4.2). */
@@ -184,14 +159,12 @@ static void begin_tls(struct submission *submission)
     }
     submission_watch(submission, connection);
     bufferevent_enable(connection, EV_READ | EV_WRITE);
-    submission_wait(submission, SUBMISSION_HANDSHAKE, OPEN_TIMEOUT);
+    submission_wait(submission, SUBMISSION_HANDSHAKE, submission->parts->smtp->timeouts.starttls);
 }
 
 void submission_connected(struct submission *submission)
 {
-    if (submission->state == SUBMISSION_CONNECTING) {
-        greet(submission);
-    } else if (submission->state == SUBMISSION_HANDSHAKE) {
+    if (submission->state == SUBMISSION_HANDSHAKE) {
         log_debug("%s: %s%s", submission->parts->host, tls_version(submission->connection),
                   tls_is_resumed(submission->connection) ? ", resumed" : "");
         say_ehlo(submission, SUBMISSION_EHLO_SECURE);
@@ -224,13 +197,16 @@ static void begin_auth(struct submission *submission)
         (submission->extensions &
          (credential->mechanism == SASL_LOGIN ? EXTENSION_LOGIN : EXTENSION_XOAUTH2)) != 0;
     if (!offered) {
-        submission_lose(submission, "AUTH %s is not offered",
-                        sasl_mechanism_name(credential->mechanism));
+        submission_lose(submission, "AUTH %s is not offered%s",
+                        sasl_mechanism_name(credential->mechanism),
+                        microsoft_host(submission->parts->host) == MICROSOFT_MX
+                            ? ": this is a tenant's MX, direct send, where nobody can log in"
+                            : "");
         return;
     }
     sasl_start(&submission->sasl, credential->mechanism, credential->user, credential->secret);
     say_secret(submission, sasl_first(&submission->sasl, SASL_COMMAND_MAX));
-    submission_wait(submission, SUBMISSION_AUTH, OPEN_TIMEOUT);
+    submission_wait(submission, SUBMISSION_AUTH, submission->parts->smtp->timeouts.helo);
 }
 
 static void answer_challenge(struct submission *submission)
@@ -242,7 +218,7 @@ static void answer_challenge(struct submission *submission)
         return;
     }
     say_secret(submission, line);
-    submission_wait(submission, SUBMISSION_AUTH, OPEN_TIMEOUT);
+    submission_wait(submission, SUBMISSION_AUTH, submission->parts->smtp->timeouts.helo);
 }
 
 /* Open: the owner may send. */

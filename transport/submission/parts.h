@@ -10,8 +10,7 @@
 #define SUBMISSION_TEXT_SIZE 512
 
 enum submission_state {
-    SUBMISSION_RESOLVING,
-    SUBMISSION_CONNECTING,
+    SUBMISSION_DIALLING,
     SUBMISSION_GREETING,
     SUBMISSION_EHLO,
     SUBMISSION_STARTTLS,
@@ -44,12 +43,12 @@ struct submission {
     const struct submission_handler *handler;
     void *context;
     enum submission_state state;
-    struct evdns_getaddrinfo_request *lookup;
-    struct evutil_addrinfo *addresses, *next_address;
+    struct dial *dial; /* while there is no connection */
     struct bufferevent *connection;
-    struct event *deferred; /* begins from the event loop */
     struct event *deadline; /* of the reply that is awaited */
+    struct event *stall;    /* when the silence before it is told */
     bool is_held;           /* it must not be released below our feet */
+    bool was_used;          /* it has carried a message: nobody knows whether it still lives */
     unsigned extensions;
     struct reply reply;
     struct sasl sasl;
@@ -57,6 +56,7 @@ struct submission {
     /* the message */
     const struct envelope *envelope;
     const char *sender;
+    enum submission_reports reports;
     const struct submission_message_handler *message;
     void *message_context;
     size_t asked, answered; /* of MAIL, RCPT..., DATA */
@@ -67,6 +67,10 @@ struct submission {
     struct reply refusal;
     enum reply_stage refusal_stage;
     char last[2]; /* of the body */
+    unsigned doublings;
+    bool is_stalled, is_impatient; /* told; the end is for want of patience */
+    uint64_t given, taken;         /* octets of the body: to the connection; by the peer, at last */
+    time_t not_taken;              /* for so many seconds nothing was taken */
 };
 
 /* --- submission.c --- */
@@ -82,6 +86,9 @@ __attribute__((format(printf, 2, 3))) void submission_say(struct submission *sub
  * 0: for ever. */
 void submission_wait(struct submission *submission, enum submission_state state, time_t seconds);
 void submission_set_deadline(struct submission *submission, time_t seconds);
+
+/* Tells the message that it does not go on, or does again. */
+void submission_tell_stalled(struct submission *submission, bool is_stalled);
 
 /* Opened, and without a message. */
 void submission_become_idle(struct submission *submission);
@@ -103,17 +110,18 @@ void submission_let_go(struct submission *submission);
 
 /* --- opening.c --- */
 
-/* Begins with the name; an event's callback. */
-void submission_resolve(evutil_socket_t descriptor, short what, void *submission);
-/* Tries the next address. */
-void submission_connect_next(struct submission *submission);
-/* Connected, or TLS is there. */
+/* Begins with the name. */
+void submission_dial(struct submission *submission);
+/* TLS is there. */
 void submission_connected(struct submission *submission);
 /* A line of the reply to EHLO, behind its code: a keyword and its parameters. */
 void submission_note_extension(struct submission *submission, const char *line, size_t length);
 void submission_take_opening_reply(struct submission *submission);
 
 /* --- message.c --- */
+
+/* The peer has taken nothing of the body for SUBMISSION_STALL seconds. */
+void submission_note_not_taken(struct submission *submission);
 
 void submission_take_envelope_reply(struct submission *submission);
 void submission_take_final_reply(struct submission *submission);

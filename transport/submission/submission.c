@@ -12,14 +12,16 @@
 
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #define LINE_MAX_OCTETS 8192
-#define QUIT_TIMEOUT    2 /* seconds */
 
 static void deadline_passed(evutil_socket_t descriptor, short what, void *argument);
 
@@ -27,8 +29,7 @@ static void deadline_passed(evutil_socket_t descriptor, short what, void *argume
 
 static enum reply_stage stage_of(const struct submission *submission)
 {
-    static const enum reply_stage stages[] = {[SUBMISSION_RESOLVING] = REPLY_STAGE_CONNECT,
-                                              [SUBMISSION_CONNECTING] = REPLY_STAGE_CONNECT,
+    static const enum reply_stage stages[] = {[SUBMISSION_DIALLING] = REPLY_STAGE_CONNECT,
                                               [SUBMISSION_GREETING] = REPLY_STAGE_CONNECT,
                                               [SUBMISSION_EHLO] = REPLY_STAGE_CONNECT,
                                               [SUBMISSION_STARTTLS] = REPLY_STAGE_STARTTLS,
@@ -65,6 +66,45 @@ static const struct reply *known_refusal(const struct submission *submission)
     return submission->message != NULL && is_decided ? &submission->refusal : NULL;
 }
 
+/* Whether something, and so the end of it all, is still here or in this kernel, which has never
+ * sent it: the peer has no room for it. */
+static bool has_unsent(const struct submission *submission)
+{
+    int unsent = 0;
+    if (evbuffer_get_length(bufferevent_get_output(submission->connection)) > 0)
+        return true;
+    return ioctl(bufferevent_getfd(submission->connection), SIOCOUTQNSD, &unsent) == 0 &&
+           unsent > 0;
+}
+
+/* Whether the peer may have taken the message, though it has not said so: the final dot has left.
+ */
+static bool is_unknown(const struct submission *submission)
+{
+    return submission->state == SUBMISSION_FINAL && !submission->is_void && !has_unsent(submission);
+}
+
+/* Else the kernel would go on to send what it has, when the socket is closed. */
+static void take_back_unsent(const struct submission *submission)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+        (void)setsockopt(bufferevent_getfd(submission->connection), SOL_SOCKET, SO_LINGER, &at_once,
+                         sizeof(at_once));
+}
+
+/* What an end without a reply looks like. */
+static enum silence silence_of(const struct submission *submission)
+{
+    if (submission->state == SUBMISSION_AUTH)
+        return SILENCE_LOGIN;
+    if (is_unknown(submission))
+        return SILENCE_MAYBE_DELIVERED;
+    if (submission->message == NULL)
+        return SILENCE_NONE;
+    return submission->is_impatient ? SILENCE_STALLED : SILENCE_LOST;
+}
+
 /* The end of the connection with that reply. */
 static void finish_refused(struct submission *submission, const struct reply *refusal)
 {
@@ -86,10 +126,11 @@ void submission_lose(struct submission *submission, const char *format, ...)
     va_end(arguments);
     snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->parts->host,
              submission->parts->port, what);
+    take_back_unsent(submission);
     const struct submission_end end = {.stage = stage_of(submission),
                                        .text = submission->text,
-                                       .is_unknown = submission->state == SUBMISSION_FINAL &&
-                                                     !submission->is_void};
+                                       .silence = silence_of(submission),
+                                       .is_unknown = is_unknown(submission)};
     submission_finish(submission, &end);
 }
 
@@ -106,14 +147,12 @@ void submission_refuse(struct submission *submission)
 
 static void release(struct submission *submission)
 {
-    if (submission->lookup != NULL)
-        evdns_getaddrinfo_cancel(submission->lookup);
-    if (submission->addresses != NULL)
-        evutil_freeaddrinfo(submission->addresses);
+    if (submission->dial != NULL)
+        dial_end(submission->dial);
     if (submission->connection != NULL)
         bufferevent_free(submission->connection);
-    event_free(submission->deferred);
     event_free(submission->deadline);
+    event_free(submission->stall);
     credential_release(&submission->credential);
     free(submission);
 }
@@ -123,6 +162,7 @@ void submission_finish(struct submission *submission, const struct submission_en
     bool was_quitting = submission->state == SUBMISSION_QUIT;
     if (submission->state == SUBMISSION_CLOSED)
         return;
+    submission_tell_stalled(submission, false);
     submission->state = SUBMISSION_CLOSED;
     if (submission->message != NULL)
         submission_end_message(submission, end);
@@ -161,10 +201,32 @@ void submission_say(struct submission *submission, const char *format, ...)
     va_end(arguments);
 }
 
+void submission_tell_stalled(struct submission *submission, bool is_stalled)
+{
+    if (submission->is_stalled == is_stalled)
+        return;
+    submission->is_stalled = is_stalled;
+    if (submission->message != NULL)
+        submission->message->stalled(submission->message_context, is_stalled);
+}
+
+/* It goes on. While the body does, the peer is watched in another way. */
+static void watch_silence(struct submission *submission)
+{
+    const struct timeval timeout = {.tv_sec = SUBMISSION_STALL};
+    bool is_watched =
+        submission->state == SUBMISSION_ENVELOPE || submission->state == SUBMISSION_FINAL;
+    submission_tell_stalled(submission, false);
+    event_del(submission->stall);
+    if (is_watched)
+        event_add(submission->stall, &timeout);
+}
+
 void submission_wait(struct submission *submission, enum submission_state state, time_t seconds)
 {
     submission->state = state;
     submission_set_deadline(submission, seconds);
+    watch_silence(submission);
     reply_begin(&submission->reply);
 }
 
@@ -209,8 +271,7 @@ static void take_reply(struct submission *submission)
     case SUBMISSION_QUIT:
         submission_finish(submission, NULL);
         return;
-    case SUBMISSION_RESOLVING:
-    case SUBMISSION_CONNECTING:
+    case SUBMISSION_DIALLING:
     case SUBMISSION_HANDSHAKE:
     case SUBMISSION_CLOSED:
         submission_lose(submission, "spoke before its turn");
@@ -262,13 +323,11 @@ static void read_replies(struct bufferevent *connection, void *argument)
 static void failed(struct submission *submission, short what)
 {
     struct error error;
-    if (submission->state == SUBMISSION_CONNECTING) {
-        submission_connect_next(submission);
-    } else if (submission->state == SUBMISSION_HANDSHAKE) {
+    if (submission->state == SUBMISSION_HANDSHAKE) {
         tls_explain(submission->connection, submission->parts->host, &error);
         submission_lose(submission, "%s", error.text);
-    } else if (what & BEV_EVENT_TIMEOUT) {
-        submission_lose(submission, "does not take the message");
+    } else if ((what & BEV_EVENT_TIMEOUT) && submission->message != NULL) {
+        submission_note_not_taken(submission);
     } else if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
     } else {
@@ -283,14 +342,23 @@ static void deadline_passed(evutil_socket_t descriptor, short what, void *argume
     (void)descriptor;
     (void)what;
     struct submission *submission = argument;
-    if (submission->state == SUBMISSION_CONNECTING) {
-        errno = ETIMEDOUT;
-        submission_connect_next(submission);
-    } else if (submission->state == SUBMISSION_QUIT) {
+    if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
-    } else {
-        submission_lose(submission, "does not answer");
+        return;
     }
+    submission->is_impatient = true;
+    submission_lose(submission, "does not answer");
+}
+
+static void silence_lasts(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct submission *submission = argument;
+    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+        submission_note_not_taken(submission);
+    else
+        submission_tell_stalled(submission, true);
 }
 
 static void happened(struct bufferevent *connection, short what, void *argument)
@@ -308,8 +376,10 @@ static void written(struct bufferevent *connection, void *argument)
 {
     (void)connection;
     struct submission *submission = argument;
-    if (submission->state == SUBMISSION_BODY && submission->message != NULL)
-        submission->message->drained(submission->message_context);
+    if (submission->state != SUBMISSION_BODY || submission->message == NULL)
+        return;
+    submission_tell_stalled(submission, false);
+    submission->message->drained(submission->message_context);
 }
 
 void submission_watch(struct submission *submission, struct bufferevent *connection)
@@ -330,11 +400,11 @@ struct submission *submission_open(const struct submission_parts *parts,
     *credential = (struct credential){.user = NULL};
     submission->handler = handler;
     submission->context = context;
-    submission->deferred = event_new(parts->base, -1, 0, submission_resolve, submission);
     submission->deadline = evtimer_new(parts->base, deadline_passed, submission);
-    if (submission->deferred == NULL || submission->deadline == NULL)
+    submission->stall = evtimer_new(parts->base, silence_lasts, submission);
+    if (submission->deadline == NULL || submission->stall == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    event_active(submission->deferred, 0, 0);
+    submission_dial(submission);
     return submission;
 }
 
@@ -348,7 +418,7 @@ void submission_close(struct submission *submission)
 {
     if (submission->state == SUBMISSION_IDLE) {
         submission_say(submission, "QUIT\r\n");
-        submission_wait(submission, SUBMISSION_QUIT, QUIT_TIMEOUT);
+        submission_wait(submission, SUBMISSION_QUIT, submission->parts->smtp->timeouts.quit);
         return;
     }
     if (submission->state != SUBMISSION_QUIT)

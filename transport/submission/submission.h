@@ -11,7 +11,9 @@
 #define POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
 
 #include "common/reply.h"
+#include "common/silence.h"
 #include "common/upstream/credentials.h"
+#include "common/upstream/dial.h"
 #include "common/upstream/tls.h"
 #include "transport/lmtp/envelope.h"
 
@@ -26,12 +28,16 @@ struct submission;
 /* What is kept of a body before the peer must take some. */
 #define SUBMISSION_ROOM ((size_t)64 * 1024)
 
+/* Seconds without progress that are told, though it is too early to give up. */
+#define SUBMISSION_STALL 10
+
 /* How a connection or a message came to its end. */
 struct submission_end {
     enum reply_stage stage;
     const struct reply *reply; /* Microsoft's, or NULL */
     const char *text;          /* without a reply: what went wrong, with host and remedy */
-    bool is_unknown; /* the final dot was sent and no reply came: it may have been taken */
+    enum silence silence; /* without a reply: what it looks like; SILENCE_NONE on the way there */
+    bool is_unknown;      /* the final dot was sent and no reply came: it may have been taken */
 };
 
 struct submission_handler {
@@ -50,6 +56,9 @@ struct submission_message_handler {
     void (*wants_body)(void *context);
     /* There is room for more of it. */
     void (*drained)(void *context);
+    /* For SUBMISSION_STALL seconds nothing has come or gone that should have; or it goes on again.
+     */
+    void (*stalled)(void *context, bool is_stalled);
     /* Exactly once: it was accepted (a reply of class 2) for all recipients that were not refused,
      * or not. If all recipients were refused the stage is RCPT. */
     void (*ended)(void *context, const struct submission_end *end);
@@ -62,7 +71,8 @@ struct submission_parts {
     struct tls *tls;
     const char *host; /* a name, or an address */
     const char *port; /* a number */
-    const char *name; /* ours, for EHLO */
+    struct dial_settings *dialling;
+    const struct smtp_settings *smtp;
 };
 
 /* Begins to open a connection with these credentials, which become its own. */
@@ -70,15 +80,30 @@ struct submission *submission_open(const struct submission_parts *parts,
                                    struct credential *credential,
                                    const struct submission_handler *handler, void *context);
 
+/* What is said of reports (DSN), where the server offers them. */
+enum submission_reports {
+    SUBMISSION_REPORTS,          /* what the envelope says */
+    SUBMISSION_NO_REPORTS,       /* NOTIFY=NEVER for each recipient, whatever it says */
+    SUBMISSION_REPORTS_LEFT_OUT, /* nothing: no parameter of RFC 3461 */
+};
+
 /* Sends what stands before a body. `sender` is the account's address in place of the envelope's.
- * The connection is opened and has no message; the envelope outlives `ended`. */
+ * The connection is opened and has no message; envelope and sender outlive `ended`. How long the
+ * peer may say and take nothing, up to the final dot, is doubled `doublings` times, within bounds.
+ */
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, const struct submission_message_handler *handler,
-                     void *context);
+                     const char *sender, enum submission_reports reports, unsigned doublings,
+                     const struct submission_message_handler *handler, void *context);
+
+/* Whether the server offers DSN, and the recipient has parameters of it that were said. */
+bool submission_has_wishes(const struct submission *submission, size_t recipient);
 
 /* Takes as much of the body as there is room for out of `bytes`, dot-stuffed, with CRLF. Between
  * `wants_body` and submission_end_body(). False if something was left: `drained` will be called. */
 bool submission_write(struct submission *submission, struct evbuffer *bytes);
+
+/* The same with all of `bytes`, whether there is room or not: for what is held anyway. */
+void submission_write_all(struct submission *submission, struct evbuffer *bytes);
 
 /* The body is whole: sends the final dot, and CRLF before it where the body does not end so. */
 void submission_end_body(struct submission *submission);

@@ -1,9 +1,9 @@
-/* config.h - main.cf and master.cf, as the doctor looks at them
+/* config.h - main.cf and master.cf, expanded
  *
  * Values are expanded, by postconf(1). What is returned is valid until config_free().
  */
-#ifndef POST365_CTL_DOCTOR_CONFIG_H
-#define POST365_CTL_DOCTOR_CONFIG_H
+#ifndef POST365_CTL_RELAY_CONFIG_H
+#define POST365_CTL_RELAY_CONFIG_H
 
 #include "common/buffer.h"
 #include "common/error.h"
@@ -53,6 +53,10 @@ const char *config_value(const struct config *config, const char *name);
 const char *config_service_value(const struct config *config, const struct config_service *service,
                                  const char *name);
 
+/* Whether that value is of its own -o. */
+bool config_overrides(const struct config *config, const struct config_service *service,
+                      const char *name);
+
 /* The service of that name and type, or NULL. */
 const struct config_service *config_service(const struct config *config, const char *name,
                                             const char *type);
@@ -62,7 +66,7 @@ const struct config_service *config_service(const struct config *config, const c
 char *config_next(char **list);
 
 /* Whether two places of sockets, "unix:post365/milter", are the same. */
-bool config_same_socket(const struct config *config, const char *one, const char *other);
+bool config_same_socket(const struct settings *settings, const char *one, const char *other);
 
 /* Appends the names of post365_ parameters that postconf warns about as unused, with blanks
  * between. False with the reason. */

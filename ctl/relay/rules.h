@@ -3,8 +3,8 @@
  * Of text tables (hash: and its like by the file that they are made of, texthash:, regexp:, pcre:,
  * cidr:) and static:. Others are not looked into.
  */
-#ifndef POST365_CTL_SETUP_RULES_H
-#define POST365_CTL_SETUP_RULES_H
+#ifndef POST365_CTL_RELAY_RULES_H
+#define POST365_CTL_RELAY_RULES_H
 
 #include <stdbool.h>
 #include <stddef.h>

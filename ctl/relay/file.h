@@ -1,6 +1,6 @@
 /* file.h - a file of the configuration, read whole and replaced as a whole */
-#ifndef POST365_CTL_SETUP_FILE_H
-#define POST365_CTL_SETUP_FILE_H
+#ifndef POST365_CTL_RELAY_FILE_H
+#define POST365_CTL_RELAY_FILE_H
 
 #include "common/buffer.h"
 #include "common/error.h"

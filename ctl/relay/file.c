@@ -1,5 +1,5 @@
 /* file.c - a file of the configuration, read whole and replaced as a whole */
-#include "ctl/setup/file.h"
+#include "ctl/relay/file.h"
 
 #include "common/memory.h"
 

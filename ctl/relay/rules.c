@@ -1,10 +1,10 @@
 /* rules.c - what a table does, line by line */
-#include "ctl/setup/rules.h"
+#include "ctl/relay/rules.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"
-#include "ctl/setup/file.h"
-#include "ctl/setup/text.h"
+#include "ctl/relay/file.h"
+#include "ctl/relay/text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* text.c - main.cf, master.cf and text tables as Postfix reads them, without losing a byte */
-#include "ctl/setup/text.h"
+#include "ctl/relay/text.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"

@@ -6,8 +6,8 @@
  *
  * Sources: postconf(5), master(5), postmap(1).
  */
-#ifndef POST365_CTL_SETUP_TEXT_H
-#define POST365_CTL_SETUP_TEXT_H
+#ifndef POST365_CTL_RELAY_TEXT_H
+#define POST365_CTL_RELAY_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* config.c - main.cf and master.cf, as the doctor looks at them */
-#include "ctl/doctor/config.h"
+/* config.c - main.cf and master.cf, expanded */
+#include "ctl/relay/config.h"
 
 #include "common/memory.h"
 #include "common/parameter.h"
@@ -14,28 +14,43 @@
 #define LIMIT      ((size_t)1024 * 1024)
 
 static const char *const names[] = {
+    "authorized_submit_users",
+    "bounce_queue_lifetime",
     "canonical_maps",
     "compatibility_level",
+    "content_filter",
     "cyrus_sasl_config_path",
     "default_destination_concurrency_limit",
     "default_process_limit",
     "default_transport",
+    "defer_transports",
     "header_checks",
     "internal_mail_filter_classes",
+    "lmtp_body_checks",
     "lmtp_data_init_timeout",
     "lmtp_generic_maps",
     "lmtp_header_checks",
+    "lmtp_mime_header_checks",
+    "lmtp_nested_header_checks",
     "lmtp_send_xforward_command",
     "maillog_file",
+    "masquerade_domains",
+    "maximal_queue_lifetime",
     "milter_default_action",
+    "milter_protocol",
+    "mydestination",
     "non_smtpd_milters",
     "receive_override_options",
+    "relay_domains",
     "relayhost",
     "sender_canonical_maps",
     "sender_dependent_default_transport_maps",
     "sender_dependent_relayhost_maps",
+    "smtp_body_checks",
     "smtp_generic_maps",
     "smtp_header_checks",
+    "smtp_mime_header_checks",
+    "smtp_nested_header_checks",
     "smtp_reply_filter",
     "smtp_sasl_auth_enable",
     "smtp_sasl_password_maps",
@@ -47,11 +62,17 @@ static const char *const names[] = {
     "smtpd_data_restrictions",
     "smtpd_end_of_data_restrictions",
     "smtpd_helo_restrictions",
+    "smtpd_milter_maps",
     "smtpd_milters",
+    "smtpd_proxy_filter",
     "smtpd_recipient_restrictions",
     "smtpd_relay_restrictions",
+    "smtpd_sasl_auth_enable",
+    "smtpd_sender_login_maps",
     "smtpd_sender_restrictions",
     "transport_maps",
+    "virtual_alias_domains",
+    "virtual_mailbox_domains",
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
@@ -170,14 +191,28 @@ const char *config_value(const struct config *config, const char *name)
     abort(); /* a name that is not in the list is a mistake of ours */
 }
 
-const char *config_service_value(const struct config *config, const struct config_service *service,
-                                 const char *name)
+/* NULL: there is none. */
+static const char * override(const struct config *config, const struct config_service *service,
+                             const char *name)
 {
     for (size_t i = 0; i < config->override_count; i++)
         if (strcmp(config->overrides[i].service, service->id) == 0 &&
             strcmp(config->overrides[i].name, name) == 0)
             return config->overrides[i].value;
-    return config_value(config, name);
+    return NULL;
+}
+
+const char *config_service_value(const struct config *config, const struct config_service *service,
+                                 const char *name)
+{
+    const char *value = override(config, service, name);
+    return value != NULL ? value : config_value(config, name);
+}
+
+bool config_overrides(const struct config *config, const struct config_service *service,
+                      const char *name)
+{
+    return override(config, service, name) != NULL;
 }
 
 const struct config_service *config_service(const struct config *config, const char *name,
@@ -205,11 +240,11 @@ char *config_next(char **list)
     return piece;
 }
 
-bool config_same_socket(const struct config *config, const char *one, const char *other)
+bool config_same_socket(const struct settings *settings, const char *one, const char *other)
 {
     struct socket_place places[2];
-    return socket_parse(one, config->settings->queue_directory, &places[0], NULL) &&
-           socket_parse(other, config->settings->queue_directory, &places[1], NULL) &&
+    return socket_parse(one, settings->queue_directory, &places[0], NULL) &&
+           socket_parse(other, settings->queue_directory, &places[1], NULL) &&
            places[0].family == places[1].family && strcmp(places[0].path, places[1].path) == 0 &&
            strcmp(places[0].host, places[1].host) == 0 &&
            strcmp(places[0].port, places[1].port) == 0;

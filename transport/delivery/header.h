@@ -1,0 +1,55 @@
+/* header.h - a message's header, held back until it can be judged
+ *
+ * Takes the octets of a message as they come until its header is whole, asks rewrite_headers() what
+ * has to change in it, and gives everything that was taken out again, with these changes and no
+ * other: where nothing has to change not one octet does. Whatever is no header passes as it is:
+ *
+ * - The header ends with an empty line, or before a line that is no field and none's continuation,
+ *   since there every reader takes the body to begin. A first line of mbox format (`From x Sat
+ * ...`) is passed over.
+ * - Where a message without any field gets one, an empty line is put behind it.
+ * - At most HEADER_MAX octets are held. Of a longer header those fields are judged that have come
+ *   whole by then, and what is added stands behind them: what passed the milter is right anyway.
+ *
+ * The octets are those of SMTP's DATA: lines end with CRLF, and a dot that begins one is doubled.
+ * Values that change begin with no dot, and their LF folds become CRLF.
+ *
+ * Pure but for the evbuffer. Linear in the header's length. RFC 5322, 2.2 and 4.5.8; RFC 5321,
+ * 4.5.2.
+ */
+#ifndef POST365_TRANSPORT_DELIVERY_HEADER_H
+#define POST365_TRANSPORT_DELIVERY_HEADER_H
+
+#include "common/sender/rewrite.h"
+
+#include <event2/buffer.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Octets; Postfix holds a single field to 102,400 (header_size_limit). */
+#define HEADER_MAX ((size_t)128 * 1024)
+
+struct header;
+
+/* Release with header_free(); NULL is allowed. */
+struct header *header_new(void);
+void header_free(struct header *header);
+
+/* Takes the octets that come next. Returns how many: fewer than `length` only if the header is
+ * whole, or full, with them. What is taken may reach a little beyond the header's end. */
+size_t header_take(struct header *header, const char *octets, size_t length);
+
+/* Whether nothing more is to be taken. */
+bool header_is_whole(const struct header *header);
+
+/* The message has ended: what was taken is all there is. */
+void header_end(struct header *header);
+
+/* rewrite_headers() for what was taken. The header is whole. */
+enum rewrite_status header_judge(const struct header *header, const struct rewrite_rules *rules,
+                                 struct rewrite_edits *edits);
+
+/* Appends all that was taken to `out`, with these edits made, and leaves nothing in the header. */
+void header_write(struct header *header, const struct rewrite_edits *edits, struct evbuffer *out);
+
+#endif
