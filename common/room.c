@@ -2,6 +2,7 @@
 #include "common/room.h"
 
 #include "common/clock.h"
+#include "common/harmless.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -65,7 +66,9 @@ void room_write_paused(struct buffer *text, const char *account, const char *cau
 {
     buffer_format(text, "%.*s is paused until ", ROOM_ACCOUNT_SHOWN, account);
     room_write_until(text, earliest, now);
+    size_t start = text->length;
     buffer_format(text, ": %.*s", ROOM_CAUSE_SHOWN, cause);
+    text->length = start + harmless_make(text->data + start, '?'); /* a server's words */
 }
 
 void room_write_turn(struct buffer *text, const char *account, int64_t earliest, int64_t now)

@@ -53,6 +53,7 @@
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/metrics.h"
+#include "transport/queue/master.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
@@ -84,6 +85,8 @@ struct daemon {
     struct tables *quota_maps;
     struct credentials *credentials;
     uint64_t credentials_version;
+    uint64_t messages_seen; /* the last time that Postfix was looked for */
+    bool was_postfix_away, is_lock_hidden;
     struct destination destination;
     struct socket_place place, control_place;
     int listening;
@@ -255,13 +258,38 @@ static bool is_under_way(void *context, const char *queue_id)
     return deliveries_have(daemon->deliveries, queue_id);
 }
 
+static bool is_doubtful(void *context, const char *queue_id)
+{
+    const struct daemon *daemon = context;
+    return deliveries_doubt(daemon->deliveries, queue_id);
+}
+
+/* Whoever hands on a message does run, wherever its lock is: then that says nothing until it is
+ * seen. */
+static bool has_postfix(void *context)
+{
+    struct daemon *daemon = context;
+    uint64_t messages = deliveries_counts(daemon->deliveries)->messages;
+    bool is_locked = master_runs(daemon->service.settings->queue_directory);
+    daemon->is_lock_hidden = daemon->is_lock_hidden && !is_locked;
+    bool runs = is_locked || daemon->is_lock_hidden;
+    if (!runs && daemon->was_postfix_away && messages != daemon->messages_seen)
+        daemon->is_lock_hidden = runs = true;
+    daemon->was_postfix_away = !runs;
+    daemon->messages_seen = messages;
+    return runs;
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
-    const struct wakeup_knowledge knowledge = {
-        .send_as = send_as, .is_under_way = is_under_way, .context = daemon};
+    const struct wakeup_knowledge knowledge = {.send_as = send_as,
+                                               .is_under_way = is_under_way,
+                                               .is_doubtful = is_doubtful,
+                                               .has_postfix = has_postfix,
+                                               .context = daemon};
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
                                                          .dns = daemon->dns,
                                                          .tls = daemon->tls,

@@ -187,6 +187,11 @@ bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients)
     return count_reservation(ledger, id, recipients, true);
 }
 
+bool ledger_settle_doubtful(struct ledger *ledger, uint64_t id, uint32_t recipients)
+{
+    return count_reservation(ledger, id, recipients, false);
+}
+
 bool ledger_release(struct ledger *ledger, uint64_t id)
 {
     return end_reservation(ledger, id) != NULL;

@@ -150,6 +150,20 @@ def test_pause_and_resume(policyd):
     assert re.fullmatch(rf"{UPN} is paused until .*\(in 2 h 0 min\)\n", run("pause", "--for", "2h", UPN, policyd=policyd).stdout)
 
 
+def test_an_account_that_does_not_exist_is_not_paused(place):
+    """A misspelt name would hold up nobody."""
+    credentials = f"inline:{{ {{ {UPN} = {UPN}:geheim }}, {{ {OTHER} = {OTHER}:geheim }} }}"
+    policyd = place.add(Policyd(place.directory / "policyd", post365_meter="delivery", post365_password_maps=credentials)).start()
+    for name in ("relai@contoso.com", "relay@contoso.co", "info@contoso.com"):
+        done = run("pause", name, policyd=policyd)
+        assert (done.returncode, done.stdout) == (2, "") and f"there is no account {name}" in done.stderr
+        assert UPN in done.stderr and OTHER in done.stderr and "geheim" not in done.stderr
+        assert run("status", name, policyd=policyd).returncode == 0
+    assert run("pause", UPN.upper(), policyd=policyd).returncode == 0
+    assert run("pause", OTHER, policyd=policyd).returncode == 0
+    assert "is resumed" in run("resume", OTHER, policyd=policyd).stdout
+
+
 @pytest.mark.parametrize("words", [
     (), ("junk",), ("status", "--junk"), ("pause",), ("pause", "--for", "soon", UPN), ("pause", "--for"), ("resume",),
     ("resume", "a@b.c", "d@e.f"), ("explain",), ("history",), ("-x",)])

@@ -29,6 +29,7 @@
 static const char too_many_sessions[] = "421 4.3.2 Too many connections";
 /* When no descriptor is left for a client. */
 static const struct timeval accept_pause = {.tv_sec = 1};
+static const struct timeval stopping_timeout = {.tv_sec = LMTP_STOPPING_TIMEOUT};
 
 struct lmtp_listener {
     struct lmtp_listener *next;
@@ -168,10 +169,15 @@ static void set_timeout(struct lmtp_session *session)
         unlink_session(session);
         link_session(session);
     }
+    bool is_hurried = session->server->is_stopping && !session->is_hurried;
+    session->is_hurried = session->server->is_stopping;
     if (!waits_for_client(session))
         event_del(&session->timeout_event);
-    else if (session->has_progressed || !event_pending(&session->timeout_event, EV_TIMEOUT, NULL))
-        event_add(&session->timeout_event, &session->server->settings.timeout);
+    else if (session->has_progressed || is_hurried ||
+             !event_pending(&session->timeout_event, EV_TIMEOUT, NULL))
+        event_add(&session->timeout_event, session->server->is_stopping
+                                               ? &stopping_timeout
+                                               : &session->server->settings.timeout);
     session->has_progressed = false;
 }
 
