@@ -547,11 +547,11 @@ const struct cause *cause_of_account(const char *text)
 static const struct cause *find_pause(const char *reason)
 {
     const char *at = strstr(reason, " is paused until ");
-    const char *cause = at != NULL ? strstr(at, " s): ") : NULL;
+    const char *cause = at != NULL ? strstr(at, "): ") : NULL;
     if (at == NULL)
         return NULL;
     if (cause != NULL)
-        cause += strlen(" s): ");
+        cause += strlen("): ");
     else if ((cause = strstr(at, " resumes it: ")) != NULL)
         cause += strlen(" resumes it: ");
     return cause_of_account(cause != NULL ? cause : "");

@@ -119,6 +119,7 @@ int main(int argc, char *argv[])
         .service = {.name = "transport",
                     .program = "post365-transport",
                     .summary = "Deliver mail to Microsoft 365 when its limits allow it (LMTP)."}};
+    clock_make_steady();
     service_start(&daemon.service, argc, argv);
     open_tables(&daemon);
     if (daemon.service.test)

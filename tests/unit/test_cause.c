@@ -30,6 +30,9 @@ static const struct {
     {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): security-defaults: 435 "
           "4.7.139 " HOST "535 5.7.139 Authentication unsuccessful, user is locked by your org",
      "security-defaults"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 2026-11-28 14:05:00 (in 23 h 55 min): "
+          "tenant-switch: 435 4.7.139 " HOST "535 5.7.139 Authentication unsuccessful",
+     "tenant-switch"},
     {LMTP "450 4.7.1 relay@contoso.com is paused until 2026-11-27 14:05:00 (in 86461 s): the "
           "newsletter goes first",
      "paused-by-hand"},
