@@ -56,6 +56,8 @@ static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transac
 
 static void free_delivery(struct delivery *delivery)
 {
+    if (delivery->is_stalled)
+        delivery_note_stalled(delivery, false);
     *delivery->linked_by = delivery->next;
     if (delivery->next != NULL)
         delivery->next->linked_by = delivery->linked_by;
@@ -165,7 +167,7 @@ static void connection_refused(void *context, const struct submission_end *end)
 {
     struct delivery *delivery = context;
     delivery->request = NULL;
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, false);
     delivery_note_end(delivery, end);
     struct deliveries *all = delivery->all;
@@ -212,14 +214,14 @@ static bool is_wish_refused(const struct delivery *delivery, size_t recipient,
 static void recipient_refused(void *context, size_t recipient, const struct reply *reply)
 {
     struct delivery *delivery = context;
-    verdict_of_recipient(reply, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_recipient(reply, submission_host(delivery->submission), &delivery->verdict);
     free(delivery->refusals[recipient]);
     delivery->refused++;
     if (is_wish_refused(delivery, recipient, reply)) {
         delivery->wishes_refused++;
         delivery->refusals[recipient] = memory_format(
             "451 4.5.4 host %s said: %u %.200s; tried again without what is wanted reported",
-            delivery->all->parts.host, reply->code, reply->text);
+            submission_host(delivery->submission), reply->code, reply->text);
         return;
     }
     delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
@@ -247,14 +249,18 @@ static void body_stalled(void *context, bool is_stalled)
     if (delivery->submission != NULL)
         pool_note_stalled(delivery->all->parts.pool, delivery->submission, is_stalled);
     delivery_note_stalled(delivery, is_stalled);
+    if (is_stalled)
+        delivery_look_at_held(delivery->all, delivery->account);
 }
 
-/* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and
- * a new one is worth a try. */
+/* A connection that was idle may have been closed by the other side, unseen, and any may stall: up
+ * to DATA nothing was lost, and a new one is worth a try. */
 static bool is_stale(const struct delivery *delivery, const struct submission_end *end)
 {
-    return !delivery->is_fresh && !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
-           (end->reply == NULL || end->reply->code == 421);
+    bool is_lost = end->reply == NULL || end->reply->code == 421;
+    bool has_stalled = end->reply == NULL && end->silence == SILENCE_STALLED;
+    return !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
+           (has_stalled || (is_lost && !delivery->is_fresh));
 }
 
 static void forget_refusals(struct delivery *delivery)
@@ -326,7 +332,7 @@ static void message_ended(void *context, const struct submission_end *end)
         begin_again(delivery);
         return;
     }
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, end->is_unknown);
     delivery_note_end(delivery, end);
     delivery->is_unknown = end->is_unknown;
@@ -350,7 +356,10 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->request = NULL;
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
+    delivery->connected = distribution_clock();
     delivery->state = DELIVERY_ENVELOPE;
+    if (is_fresh && delivery->all->parts.worked != NULL)
+        delivery->all->parts.worked(delivery->all->parts.context, delivery->account);
     submission_send(submission, &delivery->sent, delivery->sender, delivery->reports,
                     delivery_losses(delivery), &message_handler, delivery);
 }
@@ -364,8 +373,6 @@ static void let_go(struct delivery *delivery)
         pool_cancel(delivery->request);
     if (delivery->submission != NULL)
         submission_abandon(delivery->submission);
-    if (delivery->is_stalled)
-        delivery_note_stalled(delivery, false);
     delivery->call = NULL;
     delivery->is_claiming = false;
     delivery->request = NULL;

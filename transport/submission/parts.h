@@ -7,7 +7,7 @@
 
 #include <time.h>
 
-#define SUBMISSION_TEXT_SIZE 512
+#define SUBMISSION_TEXT_SIZE 640
 
 enum submission_state {
     SUBMISSION_DIALLING,
@@ -39,7 +39,8 @@ enum submission_extension {
 
 struct submission {
     const struct submission_parts *parts;
-    struct credential credential;
+    struct destination destination;
+    struct credential credential; /* until it is logged in */
     const struct submission_handler *handler;
     void *context;
     enum submission_state state;
@@ -120,7 +121,7 @@ void submission_take_opening_reply(struct submission *submission);
 
 /* --- message.c --- */
 
-/* The peer has taken nothing of the body for SUBMISSION_STALL seconds. */
+/* The peer has taken nothing of the body for a while. */
 void submission_note_not_taken(struct submission *submission);
 
 void submission_take_envelope_reply(struct submission *submission);
