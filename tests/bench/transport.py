@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import mailers, network  # noqa: E402
 from bench.mailers import Mailer, by_postfix, by_transport  # noqa: E402
 from bench.report import WrongAnswers, machine, median_of, print_table, ratio  # noqa: E402
-from harness import programs, workplace  # noqa: E402
+from harness import processes, programs, workplace  # noqa: E402
 
 MEGABYTE = 1 << 20
 ACCOUNTS = 20
@@ -214,6 +214,8 @@ def headers(bench):
             relays[name] = bench.place.add(by_transport(bench.directory(f"d{name}"), office365, "localhost", upns))
         relays[name].policyd.start()
         relays[name].transport.start()
+        sockets = [Path(place.removeprefix("unix:")) for place, _ in mailers.account_places(relays[name], upns)]
+        processes.wait_until(lambda paths=sockets: all(path.exists() for path in paths), 30)
     runs = {name: [] for name in builds}
     for turn in range(bench.rounds + 1):
         for name in list(builds)[::1 if turn % 2 else -1]:
