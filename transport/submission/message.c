@@ -15,7 +15,6 @@
  * second copy, and all that they grant is waited. */
 #define ENVELOPE_TIMEOUT 30
 #define BODY_TIMEOUT     20
-#define VOID_TIMEOUT     20 /* nothing is at stake any more */
 
 static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
 {
