@@ -156,6 +156,7 @@ static void note_refusal(struct submission *submission, enum reply_stage stage)
 static void tell_refusal(struct submission *submission)
 {
     const struct submission_end end = {.stage = submission->refusal_stage,
+                                       .host = submission->destination.host,
                                        .reply = &submission->refusal};
     submission_become_idle(submission);
     submission_end_message(submission, &end);
@@ -227,7 +228,8 @@ void submission_take_envelope_reply(struct submission *submission)
 void submission_take_final_reply(struct submission *submission)
 {
     const struct reply reply = submission->reply;
-    const struct submission_end end = {.stage = REPLY_STAGE_END_OF_DATA, .reply = &reply};
+    const struct submission_end end = {
+        .stage = REPLY_STAGE_END_OF_DATA, .reply = &reply, .host = submission->destination.host};
     bool is_expected = submission_is_class(submission, 2) || submission_is_class(submission, 5) ||
                        (!submission->is_void && submission_is_class(submission, 4));
     if (!is_expected) {
