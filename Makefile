@@ -52,7 +52,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # --- flags -------------------------------------------------------------------
 # Recursive variables: pkg-config is asked only when something is compiled.
 
-PACKAGES         := libevent libevent_openssl openssl jansson libsystemd
+PACKAGES         := libevent libevent_openssl openssl jansson libsystemd libmicrohttpd
 STANDIN_PACKAGES := libevent libevent_openssl openssl jansson
 PKG_CONFIG       ?= pkg-config
 
@@ -85,7 +85,7 @@ $(FLAGS_STAMP): FORCE
 	@printf '%s\n' $(call quote,$(FLAGS_TEXT)) | cmp -s - $@ || { $(FIND_HEADERS) && \
 	    printf '%s\n' $(call quote,$(FLAGS_TEXT)) >$@; }
 # Somebody who begins with `make` shall not have to guess what is missing.
-HEADERS := libmilter/mfapi.h db.h event2/event.h openssl/ssl.h systemd/sd-daemon.h
+HEADERS := libmilter/mfapi.h db.h event2/event.h openssl/ssl.h systemd/sd-daemon.h microhttpd.h
 FIND_HEADERS = { printf '\#include <%s>\n' $(HEADERS) | $(CC) -E -x c -o /dev/null - || \
     { echo 'make: run "make deps" (or "make deps-build") as root first' >&2; exit 1; }; }
 quote = '$(subst ','\'',$(1))'

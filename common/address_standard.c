@@ -60,22 +60,31 @@ static const char *read_literal(struct buffer *plain, const char *at)
 static char *read_plain(const char *text)
 {
     struct buffer plain = {0};
+    bool is_first = true;
+    bool is_route = false;
     buffer_append_string(&plain, "");
     for (const char *at = text; *at != '\0';) {
+        if (*at == '(') {
+            at = comment_end(at);
+            continue;
+        }
+        if (*at == ' ' || *at == '\t') {
+            at++;
+            continue;
+        }
+        is_route = is_route || (is_first && *at == '@');
+        is_first = false;
         if (*at == '"') {
             at = read_quoted(&plain, at);
         } else if (*at == '[') {
             at = read_literal(&plain, at);
-        } else if (*at == '(') {
-            at = comment_end(at);
-        } else if (*at == ':' && plain.data[0] == '@' && at[1] != '\0') {
-            buffer_clear(&plain); /* what was read is the route */
+        } else if (*at == ':' && is_route && at[1] != '\0') {
+            is_route = false;
+            buffer_clear(&plain);
             buffer_append_string(&plain, "");
             at++;
         } else {
-            if (strchr(" \t\r\n", *at) == NULL)
-                buffer_append_char(&plain, *at);
-            at++;
+            buffer_append_char(&plain, *at++);
         }
     }
     return buffer_take(&plain);

@@ -22,6 +22,14 @@ struct clock {
 /* The system's clock (CLOCK_REALTIME); shared, not to be released. */
 struct clock *clock_system(void);
 
+/* From now on clock_system() goes with CLOCK_BOOTTIME: what a program has planned comes neither
+ * early nor late when somebody sets the clock. To be called once, before there are threads. */
+void clock_make_steady(void);
+
+/* How far the system's clock was set since then: to be added to times that are shown, and
+ * subtracted from those that other programs name. 0 where clock_make_steady() was not called. */
+int64_t clock_set_since(void);
+
 static inline int64_t clock_now(struct clock *clock)
 {
     return clock->now(clock);

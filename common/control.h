@@ -17,7 +17,9 @@
  *     or `order`, somebody who came first. Without `earliest` nobody knows when: the pause lasts
  *     until `resume`. With under_way=1 it is granted at once, room or not: the message is being
  *     sent, and its reservation was lost with a connection, or with policyd.
- *   request=settle reservation recipients       sent now, to that many
+ *   request=settle reservation recipients [doubtful=1]       sent now, to that many; with
+ *     doubtful=1 it may have been sent, nobody has said so: it counts, but shows not that the
+ *     account works again
  *   request=release reservation                 not sent, costs nothing
  *       result=done
  *       result=unknown                          not (or no longer) one of this connection's
@@ -29,15 +31,16 @@
  *       of them the pause lasts until `resume`. Who waits longer than he may is answered. A pause
  *       without least and most ends the row, too.
  *       result=done account until (left out: until `resume`) failures (in a row)
- *   request=resume account                      ends the pause and the row of failures
- *       result=done
- *       result=unknown                          it is not paused
+ *   request=note account [cause]                what is wrong with the account, which is not
+ * paused; without a cause: nothing any more. A later note takes the place of the one before; it is
+ * the connection's, and gone with it. result=done account request=resume account ends the pause and
+ * the row of failures result=done result=unknown                          it is not paused
  *   request=status account
  *       result=done account now, and for recipients and messages: X_used (open reservations
  *       included), X_reserved, X_limit, X_period; recipients_per_message; earliest (when one more
  *       message to one recipient has room; now: at once; left out: not before `resume`); waiting
  *       (requests); where it is paused or probed: pause_since, pause_until (left out: until
- *       `resume`), pause_failures, pause_cause
+ *       `resume`), pause_failures, pause_cause; where there is a note: note_since, note_cause
  *   request=list [after] [count=50]             accounts that the ledger knows, at most 100 a reply
  *       result=done, then for each account=UPN recipients=USED/LIMIT messages=USED/LIMIT
  *       waiting=NUMBER [paused | probed] (one value, words may be added), then, if there is more,
@@ -54,8 +57,8 @@
  *                                               happened
  *
  * Who may connect may read; root and the user that policyd runs as may change: reserve, settle,
- * release, pause and resume. A reservation belongs to its connection: when that closes, what is
- * still open counts as sent, and who waits on it waits no more.
+ * release, pause, resume and note. A reservation belongs to its connection: when that closes, what
+ * is still open counts as sent, and who waits on it waits no more.
  */
 #ifndef POST365_COMMON_CONTROL_H
 #define POST365_COMMON_CONTROL_H
@@ -68,6 +71,7 @@
 #define CONTROL_RELEASE  "release"
 #define CONTROL_PAUSE    "pause"
 #define CONTROL_RESUME   "resume"
+#define CONTROL_NOTE     "note"
 #define CONTROL_STATUS   "status"
 #define CONTROL_LIST     "list"
 #define CONTROL_HISTORY  "history"
@@ -80,6 +84,7 @@
 #define CONTROL_RESERVATION "reservation"
 #define CONTROL_WAIT        "wait"
 #define CONTROL_UNDER_WAY   "under_way"
+#define CONTROL_DOUBTFUL    "doubtful"
 #define CONTROL_CAUSE       "cause"
 #define CONTROL_UNTIL       "until"
 #define CONTROL_LEAST       "least"
@@ -119,6 +124,8 @@
 #define CONTROL_PAUSE_UNTIL    "pause_until"
 #define CONTROL_PAUSE_FAILURES "pause_failures"
 #define CONTROL_PAUSE_CAUSE    "pause_cause"
+#define CONTROL_NOTE_SINCE     "note_since"
+#define CONTROL_NOTE_CAUSE     "note_cause"
 
 #define CONTROL_TAG_MAX     64
 #define CONTROL_CAUSE_MAX   512

@@ -6,6 +6,7 @@
  */
 #include "common/ledger_channel.h"
 
+#include "common/clock.h"
 #include "common/ledger_socket.h"
 #include "common/memory.h"
 
@@ -292,6 +293,22 @@ static bool explain_untagged(const char *text, size_t length, struct error *erro
     return error_set(error, "malformed reply: tag is missing");
 }
 
+/* The ledger names times by the system's clock. */
+static void take_time(int64_t *time, int64_t ahead)
+{
+    if (*time != 0 && *time != LEDGER_FOREVER)
+        *time -= ahead;
+}
+
+static void take_times(struct ledger_reply *reply)
+{
+    int64_t ahead = clock_set_since();
+    take_time(&reply->earliest, ahead);
+    take_time(&reply->now, ahead);
+    take_time(&reply->pause.since, ahead);
+    take_time(&reply->pause.until, ahead);
+}
+
 /* False with the reason: the stream cannot be trusted any further. */
 static bool take_reply(struct ledger_channel *channel, const char *text, size_t length,
                        struct error *error)
@@ -305,6 +322,7 @@ static bool take_reply(struct ledger_channel *channel, const char *text, size_t 
         return error_set(error, "malformed reply: its tag is of no request under way");
     if (!ledger_reply_read(&reply, call->kind, text, length, error))
         return false;
+    take_times(&reply);
     channel->delay = DELAY_MIN;
     if (call->state == CALL_CANCELLED && reply.result == LEDGER_REPLY_GRANTED)
         return release_again(channel, call, reply.reservation, error);

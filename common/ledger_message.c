@@ -23,6 +23,7 @@ static const struct {
     [LEDGER_COMMAND_RELEASE] = {CONTROL_RELEASE, false},
     [LEDGER_COMMAND_PAUSE] = {CONTROL_PAUSE, true},
     [LEDGER_COMMAND_RESUME] = {CONTROL_RESUME, true},
+    [LEDGER_COMMAND_NOTE] = {CONTROL_NOTE, true},
     [LEDGER_COMMAND_STATUS] = {CONTROL_STATUS, true},
     [LEDGER_COMMAND_LIST] = {CONTROL_LIST, false},
     [LEDGER_COMMAND_HISTORY] = {CONTROL_HISTORY, true},
@@ -65,12 +66,17 @@ static void write_reserve(struct buffer *text, const struct ledger_command *comm
         write_number(text, CONTROL_UNDER_WAY, 1);
 }
 
-static void write_pause(struct buffer *text, const struct ledger_command *command)
+static void write_cause(struct buffer *text, const struct ledger_command *command)
 {
     char cause[CONTROL_CAUSE_MAX + 1] = "";
     if (command->cause != NULL)
         copy_text(cause, sizeof(cause), command->cause, strlen(command->cause));
     attr_write(text, CONTROL_CAUSE, cause);
+}
+
+static void write_pause(struct buffer *text, const struct ledger_command *command)
+{
+    write_cause(text, command);
     if (command->most > 0) {
         write_time(text, CONTROL_LEAST, command->least);
         write_time(text, CONTROL_MOST, command->most);
@@ -98,12 +104,18 @@ static void write_details(struct buffer *text, const struct ledger_command *comm
     case LEDGER_COMMAND_SETTLE:
         write_number(text, CONTROL_RESERVATION, command->reservation);
         write_number(text, CONTROL_RECIPIENTS, command->recipients);
+        if (command->is_doubtful)
+            write_number(text, CONTROL_DOUBTFUL, 1);
         break;
     case LEDGER_COMMAND_RELEASE:
         write_number(text, CONTROL_RESERVATION, command->reservation);
         break;
     case LEDGER_COMMAND_PAUSE:
         write_pause(text, command);
+        break;
+    case LEDGER_COMMAND_NOTE:
+        if (command->cause != NULL)
+            write_cause(text, command);
         break;
     case LEDGER_COMMAND_LIST:
         if (command->after > 0)
@@ -301,6 +313,8 @@ enum field {
     FIELD_PAUSE_UNTIL,
     FIELD_PAUSE_FAILURES,
     FIELD_PAUSE_CAUSE,
+    FIELD_NOTE_SINCE,
+    FIELD_NOTE_CAUSE,
     FIELD_AFTER,
     FIELD_FROM,
     FIELDS,
@@ -334,6 +348,8 @@ static const char *const field_names[FIELDS] = {
     [FIELD_PAUSE_UNTIL] = CONTROL_PAUSE "_" CONTROL_UNTIL,
     [FIELD_PAUSE_FAILURES] = CONTROL_PAUSE "_" CONTROL_FAILURES,
     [FIELD_PAUSE_CAUSE] = CONTROL_PAUSE "_" CONTROL_CAUSE,
+    [FIELD_NOTE_SINCE] = CONTROL_NOTE_SINCE,
+    [FIELD_NOTE_CAUSE] = CONTROL_NOTE_CAUSE,
     [FIELD_AFTER] = CONTROL_AFTER,
     [FIELD_FROM] = CONTROL_FROM,
 };
@@ -517,6 +533,13 @@ static bool read_status_pause(struct reading *reading, struct ledger_reply_pause
             take_text(reading, FIELD_PAUSE_CAUSE, pause->cause, sizeof(pause->cause)));
 }
 
+static bool read_note(struct reading *reading, struct ledger_reply_note *note)
+{
+    return !has(reading, FIELD_NOTE_SINCE) ||
+           (take_time(reading, FIELD_NOTE_SINCE, &note->since) &&
+            take_text(reading, FIELD_NOTE_CAUSE, note->cause, sizeof(note->cause)));
+}
+
 static bool read_status(struct reading *reading, struct ledger_reply *reply)
 {
     return take_account(reading, reply) && take_time(reading, FIELD_NOW, &reply->now) &&
@@ -525,7 +548,7 @@ static bool read_status(struct reading *reading, struct ledger_reply *reply)
            take_limit(reading, FIELD_RECIPIENTS_PER_MESSAGE, &reply->recipients_per_message) &&
            take_time_or_never(reading, FIELD_EARLIEST, &reply->earliest) &&
            take_count(reading, FIELD_WAITING, &reply->waiting) &&
-           read_status_pause(reading, &reply->pause);
+           read_status_pause(reading, &reply->pause) && read_note(reading, &reply->note);
 }
 
 /* What is on a page is looked at now, so that walking over it cannot fail. */

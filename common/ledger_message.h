@@ -28,6 +28,7 @@ enum ledger_command_kind {
     LEDGER_COMMAND_RELEASE,
     LEDGER_COMMAND_PAUSE,
     LEDGER_COMMAND_RESUME,
+    LEDGER_COMMAND_NOTE,
     LEDGER_COMMAND_STATUS,
     LEDGER_COMMAND_LIST,
     LEDGER_COMMAND_HISTORY,
@@ -43,13 +44,14 @@ enum ledger_per { LEDGER_PER_HOUR, LEDGER_PER_MINUTE, LEDGER_PER_EVENT, LEDGER_P
  * matter. Times and periods are microseconds. */
 struct ledger_command {
     enum ledger_command_kind kind;
-    const char *account;  /* reserve, pause, resume, status, history: the UPN */
+    const char *account;  /* reserve, pause, resume, note, status, history: the UPN */
     uint64_t reservation; /* settle, release */
     uint32_t recipients;  /* reserve; settle: to how many it was sent */
     uint32_t messages;    /* reserve; 0 is 1 */
     int64_t wait;         /* reserve; 0: the reply comes at once */
     bool is_under_way;    /* reserve: room or not */
-    const char *cause;    /* pause; cut off at CONTROL_CAUSE_MAX bytes */
+    bool is_doubtful;     /* settle: it may have been sent */
+    const char *cause;    /* pause; note, or NULL; cut off at CONTROL_CAUSE_MAX bytes */
     int64_t until;        /* pause, with most == 0: a time, or LEDGER_FOREVER */
     int64_t least, most;  /* pause, with most > 0: it grows */
     uint32_t after;       /* list: 0, or where the last page says that the next begins */
@@ -99,6 +101,12 @@ struct ledger_reply_pause {
     char cause[CONTROL_CAUSE_MAX + 1];
 };
 
+/* What is wrong with an account that is not paused. */
+struct ledger_reply_note {
+    int64_t since; /* 0: nothing */
+    char cause[CONTROL_CAUSE_MAX + 1];
+};
+
 /* Fields that are not named by result and kind of request are 0. */
 struct ledger_reply {
     enum ledger_reply_result result;
@@ -118,6 +126,7 @@ struct ledger_reply {
     uint32_t waiting;                                /* status: requests */
     /* LATER by a pause: its cause alone; pause: until and failures; status: all of it */
     struct ledger_reply_pause pause;
+    struct ledger_reply_note note; /* status */
 
     /* Pages of DONE. What is on them: ledger_reply_next_*(). */
     uint32_t after; /* list: where the next page begins; 0: this is the last one */

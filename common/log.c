@@ -1,7 +1,7 @@
 /* log.c - log lines in mail.log's habits */
 #include "common/log.h"
 
-#include "common/utf8.h"
+#include "common/harmless.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,32 +41,13 @@ bool log_is_verbose(void)
     return log_state.verbose;
 }
 
-/* Puts `?` in the place of control characters, those of the second set (U+0080 to U+009F) among
- * them, and of bytes that are no UTF-8, such as the half of a character where the line was cut. */
-static void make_harmless(char *line)
-{
-    char *kept = line;
-    for (size_t left = strlen(line), step; left > 0; line += step, left -= step) {
-        uint32_t code = 0;
-        step = utf8_decode(line, left, &code);
-        const bool shown = step > 0 && code >= ' ' && !(code >= 0x7f && code <= 0x9f);
-        if (step == 0)
-            step = 1;
-        if (shown)
-            kept = (char *)memmove(kept, line, step) + step;
-        else
-            *kept++ = '?';
-    }
-    *kept = '\0';
-}
-
 __attribute__((format(printf, 3, 0))) static void write_line(int priority, const char *severity,
                                                              const char *format, va_list arguments)
 {
     char line[LINE_SIZE];
     int used = snprintf(line, sizeof(line), "%s", severity);
     vsnprintf(line + used, sizeof(line) - (size_t)used, format, arguments);
-    make_harmless(line);
+    harmless_make(line, '?'); /* the half of a character, where the line was cut, too */
     if (log_state.syslog)
         syslog(priority, "%s", line);
     else

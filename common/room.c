@@ -2,23 +2,41 @@
 #include "common/room.h"
 
 #include "common/clock.h"
+#include "common/harmless.h"
 
 #include <inttypes.h>
 #include <time.h>
 
+/* The two largest units, the smaller one rounded up. */
+void room_write_length(struct buffer *text, int64_t length)
+{
+    int64_t seconds = (length + CLOCK_SECOND - 1) / CLOCK_SECOND;
+    int64_t minutes = (seconds + 59) / 60, hours = (minutes + 59) / 60;
+    if (seconds < 600)
+        buffer_format(text, "%" PRId64 " s", seconds);
+    else if (minutes < 60)
+        buffer_format(text, "%" PRId64 " min", minutes);
+    else if (minutes < 48 * 60)
+        buffer_format(text, "%" PRId64 " h %" PRId64 " min", minutes / 60, minutes % 60);
+    else
+        buffer_format(text, "%" PRId64 " d %" PRId64 " h", hours / 24, hours % 24);
+}
+
 void room_write_when(struct buffer *text, int64_t time, int64_t now)
 {
     char when[32];
-    time_t then = (time_t)((time + CLOCK_SECOND - 1) / CLOCK_SECOND);
-    time_t present = (time_t)(now / CLOCK_SECOND);
+    int64_t ahead = clock_set_since();
+    time_t then = (time_t)((time + ahead + CLOCK_SECOND - 1) / CLOCK_SECOND);
+    time_t present = (time_t)((now + ahead) / CLOCK_SECOND);
     struct tm then_parts, present_parts;
     localtime_r(&then, &then_parts);
     localtime_r(&present, &present_parts);
     bool today =
         then_parts.tm_year == present_parts.tm_year && then_parts.tm_yday == present_parts.tm_yday;
     strftime(when, sizeof(when), today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &then_parts);
-    buffer_format(text, "%s (in %" PRId64 " s)", when,
-                  (time - now + CLOCK_SECOND - 1) / CLOCK_SECOND);
+    buffer_format(text, "%s (in ", when);
+    room_write_length(text, time - now);
+    buffer_append_char(text, ')');
 }
 
 void room_write_used(struct buffer *text, const char *account, uint32_t used,
@@ -48,7 +66,9 @@ void room_write_paused(struct buffer *text, const char *account, const char *cau
 {
     buffer_format(text, "%.*s is paused until ", ROOM_ACCOUNT_SHOWN, account);
     room_write_until(text, earliest, now);
+    size_t start = text->length;
     buffer_format(text, ": %.*s", ROOM_CAUSE_SHOWN, cause);
+    text->length = start + harmless_make(text->data + start, '?'); /* a server's words */
 }
 
 void room_write_turn(struct buffer *text, const char *account, int64_t earliest, int64_t now)

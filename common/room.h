@@ -16,7 +16,11 @@
 #define ROOM_ACCOUNT_SHOWN 128
 #define ROOM_CAUSE_SHOWN   180
 
-/* "14:05:00 (in 61 s)"; with the date if it is not today's. */
+/* "61 s" up to ten minutes, "23 min", "23 h 55 min", "2 d 3 h"; microseconds. */
+void room_write_length(struct buffer *text, int64_t length);
+
+/* "14:05:00 (in 61 s)"; with the date if it is not today's. By the system's clock, if `time` and
+ * `now` are of clock_system(). */
 void room_write_when(struct buffer *text, int64_t time, int64_t now);
 
 /* "relay@contoso.com has used 30 of 30 messages per 1m, this one needs 2; room at 14:05:00 (in 61

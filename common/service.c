@@ -6,6 +6,7 @@
  */
 #include "common/service.h"
 
+#include "common/kept.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
@@ -240,6 +241,7 @@ void service_ready(const struct service *service, struct identities *identities)
     log_info("started, version %s, configuration %s", POST365_VERSION,
              service->settings->config_directory);
     report_account(service, identities);
+    kept_end();
     sd_notify(0, "READY=1");
 }
 

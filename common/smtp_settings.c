@@ -151,7 +151,7 @@ static uint32_t read_timeout(struct reading *reading, enum smtp_value value, uin
 }
 
 /* Postfix waits 300 s for the reply to DATA, within which all that stands before it must fit, and
- * 600 s for the final one. */
+ * 600 s for the final one, before which it must have heard from us. */
 static void read_timeouts(struct reading *reading)
 {
     reading->smtp->timeouts =
@@ -162,7 +162,7 @@ static void read_timeouts(struct reading *reading)
                                .rcpt = read_timeout(reading, SMTP_RCPT_TIMEOUT, 300),
                                .data_init = read_timeout(reading, SMTP_DATA_INIT_TIMEOUT, 300),
                                .data_xfer = read_timeout(reading, SMTP_DATA_XFER_TIMEOUT, 180),
-                               .data_done = read_timeout(reading, SMTP_DATA_DONE_TIMEOUT, 570),
+                               .data_done = read_timeout(reading, SMTP_DATA_DONE_TIMEOUT, 545),
                                .rset = read_timeout(reading, SMTP_RSET_TIMEOUT, 20),
                                .quit = read_timeout(reading, SMTP_QUIT_TIMEOUT, 2)};
 }

@@ -5,6 +5,7 @@
  */
 #include "common/socket.h"
 
+#include "common/kept.h"
 #include "common/listener.h"
 #include "common/user.h"
 
@@ -22,7 +23,6 @@
 
 #define DIRECTORY_MODE 0755
 #define SOCKET_MODE    0660
-#define BACKLOG        4096
 
 static int connect_unix(const char *path, int flags);
 
@@ -280,7 +280,7 @@ static int open_inet(const struct socket_place *place, int *reason, struct error
     if (descriptor < 0 ||
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
         bind(descriptor, found->ai_addr, found->ai_addrlen) != 0 ||
-        listen(descriptor, BACKLOG) != 0) {
+        listen(descriptor, SOCKET_BACKLOG) != 0) {
         *reason = errno;
         error_set(error, "%s port %s: %s%s", place->host, place->port, strerror(*reason),
                   *reason == EADDRINUSE ? "; stop who listens there, or choose another port" : "");
@@ -370,7 +370,7 @@ static int open_unix(const struct socket_place *place, const struct settings *se
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool bound = descriptor >= 0 &&
                  bind(descriptor, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                 listen(descriptor, BACKLOG) == 0;
+                 listen(descriptor, SOCKET_BACKLOG) == 0;
     int reason = errno;
     socket_owner_end(&saved);
     if (bound)
@@ -379,6 +379,20 @@ static int open_unix(const struct socket_place *place, const struct settings *se
     if (descriptor >= 0)
         close(descriptor);
     return -1;
+}
+
+/* The socket that the process before has left. As its owner we say anew that we listen: that is
+ * what the kernel tells who asks with whom he is connected. */
+static int take_kept(const struct socket_place *place, const struct settings *settings,
+                     enum audience audience)
+{
+    struct socket_owner saved;
+    int descriptor = kept_take(place);
+    if (descriptor < 0 || !become_owner(settings, audience, &saved, NULL))
+        return descriptor;
+    listen(descriptor, SOCKET_BACKLOG);
+    socket_owner_end(&saved);
+    return descriptor;
 }
 
 static int listen_for(enum audience audience, const char *parameter, const char *value,
@@ -390,6 +404,9 @@ static int listen_for(enum audience audience, const char *parameter, const char 
         error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
         return -1;
     }
+    descriptor = take_kept(place, settings, audience);
+    if (descriptor >= 0)
+        return descriptor;
     if (place->family == SOCKET_INET)
         descriptor = open_inet(place, &reason, error);
     else if (!socket_prepare(parameter, value, settings, false, place, error))
@@ -398,6 +415,8 @@ static int listen_for(enum audience audience, const char *parameter, const char 
         descriptor = open_unix(place, settings, audience, error);
     if (descriptor < 0)
         error_prefix(error, "%s/main.cf: %s = %s", settings->config_directory, parameter, value);
+    else
+        kept_put(descriptor, place);
     return descriptor;
 }
 
@@ -450,6 +469,6 @@ static int connect_unix(const char *path, int flags)
 
 void socket_remove(const struct socket_place *place)
 {
-    if (place->family == SOCKET_UNIX)
+    if (place->family == SOCKET_UNIX && !kept_is_possible())
         unlink(place->path);
 }

@@ -15,6 +15,9 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+/* Connections that wait for accept(2): a crowd that comes while a daemon starts is not refused. */
+#define SOCKET_BACKLOG 4096
+
 enum socket_family { SOCKET_UNIX, SOCKET_INET };
 
 struct socket_place {
@@ -54,8 +57,8 @@ bool socket_owner_begin(const struct settings *settings, struct socket_owner *sa
                         struct error *error);
 void socket_owner_end(const struct socket_owner *saved);
 
-/* socket_prepare(), then bind and listen as the owner. Returns a non-blocking close-on-exec
- * descriptor, or -1 with the reason. */
+/* The socket that was kept for this place (common/kept.h); else socket_prepare(), then bind and
+ * listen as the owner. Returns a non-blocking close-on-exec descriptor, or -1 with the reason. */
 int socket_listen(const char *parameter, const char *value, const struct settings *settings,
                   struct socket_place *place, struct error *error);
 
@@ -80,7 +83,7 @@ bool socket_check_address(const char *parameter, const char *value, const struct
 int socket_listen_address(const char *parameter, const char *value, const struct settings *settings,
                           struct error *error);
 
-/* Removes a UNIX socket at the end of the daemon. */
+/* Removes a UNIX socket at the end of the daemon, unless it is kept for the next one. */
 void socket_remove(const struct socket_place *place);
 
 #endif

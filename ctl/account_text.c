@@ -71,6 +71,23 @@ static void write_pause(const struct screen *screen, struct buffer *lines,
     buffer_free(&cause);
 }
 
+/* Trouble that is not enough for a pause. */
+static void write_note(const struct screen *screen, struct buffer *lines,
+                       const struct ledger_reply *reply)
+{
+    struct buffer state = {0}, cause = {0};
+    buffer_append_string(&state, "in trouble for ");
+    screen_age(&state, reply->now - reply->note.since);
+    write_label(lines, "");
+    screen_paint(screen, lines, SCREEN_BAD, state.data);
+    buffer_append_char(lines, '\n');
+    write_label(lines, "cause");
+    screen_text(&cause, reply->note.cause);
+    screen_append_wrapped(screen, lines, cause.data, LABEL);
+    buffer_free(&state);
+    buffer_free(&cause);
+}
+
 void account_write(const struct screen *screen, struct buffer *lines,
                    const struct ledger_reply *reply)
 {
@@ -88,5 +105,7 @@ void account_write(const struct screen *screen, struct buffer *lines,
     }
     if (reply->pause.is_there)
         write_pause(screen, lines, reply);
+    else if (reply->note.since != 0)
+        write_note(screen, lines, reply);
     buffer_free(&name);
 }

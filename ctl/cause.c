@@ -39,6 +39,8 @@ enum own {
     SOURCE_ADDRESS,
     DIRECT_SEND,
     CONNECTION_LOST,
+    CONNECTION_STALLED,
+    LOGIN_UNANSWERED,
     NOT_SMTP,
     /* on this host */
     TRANSPORT_DOWN,
@@ -126,10 +128,16 @@ static const struct cause own[OWN_CAUSES] = {
                      .wait = CAUSE_SCHEDULE},
     [MAYBE_DELIVERED] = {.name = "maybe-delivered",
                          .meaning = "The connection ended after the whole message was sent and "
-                                    "before the reply: it may have been delivered.",
-                         .remedy = "Nothing: it is sent again, rather twice than not at all. To "
-                                   "prevent that look into the account's Sent Items, and delete it "
-                                   "here if it is there.",
+                                    "before the reply: it may have been delivered, and each "
+                                    "further attempt may make a copy.",
+                         .remedy = "Once: nothing. It is sent again at Postfix's next attempt, "
+                                   "rather twice than not at all; to prevent that look into the "
+                                   "account's Sent Items, and delete it here if it is there. Again "
+                                   "and again: something between here and Microsoft closes "
+                                   "connections, such as an antivirus, an SMTP proxy or a firewall "
+                                   "that inspects SMTP: let it leave port 587 alone; or Microsoft "
+                                   "has trouble (Service health in the Microsoft 365 admin "
+                                   "centre). The account is paused then, and tried now and then.",
                          .wait = CAUSE_SCHEDULE},
     [WRONG_SETTING] = {.name = "wrong-setting",
                        .meaning = "A setting or a table of post365 cannot be used.",
@@ -189,11 +197,28 @@ static const struct cause own[OWN_CAUSES] = {
                                "the password table.",
                      .wait = CAUSE_SOMEBODY},
     [CONNECTION_LOST] = {.name = "connection-lost",
-                         .meaning = "The connection ended, or nothing more came over it, in the "
-                                    "middle of the dialogue.",
+                         .meaning = "The connection ended in the middle of the dialogue.",
                          .remedy = "Nothing: it is tried again. If it lasts, look for a firewall "
                                    "that cuts connections, or an MTU that is too large.",
                          .wait = CAUSE_SCHEDULE},
+    [CONNECTION_STALLED] = {.name = "connection-stalled",
+                            .meaning = "A connection is there, but nothing comes, or goes, over it "
+                                       "any more.",
+                            .remedy =
+                                "Nothing: other connections are tried, and the mail is sent "
+                                "again. If it lasts, look for a firewall or an antivirus that "
+                                "holds mail back, for a line that loses packets, or an MTU "
+                                "that is too large.",
+                            .wait = CAUSE_SCHEDULE},
+    [LOGIN_UNANSWERED] = {.name = "login-unanswered",
+                          .meaning = "The server has neither accepted nor refused the login: it "
+                                     "closed the connection, said nothing, or what is no answer.",
+                          .remedy = "Nothing, if it is Microsoft's trouble (Service health in the "
+                                    "Microsoft 365 admin centre). If it lasts, something between "
+                                    "here and Microsoft may change the dialogue; `post365 doctor` "
+                                    "shows what is said. The account is paused meanwhile, so that "
+                                    "not one password after the other is sent.",
+                          .wait = CAUSE_SCHEDULE},
     [NOT_SMTP] = {.name = "not-smtp",
                   .meaning = "What answers does not speak SMTP as it should.",
                   .remedy = "Check that `relayhost` is [smtp.office365.com]:587 and that nothing "
@@ -299,9 +324,10 @@ static const struct {
     {"[post365/", "conversation with ", TRANSPORT_DOWN, OURS},
     {"post365-transport is closing", NULL, TRANSPORT_DOWN, OURS},
     {"Service is closing", "[post365/", TRANSPORT_DOWN, OURS},
+    {"(AUTH)", "451 4.4.1 ", LOGIN_UNANSWERED, OURS},
     {"the connection was lost", NULL, CONNECTION_LOST, OURS},
-    {" does not answer", NULL, CONNECTION_LOST, OURS},
-    {"does not take the message", NULL, CONNECTION_LOST, OURS},
+    {" does not answer", NULL, CONNECTION_STALLED, OURS},
+    {"does not take the message", NULL, CONNECTION_STALLED, OURS},
     {"lost connection with ", NULL, CONNECTION_LOST, SMTP},
     {"conversation with ", " timed out", CONNECTION_LOST, SMTP},
     {"connect to ", NULL, SERVER_DOWN, SMTP},
@@ -521,20 +547,36 @@ static bool is_local(const char *reason)
 
 /* --- both -------------------------------------------------------------------------- */
 
+/* The name in "NAME: ...", of a cause that is no reply: see common/silence.h. */
+static const struct cause *silence_written(const char *text)
+{
+    size_t length = strcspn(text, ": ");
+    for (size_t i = 0; i < OWN_CAUSES; i++)
+        if (strlen(own[i].name) == length && memcmp(own[i].name, text, length) == 0)
+            return &own[i];
+    return NULL;
+}
+
+const struct cause *cause_of_account(const char *text)
+{
+    const struct office365_row *row = row_written(text);
+    const struct cause *cause = row != NULL ? cause_of_row(row) : silence_written(text);
+    return cause != NULL ? cause : &own[PAUSED_BY_HAND];
+}
+
 /* "X is paused until 14:05:00 (in 61 s): security-defaults: 435 ...": see common/room.h and the
  * transport, which puts the name before its cause. */
 static const struct cause *find_pause(const char *reason)
 {
     const char *at = strstr(reason, " is paused until ");
-    const char *cause = at != NULL ? strstr(at, " s): ") : NULL;
+    const char *cause = at != NULL ? strstr(at, "): ") : NULL;
     if (at == NULL)
         return NULL;
     if (cause != NULL)
-        cause += strlen(" s): ");
+        cause += strlen("): ");
     else if ((cause = strstr(at, " resumes it: ")) != NULL)
         cause += strlen(" resumes it: ");
-    const struct office365_row *row = cause != NULL ? row_written(cause) : NULL;
-    return row != NULL ? cause_of_row(row) : &own[PAUSED_BY_HAND];
+    return cause_of_account(cause != NULL ? cause : "");
 }
 
 /* How much of a reason is ours and Postfix's: up to where a server's reply begins, other than

@@ -56,6 +56,10 @@ const struct cause *cause_named(const char *name);
 
 const struct cause *cause_of_row(const struct office365_row *row);
 
+/* Why an account is paused, or what a note says of it: the name in front of the text; without one
+ * it is somebody's own. */
+const struct cause *cause_of_account(const char *text);
+
 /* Whether it says no more than that there is a reason, or none. */
 bool cause_is_general(const struct cause *cause);
 

@@ -2,6 +2,7 @@
 #include "ctl/screen.h"
 
 #include "common/clock.h"
+#include "common/harmless.h"
 #include "common/memory.h"
 #include "common/utf8.h"
 
@@ -41,15 +42,6 @@ void screen_measure(struct screen *screen)
         screen->height = size.ws_row;
 }
 
-/* Those of ASCII, those of Latin 1, which some terminals obey, those that turn the direction of
- * what follows, and those that begin a line. */
-static bool is_control(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
-           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069);
-}
-
 void screen_text(struct buffer *line, const char *text)
 {
     size_t length = strlen(text);
@@ -57,7 +49,7 @@ void screen_text(struct buffer *line, const char *text)
     for (size_t at = 0; at < length;) {
         uint32_t code;
         size_t octets = utf8_decode(text + at, length - at, &code);
-        if (octets == 0 || is_control(code))
+        if (octets == 0 || !harmless_is(code))
             buffer_append_char(line, '?');
         else
             buffer_append(line, text + at, octets);

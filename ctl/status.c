@@ -62,14 +62,22 @@ static json_t *pause_json(const struct ledger_reply *reply)
                      output_text(reply->pause.cause));
 }
 
+static json_t *note_json(const struct ledger_reply *reply)
+{
+    if (reply->note.since == 0)
+        return json_null();
+    return json_pack("{s:o, s:o}", "since", time_json(reply->note.since), "cause",
+                     output_text(reply->note.cause));
+}
+
 /* An account a line. */
 static void print_json(const struct ledger_reply *reply)
 {
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "account", output_text(reply->account),
-                  "recipients", window_json(&reply->recipients), "messages",
-                  window_json(&reply->messages), "room_at", time_json(reply->earliest), "waiting",
-                  (json_int_t)reply->waiting, "pause", pause_json(reply));
+    json_t *object = json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "account", output_text(reply->account), "recipients",
+        window_json(&reply->recipients), "messages", window_json(&reply->messages), "room_at",
+        time_json(reply->earliest), "waiting", (json_int_t)reply->waiting, "pause",
+        pause_json(reply), "trouble", note_json(reply));
     output_line(object);
 }
 
@@ -95,7 +103,7 @@ static int show(struct command_call *call, struct command_ledger *ledger, const 
         print_json(&reply);
     else
         print_text(&call->screen, &reply);
-    return reply.pause.is_there ? COMMAND_ATTENTION : COMMAND_FINE;
+    return reply.pause.is_there || reply.note.since != 0 ? COMMAND_ATTENTION : COMMAND_FINE;
 }
 
 /* An error ends it; an account that needs attention does not. */

@@ -8,7 +8,7 @@
 CRASH_ROUNDS ?= 200
 CRASH_SEED   ?=
 CRASH_SOURCES  := $(wildcard tests/crash/*.c)
-CRASH_PROGRAMS := $(BUILD)/crash/load $(BUILD)/crash/faults.so
+CRASH_PROGRAMS := $(BUILD)/crash/load $(BUILD)/crash/faults.so $(BUILD)/crash/clock.so
 
 $(BUILD)/crash/load: $(call object,tests/crash/load.c tests/bench/endpoint.c tests/bench/question.c)
 	@mkdir -p $(@D)
@@ -16,7 +16,7 @@ $(BUILD)/crash/load: $(call object,tests/crash/load.c tests/bench/endpoint.c tes
 	$(Q)$(LINK) -o $@ $^
 
 # Loaded into the program before everything else, so never instrumented itself.
-$(BUILD)/crash/faults.so: tests/crash/faults.c $(FLAGS_STAMP)
+$(BUILD)/crash/%.so: tests/crash/%.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
 	$(call say,link)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARNINGS) -fPIC -fvisibility=hidden -shared -o $@ $<

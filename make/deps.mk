@@ -4,7 +4,9 @@
 #   make deps-build   those to build alone
 #   make deps-check   those of make deps, and compilers and tools that check
 
-DEPS_BUILD := gcc make pkg-config libmilter-dev libdb-dev libevent-dev libssl-dev libjansson-dev libsystemd-dev
+# libc6-dev: gcc only recommends it.
+DEPS_BUILD := gcc libc6-dev make pkg-config libmilter-dev libdb-dev libevent-dev libssl-dev libjansson-dev \
+              libsystemd-dev libmicrohttpd-dev
 DEPS_TEST  := postfix libsasl2-modules sasl2-bin libcmocka-dev \
               python3 python3-pytest procps
 DEPS_CHECK := clang clang-format clang-tidy libclang-rt-dev mandoc

@@ -12,11 +12,10 @@ $(REPLIES_TOOL): $(call object,tools/office365_replies.c common/office365.c)
 
 CAUSES_TOOL := $(BUILD)/tools/causes
 
-$(CAUSES_TOOL): $(call object,tools/causes.c ctl/cause.c common/office365.c common/judgement.c common/blanks.c common/microsoft.c \
-                 common/buffer.c common/memory.c common/log.c common/relayhost.c common/utf8.c common/reply.c common/error.c)
+$(CAUSES_TOOL): $(call object,tools/causes.c) $(TESTED)
 	@mkdir -p $(@D)
 	$(call say,link)
-	$(Q)$(LINK) -o $@ $^
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
 COMPLETION = sed "s/@CAUSES@/$$($(CAUSES_TOOL))/" tools/post365.bash-completion.in
 

@@ -21,6 +21,7 @@
 #include "milter/configuration.h"
 
 #include <libmilter/mfapi.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,8 @@ struct outcome {
     struct rewrite_edits edits;
 };
 
+static atomic_size_t sessions;
+
 /* The session of this connection, made here for a peer that spoke without negotiating, or that goes
  * on after QUIT_NC, which ended the first one. Such a peer gets an answer to every step. */
 static struct session *session_of(SMFICTX *context)
@@ -75,6 +78,7 @@ static struct session *session_of(SMFICTX *context)
         session = memory_zero(1, sizeof(*session));
         session->recipient_answer = session->header_answer = SMFIS_CONTINUE;
         smfi_setpriv(context, session);
+        atomic_fetch_add(&sessions, 1);
     }
     return session;
 }
@@ -420,6 +424,7 @@ static sfsistat close_connection(SMFICTX *context)
     end_message(session);
     free(session);
     smfi_setpriv(context, NULL);
+    atomic_fetch_sub(&sessions, 1);
     return SMFIS_CONTINUE;
 }
 
@@ -438,4 +443,9 @@ bool session_register(void)
         .xxfi_negotiate = negotiate,
     };
     return smfi_register(description) == MI_SUCCESS;
+}
+
+size_t session_count(void)
+{
+    return atomic_load(&sessions);
 }

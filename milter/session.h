@@ -6,9 +6,13 @@
 #define POST365_MILTER_SESSION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Registers the callbacks with libmilter. False if it refuses. A configuration must be in force
  * before the first connection (configuration_install()). */
 bool session_register(void);
+
+/* The connections that are open now. From any thread. */
+size_t session_count(void);
 
 #endif

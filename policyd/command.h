@@ -19,6 +19,7 @@ enum command_kind {
     COMMAND_RELEASE,
     COMMAND_PAUSE,
     COMMAND_RESUME,
+    COMMAND_NOTE,
     COMMAND_STATUS,
     COMMAND_LIST,
     COMMAND_HISTORY,
@@ -32,6 +33,7 @@ enum command_number {
     COMMAND_RESERVATION,
     COMMAND_WAIT, /* microseconds, as all times and durations */
     COMMAND_UNDER_WAY,
+    COMMAND_DOUBTFUL,
     COMMAND_UNTIL,
     COMMAND_LEAST,
     COMMAND_MOST,

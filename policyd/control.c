@@ -7,10 +7,12 @@
 
 #include "common/address.h"
 #include "common/attr.h"
+#include "common/clock.h"
 #include "common/control.h"
 #include "common/memory.h"
 #include "common/quotas.h"
 #include "policyd/command.h"
+#include "policyd/notes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,6 +46,7 @@ struct control_client {
     void *peer;
     struct postponed *postponed;
     bool may_change;
+    bool has_noted; /* something, once */
 };
 
 struct control {
@@ -51,6 +54,7 @@ struct control {
     struct server *server;
     struct server_protocol protocol;
     control_deliver *deliver;
+    struct notes *notes;
     struct buffer text;              /* a postponed reply */
     struct control_client *departed; /* closed, with something that the ledger has to forget */
 };
@@ -71,6 +75,7 @@ static void settle(struct exchange *exchange);
 static void release(struct exchange *exchange);
 static void begin_pause(struct exchange *exchange);
 static void resume(struct exchange *exchange);
+static void take_note(struct exchange *exchange);
 static void tell_status(struct exchange *exchange);
 static void tell_list(struct exchange *exchange);
 static void tell_history(struct exchange *exchange);
@@ -81,7 +86,7 @@ static void (*const operations[COMMANDS])(struct exchange *exchange) = {
     [COMMAND_RELEASE] = release,        [COMMAND_PAUSE] = begin_pause,
     [COMMAND_RESUME] = resume,          [COMMAND_STATUS] = tell_status,
     [COMMAND_LIST] = tell_list,         [COMMAND_HISTORY] = tell_history,
-    [COMMAND_SETTINGS] = tell_settings,
+    [COMMAND_SETTINGS] = tell_settings, [COMMAND_NOTE] = take_note,
 };
 
 /* --- writing ----------------------------------------------------------------- */
@@ -280,10 +285,12 @@ static void end_reservation(struct exchange *exchange, bool ended)
 static void settle(struct exchange *exchange)
 {
     const uint64_t *number = exchange->command->number;
+    struct ledger *ledger = exchange->control->parts.ledger;
+    bool is_doubtful = number[COMMAND_DOUBTFUL] == 1;
+    uint32_t recipients = (uint32_t)number[COMMAND_RECIPIENTS];
     end_reservation(exchange,
-                    is_own(exchange) &&
-                        ledger_settle(exchange->control->parts.ledger, number[COMMAND_RESERVATION],
-                                      (uint32_t)number[COMMAND_RECIPIENTS]));
+                    is_own(exchange) && (is_doubtful ? ledger_settle_doubtful : ledger_settle)(
+                                            ledger, number[COMMAND_RESERVATION], recipients));
 }
 
 static void release(struct exchange *exchange)
@@ -291,6 +298,22 @@ static void release(struct exchange *exchange)
     end_reservation(exchange, is_own(exchange) &&
                                   ledger_release(exchange->control->parts.ledger,
                                                  exchange->command->number[COMMAND_RESERVATION]));
+}
+
+/* --- notes ------------------------------------------------------------------- */
+
+static void take_note(struct exchange *exchange)
+{
+    struct control *control = exchange->control;
+    const char *cause = exchange->command->cause;
+    if (cause[0] != '\0')
+        notes_put(control->notes, exchange->account, cause, clock_now(clock_system()),
+                  exchange->client);
+    else
+        notes_remove(control->notes, exchange->account);
+    exchange->client->has_noted = true;
+    write_result(exchange, CONTROL_DONE);
+    attr_write(exchange->reply, CONTROL_ACCOUNT, exchange->account);
 }
 
 /* --- pausing ----------------------------------------------------------------- */
@@ -355,6 +378,15 @@ static void write_pause(struct exchange *exchange)
     attr_write(exchange->reply, CONTROL_PAUSE_CAUSE, state.cause);
 }
 
+static void write_note(struct exchange *exchange)
+{
+    const struct note *note = notes_find(exchange->control->notes, exchange->account);
+    if (note == NULL)
+        return;
+    write_number(exchange, CONTROL_NOTE_SINCE, note->since);
+    attr_write(exchange->reply, CONTROL_NOTE_CAUSE, note->cause);
+}
+
 static void tell_status(struct exchange *exchange)
 {
     struct ledger *ledger = exchange->control->parts.ledger;
@@ -373,6 +405,7 @@ static void tell_status(struct exchange *exchange)
         write_number(exchange, CONTROL_EARLIEST, ledger_shown(ledger, answer.earliest));
     write_number(exchange, CONTROL_WAITING, (int64_t)use.waiting);
     write_pause(exchange);
+    write_note(exchange);
 }
 
 static void write_share(struct buffer *text, const char *name, uint32_t used, uint32_t limit)
@@ -488,6 +521,7 @@ void control_close_client(struct control *control, struct control_client *client
 {
     while (client->postponed != NULL)
         forget_postponed(client->postponed);
+    notes_forget(control->notes, client);
     if (!ledger_owns_any(&client->owner)) {
         free(client);
         return;
@@ -542,9 +576,10 @@ static void closed(void *context, void *client)
     control_close_client(context, client);
 }
 
-static bool must_stay(const void *client)
+static bool must_stay(const void *argument)
 {
-    return ledger_owns_any(&((const struct control_client *)client)->owner);
+    const struct control_client *client = argument;
+    return ledger_owns_any(&client->owner) || client->has_noted;
 }
 
 static void deliver(void *peer, const struct buffer *reply, const struct server_verdict *verdict)
@@ -570,6 +605,7 @@ void control_listen(struct control *control, struct server *server, int descript
 struct control *control_new(const struct control_parts *parts)
 {
     struct control *control = memory_zero(1, sizeof(*control));
+    control->notes = notes_new();
     control_configure(control, parts);
     return control;
 }
@@ -594,6 +630,7 @@ void control_free(struct control *control)
         free(control->departed);
         control->departed = next;
     }
+    notes_free(control->notes);
     buffer_free(&control->text);
     free(control);
 }

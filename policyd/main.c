@@ -243,7 +243,8 @@ static void look_at_time(struct daemon *daemon)
     if (step != 0)
         log_warning("the system's clock was set %s by %" PRId64 " s; the ledger counts time by "
                     "itself and forgets nothing for that",
-                    step > 0 ? "forward" : "back", (step > 0 ? step : -step) / CLOCK_SECOND);
+                    step > 0 ? "forward" : "back",
+                    ((step > 0 ? step : -step) + CLOCK_SECOND / 2) / CLOCK_SECOND);
     if (step != 0 || daemon->must_keep_time ||
         (daemon->kept_volume != written_volume(daemon) && boottime >= daemon->kept_at + KEEP_TIME))
         keep_time(daemon);

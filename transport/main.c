@@ -53,6 +53,7 @@
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/metrics.h"
+#include "transport/queue/master.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
 
@@ -74,6 +75,7 @@
 #define IDLE_SECONDS     60
 #define AGE_SECONDS      600
 #define FAREWELL_SECONDS 30
+#define TICKS            20 /* looks a second at who is still there */
 #define WATCH_SECONDS    2
 
 struct daemon {
@@ -83,6 +85,8 @@ struct daemon {
     struct tables *quota_maps;
     struct credentials *credentials;
     uint64_t credentials_version;
+    uint64_t messages_seen; /* the last time that Postfix was looked for */
+    bool was_postfix_away, is_lock_hidden;
     struct socket_place place, control_place;
     int listening;
     struct account_sockets *accounts;
@@ -115,6 +119,7 @@ int main(int argc, char *argv[])
                     .program = "post365-transport",
                     .needs_passwords = true,
                     .summary = "Deliver mail to Microsoft 365 when its limits allow it (LMTP)."}};
+    clock_make_steady();
     service_start(&daemon.service, argc, argv);
     open_tables(&daemon);
     if (daemon.service.test)
@@ -261,13 +266,38 @@ static bool is_under_way(void *context, const char *queue_id)
     return deliveries_have(daemon->deliveries, queue_id);
 }
 
+static bool is_doubtful(void *context, const char *queue_id)
+{
+    const struct daemon *daemon = context;
+    return deliveries_doubt(daemon->deliveries, queue_id);
+}
+
+/* Whoever hands on a message does run, wherever its lock is: then that says nothing until it is
+ * seen. */
+static bool has_postfix(void *context)
+{
+    struct daemon *daemon = context;
+    uint64_t messages = deliveries_counts(daemon->deliveries)->messages;
+    bool is_locked = master_runs(daemon->service.settings->queue_directory);
+    daemon->is_lock_hidden = daemon->is_lock_hidden && !is_locked;
+    bool runs = is_locked || daemon->is_lock_hidden;
+    if (!runs && daemon->was_postfix_away && messages != daemon->messages_seen)
+        daemon->is_lock_hidden = runs = true;
+    daemon->was_postfix_away = !runs;
+    daemon->messages_seen = messages;
+    return runs;
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
-    const struct wakeup_knowledge knowledge = {
-        .send_as = send_as, .is_under_way = is_under_way, .context = daemon};
+    const struct wakeup_knowledge knowledge = {.send_as = send_as,
+                                               .is_under_way = is_under_way,
+                                               .is_doubtful = is_doubtful,
+                                               .has_postfix = has_postfix,
+                                               .context = daemon};
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
                                                          .dns = daemon->dns,
                                                          .tls = daemon->tls,
@@ -314,17 +344,25 @@ static void start_metrics(struct daemon *daemon)
         log_error("%s: %s", METRICS, error.text);
 }
 
-/* Ends when nothing is lost by it, or after a while. */
+/* lmtp(8) takes a 421 at the beginning of a session for a server that is down, and sets all mail of
+ * the destination aside: who has connected just now is served, who connects from now on waits for
+ * the next process, where that gets the socket. Then it ends when nothing is lost by it, or after a
+ * while. */
 static void say_farewell(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
     (void)what;
     struct daemon *daemon = argument;
-    const struct timeval again = {.tv_usec = 100000};
-    static int left = FAREWELL_SECONDS * 10;
+    const struct timeval again = {.tv_usec = 1000000 / TICKS};
+    static int left = FAREWELL_SECONDS * TICKS, last_moments = TICKS;
+    if (last_moments > 0 && (lmtp_sessions(daemon->lmtp) == 0 || --last_moments == 0)) {
+        last_moments = 0;
+        lmtp_stop(daemon->lmtp);
+        deliveries_stop(daemon->deliveries);
+    }
     bool is_idle =
         lmtp_busy(daemon->lmtp) == 0 && deliveries_counts(daemon->deliveries)->under_way == 0;
-    if (is_idle || left-- <= 0)
+    if ((last_moments == 0 && is_idle) || left-- <= 0)
         event_base_loopbreak(daemon->base);
     else
         event_add(daemon->farewell, &again);
@@ -335,7 +373,7 @@ static void stop(evutil_socket_t signal, short what, void *argument)
     (void)signal;
     (void)what;
     struct daemon *daemon = argument;
-    lmtp_stop(daemon->lmtp);
+    lmtp_close_listeners(daemon->lmtp);
     deliveries_stop(daemon->deliveries);
     event_active(daemon->farewell, 0, 0);
 }

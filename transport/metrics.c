@@ -77,7 +77,8 @@ static void write_under_way(const struct deliveries *deliveries, struct buffer *
     static const char *const names[DELIVERY_STATES] = {
         [DELIVERY_LEDGER] = "ledger",     [DELIVERY_CONNECTING] = "connecting",
         [DELIVERY_ENVELOPE] = "envelope", [DELIVERY_BODY] = "body",
-        [DELIVERY_FINAL] = "final",       [DELIVERY_SETTLING] = "settling"};
+        [DELIVERY_HELD] = "held",         [DELIVERY_FINAL] = "final",
+        [DELIVERY_SETTLING] = "settling"};
     uint64_t numbers[DELIVERY_STATES];
     deliveries_count_states(deliveries, numbers);
     exposition_numbers(text, "transport_messages_under_way", EXPOSITION_GAUGE,
@@ -119,6 +120,10 @@ static void write_pauses(const struct delivery_counts *counts, struct buffer *te
             exposition_integer(text, "transport_pauses_total",
                                &(struct exposition_label){"cause", rows[i].name}, 1,
                                counts->pauses[i]);
+    for (enum silence silence = SILENCE_NONE + 1; silence < SILENCES; silence++)
+        exposition_integer(text, "transport_pauses_total",
+                           &(struct exposition_label){"cause", silence_name(silence)}, 1,
+                           counts->silences[silence]);
     exposition_number(text, "transport_turned_away_total", EXPOSITION_COUNTER,
                       "LMTP clients that were turned away since their account is paused.",
                       counts->turned_away);

@@ -1,9 +1,12 @@
-/* http.c - what a program answers over HTTP, over libevent's HTTP server
+/* http.c - what a program answers over HTTP, by libmicrohttpd
  *
- * Security: whoever may connect may send anything, as slowly as he likes. libevent bounds the size
- * of a request; how long a connection takes, and how many there are, is bounded here: each is
- * followed from its bufferevent's creation to the moment when libevent lets go of it. To end one,
- * its socket is shut down, which libevent takes for the client's doing.
+ * One thread does all of it: it accepts, and lets libmicrohttpd (which makes no thread of its own)
+ * read, parse and answer.
+ *
+ * Security: whoever may connect may send anything, as slowly as he likes. libmicrohttpd bounds the
+ * size of a request and a client's silence; how many connections there are, and how long one takes
+ * in all, is bounded here. To end one its socket is shut down, which libmicrohttpd takes for the
+ * client's doing; it tells of each before it closes the descriptor.
  */
 #include "common/metrics/http.h"
 
@@ -13,15 +16,11 @@
 #include "common/socket.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
-#include <event2/http.h>
-#include <event2/listener.h>
 #include <inttypes.h>
+#include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,43 +30,32 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HEADERS_MAX     8192
-#define BODY_MAX        1024
+#define REQUEST_MAX     8192 /* bytes of memory for a connection: request line, headers, reply's */
 #define CONNECTIONS_MAX 16
-#define IDLE_SECONDS    5  /* without a byte in either direction */
-#define LIFE_SECONDS    10 /* of a connection in all */
-#define SILENCE_SECONDS 10 /* without a new page: something is stuck */
-#define NICE            10 /* of our thread: decisions go first, also on one processor */
-#define SWEEP_INTERVAL                                                                             \
-    {                                                                                              \
-        .tv_usec = 50000                                                                           \
-    }
-
-/* What was published; several connections may still be sending an old one. */
-struct page {
-    atomic_uint references;
-    char *text;
-    size_t length;
-    char *trouble;
-    time_t published;
-};
+#define IDLE_SECONDS    5   /* without a byte in either direction */
+#define LIFE_SECONDS    10  /* of a connection in all */
+#define SILENCE_SECONDS 10  /* without a new page: something is stuck */
+#define TICK            500 /* milliseconds between two looks at those that take too long */
+#define PAUSE           50  /* milliseconds until accept(2) is tried again, where it failed */
+#define NICE            10  /* of our thread: decisions go first, also on one processor */
 
 struct connection {
-    struct bufferevent *bufferevent; /* one reference is ours */
+    int descriptor; /* libmicrohttpd's */
     time_t begun;
-    bool is_ended;
 };
 
 struct http {
     const char *program;
     pthread_t thread;
     pthread_mutex_t lock;
-    struct page *page; /* under the lock */
-    int stop;          /* eventfd(2) */
-    struct event_base *base;
-    struct evhttp *server;
-    struct evconnlistener *listener;
-    struct event *stop_event, *sweep_timer;
+    struct buffer figures; /* under the lock, as are the next two */
+    char *trouble;
+    time_t published;
+    int stop; /* eventfd(2) */
+    int listening;
+    bool cannot_accept;
+    struct MHD_Daemon *daemon;
+    int ready; /* readable when the daemon has something to do */
     struct connection connections[CONNECTIONS_MAX]; /* oldest first */
     size_t connection_count;
 };
@@ -79,256 +67,197 @@ static time_t seconds(void)
     return now.tv_sec;
 }
 
-/* --- pages ------------------------------------------------------------------- */
-
-static struct page *take_page(struct http *http)
-{
-    pthread_mutex_lock(&http->lock);
-    struct page *page = http->page;
-    atomic_fetch_add(&page->references, 1);
-    pthread_mutex_unlock(&http->lock);
-    return page;
-}
-
-static void drop_page(struct page *page)
-{
-    if (atomic_fetch_sub(&page->references, 1) != 1)
-        return;
-    free(page->text);
-    free(page->trouble);
-    free(page);
-}
-
-static struct page *new_page(struct buffer *figures, const char *trouble)
-{
-    struct page *page = memory_alloc(sizeof(*page));
-    size_t length = figures->length;
-    *page = (struct page){.references = 1,
-                          .text = buffer_take(figures),
-                          .length = length,
-                          .trouble = memory_copy(trouble),
-                          .published = seconds()};
-    return page;
-}
+/* --- the page ---------------------------------------------------------------- */
 
 /* The other thread has less priority: it may hold the lock for as long as it does not run. */
 void http_publish(struct http *http, struct buffer *figures, const char *trouble)
 {
-    struct page *old = new_page(figures, trouble);
     if (pthread_mutex_trylock(&http->lock) == 0) {
-        struct page *page = old;
-        old = http->page;
-        http->page = page;
+        struct buffer old = http->figures;
+        http->figures = *figures;
+        *figures = old;
+        free(http->trouble);
+        http->trouble = memory_copy(trouble);
+        http->published = seconds();
         pthread_mutex_unlock(&http->lock);
     }
-    drop_page(old);
-}
-
-static void page_sent(const void *text, size_t length, void *page)
-{
-    (void)text;
-    (void)length;
-    drop_page(page);
-}
-
-/* --- answers ----------------------------------------------------------------- */
-
-/* HEAD gets the headers of GET. Every connection has one request: a client that says nothing more
- * is not waited for. */
-static void answer(struct evhttp_request *request, int code, const char *reason, const char *type,
-                   struct evbuffer *body)
-{
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-    char length[32];
-    snprintf(length, sizeof(length), "%zu", evbuffer_get_length(body));
-    evhttp_add_header(headers, "Content-Type", type);
-    evhttp_add_header(headers, "Content-Length", length);
-    evhttp_add_header(headers, "Cache-Control", "no-store");
-    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-    evhttp_add_header(headers, "Connection", "close");
-    if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
-        evbuffer_drain(body, evbuffer_get_length(body));
-    evhttp_send_reply(request, code, reason, body);
-    evbuffer_free(body);
-}
-
-static struct evbuffer *new_body(void)
-{
-    struct evbuffer *body = evbuffer_new();
-    if (body == NULL)
-        log_fatal(EX_OSERR, "out of memory");
-    return body;
-}
-
-static void answer_text(struct evhttp_request *request, int code, const char *reason,
-                        const char *text)
-{
-    struct evbuffer *body = new_body();
-    evbuffer_add_printf(body, "%s\n", text);
-    answer(request, code, reason, "text/plain; charset=utf-8", body);
-}
-
-static void answer_metrics(struct http *http, struct evhttp_request *request)
-{
-    struct page *page = take_page(http);
-    struct evbuffer *body = new_body();
-    if (page->length == 0 ||
-        evbuffer_add_reference(body, page->text, page->length, page_sent, page) != 0)
-        drop_page(page);
-    answer(request, HTTP_OK, "OK", EXPOSITION_TYPE, body);
+    buffer_free(figures);
 }
 
 /* Why the service is not well, "" if it is. */
 static void find_trouble(struct http *http, char *text, size_t size)
 {
-    struct page *page = take_page(http);
-    time_t silence = seconds() - page->published;
+    pthread_mutex_lock(&http->lock);
+    time_t silence = seconds() - http->published;
     if (silence > SILENCE_SECONDS)
         snprintf(text, size, "nothing has been done for %" PRIdMAX " s: the service hangs",
                  (intmax_t)silence);
     else
-        snprintf(text, size, "%s", page->trouble);
-    drop_page(page);
+        snprintf(text, size, "%s", http->trouble);
+    pthread_mutex_unlock(&http->lock);
 }
 
-static void answer_health(struct http *http, struct evhttp_request *request)
+/* --- answers ----------------------------------------------------------------- */
+
+#define PLAIN "text/plain; charset=utf-8"
+
+/* Every connection has one request: a client that says nothing more is not waited for. */
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, const char *type,
+                              const char *text, size_t length)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(length, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result result =
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
+                MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") ==
+                    MHD_YES &&
+                MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES &&
+                MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES &&
+                (code != MHD_HTTP_METHOD_NOT_ALLOWED ||
+                 MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") == MHD_YES)
+            ? MHD_queue_response(connection, code, response)
+            : MHD_NO;
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result answer_line(struct MHD_Connection *connection, unsigned code,
+                                   const char *text)
+{
+    char line[ERROR_TEXT_SIZE + 1];
+    int length = snprintf(line, sizeof(line), "%s\n", text);
+    return answer(connection, code, PLAIN, line, (size_t)length);
+}
+
+static enum MHD_Result answer_metrics(struct http *http, struct MHD_Connection *connection)
+{
+    pthread_mutex_lock(&http->lock);
+    enum MHD_Result result =
+        answer(connection, MHD_HTTP_OK, EXPOSITION_TYPE, http->figures.data, http->figures.length);
+    pthread_mutex_unlock(&http->lock);
+    return result;
+}
+
+static enum MHD_Result answer_health(struct http *http, struct MHD_Connection *connection)
 {
     char trouble[ERROR_TEXT_SIZE];
     find_trouble(http, trouble, sizeof(trouble));
     if (trouble[0] == '\0')
-        answer_text(request, HTTP_OK, "OK", "ok");
-    else
-        answer_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", trouble);
+        return answer_line(connection, MHD_HTTP_OK, "ok");
+    return answer_line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, trouble);
 }
 
 /* The reason is not repeated here, so that nothing needs escaping. */
-static void answer_status(struct http *http, struct evhttp_request *request)
+static enum MHD_Result answer_status(struct http *http, struct MHD_Connection *connection)
 {
     char trouble[ERROR_TEXT_SIZE];
     find_trouble(http, trouble, sizeof(trouble));
-    struct evbuffer *body = new_body();
-    evbuffer_add_printf(body,
-                        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                        "<title>%s</title></head>\n<body><h1>%s %s</h1>\n<p>%s</p>\n<ul><li><a "
-                        "href=\"/metrics\">Metrics</a></li>"
-                        "<li><a href=\"/healthz\">Health</a></li></ul></body></html>\n",
-                        http->program, http->program, POST365_VERSION,
-                        trouble[0] == '\0' ? "The service is well." : "The service is not well.");
-    answer(request, HTTP_OK, "OK", "text/html; charset=utf-8", body);
+    struct buffer page = {0};
+    buffer_format(&page,
+                  "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                  "<title>%s</title></head>\n<body><h1>%s %s</h1>\n<p>%s</p>\n<ul><li><a "
+                  "href=\"/metrics\">Metrics</a></li>"
+                  "<li><a href=\"/healthz\">Health</a></li></ul></body></html>\n",
+                  http->program, http->program, POST365_VERSION,
+                  trouble[0] == '\0' ? "The service is well." : "The service is not well.");
+    enum MHD_Result result =
+        answer(connection, MHD_HTTP_OK, "text/html; charset=utf-8", page.data, page.length);
+    buffer_free(&page);
+    return result;
 }
 
-static void answer_request(struct evhttp_request *request, void *argument)
+/* As soon as the headers are there: of what comes behind them nothing is read. */
+static enum MHD_Result answer_request(void *context, struct MHD_Connection *connection,
+                                      const char *path, const char *method, const char *version,
+                                      const char *upload, size_t *upload_length, void **request)
 {
-    struct http *http = argument;
-    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
-    enum evhttp_cmd_type method = evhttp_request_get_command(request);
-    if (path == NULL)
-        path = "";
-    if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
-        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-        answer_text(request, HTTP_BADMETHOD, "Method Not Allowed", "use GET or HEAD");
-    } else if (strcmp(path, "/metrics") == 0) {
-        answer_metrics(http, request);
-    } else if (strcmp(path, "/healthz") == 0) {
-        answer_health(http, request);
-    } else if (strcmp(path, "/") == 0) {
-        answer_status(http, request);
-    } else {
-        answer_text(request, HTTP_NOTFOUND, "Not Found", "there is /metrics, /healthz and /");
-    }
+    (void)version;
+    (void)upload;
+    (void)upload_length;
+    (void)request;
+    struct http *http = context;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return answer_line(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "use GET or HEAD");
+    if (strcmp(path, "/metrics") == 0)
+        return answer_metrics(http, connection);
+    if (strcmp(path, "/healthz") == 0)
+        return answer_health(http, connection);
+    if (strcmp(path, "/") == 0)
+        return answer_status(http, connection);
+    return answer_line(connection, MHD_HTTP_NOT_FOUND, "there is /metrics, /healthz and /");
+}
+
+/* The paths have nothing that needs an escape; a zero byte would end one. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
 }
 
 /* --- connections ------------------------------------------------------------- */
 
-/* libevent takes its callbacks away when it frees a bufferevent. */
-static bool is_free(struct bufferevent *bufferevent)
+static void connection_changed(void *context, struct MHD_Connection *connection, void **state,
+                               enum MHD_ConnectionNotificationCode code)
 {
-    bufferevent_event_cb callback = NULL;
-    bufferevent_getcb(bufferevent, NULL, NULL, &callback, NULL);
-    return callback == NULL;
-}
-
-/* A freed one's descriptor may be somebody else's by now. */
-static void end_connection(struct connection *connection)
-{
-    if (connection->is_ended || is_free(connection->bufferevent))
+    (void)state;
+    struct http *http = context;
+    int descriptor =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        http->connections[http->connection_count++] =
+            (struct connection){.descriptor = descriptor, .begun = seconds()};
         return;
-    connection->is_ended = true;
-    shutdown(bufferevent_getfd(connection->bufferevent), SHUT_RDWR);
-}
-
-/* Lets go of those that libevent has freed, and ends those that take too long. */
-static void sweep(struct http *http)
-{
-    size_t kept = 0;
-    time_t now = seconds();
-    for (size_t i = 0; i < http->connection_count; i++) {
-        struct connection *connection = &http->connections[i];
-        if (is_free(connection->bufferevent)) {
-            bufferevent_decref(connection->bufferevent);
-            continue;
-        }
-        if (now - connection->begun > LIFE_SECONDS)
-            end_connection(connection);
-        http->connections[kept++] = *connection;
     }
+    size_t kept = 0;
+    for (size_t i = 0; i < http->connection_count; i++)
+        if (http->connections[i].descriptor != descriptor)
+            http->connections[kept++] = http->connections[i];
     http->connection_count = kept;
 }
 
-static void sweep_soon(struct http *http)
+static void end_connection(const struct connection *connection)
 {
-    const struct timeval interval = SWEEP_INTERVAL;
-    if (event_add(http->sweep_timer, &interval) != 0)
-        log_fatal(EX_OSERR, "cannot set up the event loop");
+    shutdown(connection->descriptor, SHUT_RDWR);
 }
 
-static void sweep_now(evutil_socket_t descriptor, short what, void *argument)
+/* When the last place is taken the one that began first has to go, and nobody is accepted before it
+ * is gone: whoever holds many connections holds up nobody else. */
+static void accept_connection(struct http *http)
 {
-    (void)descriptor;
-    (void)what;
-    struct http *http = argument;
-    sweep(http);
-    if (http->connection_count < CONNECTIONS_MAX)
-        evconnlistener_enable(http->listener);
-    if (http->connection_count > 0)
-        sweep_soon(http);
-}
-
-/* For a new connection. When the last place is taken the one that began first has to go, and
- * nobody is accepted before it is gone: whoever holds many connections holds up nobody else. */
-static struct bufferevent *add_connection(struct event_base *base, void *argument)
-{
-    struct http *http = argument;
-    struct bufferevent *bufferevent = bufferevent_socket_new(base, -1, 0);
-    if (bufferevent == NULL)
-        log_fatal(EX_OSERR, "out of memory");
-    bufferevent_incref(bufferevent);
-    sweep(http);
-    sweep_soon(http);
-    http->connections[http->connection_count++] =
-        (struct connection){.bufferevent = bufferevent, .begun = seconds()};
-    if (http->connection_count == CONNECTIONS_MAX) {
-        evconnlistener_disable(http->listener);
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    int descriptor =
+        accept4(http->listening, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    http->cannot_accept = descriptor < 0 && errno != EAGAIN && errno != EINTR;
+    if (descriptor < 0)
+        return;
+    /* Closes the descriptor itself where it cannot go on. */
+    MHD_add_connection(http->daemon, descriptor, (struct sockaddr *)&peer, length);
+    if (http->connection_count == CONNECTIONS_MAX)
         end_connection(&http->connections[0]);
-    }
-    return bufferevent;
 }
 
-/* No descriptor is left, most likely; the sweep tries again. */
-static void accept_failed(struct evconnlistener *listener, void *argument)
+static void end_old_connections(const struct http *http)
 {
-    evconnlistener_disable(listener);
-    sweep_soon(argument);
+    time_t now = seconds();
+    for (size_t i = 0; i < http->connection_count; i++)
+        if (now - http->connections[i].begun > LIFE_SECONDS)
+            end_connection(&http->connections[i]);
 }
 
 /* --- life -------------------------------------------------------------------- */
 
-static void stop_now(evutil_socket_t descriptor, short what, void *argument)
+/* Milliseconds that nothing needs to be done for, -1: whatever comes first. */
+static int patience(const struct http *http)
 {
-    (void)descriptor;
-    (void)what;
-    struct http *http = argument;
-    event_base_loopbreak(http->base);
+    MHD_UNSIGNED_LONG_LONG left = 0;
+    int most = http->cannot_accept ? PAUSE : http->connection_count > 0 ? TICK : -1;
+    if (MHD_get_timeout(http->daemon, &left) != MHD_YES)
+        return most;
+    return most >= 0 && left > (MHD_UNSIGNED_LONG_LONG)most ? most : (int)left;
 }
 
 static void *run(void *argument)
@@ -336,8 +265,20 @@ static void *run(void *argument)
     struct http *http = argument;
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE) != 0)
         log_warning("cannot lower the priority of the HTTP server: %s", strerror(errno));
-    event_base_dispatch(http->base);
-    return NULL;
+    for (;;) {
+        bool may_accept = !http->cannot_accept && http->connection_count < CONNECTIONS_MAX;
+        struct pollfd waits[] = {{.fd = http->stop, .events = POLLIN},
+                                 {.fd = http->ready, .events = POLLIN},
+                                 {.fd = may_accept ? http->listening : -1, .events = POLLIN}};
+        poll(waits, sizeof(waits) / sizeof(waits[0]), patience(http));
+        http->cannot_accept = false;
+        if ((waits[0].revents & POLLIN) != 0)
+            return NULL;
+        if ((waits[2].revents & POLLIN) != 0)
+            accept_connection(http);
+        end_old_connections(http);
+        MHD_run(http->daemon);
+    }
 }
 
 /* Signals are the main thread's. */
@@ -351,53 +292,30 @@ static int start_thread(struct http *http)
     return code;
 }
 
-static void set_bounds(struct http *http)
-{
-    evhttp_set_max_headers_size(http->server, HEADERS_MAX);
-    evhttp_set_max_body_size(http->server, BODY_MAX);
-    evhttp_set_timeout(http->server, IDLE_SECONDS);
-    /* The others come to answer_request(), which says which there are. */
-    evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
-                                                 EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
-                                                 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    evhttp_set_default_content_type(http->server, NULL);
-    evhttp_set_gencb(http->server, answer_request, http);
-    evhttp_set_bevcb(http->server, add_connection, http);
-}
-
-static bool set_up(struct http *http, int listening)
+static bool set_up(struct http *http)
 {
     http->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    http->base = event_base_new();
-    http->server = http->base != NULL ? evhttp_new(http->base) : NULL;
-    struct evhttp_bound_socket *bound =
-        http->server != NULL ? evhttp_accept_socket_with_handle(http->server, listening) : NULL;
-    if (bound == NULL || http->stop < 0)
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, answer_request, http,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MAX,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, http, MHD_OPTION_END);
+    if (http->daemon == NULL || http->stop < 0)
         return false;
-    http->listener = evhttp_bound_socket_get_listener(bound);
-    evconnlistener_set_error_cb(http->listener, accept_failed);
-    set_bounds(http);
-    http->stop_event = event_new(http->base, http->stop, EV_READ, stop_now, http);
-    http->sweep_timer = event_new(http->base, -1, 0, sweep_now, http);
-    return http->stop_event != NULL && http->sweep_timer != NULL &&
-           event_add(http->stop_event, NULL) == 0;
+    http->ready = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return true;
 }
 
 static void release(struct http *http)
 {
-    if (http->server != NULL)
-        evhttp_free(http->server);
-    for (size_t i = 0; i < http->connection_count; i++)
-        bufferevent_decref(http->connections[i].bufferevent);
-    if (http->stop_event != NULL)
-        event_free(http->stop_event);
-    if (http->sweep_timer != NULL)
-        event_free(http->sweep_timer);
-    if (http->base != NULL)
-        event_base_free(http->base);
+    if (http->daemon != NULL)
+        MHD_stop_daemon(http->daemon);
     if (http->stop >= 0)
         close(http->stop);
-    drop_page(http->page);
+    close(http->listening);
+    buffer_free(&http->figures);
+    free(http->trouble);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }
@@ -422,18 +340,17 @@ struct http *http_start(int listening, const char *program, struct error *error)
 {
     struct http *http = memory_zero(1, sizeof(*http));
     http->program = program;
-    struct buffer nothing = {0};
+    http->listening = listening;
+    http->trouble = memory_copy("");
+    http->published = seconds();
     pthread_mutex_init(&http->lock, NULL);
-    http->page = new_page(&nothing, "");
-    if (!set_up(http, listening)) {
+    int code = 0;
+    if (!set_up(http))
         error_set(error, "cannot set up the HTTP server");
-        release(http);
-        return NULL;
-    }
-    int code = start_thread(http);
-    if (code == 0)
+    else if ((code = start_thread(http)) != 0)
+        error_set(error, "cannot start a thread for the HTTP server: %s", strerror(code));
+    else
         return http;
-    error_set(error, "cannot start a thread for the HTTP server: %s", strerror(code));
     release(http);
     return NULL;
 }

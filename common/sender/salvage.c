@@ -159,21 +159,37 @@ static bool is_domain(char byte)
     return octet_is_alphanumeric(byte) || octet_is_high(byte) || octet_is_one_of(byte, ".-_");
 }
 
+/* is_capital - does a name, rather than an address, start with this? */
+static bool is_capital(char byte)
+{
+    return (byte >= 'A' && byte <= 'Z') || octet_is_high(byte);
+}
+
+/* is_name - is what ends here a name, and not the first half of the address that starts behind it?
+ * That is what people write without angles: a name with a capital, an address without, on one line.
+ * "Lobby Scanner@host" and "joe smith@host" are addresses that somebody has put together. */
+static bool is_name(const char *value, const char *end, const char *start)
+{
+    const char *word = end;
+
+    while (word > value && !octet_is_space(word[-1]) && !is_separator(word[-1]))
+        word--;
+    for (const char *at = end; at < start; at++) {
+        if (!octet_is_space(*at))
+            return false;
+    }
+    return end < start && is_capital(*word) && !is_capital(*start);
+}
+
 /* may_start - may a bare address start here, behind what is in front of it? stepped is the end of
- * the last quoted string, comment or encoded-word there. Behind a fold the word in front of it may
- * have been a part of the address. */
+ * the last quoted string, comment or encoded-word there. */
 static bool may_start(const char *value, const char *start, const char *stepped)
 {
     const struct mailbox_text before = mailbox_trim(value, (size_t)(start - value));
     const char *end = before.bytes + before.length;
 
-    if (before.length == 0 || is_separator(end[-1]))
-        return true;
-    for (const char *at = end; end != stepped && at < start; at++) {
-        if (!octet_is_space(*at))
-            return false;
-    }
-    return end < start;
+    return before.length == 0 || is_separator(end[-1]) || (end == stepped && end < start) ||
+           is_name(before.bytes, end, start);
 }
 
 /* may_end - may a bare address end here, in front of what is behind it? */

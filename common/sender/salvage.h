@@ -15,9 +15,9 @@
  * front of the address is the name.
  *
  * Half an address is none, since it may be somebody else's: nothing but it stands between its
- * angles, of which none is missing, and beside a bare one there are only separators, or a name in
- * front of it on the same line. Returns false and leaves the list as it was if there is no such
- * address, or more than one. Linear time; the list points into value. */
+ * angles, of which none is missing, and beside a bare one there are only separators, or in front of
+ * it, on the same line, what can only be a name. Returns false and leaves the list as it was if
+ * there is no such address, or more than one. Linear time; the list points into value. */
 bool salvage_mailbox(struct mailbox_list *list, const char *value, size_t length);
 
 /* salvage_hints_at_address - is there something that looks like an address, whole or not, outside

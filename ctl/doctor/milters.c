@@ -64,26 +64,31 @@ static void check_protocol(struct doctor *doctor, const struct milter_list *list
                                                           doctor->main_cf)});
 }
 
+/* Of a list without ours, to which setup would add it: told even where it makes no difference. */
+static struct judged judge_missing(const struct doctor *doctor, bool takes_logins)
+{
+    struct judged judged = judge_past(doctor->settings, takes_logins);
+    if (judged.judgement == JUDGED_RIGHT)
+        judged = (struct judged){JUDGED_DOUBTFUL,
+                                 "Mail that comes in there passes no milter: post365-transport "
+                                 "alone makes its sender right."};
+    return judged;
+}
+
 static void check_list(struct doctor *doctor, const char *check, const char *name,
                        const char *value, bool takes_logins, const char *remedy)
 {
     struct report *report = &doctor->report;
     struct milter_list list;
     milter_list_read(doctor->settings, value, &list);
-    /* What setup would add is told, even where it makes no difference today. */
-    struct judged judged = judge_past(doctor->settings, takes_logins);
-    enum verdict missing =
-        judged.judgement == JUDGED_RIGHT ? VERDICT_WARNING : doctor_verdict(judged);
-    report_finding(report, &(struct finding){
-                               .check = check,
-                               .verdict = list.has_ours ? VERDICT_OK : missing,
-                               .tried = name,
-                               .seen = shown(value),
-                               .meaning = judged.meaning != NULL
-                                              ? judged.meaning
-                                              : "Mail that comes in there passes no milter: "
-                                                "post365-transport alone makes its sender right.",
-                               .remedy = remedy});
+    struct judged judged = judge_missing(doctor, takes_logins);
+    report_finding(report,
+                   &(struct finding){.check = check,
+                                     .verdict = list.has_ours ? VERDICT_OK : doctor_verdict(judged),
+                                     .tried = name,
+                                     .seen = shown(value),
+                                     .meaning = judged.meaning,
+                                     .remedy = remedy});
     if (!list.has_ours)
         return;
     check_protocol(doctor, &list, name);
@@ -125,7 +130,9 @@ static void check_entrance(struct doctor *doctor, const struct config_service *s
     if (!entrance_look(config, service, &entrance) ||
         (entrance.past == PAST_NOT && !config_overrides(config, service, entrance.parameter)))
         return;
-    struct judged judged = judge_past(doctor->settings, entrance.takes_logins);
+    struct judged judged = entrance.past == PAST_LIST && !entrance.is_reentry
+                               ? judge_missing(doctor, entrance.takes_logins)
+                               : judge_past(doctor->settings, entrance.takes_logins);
     /* A filter hands back what came in elsewhere, and passed the milter there. */
     bool is_fine = entrance.past == PAST_NOT;
     bool came_before = entrance.is_reentry && judged.judgement == JUDGED_WRONG;

@@ -134,18 +134,28 @@ static void check_deferred(struct doctor *doctor, const struct config_service *s
                                                       doctor->main_cf, service->name)});
 }
 
+/* Whether main.cf itself has it: Postfix gives each transport of master.cf a default. */
+static bool is_set(const struct doctor *doctor, const char *parameter)
+{
+    const char *const options[] = {"-n", parameter, NULL};
+    struct buffer answer = {0};
+    bool fine = postconf_run(&doctor->config.postconf, options, &answer, NULL);
+    bool has = fine && answer.length > 0;
+    buffer_free(&answer);
+    return has;
+}
+
 /* How many recipients of a message Postfix hands over at once. */
 static void check_recipients(struct doctor *doctor, const struct config_service *service)
 {
     struct report *report = &doctor->report;
     char *parameter = memory_format("%s_destination_recipient_limit", service->name);
-    char *own = memory_format("${%s?{$%s}}", parameter, parameter);
-    const char *const expressions[] = {own, "$default_destination_recipient_limit"};
-    char *values[2] = {NULL};
-    if (postconf_expand(&doctor->config.postconf, expressions, 2, values, NULL)) {
-        bool is_set = values[0][0] != '\0';
-        unsigned long limit = strtoul(is_set ? values[0] : values[1], NULL, 10);
-        struct judged judged = judge_recipients(doctor->settings, limit, is_set);
+    char *expression = memory_format("$%s", parameter);
+    const char *const expressions[] = {expression};
+    char *value = NULL;
+    if (postconf_expand(&doctor->config.postconf, expressions, 1, &value, NULL)) {
+        unsigned long limit = strtoul(value, NULL, 10);
+        struct judged judged = judge_recipients(doctor->settings, limit, is_set(doctor, parameter));
         report_finding(
             report,
             &(struct finding){.check = "recipients",
@@ -157,9 +167,8 @@ static void check_recipients(struct doctor *doctor, const struct config_service 
                                   report, "In %s: `%s = %" PRIu32 "`", doctor->main_cf, parameter,
                                   doctor->settings->quota.recipients_per_message)});
     }
-    free(values[0]);
-    free(values[1]);
-    free(own);
+    free(value);
+    free(expression);
     free(parameter);
 }
 

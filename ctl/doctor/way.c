@@ -3,7 +3,6 @@
 
 #include "common/memory.h"
 #include "common/office365.h"
-#include "common/upstream/lookup.h"
 #include "common/upstream/verify.h"
 
 #include <openssl/x509v3.h>
@@ -11,10 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#define OTHER_TIMEOUT 5  /* seconds for a family that the way does not need */
-#define SOON          14 /* days until a certificate expires */
-#define DAY           ((int64_t)86400)
-#define NAMES_SHOWN   300
+#define SOON        14 /* days until a certificate expires */
+#define DAY         ((int64_t)86400)
+#define NAMES_SHOWN 300
 
 /* One walk along the way. */
 struct walk {
@@ -34,165 +32,59 @@ struct step {
     const char *meaning, *remedy; /* where it does not say ok */
 };
 
-/* --- names and addresses ---------------------------------------------------------------- */
-
-/* What the event loop has found out; it ends when this is complete. */
-struct finding_out {
-    struct event_base *base;
-    struct way *way;
-    unsigned awaited;             /* families */
-    int result[ADDRESS_FAMILIES]; /* of the look-up */
-    evutil_socket_t descriptor;   /* of the connection; -1: there is none */
-    struct address address;
-    struct error error;
-};
-
-static bool prepare_loop(struct way *way)
-{
-    if (way->base == NULL)
-        way->base = event_base_new();
-    if (way->base != NULL && way->dns == NULL) {
-        way->dns = evdns_base_new(way->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-        if (way->dns != NULL)
-            lookup_read_system(way->dns);
-    }
-    return way->dns != NULL;
-}
-
-static void family_answered(void *context, enum address_family family, int result,
-                            const struct evutil_addrinfo *addresses)
-{
-    struct finding_out *finding = context;
-    finding->result[family] = result;
-    for (const struct evutil_addrinfo *each = addresses; each != NULL; each = each->ai_next)
-        addresses_add(&finding->way->addresses, each->ai_addr, (socklen_t)each->ai_addrlen);
-    if (--finding->awaited == 0)
-        event_base_loopbreak(finding->base);
-}
-
-static void end_waiting(evutil_socket_t descriptor, short what, void *base)
-{
-    (void)descriptor;
-    (void)what;
-    event_base_loopbreak(base);
-}
-
-/* Both families, by the transport's own way. */
-static bool look_up(struct way *way, struct error *error)
-{
-    const struct timeval patience = {.tv_sec = DIALOGUE_TIMEOUT};
-    struct finding_out finding = {.base = way->base, .way = way};
-    for (size_t i = 0; i < ADDRESS_FAMILIES; i++)
-        finding.awaited += way->dialling.families[i];
-    addresses_begin(&way->addresses, ADDRESS_IPV4);
-    struct lookup *lookup = lookup_begin(way->base, way->dns, way->host, way->port,
-                                         way->dialling.families, family_answered, &finding);
-    struct event *end = evtimer_new(way->base, end_waiting, way->base);
-    if (end != NULL)
-        event_add(end, &patience);
-    event_base_dispatch(way->base);
-    lookup_end(lookup);
-    if (end != NULL)
-        event_free(end);
-    if (addresses_count(&way->addresses) > 0)
-        return true;
-    if (finding.awaited > 0)
-        return error_set(error, "no answer within %d s", DIALOGUE_TIMEOUT);
-    bool has_ipv4 = way->dialling.families[ADDRESS_IPV4];
-    bool has_both = has_ipv4 && way->dialling.families[ADDRESS_IPV6];
-    return error_set(error, "%s%s",
-                     evutil_gai_strerror(finding.result[has_ipv4 ? ADDRESS_IPV4 : ADDRESS_IPV6]),
-                     has_both   ? ""
-                     : has_ipv4 ? " (inet_protocols allows IPv4 alone)"
-                                : " (inet_protocols allows IPv6 alone)");
-}
-
-static void connected(void *context, evutil_socket_t descriptor, const struct address *address)
-{
-    struct finding_out *finding = context;
-    finding->descriptor = descriptor;
-    finding->address = *address;
-    event_base_loopbreak(finding->base);
-}
-
-static void not_connected(void *context, const char *text)
-{
-    struct finding_out *finding = context;
-    error_set(&finding->error, "%s", text);
-    event_base_loopbreak(finding->base);
-}
-
-/* Connects to one of the addresses that are known. */
-static void dial_known(struct way *way, const struct addresses *known,
-                       struct dial_settings *dialling, struct finding_out *finding)
-{
-    static const struct dial_handler handler = {.connected = connected, .failed = not_connected};
-    *finding = (struct finding_out){.base = way->base, .way = way, .descriptor = -1};
-    dial_begin(way->base, way->dns, way->host, way->port, known, dialling, &handler, finding);
-    event_base_dispatch(way->base);
-}
+/* --- the steps ------------------------------------------------------------------------ */
 
 static enum verdict resolve(struct walk *walk)
 {
     struct way *way = walk->way;
-    if (addresses_count(&way->addresses) == 0 && !look_up(way, &walk->error))
+    const struct addresses *addresses = &way->reach.addresses;
+    if (!reach_resolve(&way->reach, way->host, way->port, &walk->error))
         return VERDICT_WRONG;
     for (size_t family = 0; family < ADDRESS_FAMILIES; family++)
-        for (size_t i = 0; i < way->addresses.count[family]; i++) {
+        for (size_t i = 0; i < addresses->count[family]; i++) {
             char text[ADDRESS_TEXT_SIZE];
             buffer_format(&walk->seen, "%s%s", walk->seen.length > 0 ? ", " : "",
-                          address_text(&way->addresses.list[family][i], text));
+                          address_text(&addresses->list[family][i], text));
         }
     return VERDICT_OK;
 }
 
-/* What the family that has not answered first would have done. */
+/* What the family would have done that has not answered first. */
 static void try_other_family(struct walk *walk, enum address_family family)
 {
-    struct way *way = walk->way;
-    struct addresses known = way->addresses;
-    struct dial_settings dialling = way->dialling;
-    struct finding_out finding;
+    const struct way *way = walk->way;
+    size_t count = way->reach.addresses.count[family];
+    struct address address;
+    struct error error;
     char text[ADDRESS_TEXT_SIZE];
-    size_t count = known.count[family];
     if (count == 0)
         return;
-    known.count[family == ADDRESS_IPV6 ? ADDRESS_IPV4 : ADDRESS_IPV6] = 0;
-    dialling.timeout = OTHER_TIMEOUT;
-    dial_known(way, &known, &dialling, &finding);
-    if (finding.descriptor >= 0) {
+    if (reach_try(&way->reach, way->host, way->port, family, &address, &error))
         buffer_format(&walk->seen, "; over %s %s answers", address_family_name(family),
-                      address_text(&finding.address, text));
-        evutil_closesocket(finding.descriptor);
-        return;
-    }
-    buffer_format(&walk->seen, "; over %s (%zu) %s", address_family_name(family), count,
-                  finding.error.text);
+                      address_text(&address, text));
+    else
+        buffer_format(&walk->seen, "; over %s (%zu) %s", address_family_name(family), count,
+                      error.text);
 }
 
-static enum verdict reach(struct walk *walk)
+static enum verdict connect_to_server(struct walk *walk)
 {
     struct way *way = walk->way;
     char text[ADDRESS_TEXT_SIZE];
     struct timespec start, end;
-    struct finding_out finding;
+    struct address address;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    dial_known(way, &way->addresses, &way->dialling, &finding);
+    walk->dialogue->descriptor =
+        reach_connect(&way->reach, way->host, way->port, &address, &walk->error);
     clock_gettime(CLOCK_MONOTONIC, &end);
-    if (finding.descriptor < 0) {
-        walk->error = finding.error;
+    if (walk->dialogue->descriptor < 0)
         return VERDICT_WRONG;
-    }
-    walk->dialogue->descriptor = finding.descriptor;
-    buffer_format(&walk->seen, "%s answers, in %ld ms", address_text(&finding.address, text),
+    buffer_format(&walk->seen, "%s answers, in %ld ms", address_text(&address, text),
                   (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000);
     if (walk->is_thorough)
-        try_other_family(walk, finding.address.socket.ss_family == AF_INET6 ? ADDRESS_IPV4
-                                                                            : ADDRESS_IPV6);
+        try_other_family(walk, address.socket.ss_family == AF_INET6 ? ADDRESS_IPV4 : ADDRESS_IPV6);
     return VERDICT_OK;
 }
-
-/* --- the dialogue ------------------------------------------------------------------------ */
 
 /* A reply that must be of class 2. */
 static enum verdict judge(struct walk *walk, bool was_heard, const struct reply *reply)
@@ -324,7 +216,7 @@ static const struct step steps[] = {
     {"dns", "addresses of <host>", resolve, "No mail can leave: nobody knows where the server is.",
      "Check the spelling of relayhost; `getent ahosts <host>` must give addresses, else "
      "/etc/resolv.conf or the firewall (port 53) is wrong."},
-    {"connect", "connection to <host>, port <port>", reach, "No mail can leave.",
+    {"connect", "connection to <host>, port <port>", connect_to_server, "No mail can leave.",
      "The firewall must let TCP port <port> out to the internet: `timeout 9 bash -c "
      "'</dev/tcp/<host>/<port>'` must "
      "succeed on this machine."},
@@ -402,11 +294,7 @@ static bool prepare(struct way *way, const struct settings *settings, struct err
 {
     if (way->context == NULL)
         way->context = verify_context(settings, error);
-    dial_settings_read(&settings->smtp, &way->dialling);
-    if (way->dialling.timeout > DIALOGUE_TIMEOUT)
-        way->dialling.timeout = DIALOGUE_TIMEOUT;
-    return way->context != NULL &&
-           (prepare_loop(way) || error_set(error, "cannot set up the event loop"));
+    return way->context != NULL && reach_prepare(&way->reach, settings, error);
 }
 
 void way_check(struct way *way, const struct settings *settings, struct report *report)
@@ -443,11 +331,6 @@ bool way_dial(struct way *way, const struct settings *settings, struct dialogue 
 
 void way_free(struct way *way)
 {
-    if (way->base != NULL) /* libevent releases what was cancelled */
-        event_base_loop(way->base, EVLOOP_NONBLOCK);
-    if (way->dns != NULL)
-        evdns_base_free(way->dns, 0);
-    if (way->base != NULL)
-        event_base_free(way->base);
+    reach_free(&way->reach);
     SSL_CTX_free(way->context);
 }

@@ -8,12 +8,10 @@
 
 #include "common/error.h"
 #include "common/settings.h"
-#include "common/upstream/dial.h"
 #include "ctl/doctor/dialogue.h"
 #include "ctl/doctor/finding.h"
+#include "ctl/doctor/reach.h"
 
-#include <event2/dns.h>
-#include <event2/event.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
@@ -21,12 +19,9 @@ struct way {
     bool is_known; /* host and port are set */
     char host[256];
     char port[8];
-    bool is_fine;            /* all steps were ok */
-    struct event_base *base; /* NULL until the first walk, as the next */
-    struct evdns_base *dns;
-    struct dial_settings dialling;
-    struct addresses addresses; /* none before the look-up */
-    SSL_CTX *context;           /* or NULL */
+    bool is_fine; /* all steps were ok */
+    struct reach reach;
+    SSL_CTX *context; /* or NULL */
     bool offers_starttls, offers_login, offers_xoauth2;
 };
 

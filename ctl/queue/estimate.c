@@ -104,7 +104,14 @@ static void estimate_room(const struct account *account, const struct cause *cau
         entry->time = 0;
         return;
     }
+    int64_t attempt = entry->time;
     entry->time = forecast_next(account->forecast, entry->recipients);
+    if (entry->queue == LISTING_DEFERRED && entry->time <= account->status.now) {
+        /* There is room already, and nobody has woken it up: Postfix will. */
+        entry->time = attempt;
+        entry->when = attempt != 0 ? SURVEY_TRIED : SURVEY_UNKNOWN;
+        return;
+    }
     entry->when =
         account_is_paused(&account->status) && cause->row != NULL ? SURVEY_TRIED : SURVEY_GOES;
     if (entry->time == INT64_MAX) {
@@ -136,8 +143,11 @@ static void estimate_entry(const struct account *account, const struct cause *ca
 {
     bool by_ledger = account != NULL && account->forecast != NULL;
     bool is_moving = entry->queue == LISTING_ACTIVE || entry->queue == LISTING_INCOMING;
+    bool is_stuck = is_moving && cause->wait == CAUSE_SCHEDULE && !cause_is_general(cause);
     if (entry->queue == LISTING_HOLD)
         entry->when = SURVEY_RELEASED;
+    else if (is_stuck)
+        estimate_attempt(by_ledger ? account : NULL, cause, entry);
     else if (by_ledger && (is_moving || cause->wait == CAUSE_ROOM || cause->wait == CAUSE_PAUSE))
         estimate_room(account, cause, entry);
     else

@@ -322,14 +322,14 @@ static json_t *part_json(const struct survey *survey, const struct listing_messa
                      time_json(entry != NULL ? entry->time : 0));
 }
 
-static json_t *recipients_json(const struct survey *survey, const struct listing_message *message)
+static json_t *recipients_json(struct survey *survey, const struct listing_message *message)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < message->recipient_count; i++)
         json_array_append_new(
             list,
             json_pack("{s:o, s:s, s:o}", "address", output_text(message->recipients[i].address),
-                      "cause", cause_find(message->recipients[i].reason, survey->settings)->name,
+                      "cause", survey_cause(survey, message, message->recipients[i].reason)->name,
                       "reason", output_text(message->recipients[i].reason)));
     return list;
 }

@@ -70,7 +70,7 @@ static void print_part(const struct single *single, const struct listing_message
     char *remedy = report_remedy(part->cause, account);
     putchar('\n');
     for (size_t i = 0; i < message->recipient_count; i++)
-        if (cause_find(message->recipients[i].reason, single->survey->settings) == part->cause)
+        if (survey_cause(single->survey, message, message->recipients[i].reason) == part->cause)
             print_safely(single->screen, "to", message->recipients[i].address);
     buffer_format(&cause, "%s: %s", part->cause->name, part->cause->meaning);
     report_line(single->screen, "cause", cause.data);

@@ -20,6 +20,7 @@ void survey_begin(struct survey *survey, const struct settings *settings,
                               .now = clock_now(clock_system()),
                               .owners = owners_new(settings),
                               .schedule = schedule_new(settings),
+                              .standing = standing_new(settings),
                               .numbers = dictionary_new(free),
                               .parts = memory_zero(cause_count(), sizeof(struct survey_part))};
 }
@@ -36,6 +37,7 @@ void survey_free(struct survey *survey)
     free(survey->parts);
     dictionary_free(survey->numbers);
     schedule_free(survey->schedule);
+    standing_free(survey->standing);
     owners_free(survey->owners);
     *survey = (struct survey){.count = 0};
 }
@@ -74,6 +76,21 @@ static void count_recipient(const struct filter *filter, struct survey_part *par
     part->chosen += is_chosen;
 }
 
+const struct cause *survey_cause(struct survey *survey, const struct listing_message *message,
+                                 const char *reason)
+{
+    bool is_moving = message->queue == LISTING_ACTIVE || message->queue == LISTING_INCOMING;
+    const struct cause *standing = NULL;
+    if (is_moving && (reason == NULL || reason[0] == '\0'))
+        standing = standing_find(survey->standing, owners_find(survey->owners, message));
+    return standing != NULL ? standing : cause_find(reason, survey->settings);
+}
+
+static bool is_same_reason(const char *one, const char *other)
+{
+    return one == other || (one != NULL && other != NULL && strcmp(one, other) == 0);
+}
+
 /* Most recipients of a message have the same reason. */
 size_t survey_divide(struct survey *survey, const struct listing_message *message)
 {
@@ -82,10 +99,9 @@ size_t survey_divide(struct survey *survey, const struct listing_message *messag
     struct survey_part *part = NULL;
     for (size_t i = 0; i < message->recipient_count; i++) {
         const struct listing_recipient *recipient = &message->recipients[i];
-        bool is_same = part != NULL && reason != NULL && recipient->reason != NULL &&
-                       strcmp(reason, recipient->reason) == 0;
+        bool is_same = part != NULL && is_same_reason(reason, recipient->reason);
         if (!is_same)
-            part = part_of(survey, &count, cause_find(recipient->reason, survey->settings));
+            part = part_of(survey, &count, survey_cause(survey, message, recipient->reason));
         reason = recipient->reason;
         count_recipient(survey->filter, part, recipient);
     }

@@ -16,6 +16,7 @@
 #include "ctl/queue/listing.h"
 #include "ctl/queue/owners.h"
 #include "ctl/queue/schedule.h"
+#include "ctl/queue/standing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,6 +64,7 @@ struct survey {
     int64_t now;
     struct owners *owners;
     struct schedule *schedule;
+    struct standing *standing;
     struct dictionary *numbers; /* of groups, by account, cause and server */
     struct survey_group *groups;
     size_t group_count;
@@ -88,6 +90,11 @@ void survey_free(struct survey *survey);
 
 /* Takes the whole queue. False with the reason; what was taken until then stays. */
 bool survey_take(struct survey *survey, struct error *error);
+
+/* Why a recipient of the message waits: the cause in its reason, or, where Postfix is working on
+ * the message and there is none, what holds up the account. */
+const struct cause *survey_cause(struct survey *survey, const struct listing_message *message,
+                                 const char *reason);
 
 /* Divides a message's recipients by cause. Returns how many parts; they are the survey's, until the
  * next call. */

@@ -5,6 +5,9 @@
 #include "common/parameter.h"
 #include "common/process.h"
 #include "common/socket.h"
+#include "ctl/relay/file.h"
+#include "ctl/relay/service.h"
+#include "ctl/relay/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -96,59 +99,70 @@ static bool default_chroot(const struct config *config)
     return strtol(config_value(config, "compatibility_level"), NULL, 10) < 1;
 }
 
-/* A line of `postconf -M`: name type private unprivileged chroot wakeup processes command ... */
-static void add_service(struct config *config, char *line)
+static void add_service(struct config *config, const struct service *read)
 {
-    enum { NAME, TYPE, PRIVATE, UNPRIVILEGED, CHROOT, WAKEUP, PROCESSES, COMMAND, FIELDS };
-    char *fields[FIELDS];
-    size_t count = 0;
-    for (char *field; count < FIELDS && (field = strsep(&line, " \t")) != NULL;)
-        if (field[0] != '\0')
-            fields[count++] = field;
-    if (count < FIELDS)
-        return;
+    char *const *field = read->field;
+    char *id = memory_format("%s/%s", field[SERVICE_NAME], field[SERVICE_TYPE]);
+    char chroot = field[SERVICE_CHROOT][0], processes = field[SERVICE_PROCESSES][0];
     config->services =
         memory_grow(config->services, (config->service_count + 1) * sizeof(config->services[0]));
     config->services[config->service_count++] = (struct config_service){
-        .id = memory_format("%s/%s", fields[NAME], fields[TYPE]),
-        .name = memory_copy(fields[NAME]),
-        .type = memory_copy(fields[TYPE]),
-        .is_chrooted = fields[CHROOT][0] == '-' ? default_chroot(config) : fields[CHROOT][0] == 'y',
-        .processes = fields[PROCESSES][0] == '-' ? -1 : strtol(fields[PROCESSES], NULL, 10),
-        .command = memory_copy(fields[COMMAND])};
-}
-
-/* A line of `postconf -P`: name/type/parameter = value */
-static void add_override(struct config *config, char *line)
-{
-    char *equals = strchr(line, '=');
-    if (equals == NULL)
-        return;
-    char *value = equals + 1 + strspn(equals + 1, " ");
-    while (equals > line && equals[-1] == ' ')
-        equals--;
-    *equals = '\0';
-    char *slash = strrchr(line, '/');
-    if (slash == NULL)
-        return;
-    *slash = '\0';
+        .id = id,
+        .name = memory_copy(field[SERVICE_NAME]),
+        .type = memory_copy(field[SERVICE_TYPE]),
+        .is_chrooted = chroot == '-' ? default_chroot(config) : chroot == 'y',
+        .processes = processes == '-' ? -1 : strtol(field[SERVICE_PROCESSES], NULL, 10),
+        .command = memory_copy(field[SERVICE_COMMAND])};
     config->overrides =
-        memory_grow(config->overrides, (config->override_count + 1) * sizeof(config->overrides[0]));
-    config->overrides[config->override_count++] = (struct config_override){
-        .service = memory_copy(line), .name = memory_copy(slash + 1), .value = memory_copy(value)};
+        memory_grow(config->overrides, (config->override_count + read->option_count + 1) *
+                                           sizeof(config->overrides[0]));
+    for (size_t i = 0; i < read->option_count; i++)
+        config->overrides[config->override_count++] =
+            (struct config_override){.service = memory_copy(id),
+                                     .name = memory_copy(read->options[i].name),
+                                     .value = memory_copy(read->options[i].value)};
 }
 
-static bool read_master(struct config *config, const char *option,
-                        void (*add)(struct config *config, char *line), struct error *error)
+/* Puts what Postfix makes of them in the place of the values of all -o. */
+static bool expand_overrides(struct config *config, struct error *error)
 {
-    const char *const options[] = {option, NULL};
-    struct buffer answer = {0};
-    bool fine = postconf_run(&config->postconf, options, &answer, error);
-    char *rest = answer.data, *line;
-    while (fine && (line = strsep(&rest, "\n")) != NULL)
-        add(config, line);
-    buffer_free(&answer);
+    size_t count = config->override_count;
+    const char **expressions = memory_zero(count + 1, sizeof(char *));
+    char **values = memory_zero(count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        expressions[i] = config->overrides[i].value;
+    bool fine = count == 0 || postconf_expand(&config->postconf, expressions, count, values, error);
+    for (size_t i = 0; i < count; i++) {
+        if (fine) {
+            free(config->overrides[i].value);
+            config->overrides[i].value = values[i];
+        } else {
+            free(values[i]);
+        }
+    }
+    free(expressions);
+    free(values);
     return fine;
+}
+
+static bool read_master(struct config *config, struct error *error)
+{
+    struct buffer contents = {0};
+    struct text text = {.data = NULL};
+    char *path = memory_format("%s/master.cf", config->settings->config_directory);
+    bool fine = file_read(path, &contents, error);
+    if (fine)
+        text_read(&text, contents.data != NULL ? contents.data : "", contents.length);
+    for (size_t i = 0; i < text.count; i++) {
+        struct service service;
+        if (service_read(&text, &text.entries[i], &service))
+            add_service(config, &service);
+        service_free(&service);
+    }
+    text_free(&text);
+    buffer_free(&contents);
+    free(path);
+    return fine && expand_overrides(config, error);
 }
 
 bool config_read(struct config *config, const struct settings *settings,
@@ -156,8 +170,7 @@ bool config_read(struct config *config, const struct settings *settings,
 {
     *config =
         (struct config){.settings = settings, .postconf = {settings->config_directory, overrides}};
-    return read_values(config, error) && read_master(config, "-M", add_service, error) &&
-           read_master(config, "-Px", add_override, error);
+    return read_values(config, error) && read_master(config, error);
 }
 
 void config_free(struct config *config)
@@ -195,10 +208,10 @@ const char *config_value(const struct config *config, const char *name)
 static const char * override(const struct config *config, const struct config_service *service,
                              const char *name)
 {
-    for (size_t i = 0; i < config->override_count; i++)
-        if (strcmp(config->overrides[i].service, service->id) == 0 &&
-            strcmp(config->overrides[i].name, name) == 0)
-            return config->overrides[i].value;
+    for (size_t i = config->override_count; i > 0; i--)
+        if (strcmp(config->overrides[i - 1].service, service->id) == 0 &&
+            strcmp(config->overrides[i - 1].name, name) == 0)
+            return config->overrides[i - 1].value;
     return NULL;
 }
 

@@ -138,11 +138,11 @@ static int show(const struct setup_call *call, const struct relay *relay, bool d
         const struct text after[] = {record.file[RELAY_MAIN].after,
                                      record.file[RELAY_MASTER].after};
         show_plan(screen, call->as_json, &plan, after);
-        if (plan.change_count > 0)
-            advice_backlog(call, relay->settings->queue_directory, true);
         status = plan.change_count > 0 || relay->is_direct_send ? COMMAND_ATTENTION : COMMAND_FINE;
         if (!call->as_json && plan.change_count + plan.remark_count + plan.duty_count > 0)
             putchar('\n');
+        if (plan.change_count > 0)
+            advice_backlog(call, relay->settings->queue_directory, true);
         if (relay->is_direct_send)
             show_text(screen, call->as_json, "done", "Nothing is changed.");
         else if (plan.change_count == 0 && plan.duty_count > 0)

@@ -2,6 +2,7 @@
  */
 #include "ctl/relay/delivery.h"
 #include "ctl/relay/entrance.h"
+#include "ctl/relay/service.h"
 #include "ctl/setup/milters.h"
 #include "ctl/setup/plan.h"
 
@@ -11,86 +12,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLANKS " \t\r\n"
-#define FIELDS 7 /* before the command, see master(5) */
 #define OPTION "smtpd_milters"
 #define NAME   "post365"
 
 static const char service_line[] = NAME "   unix  -       -       n       -       500     lmtp\n";
 
-/* --- services as they are written --- */
-
-/* A service with what it overrides. */
-struct service {
-    const struct text_entry *entry;
-    char *type;
-    char *command;
-    struct text_span milters; /* the value of the last -o smtpd_milters */
-    bool sets_milters;
-};
-
-/* Takes "name=value" or "{ name = value }" apart. */
-static void read_option(const struct text *text, struct text_span option, struct service *found)
-{
-    if (text->data[option.begin] == '{') {
-        option.begin++;
-        option.end--;
-    }
-    const char *end = memchr(text->data + option.begin, '=', option.end - option.begin);
-    if (end == NULL)
-        return;
-    struct text_span value = {(size_t)(end - text->data) + 1, option.end}, name = option, rest;
-    rest = (struct text_span){option.begin, value.begin - 1};
-    if (!text_next(text, BLANKS, &rest, &name))
-        return;
-    while (value.end > value.begin && strchr(BLANKS, text->data[value.end - 1]) != NULL)
-        value.end--;
-    char *word = text_copy(text, name);
-    if (strcmp(word, OPTION) == 0) {
-        found->milters = value;
-        found->sets_milters = true;
-    }
-    free(word);
-}
-
-/* "-o name=value", "-o { name = value }", "-oname=value". */
-static void read_service(const struct text *text, const struct text_entry *entry,
-                         struct service *found)
-{
-    struct text_span rest = entry->span, piece;
-    bool is_option = false;
-    *found = (struct service){.entry = entry};
-    for (size_t i = 0; text_next(text, BLANKS, &rest, &piece); i++) {
-        bool begins = i > FIELDS && !is_option && piece.end - piece.begin >= 2 &&
-                      memcmp(text->data + piece.begin, "-o", 2) == 0;
-        bool is_attached = begins && piece.end - piece.begin > 2;
-        if (i == 1)
-            found->type = text_copy(text, piece);
-        else if (i == FIELDS)
-            found->command = text_copy(text, piece);
-        else if (is_attached)
-            read_option(text, (struct text_span){piece.begin + 2, piece.end}, found);
-        else if (is_option)
-            read_option(text, piece, found);
-        is_option = begins && !is_attached;
-    }
-}
-
-static void release(struct service *found)
-{
-    free(found->type);
-    free(found->command);
-}
-
 /* --- by which mail comes in --- */
 
+/* "-o name=value" of "-oname=value", which postconf(1) would misread. Takes `lines` over. */
+static char *detach(char *lines, const struct text_entry *entry,
+                    const struct service_option *option)
+{
+    if (option->attached_at == 0)
+        return lines;
+    size_t at = option->attached_at - entry->span.begin;
+    char *detached = memory_format("%.*s %s", (int)at, lines, lines + at);
+    free(lines);
+    return detached;
+}
+
 /* Gives its list of milters ours, or corrects what it says of ours. */
-static bool plan_list(struct plan *plan, const struct service *found, const char *id,
-                      struct error *error)
+static bool plan_list(struct plan *plan, const struct text_entry *entry,
+                      const struct service_option *option, const char *id, struct error *error)
 {
     const struct text *master = &plan->relay->text[RELAY_MASTER];
     struct milters milters;
-    if (!milters_read(plan->relay, master, found->milters, &milters, error))
+    if (!milters_read(plan->relay, master, option->value_span, &milters, error))
         return false;
     const char *fault = milters.has_ours ? milters_faulty(plan->relay, &milters) : NULL;
     if (milters.has_ours && fault == NULL)
@@ -103,10 +50,9 @@ static bool plan_list(struct plan *plan, const struct service *found, const char
                 milters.has_ours     ? fault
                 : milters.has_others ? "milters of its own"
                                      : "no milters");
-    edits_add(&plan->edits[RELAY_MASTER], found->entry->span, found->entry->name,
-              milters.has_ours
-                  ? milters_replace(master, found->entry->span, &milters, ours, "")
-                  : milters_insert(master, found->entry->span, &milters, ours, ",", ""));
+    char *lines = milters.has_ours ? milters_replace(master, entry->span, &milters, ours, "")
+                                   : milters_insert(master, entry->span, &milters, ours, ",", "");
+    edits_add(&plan->edits[RELAY_MASTER], entry->span, entry->name, detach(lines, entry, option));
     free(ours);
     return true;
 }
@@ -161,18 +107,19 @@ static bool plan_entrance(struct plan *plan, const struct text_entry *entry, str
     struct entrance entrance;
     struct service found;
     bool fine = true;
-    read_service(&plan->relay->text[RELAY_MASTER], entry, &found);
-    const struct config_service *service =
-        found.type != NULL ? config_service(config, entry->name, found.type) : NULL;
+    const struct config_service *service = NULL;
+    if (service_read(&plan->relay->text[RELAY_MASTER], entry, &found))
+        service = config_service(config, found.field[SERVICE_NAME], found.field[SERVICE_TYPE]);
     if (service != NULL && entrance_look(config, service, &entrance)) {
-        if (found.sets_milters && !entrance.is_reentry &&
+        const struct service_option *option = service_option(&found, OPTION);
+        if (option != NULL && !entrance.is_reentry &&
             (entrance.past == PAST_LIST || entrance.past == PAST_NOT))
-            fine = plan_list(plan, &found, service->id, error);
+            fine = plan_list(plan, entry, option, service->id, error);
         else if (entrance.past != PAST_NOT)
             tell_past(plan, service->id, &entrance);
         tell_action(plan, service->id, service, &entrance);
     }
-    release(&found);
+    service_free(&found);
     return fine;
 }
 

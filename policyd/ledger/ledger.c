@@ -187,6 +187,11 @@ bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients)
     return count_reservation(ledger, id, recipients, true);
 }
 
+bool ledger_settle_doubtful(struct ledger *ledger, uint64_t id, uint32_t recipients)
+{
+    return count_reservation(ledger, id, recipients, false);
+}
+
 bool ledger_release(struct ledger *ledger, uint64_t id)
 {
     return end_reservation(ledger, id) != NULL;
@@ -314,9 +319,10 @@ size_t ledger_list(const struct ledger *ledger, uint32_t after, struct ledger_en
 size_t ledger_history(struct ledger *ledger, const char *name, int64_t *from, int64_t width,
                       struct ledger_slot *slots, size_t most)
 {
+    ledger_now(ledger); /* as others that look: the clock may have been set */
+    int64_t offset = clock_offset(ledger->clock);
     const struct account *account = accounts_find(&ledger->accounts, name);
     const struct history *history = account != NULL ? &account->history : NULL;
-    int64_t offset = clock_offset(ledger->clock);
     uint64_t next = history != NULL ? history_find(history, *from - offset) : 0;
     size_t count = 0;
     for (; history != NULL && next < history->end && count < most; count++) {

@@ -117,6 +117,9 @@ void ledger_count(struct ledger *ledger, const struct ledger_request *request,
  * False if there is no such reservation (any more). */
 bool ledger_settle(struct ledger *ledger, uint64_t id, uint32_t recipients);
 
+/* The same, but nobody has said that it was sent: it counts, and ends no row of failures. */
+bool ledger_settle_doubtful(struct ledger *ledger, uint64_t id, uint32_t recipients);
+
 /*
  * Whom reservations, and places in a queue, belong to: all zero owns none. The owner stays where it
  * is for as long as ledger_owns_any(). A reservation that was given away in this batch goes with it

@@ -1,8 +1,10 @@
 /* fuzz_relay_text.c - main.cf, master.cf and tables of any kind into what post365 setup reads
  *
  * libFuzzer (clang -fsanitize=fuzzer). Checks what text.h promises of any bytes: every entry lies
- * in the text, behind the one before it, and so do values and their pieces.
+ * in the text, behind the one before it, and so do values and their pieces; and what service.h
+ * does.
  */
+#include "ctl/relay/service.h"
 #include "ctl/relay/text.h"
 
 #include <stdint.h>
@@ -33,6 +35,19 @@ static void check_pieces(const struct text *text, struct text_span value)
     }
 }
 
+static void check_service(const struct text *text, const struct text_entry *entry)
+{
+    struct service service;
+    service_read(text, entry, &service);
+    for (size_t i = 0; i < service.option_count; i++) {
+        const struct text_span span = service.options[i].value_span;
+        demand(span.begin > entry->span.begin && span.begin <= span.end &&
+               span.end <= entry->span.end);
+        demand(service_option(&service, service.options[i].name) != NULL);
+    }
+    service_free(&service);
+}
+
 static void check_entry(const struct text *text, size_t number)
 {
     const struct text_entry *entry = &text->entries[number];
@@ -47,6 +62,7 @@ static void check_entry(const struct text *text, size_t number)
     demand(value.begin >= entry->span.begin && value.begin <= value.end &&
            value.end <= entry->span.end);
     check_pieces(text, value);
+    check_service(text, entry);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

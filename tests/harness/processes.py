@@ -85,6 +85,7 @@ class Program:
         self.log_path = Path(directory) / f"{name}.log"
         self.pid_path = Path(directory) / f"{name}.pid"
         self.environment = environment
+        self.launch = subprocess.Popen
         self.process = None
 
     @property
@@ -93,7 +94,7 @@ class Program:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = self.launch(
                 self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=self.environment, cwd="/", start_new_session=True)
         self.pid_path.write_text(f"{self.process.pid} {start_time(self.process.pid)}\n")

@@ -136,7 +136,7 @@ def test_a_half_hour_zone_and_summer_time_have_their_labels(ledger):
 def test_room_and_pause_are_told(ledger):
     sent = [(HOUR, 10000, 1)]
     shown, _ = show(ledger(sent, earliest=(NOW + 600) * 1000000))
-    assert "room at 14:15:30 (in 600 s)" in shown
+    assert "room at 14:15:30 (in 10 min)" in shown
     shown, _ = show(ledger(sent, pause_since=NOW * 1000000, pause_failures=0, pause_cause="x"), columns=120)
     assert "it is paused, see post365 status" in shown
 

@@ -429,3 +429,145 @@ def test_a_socket_that_postfix_may_not_reach(start):
     assert found.verdict("milter-socket") == "wrong" and "Permission denied" in found["milter-socket"]["seen"]
     assert "No such file" in found["policy-socket"]["seen"]
     assert found.verdict("account-socket") == "not tried" and found["account-socket"]["account"] == UPN
+
+
+# --- who may send, what waits, whose addresses ---
+
+SECOND = "ann@example.com"
+
+
+@pytest.fixture
+def of_two(place):
+    return Relay(place.directory / "relay", Standin(), post365={}, transport=[UPN, SECOND],
+                 passwords={f"[localhost]:{PORT}": f"{UPN}:{PASSWORD}", SECOND: f"{SECOND}:{PASSWORD}"})
+
+
+def test_everybody_may_send_as_any_of_two(of_two):
+    found = examine(of_two)
+    assert mistakes(found) == ["local-senders", "login-senders"], found.text
+    assert found.verdict("local-senders") == "warning" and "authorized_submit_users" in found["local-senders"]["remedy"]
+    assert "reject_sender_login_mismatch" in found["login-senders"]["remedy"]
+    of_two.postfix.configure({"authorized_submit_users": "root, www-data",
+                              "smtpd_sender_login_maps": f"inline:{{ {{ {UPN} = joe }} }}",
+                              "smtpd_sender_restrictions": "reject_sender_login_mismatch"})
+    assert mistakes(examine(of_two)) == []
+
+
+@pytest.mark.parametrize("name, value, verdict", [
+    ("maximal_queue_lifetime", "1h", "wrong"), ("maximal_queue_lifetime", "0", "wrong"), ("maximal_queue_lifetime", "30h", "warning"),
+    ("bounce_queue_lifetime", "6h", "warning"), ("bounce_queue_lifetime", "1d", "warning")])
+def test_mail_is_given_up_too_early(relay, name, value, verdict):
+    relay.postfix.configure({name: value})
+    check(relay, "queue-lifetime", verdict, seen=value, remedy=f"`{name} = 5d`")
+
+
+@pytest.mark.parametrize("value", ["5d", "2d", "72h", "1w"])
+def test_mail_has_patience(relay, value):
+    relay.postfix.configure({"maximal_queue_lifetime": value, "bounce_queue_lifetime": value})
+    assert mistakes(examine(relay)) == []
+
+
+@pytest.mark.parametrize("parameter", ["mydestination", "virtual_alias_domains", "virtual_mailbox_domains"])
+def test_colleagues_are_looked_for_here(relay, parameter):
+    relay.postfix.configure({parameter: "localhost, example.com"})
+    check(relay, "own-domain", "warning", seen="example.com", remedy=f"take it out of {parameter}")
+
+
+@pytest.mark.parametrize("parameters", [
+    {"masquerade_domains": "com"}, {"masquerade_domains": "!other.com com"},
+    {"sender_canonical_maps": "inline:{ { relay@example.com = it@example.com } }"},
+    {"canonical_maps": "inline:{ { @example.com = relay@intern.example } }"}])
+@pytest.mark.parametrize("name", ["relay", "plain"])
+def test_the_account_is_changed_behind_the_milter(request, name, parameters):
+    """The transport puts that right; without it Microsoft refuses the mail."""
+    relay = request.getfixturevalue(name)
+    relay.postfix.configure(parameters)
+    found = examine(relay)
+    assert mistakes(found) == ([] if name == "relay" else ["account-rewritten"]), found.text
+    finding = found["account-rewritten"]
+    assert ("post365-transport puts that right" in finding["seen"]) is (name == "relay")
+    assert next(iter(parameters)) in finding["tried"] and finding["account"] == UPN
+
+
+@pytest.mark.parametrize("value", ["", "example.com", "!example.com com", "ample.com", "a.example.com"])
+def test_masquerading_that_leaves_the_account_alone(plain, value):
+    plain.postfix.configure({"masquerade_domains": value})
+    assert mistakes(examine(plain)) == [] and examine(plain).all("account-rewritten") == []
+
+
+# --- ways past the milter ---
+
+def with_service(relay, *options):
+    """Another port with these options."""
+    lines = "".join(f"  {option}\n" for option in options)
+    change_master(relay, "pickup    unix", f"127.0.0.1:2 inet n - n - - smtpd\n{lines}pickup    unix")
+
+
+@pytest.mark.parametrize("options", [
+    ["-o content_filter=", "-o smtpd_milters=", "-o receive_override_options=no_header_body_checks,no_milters"],
+    ["-o receive_override_options=no_milters"], ["-oreceive_override_options=no_milters"],
+    ["-o smtpd_proxy_filter=127.0.0.1:10024"], ["-o smtpd_milters=", "-o content_filter="]])
+def test_a_way_past_the_milter_without_logins_is_fine_with_the_transport(relay, options):
+    with_service(relay, *options)
+    found = examine(relay)
+    assert mistakes(found) == [], found.text
+    told = [finding for finding in found.findings if "127.0.0.1:2/inet" in finding["tried"]]
+    assert len(told) == 1 and "post365-transport makes right" in told[0]["seen"]
+
+
+@pytest.mark.parametrize("option", ["-osmtpd_milters=", "-o { smtpd_milters = inet:127.0.0.1:8891 }"])
+def test_a_list_to_which_setup_would_add_the_milter_is_told(relay, option):
+    with_service(relay, option)
+    check(relay, "service-milters", "warning", remedy="127.0.0.1:2/inet")
+
+
+@pytest.mark.parametrize("option, mistake", [
+    ("-o receive_override_options=no_milters", "no-milters"), ("-osmtpd_milters=", "service-milters"),
+    ("-o { smtpd_milters = inet:127.0.0.1:8891 }", "service-milters"), ("-o smtpd_proxy_filter=127.0.0.1:10024", "proxy-filter")])
+def test_a_way_past_the_milter_loses_logins(relay, option, mistake):
+    with_service(relay, option, "-o smtpd_sasl_auth_enable=yes")
+    check(relay, mistake, "warning", remedy="127.0.0.1:2/inet" if mistake != "proxy-filter" else "smtpd_proxy_filter")
+
+
+@pytest.mark.parametrize("value, verdict", [
+    ("inline:{ { 192.0.2.1 = DISABLE } }", "warning"), ("cidr:{etc}/maps", "warning"),
+    ("inline:{ { 192.0.2.1 = inet:127.0.0.1:8891 unix:post365/milter } }", "ok"),
+    ("inline:{ { 192.0.2.1 = unix:post365/milter }, { 192.0.2.2 = DISABLE } }", "warning")])
+def test_milters_by_client(relay, value, verdict):
+    relay.postfix.table("maps", "192.0.2.0/24 DISABLE\n", "cidr")
+    relay.postfix.configure({"smtpd_milter_maps": value.replace("{etc}", str(relay.postfix.config_directory))})
+    assert examine(relay).verdict("milter-maps") == verdict
+
+
+def test_a_service_refuses_mail_when_the_milter_is_down(relay):
+    with_service(relay, "-o milter_default_action=reject")
+    check(relay, "milter-default-action", "warning", seen="reject", remedy="127.0.0.1:2/inet")
+
+
+def test_an_old_protocol(relay):
+    relay.postfix.configure({"milter_protocol": "4"})
+    found = examine(relay)
+    assert mistakes(found) == ["milter-protocol"] * 2 and "milter_protocol = 6" in found.all("milter-protocol")[0]["remedy"]
+
+
+def test_the_queue_manager_holds_it_all(relay):
+    relay.postfix.configure({"defer_transports": "smtp post365"})
+    check(relay, "defer-transports", seen="post365", remedy="take post365 out")
+
+
+@pytest.mark.parametrize("limit, verdict", [(None, "warning"), ("500", "ok"), ("50", "ok"), ("1000", "warning")])
+def test_recipients_of_a_message(relay, limit, verdict):
+    relay.postfix.configure({"post365_destination_recipient_limit": limit})
+    assert examine(relay).verdict("recipients") == verdict
+
+
+@pytest.mark.parametrize("parameter", ["smtp_generic_maps", "smtp_header_checks", "smtp_mime_header_checks", "smtp_body_checks"])
+def test_a_table_that_has_lost_its_effect(relay, parameter):
+    value = ("inline:{ { root@relay.example.com = boss@example.com } }" if parameter == "smtp_generic_maps"
+             else relay.postfix.table("checks", "/^X-Spam:/ IGNORE\n", "regexp"))
+    relay.postfix.configure({parameter: value})
+    found = examine(relay)
+    name = "lmtp" + parameter.removeprefix("smtp")
+    assert found.verdict("lmtp-table") == "warning" and f"`-o {name}=${parameter}`" in found["lmtp-table"]["remedy"]
+    change_master(relay, "  -o lmtp_send_xforward_command=yes\n", f"  -o {name}=${parameter}\n  -o lmtp_send_xforward_command=yes\n")
+    assert mistakes(examine(relay)) == []

@@ -480,8 +480,6 @@ def test_an_address_with_other_letters_keeps_smtputf8(start):
     assert message_id
 
 
-# --- the header ---
-
 def lmtp(relay):
     directory = os.open(relay.postfix.queue_directory, os.O_PATH)
     try:
@@ -489,6 +487,38 @@ def lmtp(relay):
     finally:
         os.close(directory)
 
+
+# Senders that nobody could write to, and what is wanted reported in a way that is none.
+ODD_SENDERS = ["< a@b.c>", "<a b@b.c>", "<\u00e4@b.c>", "<double-bounce>", '<"a"@>', "<a@b.c;DATA>", '<a"b>"@b.c>']
+ODD_WISHES = ["NOTIFY=NEVER,NEVER", "ORCPT=rfc822;x+0", "ORCPT=rfc822;x=y", "ORCPT=;x", "ORCPT=rf(c;x", "ORCPT=utf-8;\u00e4@b"]
+
+
+def test_an_odd_sender_or_wish_never_reaches_the_wire(start):
+    relay = start()
+    with lmtp(relay) as client:
+        client.command_encoding = "utf-8"
+        client.ehlo_or_helo_if_needed()
+        for sender in ODD_SENDERS:
+            assert client.docmd("MAIL", f"FROM:{sender} ENVID=x+ RET=ALL SIZE=x")[0] == 250, sender
+            for wish in ODD_WISHES:
+                assert client.docmd("RCPT", f"TO:<a@dest.example> {wish}")[0] == 250, wish
+            assert client.docmd("DATA")[0] == 354
+            client.send(FROM_APP + b"\r\nhello\r\n.\r\n")
+            assert {client.getreply()[0] for _ in ODD_WISHES} == {250}
+    assert len(relay.accepted()) == len(ODD_SENDERS)
+    for arrival in relay.accepted():
+        assert (arrival.sender, wishes(arrival)) == (UPN, ({}, [{}] * len(ODD_WISHES)))
+
+
+def test_where_the_login_alone_counts_a_port_without_milters_names_no_account(start):
+    (port,) = free_ports(1)
+    relay = start(services=reentry(port), post365_login_only="yes")
+    is_right(relay, arrive(relay, JOE, b"From: joe@example.com\r\n", port=port))
+    is_right(relay, arrive(relay, JOE, b"From: joe@example.com\r\n"))
+    assert account(arrive(relay, SALES, b"From: Sales <sales@example.com>\r\n", login=LOGIN)) == JOE
+
+
+# --- the header ---
 
 def say(relay, data, sender=APP):
     """A message to the transport itself, octet for octet. Its reply."""

@@ -34,6 +34,23 @@ REWRITTEN = {
     "a Reply-To of its own": (
         "j@example.com", b"From: J <j@example.com>\nReply-To: Office <office@example.com>\n",
         b"J <relay@example.com>", [b"Office <office@example.com>"]),
+    "a Reply-To without an address": (
+        "app@example.com", b"From: J <j@example.com>\nReply-To: undisclosed-recipients:;\n",
+        b"J <relay@example.com>", [b"J <j@example.com>"]),
+    "three Reply-To, one with an address": (
+        "app@example.com", b"Reply-To:\nFrom: J <j@example.com>\nReply-To: <>\nReply-To: Desk <desk@example.com>\n",
+        b"J <relay@example.com>", [b"Desk <desk@example.com>"]),
+    "two Reply-To": (
+        "app@example.com", b"Reply-To: a@example.com\nFrom: J <j@example.com>\nReply-To: B <b@example.com>\n",
+        b"J <relay@example.com>", [b"a@example.com, B <b@example.com>"]),
+    "an address folded in its domain": (
+        "app@example.com", b"From: J <j@intranet.exa\n mple.com>\n", b"J <relay@example.com>", [b"app@example.com"]),
+    "an address cut off": (
+        "app@example.com", b"From: J <j@intranet.examp\n", b"J <relay@example.com>", [b"app@example.com"]),
+    "a dot at the end of the domain": (
+        "app@example.com", b"From: J <j@example.org.>\n", b"J <relay@example.com>", [b"J <j@example.org>"]),
+    "a link in the angles": (
+        "app@example.com", b"From: J <mailto:j@example.org>\n", b"J <relay@example.com>", [b"J <j@example.org>"]),
     "several mailboxes": (
         "a@example.com", b"From: A <a@example.com>, B <b@example.com>\n",
         b"A <relay@example.com>", [b"A <a@example.com>, B <b@example.com>"]),
@@ -56,6 +73,13 @@ def test_sender_becomes_the_account(relay, name):
     assert arrival.fields("From") == [from_]
     assert arrival.fields("Reply-To") == reply_to
     assert arrival.fields("Sender") == []
+
+
+def test_the_original_is_kept_where_somebody_else_has_kept_another(relay):
+    arrival = relay.deliver("app@example.com", TO, b"From: J <j@example.com>\nReply-To: list@example.com\n"
+                                                   b"X-Original-From: K <k@example.com>\n")
+    assert arrival.fields("Reply-To") == [b"list@example.com"]
+    assert arrival.fields("X-Post365-Original") == [b"J <j@example.com>"]
 
 
 @pytest.mark.parametrize("address", ["billing@example.com", "anybody@brand.example"])

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from test_control import Control
@@ -367,6 +368,58 @@ def latency(client, seconds):
         client.ask()
         times.append(time.perf_counter() - begin)
     return sorted(times)[len(times) * 99 // 100]
+
+
+def leave_descriptors(program, count):
+    """Starts `program` anew, with so many more descriptors than it needs by itself."""
+    limit = len(os.listdir(f"/proc/{program.pid}/fd")) + count
+    program.stop()
+    program.arguments = ["/usr/bin/prlimit", f"--nofile={limit}", *program.arguments]
+    program.start()
+    return limit
+
+
+def busy_time(pid):
+    """Seconds of the processor that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def starve(stack, program, port, idle, limit):
+    """`idle()` makes connections that take all descriptors of `program`, so that accept(2) fails on its HTTP port. It
+    lives through that, without haste, and answers when descriptors are there again."""
+    with contextlib.ExitStack() as crowd:
+        for _ in range(100):
+            crowd.enter_context(idle())
+        assert processes.wait_until(lambda: len(os.listdir(f"/proc/{program.pid}/fd")) == limit, 10)
+        client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.settimeout(1.5)
+        before = busy_time(program.pid)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        assert program.alive() and busy_time(program.pid) - before < 0.7
+    client.settimeout(10)
+    assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("idle", ["raw", "connect"])
+def test_no_descriptor_for_a_client_is_no_end(start, idle):
+    measured = start()
+    limit = leave_descriptors(measured, 6)
+    with contextlib.ExitStack() as stack:
+        if idle == "connect":  # the policy service closes idle connections itself, so that some are served
+            for _ in range(100):
+                stack.enter_context(measured.connect())
+            for _ in range(20):
+                stack.enter_context(measured.raw())
+        else:
+            for _ in range(3):
+                starve(stack, measured, measured.port, measured.raw, limit)
+        assert measured.alive()
+    with measured.connect() as client:
+        assert client.ask() == "DUNNO"
+    assert measured.get("/healthz")[0] == 200
 
 
 def test_decisions_do_not_wait_for_a_hail_of_scrapes(start):

@@ -6,6 +6,7 @@ import re
 import pytest
 from setup_shapes import RECIPE, SECRETS, SHAPES, Shape, applied, make, run_setup, undone
 
+from harness.given import debian_master
 from harness.relay import PASSWORD, UPN
 from harness.workplace import PROJECT
 
@@ -266,3 +267,56 @@ def test_a_table_that_can_be_asked_and_not_listed(place):
     applied(postfix)
     assert UPN in values(postfix, "sender_dependent_default_transport_maps")[0]
 
+
+
+# --- master.cf ---
+
+@pytest.mark.parametrize("option", ["-osmtpd_milters=", "-o smtpd_milters=", "-o { smtpd_milters = }"])
+def test_a_list_that_is_set_apart_gets_the_milter(place, option):
+    postfix = make(place, Shape(RECIPE, master=debian_master(f"  {option}\n  -o smtpd_sasl_auth_enable=yes\n")))
+    before = postfix.contents()
+    applied(postfix)
+    done = postfix.command("postconf", "-P")
+    assert f"127.0.0.1:{postfix.submission_port}/inet/smtpd_milters = {{unix:post365/milter,default_action=accept}}\n" in done.stdout
+    assert postfix.command("postconf", "-n").stderr == ""
+    undone(postfix)
+    assert postfix.contents() == before
+
+
+def test_a_reentry_of_a_filter_stays_as_it_is(place):
+    lines = "127.0.0.1:10025 inet n - n - - smtpd\n  -o content_filter=\n  -o smtpd_milters=\n"
+    postfix = make(place, Shape(RECIPE, master=debian_master() + lines))
+    told = objects(run_setup(postfix, "--json"))
+    assert not any("10025" in row["name"] for row in told if row["kind"] == "change")
+    assert any("127.0.0.1:10025/inet" in row["text"] and "content filter" in row["text"] for row in told if row["kind"] == "remark")
+
+
+def test_the_type_of_a_service_is_no_password(place):
+    """smtpd(8) behind postscreen(8) has the type "pass"."""
+    master = (debian_master().rstrip("\n") + "\n#smtpd     pass  -       -       y       -       -       smtpd\n"
+              "smtpd     pass  -       -       n       -       -       smtpd\n# my_password = geheim\n")
+    postfix = make(place, Shape(RECIPE, master=master))
+    shown = run_setup(postfix).stdout
+    assert " #smtpd     pass  -       -       y       -       -       smtpd\n" in shown
+    assert " smtpd     pass  -       -       n       -       -       smtpd\n" in shown
+    assert "geheim" not in shown and "not shown" in shown
+
+
+def test_how_much_waits_is_told_both_ways(place):
+    postfix = make(place, Shape(RECIPE))
+    files = [postfix.queue_directory / queue / name for queue, name in (
+        ("deferred/A", "A1"), ("deferred/A", "A2"), ("hold", "H1"), ("maildrop", "M1"), ("corrupt", "C1"))]
+
+    def fill():
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("")
+    fill()
+    assert "4 messages wait in the queue. Nothing is to be done" in re.sub(r"\s+", " ", run_setup(postfix).stdout)
+    for file in files:
+        file.unlink()
+    assert not [row for row in objects(run_setup(postfix, "--json")) if row["kind"] == "backlog"]
+    applied(postfix)
+    fill()
+    assert [row["text"].split(",")[0] for row in objects(run_setup(postfix, "--undo", "--json", "--yes"))
+            if row["kind"] == "backlog"] == ["4 messages wait in the queue"]

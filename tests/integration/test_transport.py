@@ -119,12 +119,19 @@ def test_an_account_with_a_token_logs_in_with_it(start, office365, place):
     assert "eyJ0b2tlbg" not in relay.transport.log()
 
 
-def test_a_sender_that_is_no_account_is_put_off_with_the_parameter_to_set(start):
+@pytest.mark.parametrize("sender", ["stranger@else.example", "double-bounce", "owner-ops@relay.example.com", "a b@c..d"])
+def test_a_sender_that_is_no_account_gives_way_to_the_account(start, sender):
     relay = start()
-    with lmtp(relay) as client, pytest.raises(smtplib.SMTPDataError) as raised:
-        client.sendmail("stranger@else.example", ["a@dest.example"], HEADER + "\r\nhello\r\n")
-    assert raised.value.smtp_code == 451
-    assert b"post365_send_as_maps" in raised.value.smtp_error
+    with lmtp(relay) as client:
+        assert send(client, sender, ["a@dest.example"], HEADER.encode() + b"\r\nhello\r\n")[0][0] == 250
+    assert relay.accepted()[0].sender == UPN
+
+
+def test_without_any_account_mail_is_put_off_with_the_parameter_to_set(start):
+    relay = start(post365_upn="", passwords={OTHER: f"{OTHER}:other"}, accounts=())
+    with lmtp(relay) as client:
+        code, text = send(client, "stranger@else.example", ["a@dest.example"], HEADER.encode() + b"\r\nhello\r\n")[0]
+    assert (code, b"post365_upn" in text) == (451, True), text
 
 
 # --- what Microsoft says ---

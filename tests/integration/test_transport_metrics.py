@@ -4,8 +4,10 @@ import contextlib
 import http.client
 import signal
 import smtplib
+import socket
 
 import pytest
+from test_metrics import leave_descriptors, starve
 from test_transport import lmtp, send
 
 from harness import processes
@@ -29,6 +31,9 @@ class Measured:
         self.relay = place.add(Relay(
             place.directory / "relay", self.office365, transport=(UPN,),
             post365={"post365_transport_metrics_listen": f"127.0.0.1:{self.port}", **parameters})).start()
+
+    def raw(self):
+        return socket.create_connection(("127.0.0.1", self.port), 20)
 
     def get(self, path):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
@@ -118,7 +123,11 @@ def test_outcomes_are_told_apart(measure):
         # One is refused, and one is one too many.
         recipients = [f"{name}@dest.example" for name in ("a", "nobody", "b", "c")]
         assert [code for code, _ in send(client, UPN, recipients, MESSAGE)] == [250, 550, 250, 452]
-        assert send(client, "stranger@else.example", ["a@dest.example"], MESSAGE)[0][0] == 451
+        measured.relay.policyd.stop()
+        assert send(client, UPN, ["a@dest.example"], MESSAGE)[0][0] == 451
+        answers = measured.relay.transport.log().count("the ledger answers")
+        measured.relay.policyd.start()
+        assert processes.wait_until(lambda: measured.relay.transport.log().count("the ledger answers") > answers, 20)
         office365.add_fault(stage="dot", reply="554 5.6.0 no such thing", times=1)
         assert send(client, UPN, ["a@dest.example", "b@dest.example"], MESSAGE)[0][0] == 554
         office365.add_fault(stage="dot", reply="451 4.3.0 later", times=1)
@@ -263,6 +272,15 @@ def test_reloads_are_counted(measure):
     measured.relay.postfix.configure({"post365_message_quota": "junk"})
     measured.relay.transport.reload()
     assert measured.becomes(1, "reloads_total", result="failed")
+
+
+def test_no_descriptor_for_a_client_is_no_end(measure):
+    measured = measure()
+    limit = leave_descriptors(measured.relay.transport, 8)
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            starve(stack, measured.relay.transport, measured.port, measured.raw, limit)
+    measured.relay.deliver(UPN, ["a@dest.example"], HEADER)
 
 
 def test_an_address_in_use_is_refused_with_the_parameter(measure):

@@ -1,11 +1,13 @@
 """No mail is forgotten in Postfix's queue: it is tried again when it may go, though Postfix's own next attempt is far away."""
 
 import signal
+import time
 import urllib.request
 
 import pytest
 
 from harness import processes
+from harness.lmtp import Lmtp
 from harness.office365 import Office365
 from harness.postfix import free_ports
 from harness.relay import PASSWORD, UPN, Relay
@@ -134,3 +136,81 @@ def test_an_address_that_cannot_be_reached_at_once_is_no_accident(start):
     relay = start(parameters={"relayhost": "[255.255.255.255]:587"})
     submit(relay)
     deferred(relay, "no address answers")
+
+
+# --- Postfix is not there ---
+
+COMPLAINTS = ("fatal", "setgid", "postqueue -j has failed")
+
+
+def test_wake_ups_wait_for_a_postfix_that_starts_later_and_nobody_complains(start, office365):
+    """As after a boot: what was to be woken up is known to no process, and Postfix comes up behind the daemons."""
+    relay = start(post365_message_quota="1/30s", post365_max_wait="1s")
+    first, second = submit(relay), submit(relay)
+    arrives(relay, first)
+    deferred(relay, "room at")
+    relay.transport.stop()
+    relay.postfix.stop()
+    before = len(relay.postfix.log())
+    logged = len(relay.transport.log())
+    relay.transport.start()
+    time.sleep(8)  # it has something to ask of Postfix all the time
+    relay.postfix.start()
+    (relay.postfix.queue_directory / "public").chmod(0o755)
+    arrives(relay, second, 40)
+    said = relay.postfix.log()[before:] + relay.transport.log()[logged:]
+    assert not any(word in said for word in COMPLAINTS), said
+
+
+def test_what_was_due_while_postfix_was_stopped_goes_when_it_is_back(start, office365):
+    relay = start(post365_message_quota="1/10s", post365_max_wait="1s")
+    first, second = submit(relay), submit(relay)
+    arrives(relay, first)
+    deferred(relay, "room at")
+    relay.postfix.stop()
+    before = len(relay.postfix.log())
+    time.sleep(14)
+    relay.postfix.start()
+    (relay.postfix.queue_directory / "public").chmod(0o755)
+    arrives(relay, second, 20)
+    assert not any(word in relay.postfix.log()[before:] + relay.transport.log() for word in COMPLAINTS)
+
+
+# --- wider limits ---
+
+@pytest.mark.parametrize("wider", [{"post365_message_quota": "100/300s"}, {"post365_message_quota": "1/2s"}])
+def test_a_wider_limit_wakes_what_waits(start, wider):
+    relay = start(post365_message_quota="1/300s", post365_max_wait="1s")
+    messages = [submit(relay) for _ in range(5)]
+    arrives(relay, messages[0])
+    assert processes.wait_until(lambda: len([message for message in relay.postfix.queue()
+                                             if message["queue_name"] == "deferred"]) == 4, 20, 0.1)
+    relay.postfix.configure(wider)
+    relay.policyd.reload()
+    for message in messages[1:]:
+        arrives(relay, message)
+
+
+def test_another_table_of_quotas_wakes_what_waits(start):
+    relay = start(post365_quota_maps={UPN: "messages=1/300s"}, post365_max_wait="1s")
+    first, second = submit(relay), submit(relay)
+    arrives(relay, first)
+    deferred(relay, "room at")
+    relay.postfix.table("quota_maps", {UPN: "messages=50/300s"})
+    arrives(relay, second)
+
+
+# --- the end ---
+
+def test_a_silent_client_does_not_hold_up_sigterm(start):
+    relay = start()
+    with Lmtp(relay) as idle, Lmtp(relay) as silent:
+        silent.announce(UPN, ["a@dest.example"])
+        assert silent.ask("DATA").startswith("354")
+        silent.say(b"Subject: x\r\n\r\nand then nothing")
+        begun = time.monotonic()
+        relay.transport.signal(signal.SIGTERM)
+        assert idle.reply().startswith("421")
+        assert time.monotonic() - begun < 2
+        assert processes.wait_until(lambda: not relay.transport.alive(), 15), relay.transport.log()[-3000:]
+        assert time.monotonic() - begun < 10

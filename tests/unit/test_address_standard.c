@@ -91,6 +91,8 @@ static void quotes_are_where_the_local_part_needs_them(void **state)
         {"<a@b@corp.example>", "\"a@b\"@corp.example"},
         {"<@corp.example>", "\"\"@corp.example"},
         {"<\"\"@corp.example>", "\"\"@corp.example"},
+        {"<\"\"@a:news@corp.example>", "\"@a:news\"@corp.example"},
+        {"<(a) @a:news@corp.example>", "news@corp.example"},
         {"<\"@a:b\"@corp.example>", "\"@a:b\"@corp.example"},
         {"<mailto:news@corp.example>", "\"mailto:news\"@corp.example"},
         {"<ne..ws@corp.example>", "\"ne..ws\"@corp.example"},

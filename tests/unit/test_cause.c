@@ -30,6 +30,9 @@ static const struct {
     {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): security-defaults: 435 "
           "4.7.139 " HOST "535 5.7.139 Authentication unsuccessful, user is locked by your org",
      "security-defaults"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 2026-11-28 14:05:00 (in 23 h 55 min): "
+          "tenant-switch: 435 4.7.139 " HOST "535 5.7.139 Authentication unsuccessful",
+     "tenant-switch"},
     {LMTP "450 4.7.1 relay@contoso.com is paused until 2026-11-27 14:05:00 (in 86461 s): the "
           "newsletter goes first",
      "paused-by-hand"},
@@ -107,7 +110,19 @@ static const struct {
      "starttls-not-offered"},
     {LMTP "451 4.4.1 smtp.office365.com:587: AUTH LOGIN is not offered (AUTH)",
      "login-not-offered"},
-    {LMTP "451 4.4.1 smtp.office365.com:587: does not answer (MAIL)", "connection-lost"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: does not answer (MAIL)", "connection-stalled"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: does not take the message (DATA)",
+     "connection-stalled"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: the connection was lost (DATA)", "connection-lost"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: the connection was lost (AUTH)", "login-unanswered"},
+    {LMTP "451 4.4.1 smtp.office365.com:587: does not answer (AUTH)", "login-unanswered"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): maybe-delivered: 451 "
+          "4.4.2 smtp.office365.com:587: the connection was lost; between the final dot and the "
+          "reply: it may have been delivered",
+     "maybe-delivered"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): login-unanswered: 451 "
+          "4.4.1 smtp.office365.com:587: the connection was lost (AUTH)",
+     "login-unanswered"},
     {LMTP
      "451 4.4.2 smtp.office365.com:587: the connection was lost; between the final dot and the "
      "reply: it may have been delivered",

@@ -63,10 +63,15 @@ static void fill_settings(struct settings *settings)
 static void expect_readable(const char *request, const struct buffer *reply)
 {
     static const char *const names[LEDGER_COMMANDS] = {
-        [LEDGER_COMMAND_RESERVE] = "request=reserve",  [LEDGER_COMMAND_SETTLE] = "request=settle",
-        [LEDGER_COMMAND_RELEASE] = "request=release",  [LEDGER_COMMAND_PAUSE] = "request=pause",
-        [LEDGER_COMMAND_RESUME] = "request=resume",    [LEDGER_COMMAND_STATUS] = "request=status",
-        [LEDGER_COMMAND_LIST] = "request=list",        [LEDGER_COMMAND_HISTORY] = "request=history",
+        [LEDGER_COMMAND_RESERVE] = "request=reserve",
+        [LEDGER_COMMAND_SETTLE] = "request=settle",
+        [LEDGER_COMMAND_RELEASE] = "request=release",
+        [LEDGER_COMMAND_PAUSE] = "request=pause",
+        [LEDGER_COMMAND_RESUME] = "request=resume",
+        [LEDGER_COMMAND_STATUS] = "request=status",
+        [LEDGER_COMMAND_NOTE] = "request=note",
+        [LEDGER_COMMAND_LIST] = "request=list",
+        [LEDGER_COMMAND_HISTORY] = "request=history",
         [LEDGER_COMMAND_SETTINGS] = "request=settings"};
     struct ledger_reply read;
     struct error error;
@@ -196,6 +201,46 @@ static void what_is_reserved_is_settled_or_released_once(void **state)
            "recipients_used=4 recipients_reserved=0");
     expect(fixture, fixture->owner, "request=reserve account=relay@contoso.com recipients=11",
            "result=never measure=recipients limit=10");
+}
+
+static void a_note_is_told_until_it_is_taken_back_or_its_owner_goes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control_client *other = control_open_client(fixture->control, NULL, true);
+    static const char status[] = "request=status account=relay@contoso.com";
+    expect(fixture, fixture->reader, "request=note account=relay@contoso.com cause=x",
+           "result=refused reason=only root");
+    expect(fixture, other, "request=note account=Relay@contoso.com cause=connection-stalled",
+           "result=done account=relay@contoso.com");
+    expect(fixture, fixture->reader, status, "note_cause=connection-stalled");
+    expect(fixture, other, "request=note account=relay@contoso.com", "result=done");
+    assert_null(strstr(fixture->reply.data, "note"));
+    expect(fixture, fixture->reader, status, "waiting=0");
+    assert_null(strstr(fixture->reply.data, "note_"));
+    expect(fixture, other, "request=note account=relay@contoso.com cause=y", "result=done");
+    expect(fixture, fixture->reader, status, "note_cause=y");
+    control_close_client(fixture->control, other);
+    expect(fixture, fixture->reader, status, "waiting=0");
+    assert_null(strstr(fixture->reply.data, "note_"));
+}
+
+static void what_may_have_been_sent_counts_and_ends_no_row_of_failures(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char pause[] =
+        "request=pause account=relay@contoso.com cause=5.7.139 least=60000000 most=200000000";
+    char text[128];
+    expect(fixture, fixture->owner, pause, "failures=1");
+    fixture->clock.now = START + 60 * SECOND;
+    uint64_t probe = reserve(fixture, "relay@contoso.com", 6);
+    snprintf(text, sizeof(text), "request=settle reservation=%" PRIu64 " recipients=6 doubtful=1",
+             probe);
+    expect(fixture, fixture->owner, pause, "failures=2");
+    expect(fixture, fixture->owner, text, "result=done");
+    expect(fixture, fixture->reader, "request=status account=relay@contoso.com",
+           "recipients_used=6 recipients_reserved=0");
+    fixture->clock.now = START + 180 * SECOND;
+    expect(fixture, fixture->owner, pause, "failures=3");
 }
 
 static void nobody_settles_what_another_connection_reserved(void **state)
@@ -506,6 +551,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_reserved_is_settled_or_released_once),
+        TEST(a_note_is_told_until_it_is_taken_back_or_its_owner_goes),
+        TEST(what_may_have_been_sent_counts_and_ends_no_row_of_failures),
         TEST(nobody_settles_what_another_connection_reserved),
         TEST(who_may_only_read_changes_nothing),
         TEST(what_a_vanished_owner_reserved_counts_as_sent),

@@ -214,7 +214,7 @@ static void a_time_that_is_not_today_comes_with_its_date(void **state)
         expect_action(send_message(fixture, 50), "DUNNO");
     expect_action(ask(fixture, (struct question){.stage = "RCPT"}),
                   "DEFER 4.7.1 relay@contoso.com has used 1000 of 1000 recipients per 1d; room at "
-                  "2023-11-15 22:13:21 (in 86401 s)");
+                  "2023-11-15 22:13:21 (in 24 h 1 min)");
 }
 
 static void a_message_counts_as_the_deliveries_that_postfix_makes_of_it(void **state)

@@ -62,7 +62,7 @@ static void the_defaults_are_no_news(void **state)
     assert_string_equal(smtp.ciphers, "");
     assert_int_equal(smtp.timeouts.connect, 30);
     assert_int_equal(smtp.timeouts.helo, 60);
-    assert_int_equal(smtp.timeouts.data_done, 570);
+    assert_int_equal(smtp.timeouts.data_done, 545);
     smtp_settings_free(&smtp);
 }
 

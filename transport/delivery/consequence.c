@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/room.h"
+#include "common/silence.h"
 #include "transport/delivery/parts.h"
 
 #include <stdio.h>
@@ -26,11 +27,17 @@
 #define LOOK_SECONDS 5
 /* When nobody has answered, one message is tried again after this time. */
 #define UNANSWERED (10 * SECOND)
+/* So many ends of a kind in a row, without a reply to a whole message in between, pause the
+ * account: behind the final dot each may be a copy, before it nothing is lost. */
+#define UNKNOWN_MOST 2
+#define LOST_MOST    4
 
 /* All zero: nobody has answered. */
 struct trouble {
     int64_t until; /* LEDGER_FOREVER: until somebody ends it; 0: not paused, or not any more */
+    bool is_asked; /* the ledger is to pause it, and has not answered: `until` is a guess */
     bool is_login; /* ends with other credentials */
+    unsigned unknown, lost; /* ends in a row, behind the final dot and before */
     char cause[CONTROL_CAUSE_MAX + 1];
 };
 
@@ -58,31 +65,73 @@ static void free_asked(struct asked *asked)
 
 /* --- knowing --------------------------------------------------------------------- */
 
+static struct trouble *trouble_of(struct deliveries *all, const char *account)
+{
+    struct trouble *trouble = dictionary_find(all->troubled, account);
+    if (trouble == NULL) {
+        trouble = memory_zero(1, sizeof(*trouble));
+        dictionary_put(all->troubled, account, trouble);
+    }
+    return trouble;
+}
+
+/* What an AUTH that failed has in its cause. */
+static bool is_about_login(const char *cause)
+{
+    return strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL;
+}
+
+static struct trouble *note_cause(struct deliveries *all, const char *account, const char *cause,
+                                  int64_t until)
+{
+    struct trouble *trouble = trouble_of(all, account);
+    trouble->until = until;
+    trouble->is_asked = false;
+    trouble->is_login = is_about_login(cause);
+    snprintf(trouble->cause, sizeof(trouble->cause), "%s", cause);
+    return trouble;
+}
+
 void delivery_note_pause(struct deliveries *all, const char *account, const char *cause,
                          int64_t until)
 {
-    struct trouble *trouble = memory_zero(1, sizeof(*trouble));
-    trouble->until = until;
-    trouble->is_login = strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL;
-    snprintf(trouble->cause, sizeof(trouble->cause), "%s", cause);
-    dictionary_put(all->troubled, account, trouble);
+    note_cause(all, account, cause, until);
     wakeup_put_probe(all->parts.wakeup, account, until);
 }
 
-void delivery_note_health(const struct delivery *delivery)
+/* Microsoft has answered, and has nothing against the account. Where messages did not get through
+ * only the reply to a whole one shows that they do. */
+static void note_health(const struct delivery *delivery, enum reply_stage stage)
 {
     struct deliveries *all = delivery->all;
-    if (!dictionary_remove(all->troubled, delivery->account))
+    const struct trouble *trouble = dictionary_find(all->troubled, delivery->account);
+    if (trouble == NULL ||
+        (trouble->unknown + trouble->lost > 0 && stage != REPLY_STAGE_END_OF_DATA))
         return;
+    dictionary_remove(all->troubled, delivery->account);
     log_info("account <%s> works again", delivery->account);
     wakeup_put_account(all->parts.wakeup, delivery->account, clock_now(clock_system()));
 }
 
 void delivery_note_silence(struct deliveries *all, const char *account)
 {
-    if (dictionary_find(all->troubled, account) == NULL)
-        dictionary_put(all->troubled, account, memory_zero(1, sizeof(struct trouble)));
+    trouble_of(all, account);
     wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + UNANSWERED);
+}
+
+bool delivery_must_wait(const struct delivery *delivery)
+{
+    const struct trouble *trouble = dictionary_find(delivery->all->troubled, delivery->account);
+    return trouble != NULL && (trouble->is_asked || trouble->unknown >= UNKNOWN_MOST) &&
+           clock_now(clock_system()) < trouble->until;
+}
+
+void delivery_write_paused(const struct delivery *delivery, struct buffer *reply)
+{
+    const struct trouble *trouble = dictionary_find(delivery->all->troubled, delivery->account);
+    buffer_append_string(reply, "450 4.7.1 ");
+    room_write_paused(reply, delivery->account, trouble->cause, trouble->until,
+                      clock_now(clock_system()));
 }
 
 const char *delivery_greet(void *context, const char *account)
@@ -134,6 +183,7 @@ static void look_again(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct deliveries *all = argument;
     dictionary_each(all->troubled, ask_status, all);
+    delivery_look_for_width(all);
 }
 
 void delivery_look_begin(struct deliveries *all)
@@ -146,6 +196,15 @@ void delivery_look_begin(struct deliveries *all)
 
 /* --- pausing --------------------------------------------------------------------- */
 
+static void note_not_paused(struct deliveries *all, const char *account)
+{
+    struct trouble *trouble = trouble_of(all, account);
+    if (trouble->is_asked)
+        trouble->until = 0;
+    trouble->is_asked = false;
+    delivery_note_silence(all, account);
+}
+
 static void paused(void *context, const struct ledger_reply *reply, const struct error *error)
 {
     (void)error;
@@ -153,25 +212,42 @@ static void paused(void *context, const struct ledger_reply *reply, const struct
     if (reply != NULL && reply->result == LEDGER_REPLY_DONE)
         delivery_note_pause(asked->all, asked->account, asked->cause, reply->pause.until);
     else
-        delivery_note_silence(asked->all, asked->account); /* it is not paused */
+        note_not_paused(asked->all, asked->account);
     free_asked(asked);
 }
 
+static void count_pause(struct delivery_counts *counts, const struct verdict *verdict)
+{
+    if (verdict->row != NULL) {
+        counts->pauses[office365_row_number(verdict->row)]++;
+        return;
+    }
+    for (enum silence silence = SILENCE_NONE + 1; silence < SILENCES; silence++)
+        counts->silences[silence] += strcmp(silence_name(silence), verdict->name) == 0;
+}
+
 /* The cause begins with its name, for programs, and for people who see no more than its beginning;
- * the remedy is no part of it. */
+ * the remedy is no part of it. From now on nothing of the account begins: what has its room already
+ * does not wait for the ledger's answer to send one more password, or one more copy. */
 static void pause_account(struct delivery *delivery, int64_t least, int64_t most)
 {
     const struct verdict *verdict = &delivery->verdict;
-    char *cause = memory_format("%s: %.*s", verdict->row->name, (int)verdict->said, verdict->reply);
+    char *cause = memory_format("%s: %.*s", verdict->name, (int)verdict->said, verdict->reply);
     const struct ledger_command command = {.kind = LEDGER_COMMAND_PAUSE,
                                            .account = delivery->account,
                                            .cause = cause,
                                            .least = least,
                                            .most = most};
     struct asked *asked = new_asked(delivery->all, delivery->account, cause);
-    if (ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) == NULL)
+    struct trouble *trouble = trouble_of(delivery->all, delivery->account);
+    int64_t now = clock_now(clock_system());
+    if (now >= trouble->until)
+        trouble = note_cause(delivery->all, delivery->account, cause, now + least);
+    trouble->is_asked =
+        ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) != NULL;
+    if (!trouble->is_asked)
         free_asked(asked);
-    delivery->all->counts.pauses[office365_row_number(verdict->row)]++;
+    count_pause(&delivery->all->counts, verdict);
     log_warning("%s: account <%s> is paused, cause %s", delivery_shown_id(delivery),
                 delivery->account, cause);
     free(cause);
@@ -184,6 +260,10 @@ static void do_as_told(struct delivery *delivery)
         return;
     case OFFICE365_ACCOUNT_RETRY_SOON:
         pool_shrink(delivery->all->parts.pool, delivery->account);
+        if (pool_refuse_spare(delivery->all->parts.pool, delivery->account)) {
+            delivery_note_silence(delivery->all, delivery->account);
+            return;
+        }
         pause_account(delivery, 5 * SECOND, MINUTE);
         return;
     case OFFICE365_ACCOUNT_PAUSE_SHORT:
@@ -201,10 +281,110 @@ static void do_as_told(struct delivery *delivery)
 /* Five hundred recipients that are refused for one reason are one reason. */
 void delivery_obey(struct delivery *delivery)
 {
-    if (delivery->verdict.row == delivery->obeyed)
+    if (delivery->verdict.name == delivery->obeyed)
         return;
-    delivery->obeyed = delivery->verdict.row;
+    delivery->obeyed = delivery->verdict.name;
     do_as_told(delivery);
+}
+
+/* Nobody has replied. */
+static void note_loss(struct delivery *delivery, enum silence silence)
+{
+    struct deliveries *all = delivery->all;
+    struct trouble *trouble = trouble_of(all, delivery->account);
+    switch (silence) {
+    case SILENCE_MAYBE_DELIVERED:
+        delivery_note_unknown(delivery);
+        if (++trouble->unknown >= UNKNOWN_MOST)
+            pause_account(delivery, MINUTE, HOUR);
+        return;
+    case SILENCE_STALLED:
+    case SILENCE_LOST:
+        delivery_note_silence(all, delivery->account);
+        if (++trouble->lost >= LOST_MOST)
+            pause_account(delivery, 5 * SECOND, MINUTE);
+        return;
+    case SILENCE_LOGIN:
+        delivery_obey(delivery);
+        return;
+    case SILENCE_NONE:
+    case SILENCES:
+        delivery_note_silence(all, delivery->account);
+        return;
+    }
+}
+
+void delivery_note_end(struct delivery *delivery, const struct submission_end *end)
+{
+    const struct verdict *verdict = &delivery->verdict;
+    if (end->reply == NULL) {
+        note_loss(delivery, end->silence);
+        return;
+    }
+    if (end->stage == REPLY_STAGE_END_OF_DATA)
+        delivery_note_known(delivery);
+    if (verdict->account == OFFICE365_ACCOUNT_NOTHING)
+        note_health(delivery, end->stage);
+    if (!verdict->is_accepted && end->stage != REPLY_STAGE_RCPT)
+        delivery_obey(delivery);
+}
+
+unsigned delivery_losses(const struct delivery *delivery)
+{
+    const struct trouble *trouble = dictionary_find(delivery->all->troubled, delivery->account);
+    return trouble != NULL ? trouble->lost : 0;
+}
+
+/* --- stalls ---------------------------------------------------------------------- */
+
+/* What to say about an account of which so many connections stall. */
+static char *stall_cause(const struct delivery *delivery)
+{
+    static const char *const waits[DELIVERY_STATES] = {
+        [DELIVERY_ENVELOPE] = "does not answer sender, recipients or DATA",
+        [DELIVERY_BODY] = "does not take the message",
+        [DELIVERY_FINAL] = "does not answer the end of the message"};
+    const char *wait = waits[delivery->state];
+    return memory_format("%s: host %s %s; other connections are tried",
+                         silence_name(SILENCE_STALLED), submission_host(delivery->submission),
+                         wait != NULL ? wait : "does not answer");
+}
+
+static void leave_note(struct deliveries *all, const char *account, const char *cause)
+{
+    const struct ledger_command command = {
+        .kind = LEDGER_COMMAND_NOTE, .account = account, .cause = cause};
+    ledger_channel_ask(all->parts.channel, &command, NULL, NULL, NULL);
+}
+
+static const struct delivery *find_stalled(const struct deliveries *all, const char *account)
+{
+    const struct delivery *delivery = all->first;
+    while (delivery != NULL && (!delivery->is_stalled || strcmp(delivery->account, account) != 0))
+        delivery = delivery->next;
+    return delivery;
+}
+
+void delivery_note_stalled(struct delivery *delivery, bool is_stalled)
+{
+    struct deliveries *all = delivery->all;
+    delivery->is_stalled = is_stalled;
+    const struct delivery *stalled = find_stalled(all, delivery->account);
+    char *cause = stalled != NULL ? stall_cause(stalled) : NULL;
+    if (is_stalled)
+        log_warning("%s: account <%s>: %s", delivery_shown_id(delivery), delivery->account, cause);
+    leave_note(all, delivery->account, cause);
+    free(cause);
+}
+
+void delivery_note_stalls_again(struct deliveries *all)
+{
+    for (const struct delivery *delivery = all->first; delivery != NULL; delivery = delivery->next)
+        if (delivery->is_stalled) {
+            char *cause = stall_cause(delivery);
+            leave_note(all, delivery->account, cause);
+            free(cause);
+        }
 }
 
 /* --- credentials ---------------------------------------------------------------- */
@@ -219,6 +399,7 @@ static void resume(void *context, const char *account, void *value)
         return;
     ledger_channel_ask(all->parts.channel, &command, NULL, NULL, NULL);
     trouble->until = 0;
+    trouble->is_asked = false;
     wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + SECOND);
     log_info("the credentials have changed: account <%s> is resumed", account);
 }

@@ -138,6 +138,5 @@ void delivery_end_content(void *message, uint64_t replaced)
     if (replaced > 0)
         log_info("%s: %" PRIu64 " bare CR or LF became blanks", delivery_shown_id(delivery),
                  replaced);
-    delivery->state = DELIVERY_FINAL;
-    submission_end_body(delivery->submission);
+    delivery_close_body(delivery);
 }

@@ -167,10 +167,12 @@ static void connection_refused(void *context, const struct submission_end *end)
     delivery->request = NULL;
     verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, false);
-    delivery_obey(delivery);
-    if (end->reply == NULL)
-        delivery_note_silence(delivery->all, delivery->account);
+    delivery_note_end(delivery, end);
+    struct deliveries *all = delivery->all;
+    char *account = memory_copy(delivery->account);
     delivery_refuse(delivery, delivery->verdict.reply);
+    delivery_look_at_held(all, account);
+    free(account);
 }
 
 static const struct pool_handler pool_handler = {.granted = connection_granted,
@@ -179,6 +181,14 @@ static const struct pool_handler pool_handler = {.granted = connection_granted,
 void delivery_take_connection(struct delivery *delivery)
 {
     delivery->state = DELIVERY_CONNECTING;
+    if (delivery_must_wait(delivery)) {
+        struct buffer reply = {0};
+        delivery_write_paused(delivery, &reply);
+        delivery->all->counts.waiting++;
+        delivery_refuse(delivery, reply.data);
+        buffer_free(&reply);
+        return;
+    }
     delivery->request =
         pool_take(delivery->all->parts.pool, delivery->account, delivery->quota.connections,
                   delivery->was_retried, &pool_handler, delivery);
@@ -231,6 +241,14 @@ static void body_drained(void *context)
     lmtp_resume(delivery->transaction);
 }
 
+static void body_stalled(void *context, bool is_stalled)
+{
+    struct delivery *delivery = context;
+    if (delivery->submission != NULL)
+        pool_note_stalled(delivery->all->parts.pool, delivery->submission, is_stalled);
+    delivery_note_stalled(delivery, is_stalled);
+}
+
 /* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and
  * a new one is worth a try. */
 static bool is_stale(const struct delivery *delivery, const struct submission_end *end)
@@ -275,9 +293,25 @@ static void tell_recipients(struct delivery *delivery)
     delivery_reply(delivery);
 }
 
+/* Settles what was, or may have been, sent, and tells Postfix. */
+static void tell_end(struct delivery *delivery, const struct submission_end *end)
+{
+    if (delivery->verdict.is_accepted || end->is_unknown) {
+        delivery_settle(delivery);
+    } else if (delivery->state == DELIVERY_ENVELOPE && end->stage == REPLY_STAGE_RCPT) {
+        tell_recipients(delivery);
+    } else if (delivery->state == DELIVERY_ENVELOPE) {
+        delivery_refuse(delivery, delivery->verdict.reply);
+    } else {
+        delivery_release(delivery);
+        delivery_reply(delivery);
+    }
+}
+
 static void message_ended(void *context, const struct submission_end *end)
 {
     struct delivery *delivery = context;
+    struct deliveries *all = delivery->all;
     struct submission *submission = delivery->submission;
     delivery->submission = NULL;
     if (submission_is_idle(submission))
@@ -294,28 +328,19 @@ static void message_ended(void *context, const struct submission_end *end)
     }
     verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, end->is_unknown);
-    if (end->reply == NULL)
-        delivery_note_silence(delivery->all, delivery->account);
-    else if (delivery->verdict.account == OFFICE365_ACCOUNT_NOTHING)
-        delivery_note_health(delivery);
-    if (!delivery->verdict.is_accepted && !end->is_unknown && end->stage != REPLY_STAGE_RCPT)
-        delivery_obey(delivery);
-    if (delivery->verdict.is_accepted || end->is_unknown) {
-        delivery_settle(delivery);
-    } else if (delivery->state == DELIVERY_ENVELOPE && end->stage == REPLY_STAGE_RCPT) {
-        tell_recipients(delivery);
-    } else if (delivery->state == DELIVERY_ENVELOPE) {
-        delivery_refuse(delivery, delivery->verdict.reply);
-    } else {
-        delivery_release(delivery);
-        delivery_reply(delivery);
-    }
+    delivery_note_end(delivery, end);
+    delivery->is_unknown = end->is_unknown;
+    char *account = memory_copy(delivery->account);
+    tell_end(delivery, end);
+    delivery_look_at_held(all, account);
+    free(account);
 }
 
 static const struct submission_message_handler message_handler = {
     .refused = recipient_refused,
     .wants_body = body_wanted,
     .drained = body_drained,
+    .stalled = body_stalled,
     .ended = message_ended,
 };
 
@@ -329,7 +354,7 @@ static void connection_granted(void *context, struct submission *submission, boo
     if (is_fresh && delivery->all->parts.worked != NULL)
         delivery->all->parts.worked(delivery->all->parts.context, delivery->account);
     submission_send(submission, &delivery->sent, delivery->sender, delivery->reports,
-                    &message_handler, delivery);
+                    delivery_losses(delivery), &message_handler, delivery);
 }
 
 /* Lets go of what the message has taken, before anything was sent. */
@@ -341,10 +366,26 @@ static void let_go(struct delivery *delivery)
         pool_cancel(delivery->request);
     if (delivery->submission != NULL)
         submission_abandon(delivery->submission);
+    if (delivery->is_stalled)
+        delivery_note_stalled(delivery, false);
     delivery->call = NULL;
     delivery->is_claiming = false;
     delivery->request = NULL;
     delivery->submission = NULL;
+}
+
+void delivery_put_off(struct delivery *delivery, const char *reply)
+{
+    bool is_behind_data = delivery->state == DELIVERY_BODY || delivery->state == DELIVERY_HELD;
+    let_go(delivery);
+    if (!is_behind_data) {
+        delivery_refuse(delivery, reply);
+        return;
+    }
+    delivery->verdict = (struct verdict){.is_temporary = true};
+    snprintf(delivery->verdict.reply, sizeof(delivery->verdict.reply), "%s", reply);
+    delivery_release(delivery);
+    delivery_reply(delivery);
 }
 
 /* Postfix would give up, and with the whole connection. What was accepted is told although the
@@ -354,6 +395,10 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
     (void)descriptor;
     (void)what;
     struct delivery *delivery = argument;
+    if (delivery->state == DELIVERY_HELD) {
+        delivery_finish(delivery);
+        return;
+    }
     if (delivery->state == DELIVERY_SETTLING) {
         log_warning("%s: the ledger does not answer", delivery_shown_id(delivery));
         ledger_channel_cancel(delivery->call);
@@ -388,6 +433,13 @@ static void *begin(void *context, struct lmtp_transaction *transaction,
     return NULL;
 }
 
+void delivery_finish(struct delivery *delivery)
+{
+    delivery->state = DELIVERY_FINAL;
+    event_del(delivery->timer);
+    submission_end_body(delivery->submission);
+}
+
 /* Before the final dot nothing has happened. After it, what Microsoft says is still settled. */
 static void client_gone(void *message)
 {
@@ -417,6 +469,9 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
     size_t rows;
     (void)office365_rows(&rows);
     deliveries->troubled = dictionary_new(free);
+    deliveries->proven = dictionary_new(free);
+    deliveries->doubtful = dictionary_new(free);
+    deliveries->waiting = dictionary_new(free);
     deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
     deliveries->counts.room_times.scale = &distribution_waits;
     deliveries->counts.times.scale = &distribution_waits;
@@ -435,6 +490,7 @@ void deliveries_ledger_up(struct deliveries *deliveries)
     for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = delivery->next)
         if (delivery->has_reservation && delivery->call == NULL)
             delivery_claim(delivery);
+    delivery_note_stalls_again(deliveries);
 }
 
 void deliveries_stop(struct deliveries *deliveries)
@@ -442,11 +498,11 @@ void deliveries_stop(struct deliveries *deliveries)
     struct delivery *next;
     for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = next) {
         next = delivery->next;
-        if (delivery->state != DELIVERY_LEDGER && delivery->state != DELIVERY_CONNECTING)
+        if (delivery->state != DELIVERY_LEDGER && delivery->state != DELIVERY_CONNECTING &&
+            delivery->state != DELIVERY_HELD)
             continue;
         deliveries->counts.deferred++;
-        let_go(delivery);
-        delivery_refuse(delivery, "451 4.3.2 post365-transport is closing");
+        delivery_put_off(delivery, "451 4.3.2 post365-transport is closing");
     }
 }
 
@@ -496,6 +552,9 @@ void deliveries_free(struct deliveries *deliveries)
         free_delivery(delivery);
     }
     dictionary_free(deliveries->troubled);
+    dictionary_free(deliveries->proven);
+    dictionary_free(deliveries->doubtful);
+    dictionary_free(deliveries->waiting);
     buffer_free(&deliveries->greeting);
     event_free(deliveries->look);
     free(deliveries->counts.pauses);

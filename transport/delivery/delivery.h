@@ -17,6 +17,7 @@
 #include "common/metrics/distribution.h"
 #include "common/sender/sealer.h"
 #include "common/settings.h"
+#include "common/silence.h"
 #include "common/table.h"
 #include "transport/lmtp/server.h"
 #include "transport/queue/wakeup.h"
@@ -49,6 +50,7 @@ enum delivery_state {
     DELIVERY_CONNECTING, /* a connection of the account is asked for */
     DELIVERY_ENVELOPE,   /* Microsoft is told sender and recipients */
     DELIVERY_BODY,       /* the message streams through */
+    DELIVERY_HELD,       /* all but its final dot was sent: what becomes of another is awaited */
     DELIVERY_FINAL,      /* the final dot was sent */
     DELIVERY_SETTLING,   /* the ledger is told what was accepted; then Postfix is */
     DELIVERY_STATES,
@@ -72,6 +74,7 @@ struct delivery_counts {
     uint64_t turned_away;                /* clients of an account that is paused */
     uint64_t octets;                     /* of messages, handed to a connection */
     uint64_t *pauses;                    /* asked for, by the row of office365_rows() */
+    uint64_t silences[SILENCES];         /* likewise, where nobody has replied */
     struct distribution room_times;      /* microseconds until the ledger had answered */
     struct distribution times;           /* and until Postfix had its last reply */
 };
@@ -104,6 +107,9 @@ void deliveries_stop(struct deliveries *deliveries);
 
 /* Whether some recipients of the message with this queue id are being delivered to. */
 bool deliveries_have(const struct deliveries *deliveries, const char *queue_id);
+
+/* Whether it may have been delivered to some: each further attempt may make a copy. */
+bool deliveries_doubt(const struct deliveries *deliveries, const char *queue_id);
 
 /* The accounts that are known to be paused, or to which nobody has answered. */
 size_t deliveries_troubled(const struct deliveries *deliveries);

@@ -39,9 +39,11 @@ struct delivery {
     struct pool_request *request;
     struct submission *submission;
     bool is_fresh, was_retried;
-    const struct office365_row *obeyed; /* the last cause that the account was paused for */
-    struct event *timer;                /* the end of Postfix's patience */
-    uint64_t begun;                     /* microseconds of distribution_clock() */
+    const char *obeyed;  /* the last cause's name that the account was paused for */
+    bool is_stalled;     /* its connection is */
+    bool is_unknown;     /* it may have been delivered */
+    struct event *timer; /* the end of Postfix's patience */
+    uint64_t begun;      /* microseconds of distribution_clock() */
     struct verdict verdict;
 };
 
@@ -50,6 +52,9 @@ struct deliveries {
     struct delivery_counts counts;
     struct delivery *first;
     struct dictionary *troubled; /* accounts that are paused, as far as is known */
+    struct dictionary *proven;  /* accounts of which the last message that was sent had its reply */
+    struct dictionary *waiting; /* accounts of which mail waits for room: widening.c */
+    struct dictionary *doubtful; /* queue ids of what may have been delivered */
     struct buffer greeting;      /* for the one who was turned away last */
     struct event *look;
 };
@@ -66,6 +71,23 @@ void delivery_take_connection(struct delivery *delivery);
  * each recipient its refusal or the verdict. */
 void delivery_refuse(struct delivery *delivery, const char *reply);
 void delivery_reply(struct delivery *delivery);
+/* Ends it with this temporary reply, wherever it is before its final dot. */
+void delivery_put_off(struct delivery *delivery, const char *reply);
+/* Sends the final dot. */
+void delivery_finish(struct delivery *delivery);
+
+/* --- doubt.c --- */
+
+/* The body is whole: its final dot is sent, held back, or never, when that could make another copy
+ * where copies are made already. */
+void delivery_close_body(struct delivery *delivery);
+/* What is held, and what has not begun yet, goes on or is put off: something of this account has
+ * come to its end. */
+void delivery_look_at_held(struct deliveries *all, const char *account);
+/* Microsoft has told what became of a message. */
+void delivery_note_known(struct delivery *delivery);
+/* Nobody knows what became of it. */
+void delivery_note_unknown(struct delivery *delivery);
 
 /* --- sender.c --- */
 
@@ -94,16 +116,33 @@ void delivery_claim(struct delivery *delivery);
 /* It was sent, or may have been, to those that were not refused; then Postfix is told. */
 void delivery_settle(struct delivery *delivery);
 
+/* --- widening.c --- */
+
+/* It was told when there will be room. */
+void delivery_note_waiting(const struct delivery *delivery, const struct ledger_reply *answer);
+/* Asks the ledger whether there is more than was told. */
+void delivery_look_for_width(struct deliveries *all);
+
 /* --- consequence.c --- */
 
 /* What the verdict says about the account. */
 void delivery_obey(struct delivery *delivery);
+/* The message, or the way there, has ended so. */
+void delivery_note_end(struct delivery *delivery, const struct submission_end *end);
+/* How often in a row connections of its account were lost before the final dot. */
+unsigned delivery_losses(const struct delivery *delivery);
+/* Whether its account is to be paused, or is in doubt: then nothing of it begins. */
+bool delivery_must_wait(const struct delivery *delivery);
+/* The 450 that says so, in `reply`. */
+void delivery_write_paused(const struct delivery *delivery, struct buffer *reply);
+/* Its connection stalls, or does no longer. */
+void delivery_note_stalled(struct delivery *delivery, bool is_stalled);
+/* The ledger has forgotten which do. */
+void delivery_note_stalls_again(struct deliveries *all);
 /* The ledger says that the account is paused, why, and until when (microseconds since the epoch).
  */
 void delivery_note_pause(struct deliveries *all, const char *account, const char *cause,
                          int64_t until);
-/* Microsoft has answered, and has nothing against the account. */
-void delivery_note_health(const struct delivery *delivery);
 /* Microsoft has not answered, or the ledger cannot. */
 void delivery_note_silence(struct deliveries *all, const char *account);
 /* From now on it is noticed when somebody ends a pause. */

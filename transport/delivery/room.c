@@ -54,6 +54,12 @@ static void wake_at(const struct delivery *delivery, int64_t when)
         wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when + LOOK_AFTER);
 }
 
+static void note_room(const struct delivery *delivery, const struct ledger_reply *answer)
+{
+    delivery_note_waiting(delivery, answer);
+    wake_at(delivery, answer->earliest);
+}
+
 /* Postfix puts off for minutes who was left out, or is to be tried in another way: they may go when
  * the others are through. */
 static void wake_rest(const struct delivery *delivery)
@@ -75,7 +81,7 @@ static void tell_no_room(struct delivery *delivery, const struct ledger_reply *a
             delivery_note_pause(delivery->all, delivery->account, answer->pause.cause,
                                 answer->earliest);
         else
-            wake_at(delivery, answer->earliest);
+            note_room(delivery, answer);
     } else if (answer->result == LEDGER_REPLY_NEVER) {
         delivery->all->counts.refused++;
         quota_format_period(answer->rate.period, period, sizeof(period));
@@ -191,7 +197,8 @@ void delivery_settle(struct delivery *delivery)
     size_t accepted = delivery->sent.recipient_count - delivery->refused;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_SETTLE,
                                            .reservation = delivery->reservation,
-                                           .recipients = (uint32_t)accepted};
+                                           .recipients = (uint32_t)accepted,
+                                           .is_doubtful = delivery->is_unknown};
     struct error error;
     delivery->state = DELIVERY_SETTLING;
     delivery_set_timer(delivery, SETTLE_TIMEOUT);

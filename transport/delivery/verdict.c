@@ -1,7 +1,9 @@
 /* verdict.c - what Postfix is told about a message, and what happens to its account */
 #include "transport/delivery/verdict.h"
 
+#include "common/harmless.h"
 #include "common/judgement.h"
+#include "common/silence.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +38,10 @@ static void judge_reply(const struct reply *reply, enum reply_stage stage, const
     judgement_of_reply(reply, stage, &judgement);
     const struct office365_row *row = judgement.row;
     verdict->row = row;
+    verdict->name = row->name;
     verdict->account = row->account;
+    if (stage == REPLY_STAGE_AUTH && row->account == OFFICE365_ACCOUNT_NOTHING)
+        verdict->account = OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED;
     verdict->is_temporary = judgement.code / 100 == 4;
     enhanced_text(&judgement.enhanced, told, sizeof(told));
     int length = snprintf(verdict->reply, sizeof(verdict->reply),
@@ -44,7 +49,7 @@ static void judge_reply(const struct reply *reply, enum reply_stage stage, const
                           host, reply->code, enhanced_text(&reply->enhanced, said, sizeof(said)),
                           WORDS_MAX, reply->text, office365_stage_words(stage));
     verdict->said = strlen(verdict->reply);
-    if ((row->needs_admin || row->account != OFFICE365_ACCOUNT_NOTHING) && length > 0 &&
+    if ((row->needs_admin || verdict->account != OFFICE365_ACCOUNT_NOTHING) && length > 0 &&
         (size_t)length < sizeof(verdict->reply))
         snprintf(verdict->reply + length, sizeof(verdict->reply) - (size_t)length, "; %s: %.*s",
                  row->name, whole_sentences(row->remedy), row->remedy);
@@ -53,14 +58,29 @@ static void judge_reply(const struct reply *reply, enum reply_stage stage, const
 static void judge_silence(const struct submission_end *end, struct verdict *verdict)
 {
     verdict->is_temporary = true;
-    verdict->account = OFFICE365_ACCOUNT_NOTHING;
+    verdict->account = end->silence == SILENCE_LOGIN ? OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED
+                                                     : OFFICE365_ACCOUNT_NOTHING;
+    verdict->name = end->silence != SILENCE_NONE ? silence_name(end->silence) : NULL;
     if (end->is_unknown)
         snprintf(verdict->reply, sizeof(verdict->reply),
-                 "451 4.4.2 %.*s; between the final dot and the reply: it may have been delivered",
+                 "451 4.4.2 %.*s; between the final dot and the reply: " SILENCE_DOUBT_WORDS,
                  WORDS_MAX, end->text);
     else
         snprintf(verdict->reply, sizeof(verdict->reply), "451 4.4.1 %.*s (%s)", WORDS_MAX,
                  end->text, office365_stage_words(end->stage));
+    verdict->said = strlen(verdict->reply);
+}
+
+/* What a server says may be anything. */
+static void make_harmless(struct verdict *verdict)
+{
+    char end = verdict->reply[verdict->said];
+    verdict->reply[verdict->said] = '\0';
+    size_t said = harmless_make(verdict->reply, '?');
+    verdict->reply[verdict->said] = end;
+    memmove(verdict->reply + said, verdict->reply + verdict->said,
+            strlen(verdict->reply + verdict->said) + 1);
+    verdict->said = said;
 }
 
 void verdict_of_end(const struct submission_end *end, const char *host, struct verdict *verdict)
@@ -76,10 +96,14 @@ void verdict_of_end(const struct submission_end *end, const char *host, struct v
         judge_reply(reply, end->stage, host, verdict);
     else
         judge_silence(end, verdict);
+    if (verdict->is_accepted)
+        verdict->said = strlen(verdict->reply);
+    make_harmless(verdict);
 }
 
 void verdict_of_recipient(const struct reply *reply, const char *host, struct verdict *verdict)
 {
     *verdict = (struct verdict){.is_accepted = false};
     judge_reply(reply, REPLY_STAGE_RCPT, host, verdict);
+    make_harmless(verdict);
 }

@@ -23,10 +23,12 @@ struct verdict {
     bool is_accepted;  /* by Microsoft */
     bool is_temporary; /* Postfix will try again */
     enum office365_account account;  /* what happens to all other mail of it */
+    const char *name;                /* of the cause, or NULL: office365_row's, or silence_name() */
     const struct office365_row *row; /* the cause, or NULL where nobody has replied */
 };
 
-/* `host` is whom it is about. */
+/* `host` is whom it is about. Whatever ends a login without success concerns the account, known
+ * reply or not, or none. */
 void verdict_of_end(const struct submission_end *end, const char *host, struct verdict *verdict);
 
 /* The same for a recipient that was refused. */

@@ -6,6 +6,7 @@
  */
 #include "transport/lmtp/parts.h"
 
+#include "common/harmless.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -33,9 +34,7 @@ static char *copy_reply(const char *reply, const char *classes)
         return memory_copy(NO_REPLY);
     }
     char *line = memory_copy_bytes(reply, strnlen(reply, LMTP_REPLY_MAX));
-    for (char *octet = line + MARK_LENGTH; *octet != '\0'; octet++)
-        if (*octet < ' ' || *octet == 0x7f)
-            *octet = '?';
+    harmless_make(line + MARK_LENGTH, '?');
     return line;
 }
 

@@ -52,6 +52,7 @@ struct lmtp_session {
     struct bufferevent *stream;
     enum lmtp_state state;
     bool is_greeted;     /* LHLO was said */
+    bool is_hurried;     /* the server stops: his time is short */
     bool has_progressed; /* in this event: the client's time begins anew */
     unsigned garbage;    /* lines that were no command */
     struct envelope envelope;

@@ -29,6 +29,7 @@
 static const char too_many_sessions[] = "421 4.3.2 Too many connections";
 /* When no descriptor is left for a client. */
 static const struct timeval accept_pause = {.tv_sec = 1};
+static const struct timeval stopping_timeout = {.tv_sec = LMTP_STOPPING_TIMEOUT};
 
 struct lmtp_listener {
     struct lmtp_listener *next;
@@ -168,10 +169,15 @@ static void set_timeout(struct lmtp_session *session)
         unlink_session(session);
         link_session(session);
     }
+    bool is_hurried = session->server->is_stopping && !session->is_hurried;
+    session->is_hurried = session->server->is_stopping;
     if (!waits_for_client(session))
         event_del(&session->timeout_event);
-    else if (session->has_progressed || !event_pending(&session->timeout_event, EV_TIMEOUT, NULL))
-        event_add(&session->timeout_event, &session->server->settings.timeout);
+    else if (session->has_progressed || is_hurried ||
+             !event_pending(&session->timeout_event, EV_TIMEOUT, NULL))
+        event_add(&session->timeout_event, session->server->is_stopping
+                                               ? &stopping_timeout
+                                               : &session->server->settings.timeout);
     session->has_progressed = false;
 }
 
@@ -424,7 +430,7 @@ void lmtp_listen(struct lmtp *server, int descriptor, const char *account)
     event_add(&listener->accept_event, NULL);
 }
 
-static void close_listeners(struct lmtp *server)
+void lmtp_close_listeners(struct lmtp *server)
 {
     struct lmtp_listener *next;
     for (struct lmtp_listener *listener = server->listeners; listener != NULL; listener = next) {
@@ -454,7 +460,7 @@ struct lmtp *lmtp_new(struct event_base *base, const struct lmtp_settings *setti
 void lmtp_stop(struct lmtp *server)
 {
     server->is_stopping = true;
-    close_listeners(server);
+    lmtp_close_listeners(server);
     for (struct lmtp_session *session = server->sessions; session != NULL; session = session->next)
         lmtp_wake(session);
 }
@@ -476,7 +482,7 @@ size_t lmtp_sessions(const struct lmtp *server)
 
 static void destroy(struct lmtp *server)
 {
-    close_listeners(server);
+    lmtp_close_listeners(server);
     struct lmtp_session *next;
     for (struct lmtp_session *session = server->sessions; session != NULL; session = next) {
         next = session->next;

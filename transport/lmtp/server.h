@@ -11,8 +11,9 @@
  * has an end as any other silence has). His time is bounded, too: a line has to be whole, and so
  * much of a message (LMTP_LEAST) or its end has to be there, before it is over. If there are too
  * many clients, the one between two commands who has been silent for longest makes room. While a
- * decision or replies are awaited no further command is carried out. He who closes the connection,
- * or the half that he sends on, is gone.
+ * decision or replies are awaited no further command is carried out. When the server stops, a
+ * client who owes the rest of a message has LMTP_STOPPING_TIMEOUT for each piece of it. He who
+ * closes the connection, or the half that he sends on, is gone.
  *
  * One thread, that of the event loop. The handler is called from the loop and never from within
  * a function of this file, so that it may call any of them wherever it is, lmtp_free() as well.
@@ -28,11 +29,12 @@
 #include <stdint.h>
 #include <sys/time.h>
 
-#define LMTP_TIMEOUT        300    /* seconds; what Postfix grants us for MAIL and RCPT */
-#define LMTP_UNCONSUMED_MAX 65536U /* octets; what is read at once may come on top */
-#define LMTP_UNSENT_MAX     65536U /* octets; one more reply may come on top */
-#define LMTP_LEAST          65536U /* octets of a message that must come within LMTP_TIMEOUT */
-#define LMTP_REPLY_MAX      1200U  /* octets; longer replies are cut */
+#define LMTP_TIMEOUT          300    /* seconds; what Postfix grants us for MAIL and RCPT */
+#define LMTP_STOPPING_TIMEOUT 3      /* seconds */
+#define LMTP_UNCONSUMED_MAX   65536U /* octets; what is read at once may come on top */
+#define LMTP_UNSENT_MAX       65536U /* octets; one more reply may come on top */
+#define LMTP_LEAST            65536U /* octets of a message that must come within LMTP_TIMEOUT */
+#define LMTP_REPLY_MAX        1200U  /* octets; longer replies are cut */
 
 struct lmtp;
 struct lmtp_transaction; /* one message, from DATA to its last reply */
@@ -111,7 +113,10 @@ void lmtp_reply(struct lmtp_transaction *transaction, size_t recipient, const ch
 
 /* --- ending ------------------------------------------------------------------- */
 
-/* Closes the listeners. Clients in a transaction behind DATA are served until its end; then, and
+/* Closes the listeners, and nothing else: who is connected is served as before. */
+void lmtp_close_listeners(struct lmtp *server);
+
+/* The same, and an end: clients in a transaction behind DATA are served until its end; then, and
  * all others now, they are told 421 and the connection is closed. */
 void lmtp_stop(struct lmtp *server);
 

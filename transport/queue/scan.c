@@ -5,6 +5,7 @@
 #include "common/dictionary.h"
 #include "common/memory.h"
 #include "common/reason.h"
+#include "common/silence.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -95,6 +96,19 @@ static bool is_looked_for(const struct scan *scan, json_t *message, const char *
     return account != NULL && arrival >= account->since;
 }
 
+static bool is_in_doubt(const json_t *message)
+{
+    size_t number;
+    const json_t *recipient;
+    json_array_foreach(json_object_get(message, "recipients"), number, recipient)
+    {
+        const char *reason = json_string_value(json_object_get(recipient, "delay_reason"));
+        if (reason != NULL && silence_is_doubt(reason))
+            return true;
+    }
+    return false;
+}
+
 static void take_line(struct scan *scan, const char *line, size_t length)
 {
     json_t *message = json_loadb(line, length, 0, NULL);
@@ -104,7 +118,7 @@ static void take_line(struct scan *scan, const char *line, size_t length)
     int64_t arrival = json_integer_value(json_object_get(message, "arrival_time"));
     if (queue != NULL && id != NULL && sender != NULL && strcmp(queue, "deferred") == 0 &&
         is_word(id) && is_looked_for(scan, message, sender, arrival) &&
-        scan->wanted(scan->context, id))
+        scan->wanted(scan->context, id) && !is_in_doubt(message))
         keep(scan, id, arrival);
     json_decref(message);
 }

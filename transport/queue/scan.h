@@ -2,7 +2,8 @@
  *
  * Reads what `postqueue -j` says, line by line as it comes, and keeps the oldest deferred messages
  * alone: the queue may be long. For mail whose queue id Postfix does not tell (XFORWARD has none
- * for sendmail(1)), and after a restart, which forgets what was to be woken up.
+ * for sendmail(1)), and after a restart, which forgets what was to be woken up. What may have been
+ * delivered to somebody is left to Postfix's own next attempt: each may make a copy.
  *
  * Source: postqueue(1), "JSON object format". Pure.
  */

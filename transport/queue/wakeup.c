@@ -16,6 +16,14 @@
 #define PAUSE_MICROS    100000       /* between two messages */
 #define CHECK_MICROS    CLOCK_SECOND /* the clock may be set */
 #define UNDER_WAY_AGAIN (2 * CLOCK_SECOND)
+/* When Postfix does not run, it is looked for again after this time; when it does again it needs
+ * some until its services are there. */
+#define POSTFIX_AGAIN CLOCK_SECOND
+#define POSTFIX_READY (2 * CLOCK_SECOND)
+/* A look into the queue that has failed is taken again after this time, then twice as long, and so
+ * on so many times. */
+#define SCAN_AGAIN     (5 * CLOCK_SECOND)
+#define SCAN_DOUBLINGS 6
 /* After a probe of which nothing was heard, then twice as long, and so on so many times. */
 #define PROBE_AGAIN     (60 * CLOCK_SECOND)
 #define PROBE_DOUBLINGS 4
@@ -29,9 +37,10 @@ enum subject {
 struct entry {
     struct agenda_entry due;
     enum subject subject;
-    int64_t since; /* of an account: older messages were woken up; seconds since the epoch */
-    size_t probes; /* of an account: how many there were since something was heard of it */
-    char name[];   /* queue id or UPN: no queue id has an @ */
+    int64_t since;    /* of an account: older messages were woken up; seconds since the epoch */
+    bool is_hastened; /* of an account: those that are put down, too */
+    size_t probes;    /* of an account: how many there were since something was heard of it */
+    char name[];      /* queue id or UPN: no queue id has an @ */
 };
 
 struct wakeup {
@@ -43,6 +52,8 @@ struct wakeup {
     struct wakeup_knowledge knowledge;
     struct scan *scan; /* under way, or NULL */
     size_t turn;       /* of a probe: which message of those that are found */
+    size_t failures;   /* of looks into the queue, in a row */
+    bool was_away;     /* Postfix did not run */
     uint64_t woken;
 };
 
@@ -113,10 +124,22 @@ void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when
         put(wakeup, account, SUBJECT_ACCOUNT, when)->since = 0;
 }
 
+/* A probe shows whether the others may go: it comes first. */
+void wakeup_hasten_account(struct wakeup *wakeup, const char *account)
+{
+    const struct entry *known = dictionary_find(wakeup->entries, account);
+    if (known != NULL && known->subject == SUBJECT_PROBE)
+        return;
+    struct entry *entry = put(wakeup, account, SUBJECT_ACCOUNT, clock_now(clock_system()));
+    entry->since = 0;
+    entry->is_hastened = true;
+}
+
 void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when)
 {
     struct entry *entry = put(wakeup, account, SUBJECT_PROBE, when);
     entry->since = 0;
+    entry->is_hastened = false;
     entry->probes = 0;
 }
 
@@ -153,10 +176,17 @@ static void wake(struct wakeup *wakeup, const struct entry *entry)
 
 /* --- the messages of accounts --------------------------------------------------- */
 
+/* What may have been delivered is not made another copy of. */
+static bool may_be_woken(void *context, const char *queue_id)
+{
+    const struct wakeup_knowledge *knowledge = &((const struct wakeup *)context)->knowledge;
+    return knowledge->is_doubtful == NULL || !knowledge->is_doubtful(knowledge->context, queue_id);
+}
+
 static bool has_no_time(void *context, const char *queue_id)
 {
     const struct wakeup *wakeup = context;
-    return dictionary_find(wakeup->entries, queue_id) == NULL;
+    return dictionary_find(wakeup->entries, queue_id) == NULL && may_be_woken(context, queue_id);
 }
 
 static void scan_output(void *context, struct evbuffer *bytes)
@@ -165,8 +195,11 @@ static void scan_output(void *context, struct evbuffer *bytes)
     scan_read(wakeup->scan, bytes);
 }
 
-static void complain(void)
+/* At once it may be that Postfix is about to start, or to stop. */
+static void complain(struct wakeup *wakeup)
 {
+    if (++wakeup->failures != 2)
+        return;
     log_warning("postqueue -j has failed: mail waits for Postfix's next attempt; postqueue must be "
                 "setgid, the service needs NoNewPrivileges=no, and authorized_mailq_users and "
                 "authorized_flush_users must have post365_user");
@@ -180,7 +213,9 @@ struct page {
 static void look_on(void *context, const char *account)
 {
     const struct page *page = context;
-    put(page->wakeup, account, SUBJECT_ACCOUNT, page->when)->since = page->since;
+    const struct entry *known = dictionary_find(page->wakeup->entries, account);
+    if (known == NULL || known->subject != SUBJECT_PROBE)
+        put(page->wakeup, account, SUBJECT_ACCOUNT, page->when)->since = page->since;
 }
 
 /* Where there are more than it could take the accounts are looked at again behind those. No message
@@ -189,6 +224,15 @@ static void turn_page(struct wakeup *wakeup, const struct scan *scan, int64_t wh
 {
     int64_t first = scan_arrival(scan, 0), last = scan_arrival(scan, SCAN_MOST - 1);
     struct page page = {wakeup, when, last > first ? last : last + 1};
+    scan_each_account(scan, look_on, &page);
+}
+
+/* Nothing is known of those that were not found: they are looked for once more. */
+static void look_later(struct wakeup *wakeup, const struct scan *scan, int64_t now)
+{
+    size_t doublings = wakeup->failures < SCAN_DOUBLINGS ? wakeup->failures : SCAN_DOUBLINGS;
+    struct page page = {wakeup, now + (SCAN_AGAIN << doublings), 0};
+    complain(wakeup);
     scan_each_account(scan, look_on, &page);
 }
 
@@ -201,19 +245,13 @@ static void scan_ended(void *context, bool worked)
     for (size_t i = 0; i < scan_count(scan); i++)
         wakeup_put(wakeup, scan_id(scan, i), now + (int64_t)i);
     if (!worked)
-        complain();
+        look_later(wakeup, scan, now);
     else if (scan_is_full(scan))
         turn_page(wakeup, scan, now + SCAN_MOST);
+    if (worked)
+        wakeup->failures = 0;
     scan_free(scan);
     set_timer(wakeup);
-}
-
-/* A probe needs one message, and one that may be put down already. */
-static bool is_any(void *context, const char *queue_id)
-{
-    (void)context;
-    (void)queue_id;
-    return true;
 }
 
 static void probe_ended(void *context, bool worked)
@@ -222,7 +260,9 @@ static void probe_ended(void *context, bool worked)
     struct scan *scan = wakeup->scan;
     wakeup->scan = NULL;
     if (!worked)
-        complain();
+        complain(wakeup);
+    else
+        wakeup->failures = 0;
     if (scan_count(scan) > 0)
         wakeup_put(wakeup, scan_id(scan, wakeup->turn % scan_count(scan)),
                    clock_now(clock_system()));
@@ -247,25 +287,47 @@ static void look_for(struct wakeup *wakeup, const struct entry *entry)
     free(send_as);
 }
 
-/* All accounts whose time has come are looked for at once, but a probe by itself. */
+/* All accounts whose time has come are looked for at once, but a probe by itself; and by themselves
+ * those that are hastened, since what is put down counts there: so it does for a probe. */
 static void look_for_accounts(struct wakeup *wakeup)
 {
     static const struct postqueue_handler all = {.output = scan_output, .ended = scan_ended};
     static const struct postqueue_handler one = {.output = scan_output, .ended = probe_ended};
     struct entry *entry = first_due(wakeup);
-    bool is_probe = entry->subject == SUBJECT_PROBE;
-    wakeup->scan = scan_new(is_probe ? is_any : has_no_time, wakeup);
+    bool is_probe = entry->subject == SUBJECT_PROBE, is_hastened = entry->is_hastened;
+    wakeup->scan = scan_new(is_probe || is_hastened ? may_be_woken : has_no_time, wakeup);
     do {
         look_for(wakeup, entry);
         if (is_probe)
             expect_another_probe(wakeup, entry);
         else
             remove_entry(wakeup, entry);
-    } while (!is_probe && (entry = first_due(wakeup)) != NULL && entry->subject == SUBJECT_ACCOUNT);
+    } while (!is_probe && (entry = first_due(wakeup)) != NULL &&
+             entry->subject == SUBJECT_ACCOUNT && entry->is_hastened == is_hastened);
     if (postqueue_run(wakeup->postqueue, "-j", NULL, is_probe ? &one : &all, wakeup))
         return;
     scan_free(wakeup->scan);
     wakeup->scan = NULL;
+}
+
+static bool has_postfix(const struct wakeup *wakeup)
+{
+    const struct wakeup_knowledge *knowledge = &wakeup->knowledge;
+    return knowledge->has_postfix == NULL || knowledge->has_postfix(knowledge->context);
+}
+
+/* What is due stays so until Postfix is there. Returns whether it has to wait. */
+static bool wait_for_postfix(struct wakeup *wakeup)
+{
+    bool is_away = !has_postfix(wakeup), was_away = wakeup->was_away;
+    wakeup->was_away = is_away;
+    if (!is_away && !was_away)
+        return false;
+    int64_t wait = is_away ? POSTFIX_AGAIN : POSTFIX_READY;
+    const struct timeval timeout = {.tv_sec = wait / CLOCK_SECOND};
+    wakeup->fires = clock_now(clock_system()) + wait;
+    event_add(wakeup->timer, &timeout);
+    return true;
 }
 
 static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
@@ -274,6 +336,8 @@ static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
     (void)what;
     struct wakeup *wakeup = argument;
     struct entry *entry = postqueue_is_running(wakeup->postqueue) ? NULL : first_due(wakeup);
+    if (entry != NULL && wait_for_postfix(wakeup))
+        return;
     if (entry != NULL && entry->subject != SUBJECT_MESSAGE) {
         look_for_accounts(wakeup);
     } else if (entry != NULL && is_under_way(wakeup, entry)) {

@@ -3,7 +3,8 @@
  * Postfix tries a deferred message again after minutes, and after hours when it has failed often. A
  * message that is deferred because its account has no room is put down here with the time when it
  * will have; then `postqueue -i` hands it to the queue manager, the oldest first and a few at a
- * time, so that no storm of attempts breaks loose.
+ * time, so that no storm of attempts breaks loose. What is due while Postfix does not run is due
+ * when it does again; a look into the queue that has failed is taken again, later and later.
  */
 #ifndef POST365_TRANSPORT_QUEUE_WAKEUP_H
 #define POST365_TRANSPORT_QUEUE_WAKEUP_H
@@ -26,6 +27,10 @@ struct wakeup_knowledge {
     /* Whether some recipients of the message are being delivered to: Postfix then does not hear
      * that it is to be tried. */
     bool (*is_under_way)(void *context, const char *queue_id);
+    /* Whether the message may have been delivered: it is left to Postfix. NULL: none may. */
+    bool (*is_doubtful)(void *context, const char *queue_id);
+    /* Whether Postfix runs: while it does not, nothing is asked of it. NULL: it does. */
+    bool (*has_postfix)(void *context);
     void *context;
 };
 
@@ -43,6 +48,10 @@ void wakeup_put(struct wakeup *wakeup, const char *queue_id, int64_t when);
  * this time on: for those whose queue id is not known. The oldest first; each that has to wait
  * again is put down again. Of two times for one account the earlier counts. */
 void wakeup_put_account(struct wakeup *wakeup, const char *account, int64_t when);
+
+/* All deferred messages of this account, put down or not, are to be tried from now on: there is
+ * more room than they were told. */
+void wakeup_hasten_account(struct wakeup *wakeup, const char *account);
 
 /* One deferred message of this account is to be tried at this time, the oldest: to see whether
  * others would go. In place of what was put down for the account. Others follow, less and less

@@ -7,13 +7,34 @@
 
 #include <event2/bufferevent.h>
 
-/* Seconds for the first reply on a connection that lay idle: a firewall that has forgotten it says
- * nothing, and a fresh one is soon made. */
-#define STALE_TIMEOUT 30
+/* Seconds without any progress. RFC 5321 4.5.3.2 grants minutes, for who gives up early may do so
+ * before the other side is done. But up to the final dot nothing is lost by it: Postfix has the
+ * message, and another connection may carry it at once, while this one keeps others waiting. So
+ * there little patience is shown first, and more each time that it was in vain (submission_send()),
+ * up to what smtp(8)'s settings grant. Behind the dot it is the other way round: giving up makes a
+ * second copy, and all that they grant is waited. */
+#define ENVELOPE_TIMEOUT 30
+#define BODY_TIMEOUT     20
+#define VOID_TIMEOUT     20 /* nothing is at stake any more */
 
 static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
 {
     return &submission->parts->smtp->timeouts;
+}
+
+static time_t patience(const struct submission *submission, time_t least, time_t most)
+{
+    time_t seconds = least;
+    for (unsigned i = 0; i < submission->doublings && seconds < most; i++)
+        seconds *= 2;
+    return seconds < most ? seconds : most;
+}
+
+/* While the body goes the peer has nothing to say, but has to take it. */
+static void watch_writing(struct submission *submission, time_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
 }
 
 /* --- sender and recipients ----------------------------------------------------- */
@@ -82,19 +103,27 @@ static void ask_on(struct submission *submission)
     } while (together && submission->asked < recipients + 2);
 }
 
-/* For the reply that comes next. */
-static time_t envelope_timeout(const struct submission *submission)
+/* What smtp(8) grants the reply that comes next. On a connection that lay idle the first one must
+ * come soon: a firewall that has forgotten it says nothing, and a fresh one is soon made. */
+static time_t most_patience(const struct submission *submission)
 {
     const struct smtp_timeouts *timeouts = timeouts_of(submission);
     if (submission->answered > submission->envelope->recipient_count)
         return timeouts->data_init;
     if (submission->answered > 0)
         return timeouts->rcpt;
-    return submission->was_used && timeouts->mail > STALE_TIMEOUT ? STALE_TIMEOUT : timeouts->mail;
+    return submission->was_used && timeouts->mail > ENVELOPE_TIMEOUT ? ENVELOPE_TIMEOUT
+                                                                     : timeouts->mail;
+}
+
+static void await_envelope(struct submission *submission)
+{
+    submission_wait(submission, SUBMISSION_ENVELOPE,
+                    patience(submission, ENVELOPE_TIMEOUT, most_patience(submission)));
 }
 
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, enum submission_reports reports,
+                     const char *sender, enum submission_reports reports, unsigned doublings,
                      const struct submission_message_handler *handler, void *context)
 {
     submission->envelope = envelope;
@@ -106,8 +135,12 @@ void submission_send(struct submission *submission, const struct envelope *envel
     submission->mail_refused = submission->is_void = submission->was_refused = false;
     submission->last[0] = '\r';
     submission->last[1] = '\n';
+    submission->doublings = doublings;
+    submission->given = submission->taken = 0;
+    submission->not_taken = 0;
+    watch_writing(submission, 0);
     ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
+    await_envelope(submission);
     submission->was_used = true;
 }
 
@@ -130,13 +163,6 @@ static void tell_refusal(struct submission *submission)
     submission_end_message(submission, &end);
 }
 
-/* While the body goes the peer has nothing to say, but has to take it. */
-static void watch_writing(struct submission *submission, time_t seconds)
-{
-    const struct timeval timeout = {.tv_sec = seconds};
-    bufferevent_set_timeouts(submission->connection, NULL, seconds > 0 ? &timeout : NULL);
-}
-
 /* DATA was answered, and with it all that stood before it. */
 static void begin_body(struct submission *submission)
 {
@@ -147,7 +173,7 @@ static void begin_body(struct submission *submission)
     }
     if (may_go && submission->accepted > 0) {
         submission_wait(submission, SUBMISSION_BODY, 0);
-        watch_writing(submission, timeouts_of(submission)->data_xfer);
+        watch_writing(submission, SUBMISSION_STALL);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -197,7 +223,7 @@ void submission_take_envelope_reply(struct submission *submission)
     submission->answered++;
     if (submission->asked <= submission->answered)
         ask_on(submission);
-    submission_wait(submission, SUBMISSION_ENVELOPE, envelope_timeout(submission));
+    await_envelope(submission);
 }
 
 void submission_take_final_reply(struct submission *submission)
@@ -234,6 +260,7 @@ static void write_some(struct submission *submission, struct evbuffer *bytes, si
         evbuffer_copyout(bytes, &submission->last[1], 1);
     }
     evbuffer_remove_buffer(bytes, output, length);
+    submission->given += length;
 }
 
 bool submission_write(struct submission *submission, struct evbuffer *bytes)
@@ -251,10 +278,32 @@ void submission_write_all(struct submission *submission, struct evbuffer *bytes)
     write_some(submission, bytes, evbuffer_get_length(bytes));
 }
 
+/* libevent stops writing when it says that; whether some was taken since the last time is seen from
+ * what is left. */
+void submission_note_not_taken(struct submission *submission)
+{
+    size_t left = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    uint64_t taken = submission->given > left ? submission->given - left : 0;
+    submission->not_taken =
+        taken == submission->taken ? submission->not_taken + SUBMISSION_STALL : SUBMISSION_STALL;
+    submission->taken = taken;
+    if (submission->not_taken >=
+        patience(submission, BODY_TIMEOUT, timeouts_of(submission)->data_xfer)) {
+        submission->is_impatient = true;
+        submission_lose(submission, "does not take the message");
+        return;
+    }
+    const struct timeval again = {.tv_sec = SUBMISSION_STALL};
+    submission_tell_stalled(submission, true);
+    bufferevent_enable(submission->connection, EV_WRITE);
+    if (submission->state == SUBMISSION_FINAL)
+        event_add(submission->stall, &again);
+}
+
 void submission_end_body(struct submission *submission)
 {
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
     submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
-    watch_writing(submission, 0);
+    submission->given += is_whole ? 3 : 5;
     submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->data_done);
 }

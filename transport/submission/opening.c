@@ -8,10 +8,17 @@
 #include "transport/submission/parts.h"
 
 #include <event2/bufferevent.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+/* What the kernel keeps that it has not sent yet, octets. What is beyond stays here, where it is
+ * known that it was not sent; what is on its way is not bounded by it. */
+#define UNSENT_MAX (32 * 1024)
 
 /* --- an address that answers --------------------------------------------------- */
 
@@ -21,7 +28,9 @@ static void connected(void *context, evutil_socket_t descriptor, const struct ad
 {
     struct submission *submission = context;
     char text[ADDRESS_TEXT_SIZE];
+    int unsent = UNSENT_MAX;
     submission->dial = NULL;
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     struct bufferevent *connection =
         bufferevent_socket_new(submission->parts->base, descriptor, BEV_OPT_CLOSE_ON_FREE);
     if (connection == NULL) {

@@ -47,6 +47,7 @@ struct submission {
     struct dial *dial; /* while there is no connection */
     struct bufferevent *connection;
     struct event *deadline; /* of the reply that is awaited */
+    struct event *stall;    /* when the silence before it is told */
     bool is_held;           /* it must not be released below our feet */
     bool was_used;          /* it has carried a message: nobody knows whether it still lives */
     unsigned extensions;
@@ -67,6 +68,10 @@ struct submission {
     struct reply refusal;
     enum reply_stage refusal_stage;
     char last[2]; /* of the body */
+    unsigned doublings;
+    bool is_stalled, is_impatient; /* told; the end is for want of patience */
+    uint64_t given, taken;         /* octets of the body: to the connection; by the peer, at last */
+    time_t not_taken;              /* for so many seconds nothing was taken */
 };
 
 /* --- submission.c --- */
@@ -82,6 +87,9 @@ __attribute__((format(printf, 2, 3))) void submission_say(struct submission *sub
  * 0: for ever. */
 void submission_wait(struct submission *submission, enum submission_state state, time_t seconds);
 void submission_set_deadline(struct submission *submission, time_t seconds);
+
+/* Tells the message that it does not go on, or does again. */
+void submission_tell_stalled(struct submission *submission, bool is_stalled);
 
 /* Opened, and without a message. */
 void submission_become_idle(struct submission *submission);
@@ -112,6 +120,9 @@ void submission_note_extension(struct submission *submission, const char *line, 
 void submission_take_opening_reply(struct submission *submission);
 
 /* --- message.c --- */
+
+/* The peer has taken nothing of the body for SUBMISSION_STALL seconds. */
+void submission_note_not_taken(struct submission *submission);
 
 void submission_take_envelope_reply(struct submission *submission);
 void submission_take_final_reply(struct submission *submission);

@@ -27,7 +27,7 @@ struct line {
     struct lane *lane;
     struct submission *submission;
     enum line_state state;
-    bool was_used;
+    bool was_used, is_stalled;
     bool is_outdated;           /* opened by settings that are no longer in force */
     int64_t opened, idle_since; /* microseconds of the monotonic clock */
     struct event *idle_timer;
@@ -47,6 +47,7 @@ struct lane {
     struct pool *pool;
     struct line *lines;
     size_t line_count, limit;
+    bool is_spare_refused;
     struct pool_request *first, **last; /* who waits */
     struct event *serve;
     char account[];
@@ -251,6 +252,28 @@ static size_t count_lines(const struct lane *lane, enum line_state state)
     return count;
 }
 
+static size_t count_stalled(const struct lane *lane)
+{
+    size_t stalled = 0;
+    for (const struct line *line = lane->lines; line != NULL; line = line->next)
+        stalled += line->state == LINE_BUSY && line->is_stalled;
+    return stalled;
+}
+
+/* One that stalls is not counted where all that may be there do. */
+static size_t count_lines_that_count(const struct lane *lane)
+{
+    bool has_spare = !lane->is_spare_refused && count_stalled(lane) >= lane->limit;
+    return lane->line_count - (has_spare ? 1 : 0);
+}
+
+/* How many may be opened at the same time. */
+static size_t openings_at_once(const struct lane *lane)
+{
+    bool is_logged_in = count_lines(lane, LINE_OPENING) < lane->line_count;
+    return is_logged_in ? lane->limit : 1;
+}
+
 static size_t count_requests(const struct lane *lane)
 {
     size_t count = 0;
@@ -265,6 +288,7 @@ static void grant(struct lane *lane, struct line *line)
     bool is_fresh = !line->was_used;
     event_del(line->idle_timer);
     line->state = LINE_BUSY;
+    line->is_stalled = false;
     line->was_used = true;
     request->handler->granted(request->context, line->submission, is_fresh);
     free(request);
@@ -282,19 +306,27 @@ static void close_useless(struct lane *lane)
     }
 }
 
+static bool may_be_busy(const struct lane *lane)
+{
+    size_t idle = count_lines(lane, LINE_IDLE) + count_lines(lane, LINE_OPENING);
+    return count_lines_that_count(lane) - idle < lane->limit;
+}
+
 static void serve(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
     (void)what;
     struct lane *lane = argument;
     struct line *line;
-    while (lane->first != NULL && count_lines(lane, LINE_BUSY) < lane->limit &&
+    while (lane->first != NULL && may_be_busy(lane) &&
            (line = best_idle(lane, lane->first->wants_fresh)) != NULL)
         grant(lane, line);
     close_useless(lane);
     size_t wanted = count_requests(lane);
     size_t opening = count_lines(lane, LINE_OPENING);
-    for (; opening < wanted && lane->line_count < lane->limit && lane->first != NULL; opening++)
+    for (; opening < wanted && opening < openings_at_once(lane) &&
+           count_lines_that_count(lane) < lane->limit && lane->first != NULL;
+         opening++)
         open_line(lane);
     if (lane->first == NULL && lane->lines == NULL)
         remove_lane(lane);
@@ -345,6 +377,25 @@ void pool_put(struct pool *pool, struct submission *submission)
     struct line *line = line_of(pool, submission);
     if (line != NULL && submission_is_idle(submission))
         become_idle(line);
+}
+
+void pool_note_stalled(struct pool *pool, struct submission *submission, bool is_stalled)
+{
+    struct line *line = line_of(pool, submission);
+    if (line == NULL || line->is_stalled == is_stalled)
+        return;
+    line->is_stalled = is_stalled;
+    line->lane->is_spare_refused = line->lane->is_spare_refused && count_stalled(line->lane) > 0;
+    want_service(line->lane);
+}
+
+bool pool_refuse_spare(struct pool *pool, const char *account)
+{
+    struct lane *lane = find_lane(pool, account);
+    if (lane == NULL || count_stalled(lane) == 0)
+        return false;
+    lane->is_spare_refused = true;
+    return true;
 }
 
 void pool_shrink(struct pool *pool, const char *account)

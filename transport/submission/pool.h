@@ -3,6 +3,10 @@
  * An account has at most so many connections at once, Microsoft's limit (three by default). A
  * connection carries message after message; one that is idle for long, or old, is closed. Who asks
  * while all are busy waits his turn, first come first served.
+ *
+ * While none is logged in only one is opened: a wrong password is not sent three times. When all
+ * that may be there stall, one more is tried: what holds them up may stand between here and
+ * Microsoft.
  */
 #ifndef POST365_TRANSPORT_SUBMISSION_POOL_H
 #define POST365_TRANSPORT_SUBMISSION_POOL_H
@@ -56,6 +60,12 @@ void pool_put(struct pool *pool, struct submission *submission);
 /* What connections were opened by, credentials and the servers that they are for among it, has
  * changed: each is closed as soon as it is idle, and none of them gets another message. */
 void pool_renew(struct pool *pool);
+
+/* The message on this connection does not go on, or does again: see above. */
+void pool_note_stalled(struct pool *pool, struct submission *submission, bool is_stalled);
+
+/* Microsoft counts those that stall: one more is not tried while some do. False: none does. */
+bool pool_refuse_spare(struct pool *pool, const char *account);
 
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);

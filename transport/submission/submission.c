@@ -12,10 +12,13 @@
 
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #define LINE_MAX_OCTETS 8192
@@ -63,6 +66,45 @@ static const struct reply *known_refusal(const struct submission *submission)
     return submission->message != NULL && is_decided ? &submission->refusal : NULL;
 }
 
+/* Whether something, and so the end of it all, is still here or in this kernel, which has never
+ * sent it: the peer has no room for it. */
+static bool has_unsent(const struct submission *submission)
+{
+    int unsent = 0;
+    if (evbuffer_get_length(bufferevent_get_output(submission->connection)) > 0)
+        return true;
+    return ioctl(bufferevent_getfd(submission->connection), SIOCOUTQNSD, &unsent) == 0 &&
+           unsent > 0;
+}
+
+/* Whether the peer may have taken the message, though it has not said so: the final dot has left.
+ */
+static bool is_unknown(const struct submission *submission)
+{
+    return submission->state == SUBMISSION_FINAL && !submission->is_void && !has_unsent(submission);
+}
+
+/* Else the kernel would go on to send what it has, when the socket is closed. */
+static void take_back_unsent(const struct submission *submission)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+        (void)setsockopt(bufferevent_getfd(submission->connection), SOL_SOCKET, SO_LINGER, &at_once,
+                         sizeof(at_once));
+}
+
+/* What an end without a reply looks like. */
+static enum silence silence_of(const struct submission *submission)
+{
+    if (submission->state == SUBMISSION_AUTH)
+        return SILENCE_LOGIN;
+    if (is_unknown(submission))
+        return SILENCE_MAYBE_DELIVERED;
+    if (submission->message == NULL)
+        return SILENCE_NONE;
+    return submission->is_impatient ? SILENCE_STALLED : SILENCE_LOST;
+}
+
 /* The end of the connection with that reply. */
 static void finish_refused(struct submission *submission, const struct reply *refusal)
 {
@@ -85,11 +127,12 @@ void submission_lose(struct submission *submission, const char *format, ...)
     va_end(arguments);
     snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->destination.host,
              submission->destination.port, what);
+    take_back_unsent(submission);
     const struct submission_end end = {.stage = stage_of(submission),
                                        .host = submission->destination.host,
                                        .text = submission->text,
-                                       .is_unknown = submission->state == SUBMISSION_FINAL &&
-                                                     !submission->is_void};
+                                       .silence = silence_of(submission),
+                                       .is_unknown = is_unknown(submission)};
     submission_finish(submission, &end);
 }
 
@@ -113,6 +156,7 @@ static void release(struct submission *submission)
     if (submission->connection != NULL)
         bufferevent_free(submission->connection);
     event_free(submission->deadline);
+    event_free(submission->stall);
     credential_release(&submission->credential);
     free(submission);
 }
@@ -122,6 +166,7 @@ void submission_finish(struct submission *submission, const struct submission_en
     bool was_quitting = submission->state == SUBMISSION_QUIT;
     if (submission->state == SUBMISSION_CLOSED)
         return;
+    submission_tell_stalled(submission, false);
     submission->state = SUBMISSION_CLOSED;
     if (submission->message != NULL)
         submission_end_message(submission, end);
@@ -160,10 +205,32 @@ void submission_say(struct submission *submission, const char *format, ...)
     va_end(arguments);
 }
 
+void submission_tell_stalled(struct submission *submission, bool is_stalled)
+{
+    if (submission->is_stalled == is_stalled)
+        return;
+    submission->is_stalled = is_stalled;
+    if (submission->message != NULL)
+        submission->message->stalled(submission->message_context, is_stalled);
+}
+
+/* It goes on. While the body does, the peer is watched in another way. */
+static void watch_silence(struct submission *submission)
+{
+    const struct timeval timeout = {.tv_sec = SUBMISSION_STALL};
+    bool is_watched =
+        submission->state == SUBMISSION_ENVELOPE || submission->state == SUBMISSION_FINAL;
+    submission_tell_stalled(submission, false);
+    event_del(submission->stall);
+    if (is_watched)
+        event_add(submission->stall, &timeout);
+}
+
 void submission_wait(struct submission *submission, enum submission_state state, time_t seconds)
 {
     submission->state = state;
     submission_set_deadline(submission, seconds);
+    watch_silence(submission);
     reply_begin(&submission->reply);
 }
 
@@ -263,8 +330,8 @@ static void failed(struct submission *submission, short what)
     if (submission->state == SUBMISSION_HANDSHAKE) {
         tls_explain(submission->connection, submission->destination.host, &error);
         submission_lose(submission, "%s", error.text);
-    } else if (what & BEV_EVENT_TIMEOUT) {
-        submission_lose(submission, "does not take the message");
+    } else if ((what & BEV_EVENT_TIMEOUT) && submission->message != NULL) {
+        submission_note_not_taken(submission);
     } else if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
     } else {
@@ -279,10 +346,23 @@ static void deadline_passed(evutil_socket_t descriptor, short what, void *argume
     (void)descriptor;
     (void)what;
     struct submission *submission = argument;
-    if (submission->state == SUBMISSION_QUIT)
+    if (submission->state == SUBMISSION_QUIT) {
         submission_finish(submission, NULL);
+        return;
+    }
+    submission->is_impatient = true;
+    submission_lose(submission, "does not answer");
+}
+
+static void silence_lasts(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    struct submission *submission = argument;
+    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+        submission_note_not_taken(submission);
     else
-        submission_lose(submission, "does not answer");
+        submission_tell_stalled(submission, true);
 }
 
 static void happened(struct bufferevent *connection, short what, void *argument)
@@ -300,8 +380,10 @@ static void written(struct bufferevent *connection, void *argument)
 {
     (void)connection;
     struct submission *submission = argument;
-    if (submission->state == SUBMISSION_BODY && submission->message != NULL)
-        submission->message->drained(submission->message_context);
+    if (submission->state != SUBMISSION_BODY || submission->message == NULL)
+        return;
+    submission_tell_stalled(submission, false);
+    submission->message->drained(submission->message_context);
 }
 
 void submission_watch(struct submission *submission, struct bufferevent *connection)
@@ -324,7 +406,8 @@ struct submission *submission_open(const struct submission_parts *parts,
     submission->handler = handler;
     submission->context = context;
     submission->deadline = evtimer_new(parts->base, deadline_passed, submission);
-    if (submission->deadline == NULL)
+    submission->stall = evtimer_new(parts->base, silence_lasts, submission);
+    if (submission->deadline == NULL || submission->stall == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     submission_dial(submission);
     return submission;

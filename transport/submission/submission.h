@@ -11,6 +11,7 @@
 #define POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
 
 #include "common/reply.h"
+#include "common/silence.h"
 #include "common/upstream/credentials.h"
 #include "common/upstream/dial.h"
 #include "common/upstream/tls.h"
@@ -27,13 +28,17 @@ struct submission;
 /* What is kept of a body before the peer must take some. */
 #define SUBMISSION_ROOM ((size_t)64 * 1024)
 
+/* Seconds without progress that are told, though it is too early to give up. */
+#define SUBMISSION_STALL 10
+
 /* How a connection or a message came to its end. */
 struct submission_end {
     enum reply_stage stage;
     const struct reply *reply; /* Microsoft's, or NULL */
     const char *host;          /* whom it is about; NULL: nobody was asked */
     const char *text;          /* without a reply: what went wrong, with host and remedy */
-    bool is_unknown; /* the final dot was sent and no reply came: it may have been taken */
+    enum silence silence; /* without a reply: what it looks like; SILENCE_NONE on the way there */
+    bool is_unknown;      /* the final dot was sent and no reply came: it may have been taken */
 };
 
 struct submission_handler {
@@ -52,6 +57,9 @@ struct submission_message_handler {
     void (*wants_body)(void *context);
     /* There is room for more of it. */
     void (*drained)(void *context);
+    /* For SUBMISSION_STALL seconds nothing has come or gone that should have; or it goes on again.
+     */
+    void (*stalled)(void *context, bool is_stalled);
     /* Exactly once: it was accepted (a reply of class 2) for all recipients that were not refused,
      * or not. If all recipients were refused the stage is RCPT. */
     void (*ended)(void *context, const struct submission_end *end);
@@ -79,9 +87,11 @@ enum submission_reports {
 };
 
 /* Sends what stands before a body. `sender` is the account's address in place of the envelope's.
- * The connection is opened and has no message; envelope and sender outlive `ended`. */
+ * The connection is opened and has no message; envelope and sender outlive `ended`. How long the
+ * peer may say and take nothing, up to the final dot, is doubled `doublings` times, within bounds.
+ */
 void submission_send(struct submission *submission, const struct envelope *envelope,
-                     const char *sender, enum submission_reports reports,
+                     const char *sender, enum submission_reports reports, unsigned doublings,
                      const struct submission_message_handler *handler, void *context);
 
 /* Whether the server offers DSN, and the recipient has parameters of it that were said. */
