@@ -345,8 +345,10 @@ static char *stall_cause(const struct delivery *delivery)
         [DELIVERY_BODY] = "does not take the message",
         [DELIVERY_FINAL] = "does not answer the end of the message"};
     const char *wait = waits[delivery->state];
+    const struct submission *submission = delivery->submission;
     return memory_format("%s: host %s %s; other connections are tried",
-                         silence_name(SILENCE_STALLED), submission_host(delivery->submission),
+                         silence_name(SILENCE_STALLED),
+                         submission != NULL ? submission_host(submission) : "(gone)",
                          wait != NULL ? wait : "does not answer");
 }
 
