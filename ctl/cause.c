@@ -44,6 +44,7 @@ enum own {
     NOT_SMTP,
     /* on this host */
     TRANSPORT_DOWN,
+    MILTER_DOWN,
     NO_SERVICE,
     UNDELIVERABLE_YET,
     LOCAL_DELIVERY,
@@ -231,6 +232,13 @@ static const struct cause own[OWN_CAUSES] = {
                    "post365-transport` say why; start it, and the mail goes by itself. If it runs "
                    "and has no socket for the account, `post365 doctor` says what the "
                    "account lacks.",
+         .wait = CAUSE_SOMEBODY},
+    [MILTER_DOWN] =
+        {.name = "milter-down",
+         .meaning = "post365-milter does not answer, and Postfix leaves this machine's mail in the "
+                    "maildrop.",
+         .remedy = "`systemctl status post365-milter` and `journalctl -u post365-milter` say why; "
+                   "start it, and the mail goes by itself.",
          .wait = CAUSE_SOMEBODY},
     [NO_SERVICE] =
         {.name = "service-missing",

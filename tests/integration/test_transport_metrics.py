@@ -19,7 +19,7 @@ from harness.relay import PASSWORD, UPN, Relay
 HEADER = f"From: {UPN}\r\nTo: a@dest.example\r\nSubject: x\r\n".encode()
 MESSAGE = HEADER + b"\r\nhello\r\n"
 OUTCOMES = {"accepted", "refused", "deferred", "no_room", "not_attempted", "unknown", "abandoned"}
-STATES = {"ledger", "connecting", "envelope", "body", "final", "settling"}
+STATES = {"ledger", "connecting", "envelope", "body", "held", "final", "settling"}
 
 
 class Measured:

@@ -77,13 +77,14 @@ def test_a_hundred_messages_send_a_handful_of_passwords(start, office365, fault,
 
 # --- messages ---
 
-SIZE = 4_000_000  # more than the kernels at both ends keep
+SIZE = 9_000_000  # more than the kernels at both ends keep
 BODY = (b"x" * 76 + b"\n") * (SIZE // 77)
 STALLS = [{"stage": "mail"}, {"stage": "rcpt"}, {"stage": "data"}, {"stage": "body"}, {"stage": "body", "after": 1000},
-          {"stage": "body", "after": SIZE // 2}]
+          {"stage": "body", "after": SIZE // 10}]
 
 
 def send_twelve(relay, office365, **fault):
+    office365.set(limits={"connections": None})  # who stands between and holds connections up is not Microsoft
     office365.add_fault(every=2, **fault)
     messages = [submit(relay, f"r{number}@dest.example", BODY) for number in range(12)]
     begun = time.monotonic()
@@ -144,3 +145,29 @@ def test_stalls_behind_the_final_dot_make_no_copy(start, office365, is_counted):
     assert processes.wait_until(lambda: not relay.postfix.queue(), 100, 0.5), relay.transport.log()[-3000:]
     assert arrived(first) and len(relay.accepted()) == 6
     assert status(relay)["trouble"] is None
+
+
+def test_mail_that_waits_for_the_end_of_a_pause_says_so(start):
+    """On the socket of all accounts it waits in DATA, where Postfix has no reason for it yet."""
+    relay = start({"sender_dependent_default_transport_maps": ""}, post365_max_wait="60s")
+    assert post365(relay, "pause", "--for", "25s", UPN, "the auditors are here").returncode == 0
+    message_id = submit(relay)
+    assert processes.wait_until(lambda: relay.postfix.queue(), 10, 0.1)
+    queue = post365(relay, "queue").stdout
+    assert "paused-by-hand" in queue and "on-its-way" not in queue, queue
+    assert "paused-by-hand" in post365(relay, "queue", "explain", relay.postfix.queue()[0]["queue_id"]).stdout
+    assert processes.wait_until(lambda: [arrival for arrival in relay.accepted() if arrival.message_id == message_id], 60, 0.2)
+
+
+@pytest.mark.parametrize("words", ["\u202e\u2066gpj.exe\u2069", "one\u2028two\u2029three", "\u0085\u009b31mred", "\x1b[31mred\x07"],
+                         ids=["bidirectional", "separators", "C1", "C0"])
+@pytest.mark.parametrize("stage", ["banner", "auth", "mail", "rcpt", "dot"])
+def test_what_a_server_says_steers_no_log(start, office365, stage, words):
+    relay = start()
+    office365.add_fault(stage=stage, reply=f"450 4.9.9 before {words} behind")
+    submit(relay)
+    assert processes.wait_until(lambda: "behind" in relay.postfix.log(), 20, 0.1), relay.transport.log()[-3000:]
+    for log in (relay.postfix.log(), relay.transport.log(), post365(relay, "status").stdout):
+        assert not [character for character in log if character != "\n" and (
+            character < " " or "\x7f" <= character < "\xa0" or character in "\u061c\u200e\u200f\u2028\u2029" or
+            "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069")], log

@@ -177,6 +177,36 @@ static void without_an_account_nothing_is_looked_for(void **state)
     scan_free(scan);
 }
 
+/* As the transport says it; of others that wait for the end of a pause it is said, too. */
+static void leaves_out_what_may_have_been_delivered(void **state)
+{
+    (void)state;
+    static const char *const reasons[] = {
+        "451 4.4.2 h:587: the connection was lost; between the final dot and the reply: it may "
+        "have been delivered (in reply to end of DATA command)",
+        "451 4.4.2 another part of this message ended between the final dot and the reply: it may "
+        "have been delivered, and this one waits for Postfix's next attempt",
+        "450 4.7.1 " UPN " is paused until 14:05:00 (in 61 s): maybe-delivered: 451 4.4.2 h:587: "
+        "the connection was lost; between the final dot and the reply: it may have been delivered",
+        "450 4.7.1 " UPN " has used 30 of 30 messages per 1m; room at 14:05:00 (in 61 s)"};
+    struct scan *scan = start(0);
+    struct evbuffer *bytes = evbuffer_new();
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        evbuffer_add_printf(bytes,
+                            "{\"queue_name\": \"deferred\", \"queue_id\": \"A%zu\", "
+                            "\"arrival_time\": %zu, \"sender\": \"" UPN "\", \"recipients\": "
+                            "[{\"address\": \"a@x.example\"}, {\"address\": \"b@x.example\", "
+                            "\"delay_reason\": \"%s\"}]}\n",
+                            i, i, reasons[i]);
+        scan_read(scan, bytes);
+    }
+    assert_int_equal(scan_count(scan), 2);
+    assert_string_equal(scan_id(scan, 0), "A2");
+    assert_string_equal(scan_id(scan, 1), "A3");
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +217,7 @@ int main(void)
         cmocka_unit_test(keeps_the_oldest_of_more_than_it_can_take),
         cmocka_unit_test(reads_whatever_comes),
         cmocka_unit_test(without_an_account_nothing_is_looked_for),
+        cmocka_unit_test(leaves_out_what_may_have_been_delivered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

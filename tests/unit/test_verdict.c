@@ -1,6 +1,8 @@
 /* test_verdict.c - what Postfix is told for what Microsoft says */
 #include "transport/delivery/verdict.h"
 
+#include "common/silence.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -123,6 +125,62 @@ static void what_is_accepted_is_accepted(void **state)
     assert_false(judge("250 2.1.0 Sender OK", REPLY_STAGE_MAIL).is_accepted);
 }
 
+static struct verdict judge_silence(enum reply_stage stage, enum silence silence, const char *text)
+{
+    struct verdict verdict;
+    const struct submission_end end = {.stage = stage,
+                                       .text = text,
+                                       .silence = silence,
+                                       .is_unknown = silence == SILENCE_MAYBE_DELIVERED};
+    verdict_of_end(&end, "smtp.office365.com", &verdict);
+    return verdict;
+}
+
+static void whatever_ends_a_login_concerns_the_account(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"450 4.9.9 not now", "421 bye", "499 strange",
+                                          "555 5.0.0 what?", "500 5.5.1 Unrecognized command"};
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+        if (judge(replies[i], REPLY_STAGE_AUTH).account == OFFICE365_ACCOUNT_NOTHING)
+            fail_msg("%s: the account goes on", replies[i]);
+    struct verdict verdict =
+        judge_silence(REPLY_STAGE_AUTH, SILENCE_LOGIN, "h:587: the connection was lost");
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED);
+    assert_string_equal(verdict.name, "login-unanswered");
+    /* no password was sent */
+    verdict = judge_silence(REPLY_STAGE_AUTH, SILENCE_NONE, "no credentials for account x");
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_NOTHING);
+}
+
+static void silence_has_a_name_and_is_temporary(void **state)
+{
+    (void)state;
+    for (enum silence silence = SILENCE_NONE + 1; silence < SILENCES; silence++) {
+        struct verdict verdict =
+            judge_silence(REPLY_STAGE_DATA, silence, "h:587: the connection was lost");
+        assert_true(verdict.is_temporary);
+        assert_string_equal(verdict.name, silence_name(silence));
+        assert_int_equal(silence_is_doubt(verdict.reply), silence == SILENCE_MAYBE_DELIVERED);
+    }
+}
+
+static void what_a_server_says_is_harmless(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {
+        "450 4.2.1 \xe2\x80\xae gpj", "550 5.1.1 one \xe2\x80\xa8 two", "451 4.7.500 \xc2\x9b[31m",
+        "554 5.2.0 \xff\xfe octets",  "250 2.0.0 \xe2\x81\xa7 OK",
+    };
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        struct verdict verdict = judge(replies[i], REPLY_STAGE_END_OF_DATA);
+        for (const char *at = verdict.reply; *at != '\0'; at++)
+            if ((unsigned char)*at >= 0x80)
+                fail_msg("%s", verdict.reply);
+        assert_true(verdict.said <= strlen(verdict.reply));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +191,9 @@ int main(void)
         cmocka_unit_test(who_is_out_of_step_is_no_reason_to_bounce),
         cmocka_unit_test(silence_is_temporary_and_says_whether_it_may_have_arrived),
         cmocka_unit_test(what_is_accepted_is_accepted),
+        cmocka_unit_test(whatever_ends_a_login_concerns_the_account),
+        cmocka_unit_test(silence_has_a_name_and_is_temporary),
+        cmocka_unit_test(what_a_server_says_is_harmless),
     };
     return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
 }

@@ -58,7 +58,24 @@ static bool is_under_way(void *context, const char *queue_id)
     return strncmp(queue_id, "BUSY", 4) == 0;
 }
 
-static const struct wakeup_knowledge knowledge = {.send_as = send_as, .is_under_way = is_under_way};
+static bool is_doubtful(void *context, const char *queue_id)
+{
+    (void)context;
+    return queue_id[0] == 'Q';
+}
+
+static bool postfix_runs = true;
+
+static bool has_postfix(void *context)
+{
+    (void)context;
+    return postfix_runs;
+}
+
+static const struct wakeup_knowledge knowledge = {.send_as = send_as,
+                                                  .is_under_way = is_under_way,
+                                                  .is_doubtful = is_doubtful,
+                                                  .has_postfix = has_postfix};
 
 static int begin(void **state)
 {
@@ -264,6 +281,59 @@ static void what_is_due_is_not_held_up_by_what_is_put_down(void **state)
     assert_string_equal(read_words(place), "-i A\n");
 }
 
+static void what_may_have_been_delivered_is_left_to_postfix(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "queue", LINE("Q1", "10") LINE("A", "20") LINE("Q2", "30"));
+    wakeup_put_probe(place->wakeup, UPN, now);
+    expect_idle(place, "-j \n-i A\n");
+    wakeup_put_account(place->wakeup, UPN, now);
+    expect_idle(place, "-j \n-i A\n-j \n-i A\n");
+}
+
+static void more_room_hastens_what_is_put_down(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "queue", LINE("B", "20") LINE("A", "10") LINE("Q1", "5"));
+    wakeup_put(place->wakeup, "A", now + 3600 * CLOCK_SECOND);
+    wakeup_put(place->wakeup, "B", now + 3600 * CLOCK_SECOND);
+    wakeup_hasten_account(place->wakeup, UPN);
+    expect_idle(place, "-j \n-i A\n-i B\n");
+    assert_int_equal(wakeup_count(place->wakeup), 0);
+}
+
+static void what_is_due_waits_for_postfix(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    const struct timeval a_while = {.tv_sec = 1, .tv_usec = 500000};
+    postfix_runs = false;
+    write_file(place, "queue", LINE("B", "10"));
+    wakeup_put(place->wakeup, "A", now);
+    wakeup_put_account(place->wakeup, UPN, now + 1);
+    event_base_loopexit(place->base, &a_while);
+    event_base_dispatch(place->base);
+    assert_string_equal(read_words(place), "");
+    postfix_runs = true;
+    expect_idle(place, "-i A\n-j \n-i B\n");
+}
+
+static void a_look_that_failed_is_taken_again(void **state)
+{
+    const struct place *place = *state;
+    char path[128];
+    write_file(place, "broken", "");
+    write_file(place, "queue", LINE("A", "10"));
+    wakeup_put_account(place->wakeup, UPN, clock_now(clock_system()));
+    expect(place, "-j \n");
+    snprintf(path, sizeof(path), "%s/broken", place->directory);
+    write_file(place, "queue", LINE("A", "10") LINE("B", "20"));
+    assert_int_equal(unlink(path), 0);
+    expect(place, "-j \n-i A\n-j \n-i A\n-i B\n"); /* after five seconds */
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
@@ -278,6 +348,10 @@ int main(void)
         TEST(accounts_find_room_beside_many_messages),
         TEST(a_postqueue_that_fails_does_not_hold_up_the_others),
         TEST(what_is_due_is_not_held_up_by_what_is_put_down),
+        TEST(what_may_have_been_delivered_is_left_to_postfix),
+        TEST(more_room_hastens_what_is_put_down),
+        TEST(what_is_due_waits_for_postfix),
+        TEST(a_look_that_failed_is_taken_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

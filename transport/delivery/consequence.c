@@ -30,7 +30,7 @@
 /* So many ends of a kind in a row, without a reply to a whole message in between, pause the
  * account: behind the final dot each may be a copy, before it nothing is lost. */
 #define UNKNOWN_MOST 2
-#define LOST_MOST    4
+#define LOST_MOST    3
 
 /* All zero: nobody has answered. */
 struct trouble {
@@ -38,6 +38,7 @@ struct trouble {
     bool is_asked; /* the ledger is to pause it, and has not answered: `until` is a guess */
     bool is_login; /* ends with other credentials */
     unsigned unknown, lost; /* ends in a row, behind the final dot and before */
+    uint64_t lost_at;       /* the last that counted among the latter; distribution_clock() */
     char cause[CONTROL_CAUSE_MAX + 1];
 };
 
@@ -287,6 +288,21 @@ void delivery_obey(struct delivery *delivery)
     do_as_told(delivery);
 }
 
+/* Nothing was sent: another connection may carry it at once. Those that were there at the same time
+ * and are lost together are one loss. */
+static void note_lost(struct delivery *delivery, struct trouble *trouble)
+{
+    if (delivery->connected >= trouble->lost_at) {
+        trouble->lost++;
+        trouble->lost_at = distribution_clock();
+    }
+    delivery_note_silence(delivery->all, delivery->account);
+    if (trouble->lost >= LOST_MOST)
+        pause_account(delivery, 5 * SECOND, MINUTE);
+    else
+        delivery_wake_soon(delivery);
+}
+
 /* Nobody has replied. */
 static void note_loss(struct delivery *delivery, enum silence silence)
 {
@@ -296,13 +312,11 @@ static void note_loss(struct delivery *delivery, enum silence silence)
     case SILENCE_MAYBE_DELIVERED:
         delivery_note_unknown(delivery);
         if (++trouble->unknown >= UNKNOWN_MOST)
-            pause_account(delivery, MINUTE, HOUR);
+            pause_account(delivery, 5 * MINUTE, HOUR);
         return;
     case SILENCE_STALLED:
     case SILENCE_LOST:
-        delivery_note_silence(all, delivery->account);
-        if (++trouble->lost >= LOST_MOST)
-            pause_account(delivery, 5 * SECOND, MINUTE);
+        note_lost(delivery, trouble);
         return;
     case SILENCE_LOGIN:
         delivery_obey(delivery);
@@ -337,7 +351,8 @@ unsigned delivery_losses(const struct delivery *delivery)
 
 /* --- stalls ---------------------------------------------------------------------- */
 
-/* What to say about an account of which so many connections stall. */
+/* What to say about an account whose connection stalls. It has one: that a stall is over is told
+ * before a connection goes. */
 static char *stall_cause(const struct delivery *delivery)
 {
     static const char *const waits[DELIVERY_STATES] = {
@@ -345,10 +360,8 @@ static char *stall_cause(const struct delivery *delivery)
         [DELIVERY_BODY] = "does not take the message",
         [DELIVERY_FINAL] = "does not answer the end of the message"};
     const char *wait = waits[delivery->state];
-    const struct submission *submission = delivery->submission;
     return memory_format("%s: host %s %s; other connections are tried",
-                         silence_name(SILENCE_STALLED),
-                         submission != NULL ? submission_host(submission) : "(gone)",
+                         silence_name(SILENCE_STALLED), submission_host(delivery->submission),
                          wait != NULL ? wait : "does not answer");
 }
 

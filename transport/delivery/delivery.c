@@ -56,6 +56,8 @@ static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transac
 
 static void free_delivery(struct delivery *delivery)
 {
+    if (delivery->is_stalled)
+        delivery_note_stalled(delivery, false);
     *delivery->linked_by = delivery->next;
     if (delivery->next != NULL)
         delivery->next->linked_by = delivery->linked_by;
@@ -247,14 +249,18 @@ static void body_stalled(void *context, bool is_stalled)
     if (delivery->submission != NULL)
         pool_note_stalled(delivery->all->parts.pool, delivery->submission, is_stalled);
     delivery_note_stalled(delivery, is_stalled);
+    if (is_stalled)
+        delivery_look_at_held(delivery->all, delivery->account);
 }
 
-/* A connection that was idle may have been closed by the other side, unseen: nothing was lost, and
- * a new one is worth a try. */
+/* A connection that was idle may have been closed by the other side, unseen, and any may stall: up
+ * to DATA nothing was lost, and a new one is worth a try. */
 static bool is_stale(const struct delivery *delivery, const struct submission_end *end)
 {
-    return !delivery->is_fresh && !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
-           (end->reply == NULL || end->reply->code == 421);
+    bool is_lost = end->reply == NULL || end->reply->code == 421;
+    bool has_stalled = end->reply == NULL && end->silence == SILENCE_STALLED;
+    return !delivery->was_retried && delivery->state == DELIVERY_ENVELOPE &&
+           (has_stalled || (is_lost && !delivery->is_fresh));
 }
 
 static void forget_refusals(struct delivery *delivery)
@@ -350,6 +356,7 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->request = NULL;
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
+    delivery->connected = distribution_clock();
     delivery->state = DELIVERY_ENVELOPE;
     if (is_fresh && delivery->all->parts.worked != NULL)
         delivery->all->parts.worked(delivery->all->parts.context, delivery->account);
@@ -366,8 +373,6 @@ static void let_go(struct delivery *delivery)
         pool_cancel(delivery->request);
     if (delivery->submission != NULL)
         submission_abandon(delivery->submission);
-    if (delivery->is_stalled)
-        delivery_note_stalled(delivery, false);
     delivery->call = NULL;
     delivery->is_claiming = false;
     delivery->request = NULL;

@@ -22,7 +22,7 @@
 #define DOUBTFUL_MICROS UINT64_C(86400000000)
 /* So long a final dot is held back: the one before is late then, but Postfix's patience has an end
  * (submission/message.c). */
-#define HOLD_SECONDS 25
+#define HOLD_SECONDS 20
 
 #define ANOTHER_PART                                                                               \
     "451 4.4.2 another part of this message ended between the final dot and the "                  \
@@ -42,12 +42,13 @@ static bool is_proven(const struct delivery *delivery)
     return dictionary_find(delivery->all->proven, delivery->account) != NULL;
 }
 
-/* Whether the final dot of another message of the account waits for its reply. */
+/* Whether the final dot of another message of the account waits for its reply, and not for too long
+ * already. */
 static bool is_another_final(const struct delivery *delivery)
 {
     const struct delivery *other = delivery->all->first;
-    while (other != NULL &&
-           (other->state != DELIVERY_FINAL || strcmp(other->account, delivery->account) != 0))
+    while (other != NULL && (other->state != DELIVERY_FINAL || other->is_stalled ||
+                             strcmp(other->account, delivery->account) != 0))
         other = other->next;
     return other != NULL;
 }

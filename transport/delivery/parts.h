@@ -39,11 +39,11 @@ struct delivery {
     struct pool_request *request;
     struct submission *submission;
     bool is_fresh, was_retried;
-    const char *obeyed;  /* the last cause's name that the account was paused for */
-    bool is_stalled;     /* its connection is */
-    bool is_unknown;     /* it may have been delivered */
-    struct event *timer; /* the end of Postfix's patience */
-    uint64_t begun;      /* microseconds of distribution_clock() */
+    const char *obeyed;        /* the last cause's name that the account was paused for */
+    bool is_stalled;           /* its connection is */
+    bool is_unknown;           /* it may have been delivered */
+    struct event *timer;       /* the end of Postfix's patience */
+    uint64_t begun, connected; /* microseconds of distribution_clock() */
     struct verdict verdict;
 };
 
@@ -109,6 +109,8 @@ void delivery_end_content(void *message, uint64_t replaced);
 
 /* Asks for room. False if the delivery is over already. */
 bool delivery_ask_ledger(struct delivery *delivery);
+/* It is to be tried again as soon as Postfix has put it off. */
+void delivery_wake_soon(const struct delivery *delivery);
 /* It was not sent. If policyd is not told, it counts: that is the safe side. */
 void delivery_release(struct delivery *delivery);
 /* What was reserved for it is lost, and it is being sent: reserves it again, room or not. */

@@ -54,6 +54,11 @@ static void wake_at(const struct delivery *delivery, int64_t when)
         wakeup_put_account(delivery->all->parts.wakeup, delivery->account, when + LOOK_AFTER);
 }
 
+void delivery_wake_soon(const struct delivery *delivery)
+{
+    wake_at(delivery, 0);
+}
+
 static void note_room(const struct delivery *delivery, const struct ledger_reply *answer)
 {
     delivery_note_waiting(delivery, answer);
@@ -66,7 +71,7 @@ static void wake_rest(const struct delivery *delivery)
 {
     bool is_left_out = delivery->sent.recipient_count < delivery->recipients;
     if (delivery->verdict.is_accepted && (is_left_out || delivery->wishes_refused > 0))
-        wake_at(delivery, 0);
+        delivery_wake_soon(delivery);
 }
 
 /* The ledger has not granted it. */

@@ -13,8 +13,9 @@
  * there little patience is shown first, and more each time that it was in vain (submission_send()),
  * up to what smtp(8)'s settings grant. Behind the dot it is the other way round: giving up makes a
  * second copy, and all that they grant is waited. */
-#define ENVELOPE_TIMEOUT 30
-#define BODY_TIMEOUT     20
+#define ENVELOPE_TIMEOUT 20
+#define BODY_TIMEOUT     (2 * BODY_STALL)
+#define BODY_STALL       5  /* nothing was taken for so long: the peer is looked at */
 #define VOID_TIMEOUT     20 /* nothing is at stake any more */
 
 static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
@@ -173,7 +174,7 @@ static void begin_body(struct submission *submission)
     }
     if (may_go && submission->accepted > 0) {
         submission_wait(submission, SUBMISSION_BODY, 0);
-        watch_writing(submission, SUBMISSION_STALL);
+        watch_writing(submission, BODY_STALL);
         if (submission->message != NULL)
             submission->message->wants_body(submission->message_context);
         return;
@@ -285,7 +286,7 @@ void submission_note_not_taken(struct submission *submission)
     size_t left = evbuffer_get_length(bufferevent_get_output(submission->connection));
     uint64_t taken = submission->given > left ? submission->given - left : 0;
     submission->not_taken =
-        taken == submission->taken ? submission->not_taken + SUBMISSION_STALL : SUBMISSION_STALL;
+        taken == submission->taken ? submission->not_taken + BODY_STALL : BODY_STALL;
     submission->taken = taken;
     if (submission->not_taken >=
         patience(submission, BODY_TIMEOUT, timeouts_of(submission)->data_xfer)) {
@@ -293,7 +294,7 @@ void submission_note_not_taken(struct submission *submission)
         submission_lose(submission, "does not take the message");
         return;
     }
-    const struct timeval again = {.tv_sec = SUBMISSION_STALL};
+    const struct timeval again = {.tv_sec = BODY_STALL};
     submission_tell_stalled(submission, true);
     bufferevent_enable(submission->connection, EV_WRITE);
     if (submission->state == SUBMISSION_FINAL)

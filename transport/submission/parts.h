@@ -121,7 +121,7 @@ void submission_take_opening_reply(struct submission *submission);
 
 /* --- message.c --- */
 
-/* The peer has taken nothing of the body for SUBMISSION_STALL seconds. */
+/* The peer has taken nothing of the body for a while. */
 void submission_note_not_taken(struct submission *submission);
 
 void submission_take_envelope_reply(struct submission *submission);

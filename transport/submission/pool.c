@@ -47,6 +47,7 @@ struct lane {
     struct pool *pool;
     struct line *lines;
     size_t line_count, limit;
+    size_t spares; /* as many as may stall and not count; beyond the first each was earned */
     bool is_spare_refused;
     struct pool_request *first, **last; /* who waits */
     struct event *serve;
@@ -96,6 +97,7 @@ static struct lane *add_lane(struct pool *pool, const char *account)
     memcpy(lane->account, account, length + 1);
     lane->pool = pool;
     lane->last = &lane->first;
+    lane->spares = 1;
     lane->serve = new_event(pool, serve, lane);
     lane->next = pool->lanes;
     pool->lanes = lane;
@@ -260,11 +262,26 @@ static size_t count_stalled(const struct lane *lane)
     return stalled;
 }
 
-/* One that stalls is not counted where all that may be there do. */
+/* Where all that may be there stall, some of them are not counted. */
 static size_t count_lines_that_count(const struct lane *lane)
 {
-    bool has_spare = !lane->is_spare_refused && count_stalled(lane) >= lane->limit;
-    return lane->line_count - (has_spare ? 1 : 0);
+    size_t stalled = count_stalled(lane);
+    if (lane->is_spare_refused || stalled < lane->limit)
+        return lane->line_count;
+    return lane->line_count - (stalled < lane->spares ? stalled : lane->spares);
+}
+
+/* A message has got through over a connection too many: another one may, too. */
+static void earn_spare(struct lane *lane)
+{
+    if (count_stalled(lane) >= lane->limit && lane->spares < lane->limit)
+        lane->spares++;
+}
+
+static void forget_spares(struct lane *lane)
+{
+    lane->is_spare_refused = false;
+    lane->spares = 1;
 }
 
 /* How many may be opened at the same time. */
@@ -375,8 +392,10 @@ static struct line *line_of(const struct pool *pool, const struct submission *su
 void pool_put(struct pool *pool, struct submission *submission)
 {
     struct line *line = line_of(pool, submission);
-    if (line != NULL && submission_is_idle(submission))
-        become_idle(line);
+    if (line == NULL || !submission_is_idle(submission))
+        return;
+    earn_spare(line->lane);
+    become_idle(line);
 }
 
 void pool_note_stalled(struct pool *pool, struct submission *submission, bool is_stalled)
@@ -385,7 +404,8 @@ void pool_note_stalled(struct pool *pool, struct submission *submission, bool is
     if (line == NULL || line->is_stalled == is_stalled)
         return;
     line->is_stalled = is_stalled;
-    line->lane->is_spare_refused = line->lane->is_spare_refused && count_stalled(line->lane) > 0;
+    if (count_stalled(line->lane) == 0)
+        forget_spares(line->lane);
     want_service(line->lane);
 }
 

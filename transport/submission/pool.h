@@ -6,7 +6,7 @@
  *
  * While none is logged in only one is opened: a wrong password is not sent three times. When all
  * that may be there stall, one more is tried: what holds them up may stand between here and
- * Microsoft.
+ * Microsoft. If that gets through another one may be, up to twice as many as else.
  */
 #ifndef POST365_TRANSPORT_SUBMISSION_POOL_H
 #define POST365_TRANSPORT_SUBMISSION_POOL_H

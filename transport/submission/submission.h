@@ -28,7 +28,8 @@ struct submission;
 /* What is kept of a body before the peer must take some. */
 #define SUBMISSION_ROOM ((size_t)64 * 1024)
 
-/* Seconds without progress that are told, though it is too early to give up. */
+/* Seconds without a reply that are told, though it is too early to give up; half of that where the
+ * body is not taken. */
 #define SUBMISSION_STALL 10
 
 /* How a connection or a message came to its end. */
