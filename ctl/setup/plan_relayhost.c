@@ -101,8 +101,8 @@ bool plan_relayhost(struct plan *plan, struct error *error)
     if (strpbrk(now, ", \t") != NULL) {
         plan_remark(
             plan,
-            "relayhost names several destinations: each account logs in at the one that its line "
-            "in the password table is for, one that has a line of its own name at the first, %s.",
+            "relayhost names several destinations: the transport takes the first, %s, and another "
+            "for accounts whose line in the password table is for that one.",
             destination.host);
         return true;
     }
