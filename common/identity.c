@@ -7,6 +7,7 @@
 
 #include "common/address.h"
 #include "common/address_standard.h"
+#include "common/destinations.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
 
@@ -20,21 +21,21 @@ enum map {
     MAP_SENDER,
     MAP_SEND_AS,
     MAP_PASSWORD,
+    MAP_TOKEN,
     MAPS,
 };
 
 struct identities {
     const struct settings *settings;
     struct domains *local_domains;
-    char **relayhost_keys;
+    struct destinations *destinations;
     struct tables *maps[MAPS];
 };
 
 static const char *const map_parameters[MAPS] = {
-    [MAP_LOGIN] = "post365_login_upn_maps",
-    [MAP_SENDER] = "post365_sender_upn_maps",
-    [MAP_SEND_AS] = "post365_send_as_maps",
-    [MAP_PASSWORD] = "post365_password_maps",
+    [MAP_LOGIN] = "post365_login_upn_maps", [MAP_SENDER] = "post365_sender_upn_maps",
+    [MAP_SEND_AS] = "post365_send_as_maps", [MAP_PASSWORD] = "post365_password_maps",
+    [MAP_TOKEN] = "post365_token_maps",
 };
 
 /* --- open and close --- */
@@ -48,6 +49,8 @@ static const char *map_value(const struct settings *settings, enum map map)
         return settings->sender_upn_maps;
     case MAP_SEND_AS:
         return settings->send_as_maps;
+    case MAP_TOKEN:
+        return settings->token_maps != NULL ? settings->token_maps : "";
     case MAP_PASSWORD:
     case MAPS:
         break;
@@ -73,7 +76,12 @@ struct identities *identities_reopen(struct identities *old, const struct settin
     struct identities *identities = memory_zero(1, sizeof(*identities));
     identities->settings = settings;
     identities->local_domains = domains_new(settings->local_domains);
-    identities->relayhost_keys = relayhost_keys(settings->relayhost);
+    identities->destinations =
+        destinations_reopen(old != NULL ? old->destinations : NULL, settings, error);
+    if (identities->destinations == NULL) {
+        identities_close(identities);
+        return NULL;
+    }
     for (enum map map = 0; map < MAPS; map++) {
         identities->maps[map] =
             tables_reopen(old != NULL ? old->maps[map] : NULL, map_parameters[map],
@@ -92,7 +100,7 @@ bool identities_check(struct identities *identities, struct error *error)
     for (enum map map = 0; map < MAPS; map++)
         if (!tables_check(identities->maps[map], error))
             return false;
-    return true;
+    return destinations_check(identities->destinations, error);
 }
 
 void identities_close(struct identities *identities)
@@ -101,8 +109,8 @@ void identities_close(struct identities *identities)
         return;
     for (enum map map = 0; map < MAPS; map++)
         tables_close(identities->maps[map]);
+    destinations_close(identities->destinations);
     domains_free(identities->local_domains);
-    relayhost_keys_free(identities->relayhost_keys);
     free(identities);
 }
 
@@ -139,21 +147,114 @@ static enum table_answer find_by_address(struct identities *identities, enum map
     return answer == TABLE_FOUND ? accept_upn(identities, map, address, value, upn, error) : answer;
 }
 
-static enum table_answer find_default(struct identities *identities, char **upn,
-                                      struct error *error)
+/* Whether a line of the password table that was found under `key` for an address is for the server
+ * that mail of this address goes to. A host's line is no address's, whatever its local part is. */
+static enum table_answer is_for_address(struct identities *identities, const char *key,
+                                        const char *address, struct error *error)
 {
-    if (identities->settings->upn[0] != '\0') {
-        *upn = memory_copy(identities->settings->upn);
+    struct destination_list list;
+    const struct destination *which;
+    bool ours;
+    if (destination_is_host(key))
+        return TABLE_NONE;
+    enum table_answer answer =
+        destinations_find(identities->destinations, address, &list, &ours, error);
+    if (answer == TABLE_FAILED || !ours)
+        return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
+    return destinations_owner(identities->destinations, key, &list, &which, error);
+}
+
+/* accept_upn() for the user name of a line. One whose own mail is for another server is no account.
+ */
+static enum table_answer accept_user(struct identities *identities, const char *key, char *value,
+                                     char **upn, struct error *error)
+{
+    struct destination_list list;
+    bool ours = true;
+    enum table_answer answer = accept_upn(identities, MAP_PASSWORD, key, value, upn, error);
+    if (answer == TABLE_FOUND &&
+        destinations_find(identities->destinations, *upn, &list, &ours, error) == TABLE_FAILED)
+        answer = TABLE_FAILED;
+    if (answer == TABLE_FOUND && ours)
         return TABLE_FOUND;
-    }
+    free(*upn);
+    *upn = NULL;
+    return answer == TABLE_FOUND ? TABLE_NONE : answer;
+}
+
+static enum table_answer find_line(struct identities *identities, const char *address, char **upn,
+                                   struct error *error)
+{
+    const struct settings *settings = identities->settings;
+    char *key = NULL, *value = NULL;
+    enum table_answer answer = tables_find_address_key(
+        identities->maps[MAP_PASSWORD], address, settings->recipient_delimiter,
+        identities->local_domains, &key, &value, error);
+    if (answer == TABLE_FOUND)
+        answer = is_for_address(identities, key, address, error);
+    free(key);
+    if (answer == TABLE_FOUND)
+        return accept_user(identities, address, value, upn, error);
+    free(value);
+    return answer;
+}
+
+/* An address that has credentials. A token table says by @domain, or static:, how accounts log in,
+ * and names none of them. */
+static enum table_answer find_credentials(struct identities *identities, const char *address,
+                                          char **upn, struct error *error)
+{
+    char *path = NULL;
+    enum table_answer answer = TABLE_NONE;
+    if (address_is_upn(address))
+        answer = tables_find_exact(identities->maps[MAP_TOKEN], address, &path, error);
+    free(path);
+    if (answer == TABLE_FOUND)
+        *upn = memory_copy(address);
+    return answer == TABLE_NONE ? find_line(identities, address, upn, error) : answer;
+}
+
+/* The user name that smtp(8) finds for a destination. */
+static enum table_answer find_user(struct identities *identities, const char *destination,
+                                   char **upn, struct error *error)
+{
     enum table_answer answer = TABLE_NONE;
     char *value = NULL;
-    for (char **key = identities->relayhost_keys; *key != NULL && answer == TABLE_NONE; key++) {
+    char **keys = relayhost_keys(destination);
+    for (char **key = keys; *key != NULL && answer == TABLE_NONE; key++) {
         answer = tables_find(identities->maps[MAP_PASSWORD], *key, &value, error);
         if (answer == TABLE_FOUND)
             answer = accept_upn(identities, MAP_PASSWORD, *key, value, upn, error);
     }
+    relayhost_keys_free(keys);
     return answer;
+}
+
+static enum table_answer find_default(struct identities *identities, char **upn,
+                                      struct error *error)
+{
+    const struct settings *settings = identities->settings;
+    if (settings->upn[0] == '\0')
+        return find_user(identities, settings->relayhost, upn, error);
+    *upn = memory_copy(settings->upn);
+    return TABLE_FOUND;
+}
+
+/* Who smtp(8) would be at the server of ours that the sender has in place of relayhost. */
+static enum table_answer find_by_server(struct identities *identities, const char *sender,
+                                        char **upn, struct error *error)
+{
+    struct destination_list list;
+    struct destination relayhost;
+    bool ours;
+    enum table_answer answer =
+        destinations_find(identities->destinations, sender, &list, &ours, error);
+    if (answer != TABLE_FOUND || !ours)
+        return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
+    if (destination_read(identities->settings->relayhost, &relayhost) == NULL &&
+        destination_equal(&relayhost, &list.items[0]))
+        return TABLE_NONE;
+    return find_user(identities, list.items[0].written, upn, error);
 }
 
 static enum table_answer find_source(struct identities *identities, enum identity_source source,
@@ -168,15 +269,45 @@ static enum table_answer find_source(struct identities *identities, enum identit
             return TABLE_NONE;
         return find_by_address(identities, MAP_SENDER, sender, upn, error);
     case IDENTITY_LOGIN:
-        return find_by_address(identities, MAP_PASSWORD, login, upn, error);
+        return find_credentials(identities, login, upn, error);
     case IDENTITY_SENDER:
         if (identities->settings->login_only)
             return TABLE_NONE;
-        return find_by_address(identities, MAP_PASSWORD, sender, upn, error);
+        return find_credentials(identities, sender, upn, error);
+    case IDENTITY_SERVER:
+        if (identities->settings->login_only)
+            return TABLE_NONE;
+        return find_by_server(identities, sender, upn, error);
     case IDENTITY_DEFAULT:
+    case IDENTITY_ELSEWHERE:
         break;
     }
     return find_default(identities, upn, error);
+}
+
+/* TABLE_FOUND, with the reason in `error`, if mail of this sender is for a server that is not
+ * post365's business; TABLE_NONE if it is. */
+static enum table_answer find_elsewhere(struct identities *identities, const char *sender,
+                                        struct error *error)
+{
+    struct destination_list list;
+    bool ours;
+    char *claimed = NULL;
+    enum table_answer answer =
+        destinations_find(identities->destinations, sender, &list, &ours, error);
+    if (answer != TABLE_FOUND || ours)
+        return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
+    answer = find_source(identities, IDENTITY_SENDER_MAP, "", sender, &claimed, error);
+    free(claimed);
+    if (answer != TABLE_NONE)
+        return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_NONE;
+    error_set(error,
+              "mail of sender <" ERROR_SHOWN "> is for %s (" DESTINATIONS_PARAMETER
+              "), not for Microsoft 365; in %s/main.cf let "
+              "sender_dependent_default_transport_maps have \"%s = smtp:\" (post365 setup does it)",
+              sender, list.items[0].written, identities->settings->config_directory,
+              sender[0] != '\0' ? sender : "<>");
+    return TABLE_FOUND;
 }
 
 char *identity_sender(const struct identities *identities, const char *given)
@@ -207,8 +338,9 @@ enum table_answer identity_find(struct identities *identities, const char *login
                                 struct identity *identity, struct error *error)
 {
     char *sender = identity_sender(identities, given);
-    enum table_answer answer = TABLE_NONE;
-    identity->upn = NULL;
+    enum table_answer answer = find_elsewhere(identities, sender, error);
+    identity->source = IDENTITY_ELSEWHERE;
+    identity->upn = answer == TABLE_FOUND ? memory_copy(sender) : NULL;
     for (enum identity_source source = IDENTITY_LOGIN_MAP;
          source <= IDENTITY_DEFAULT && answer == TABLE_NONE; source++) {
         answer = find_source(identities, source, login, sender, &identity->upn, error);
@@ -220,17 +352,53 @@ enum table_answer identity_find(struct identities *identities, const char *login
     return answer;
 }
 
+enum table_answer identity_find_default(struct identities *identities, struct identity *identity,
+                                        struct error *error)
+{
+    identity->upn = NULL;
+    identity->source = IDENTITY_DEFAULT;
+    enum table_answer answer = find_default(identities, &identity->upn, error);
+    if (answer == TABLE_NONE)
+        explain_none(identities->settings, "", "", error);
+    return answer;
+}
+
 bool identities_refresh(struct identities *identities, uint64_t *version)
 {
-    static const enum map asked[] = {MAP_LOGIN, MAP_SENDER, MAP_PASSWORD};
-    bool can_tell = true;
-    *version = 0;
+    static const enum map asked[] = {MAP_LOGIN, MAP_SENDER, MAP_PASSWORD, MAP_TOKEN};
+    bool can_tell = destinations_refresh(identities->destinations, version);
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
         uint64_t readings;
         can_tell = tables_refresh(identities->maps[asked[i]], &readings) && can_tell;
         *version += readings;
     }
     return can_tell;
+}
+
+/* --- enumeration --- */
+
+struct upn_visit {
+    void (*visit)(void *context, const char *upn);
+    void *context;
+};
+
+static void visit_upn(void *context, const char *key, const char *value)
+{
+    const struct upn_visit *upns = context;
+    (void)key;
+    char *upn = address_strip(value), *folded = address_fold(upn);
+    if (address_is_upn(upn))
+        upns->visit(upns->context, folded);
+    free(folded);
+    free(upn);
+}
+
+void identities_each(struct identities *identities, void (*visit)(void *context, const char *upn),
+                     void *context)
+{
+    struct upn_visit upns = {.visit = visit, .context = context};
+    tables_each_value(identities->maps[MAP_LOGIN], visit_upn, &upns);
+    tables_each_value(identities->maps[MAP_SENDER], visit_upn, &upns);
 }
 
 /* --- Send As --- */
@@ -310,6 +478,10 @@ const char *identity_source_name(enum identity_source source)
         return "login";
     case IDENTITY_SENDER:
         return "sender";
+    case IDENTITY_SERVER:
+        return "sender's relayhost";
+    case IDENTITY_ELSEWHERE:
+        return "elsewhere";
     case IDENTITY_DEFAULT:
         break;
     }

@@ -28,6 +28,14 @@ void log_open(const char *name, bool to_stderr, bool verbose)
         openlog(log_state.identity, LOG_PID | LOG_NDELAY, LOG_MAIL);
 }
 
+void log_close_descriptors(int first)
+{
+    closelog();
+    close_range((unsigned)first, ~0U, 0);
+    if (log_state.syslog)
+        openlog(log_state.identity, LOG_PID | LOG_NDELAY, LOG_MAIL);
+}
+
 bool log_is_verbose(void)
 {
     return log_state.verbose;

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
+#include "common/table_helper.h"
 #include "common/user.h"
 
 #include <errno.h>
@@ -141,6 +142,19 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static struct settings *read_settings(const void *context, struct error *error)
+{
+    const struct service *service = context;
+    return settings_read(service->config_directory, service->overrides, error);
+}
+
+/* Before there is anything that it could inherit. */
+static bool start_helper(const struct service *service, struct error *error)
+{
+    return table_helper_start(service->settings, service->needs_passwords, read_settings, service,
+                              error);
+}
+
 void service_start(struct service *service, int argc, char *argv[])
 {
     bool verbose = false;
@@ -155,13 +169,17 @@ void service_start(struct service *service, int argc, char *argv[])
     raise_descriptor_limit();
     struct user user;
     service->settings = service_read_settings(service, &error);
-    if (service->settings == NULL || !user_find(service->settings, &user, &error))
+    if (service->settings == NULL || !start_helper(service, &error) ||
+        !user_find(service->settings, &user, &error))
         service_refuse(service, &error);
 }
 
 struct settings *service_read_settings(const struct service *service, struct error *error)
 {
-    return settings_read(service->config_directory, service->overrides, error);
+    struct settings *settings = read_settings(service, error);
+    if (settings != NULL)
+        table_helper_reload();
+    return settings;
 }
 
 bool service_drop_privileges(const struct settings *settings, struct error *error)
@@ -207,7 +225,7 @@ static void report_account(const struct service *service, struct identities *ide
     static const char found[] = "mail that no table claims goes out with the account ";
     struct identity identity;
     struct error error;
-    if (identity_find(identities, "", "", &identity, &error) != TABLE_FOUND)
+    if (identity_find_default(identities, &identity, &error) != TABLE_FOUND)
         log_warning("mail that no table claims gets a temporary failure: %s", error.text);
     else if (service->test)
         printf("# %s%s\n", found, identity.upn);

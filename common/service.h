@@ -19,6 +19,7 @@ struct service {
     const char *name;          /* "policyd": for the log and systemd */
     const char *program;       /* "post365-policyd" */
     const char *summary;       /* one sentence for --help */
+    bool needs_passwords;      /* not only the user names of password tables */
     bool test;                 /* -t */
     bool to_stderr;            /* -e or -t */
     char *config_directory;    /* -c, or NULL */
@@ -29,14 +30,15 @@ struct service {
 /*
  * Reads the options (-c -o -e -v -V -t --help), opens the log, puts /dev/null on descriptors 0 to 2
  * that are closed, forbids core files, allows as many descriptors as the host does, ignores SIGPIPE
- * and (until the daemon handles it) SIGUSR1, reads the settings. `service` comes with name, program
- * and summary set. Ends the program: 0 after -V and --help, 64 (EX_USAGE) for wrong options, 72
- * (EX_OSFILE) without /dev/null, 78 (EX_CONFIG) for wrong settings.
+ * and (until the daemon handles it) SIGUSR1, reads the settings. As root it starts the helper that
+ * stays root (table_helper.h). `service` comes with name, program, summary and needs_passwords set.
+ * Ends the program: 0 after -V and --help, 64 (EX_USAGE) for wrong options, 72 (EX_OSFILE) without
+ * /dev/null, 78 (EX_CONFIG) for wrong settings.
  */
 void service_start(struct service *service, int argc, char *argv[]);
 
-/* Reads the settings again with the same options, for a reload. NULL with the reason; the old stay
- * in force. */
+/* Reads the settings again with the same options, for a reload; so does the helper. NULL with the
+ * reason; the old stay in force. */
 struct settings *service_read_settings(const struct service *service, struct error *error);
 
 /* Changes to post365_user for good (setgroups, setgid, setuid, checked) if the program runs as

@@ -27,6 +27,9 @@ enum postfix_value {
     POSTFIX_MYHOSTNAME,
     POSTFIX_MAIL_OWNER,
     POSTFIX_RELAYHOST,
+    POSTFIX_SENDER_RELAYHOSTS,
+    POSTFIX_NULL_SENDER_RELAY_KEY,
+    POSTFIX_SASL_MECHANISM_FILTER,
     POSTFIX_RECIPIENT_DELIMITER,
     /* these and the following are the source of a setting, none by themselves */
     POSTFIX_MYORIGIN,
@@ -47,6 +50,9 @@ static const char *const postfix_expressions[POSTFIX_VALUES] = {
     [POSTFIX_MYHOSTNAME] = "$myhostname",
     [POSTFIX_MAIL_OWNER] = "$mail_owner",
     [POSTFIX_RELAYHOST] = "$relayhost",
+    [POSTFIX_SENDER_RELAYHOSTS] = "$sender_dependent_relayhost_maps",
+    [POSTFIX_NULL_SENDER_RELAY_KEY] = "$empty_address_relayhost_maps_lookup_key",
+    [POSTFIX_SASL_MECHANISM_FILTER] = "$smtp_sasl_mechanism_filter",
     [POSTFIX_RECIPIENT_DELIMITER] = "$recipient_delimiter",
     [POSTFIX_MYORIGIN] = "$myorigin",
     [POSTFIX_MYDESTINATION] = "$mydestination",
@@ -221,6 +227,9 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     settings->myhostname = values[POSTFIX_MYHOSTNAME];
     settings->mail_owner = values[POSTFIX_MAIL_OWNER];
     settings->relayhost = values[POSTFIX_RELAYHOST];
+    settings->sender_relayhost_maps = values[POSTFIX_SENDER_RELAYHOSTS];
+    settings->null_sender_relay_key = values[POSTFIX_NULL_SENDER_RELAY_KEY];
+    settings->sasl_mechanism_filter = values[POSTFIX_SASL_MECHANISM_FILTER];
     settings->recipient_delimiter = values[POSTFIX_RECIPIENT_DELIMITER];
     fine = fine && read_local_domains(values, settings, error) &&
            read_delivery_limit(source, values[POSTFIX_DEFAULT_TRANSPORT], settings, error);
@@ -294,6 +303,9 @@ void settings_free(struct settings *settings)
     free(settings->myhostname);
     free(settings->mail_owner);
     free(settings->relayhost);
+    free(settings->sender_relayhost_maps);
+    free(settings->null_sender_relay_key);
+    free(settings->sasl_mechanism_filter);
     free(settings->recipient_delimiter);
     free(settings->local_domains);
     free(settings->append_origin);

@@ -25,6 +25,9 @@ struct settings {
     char *myhostname;
     char *mail_owner;
     char *relayhost;
+    char *sender_relayhost_maps; /* sender_dependent_relayhost_maps */
+    char *null_sender_relay_key; /* the null sender's key there */
+    char *sasl_mechanism_filter; /* smtp_sasl_mechanism_filter */
     char *recipient_delimiter;
     char *local_domains; /* $myorigin, $mydestination */
     /* What completes an address, see struct address_rules; "" where Postfix appends nothing. */

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -465,6 +466,38 @@ static int connect_unix(const char *path, int flags)
         errno = reason;
     }
     return descriptor;
+}
+
+static int try_inet(const struct socket_place *place, int milliseconds)
+{
+    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    if (getaddrinfo(place->host, place->port, &hints, &found) != 0)
+        return EADDRNOTAVAIL;
+    int reason = 0;
+    socklen_t length = sizeof(reason);
+    int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0 || connect(descriptor, found->ai_addr, found->ai_addrlen) != 0)
+        reason = errno;
+    struct pollfd wait = {.fd = descriptor, .events = POLLOUT};
+    if (reason == EINPROGRESS && poll(&wait, 1, milliseconds) != 1)
+        reason = ETIMEDOUT;
+    else if (reason == EINPROGRESS)
+        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &reason, &length);
+    if (descriptor >= 0)
+        close(descriptor);
+    freeaddrinfo(found);
+    return reason;
+}
+
+int socket_try(const struct socket_place *place, int milliseconds)
+{
+    if (place->family == SOCKET_INET)
+        return try_inet(place, milliseconds);
+    int descriptor = connect_unix(place->path, SOCK_NONBLOCK);
+    if (descriptor < 0)
+        return errno;
+    close(descriptor);
+    return 0;
 }
 
 void socket_remove(const struct socket_place *place)

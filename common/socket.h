@@ -83,6 +83,10 @@ bool socket_check_address(const char *parameter, const char *value, const struct
 int socket_listen_address(const char *parameter, const char *value, const struct settings *settings,
                           struct error *error);
 
+/* Whether somebody takes connections there, waiting for that at most so many milliseconds; nothing
+ * is said to him. 0, or why not (errno): EACCES and EPERM say nothing of who listens. */
+int socket_try(const struct socket_place *place, int milliseconds);
+
 /* Removes a UNIX socket at the end of the daemon, unless it is kept for the next one. */
 void socket_remove(const struct socket_place *place);
 

@@ -334,8 +334,38 @@ enum table_answer tables_find_secret(struct tables *tables, const char *key, str
     return result;
 }
 
+/* Whether the table says the same to every key. */
+static bool is_static(const struct open_table *open)
+{
+    return strcmp(open->source.type, "static") == 0;
+}
+
+enum table_answer tables_find_exact(struct tables *tables, const char *key, char **answer,
+                                    struct error *error)
+{
+    *answer = NULL;
+    for (size_t i = 0; i < tables->count; i++) {
+        if (is_static(tables->list[i]) || tables->list[i]->patterns)
+            continue;
+        struct tables one = {.list = &tables->list[i], .count = 1};
+        enum table_answer result = tables_find(&one, key, answer, error);
+        if (result != TABLE_NONE)
+            return result;
+    }
+    return TABLE_NONE;
+}
+
+bool tables_can_list(const struct tables *tables)
+{
+    for (size_t i = 0; i < tables->count; i++)
+        if (tables->list[i]->table->operations->each == NULL || is_static(tables->list[i]))
+            return false;
+    return true;
+}
+
 struct visits {
     void (*key)(void *context, const char *key);
+    void (*value)(void *context, const char *key, const char *value);
     void (*secret)(void *context, const char *key, const struct secret *secret);
     void *context;
 };
@@ -345,6 +375,12 @@ static void visit_key(void *context, const char *key, const struct table_value *
     const struct visits *visits = context;
     (void)value;
     visits->key(visits->context, key);
+}
+
+static void visit_value(void *context, const char *key, const struct table_value *value)
+{
+    const struct visits *visits = context;
+    visits->value(visits->context, key, value->text);
 }
 
 static void visit_secret(void *context, const char *key, const struct table_value *value)
@@ -369,6 +405,14 @@ void tables_each_key(struct tables *tables, void (*visit)(void *context, const c
 {
     struct visits visits = {.key = visit, .context = context};
     each(tables, visit_key, &visits);
+}
+
+void tables_each_value(struct tables *tables,
+                       void (*visit)(void *context, const char *key, const char *value),
+                       void *context)
+{
+    struct visits visits = {.value = visit, .context = context};
+    each(tables, visit_value, &visits);
 }
 
 void tables_each_secret(struct tables *tables,
@@ -429,6 +473,19 @@ enum table_answer tables_find_address(struct tables *tables, const char *address
                                       const char *delimiters, const struct domains *local_domains,
                                       char **answer, struct error *error)
 {
+    char *key = NULL;
+    enum table_answer result =
+        tables_find_address_key(tables, address, delimiters, local_domains, &key, answer, error);
+    free(key);
+    return result;
+}
+
+enum table_answer tables_find_address_key(struct tables *tables, const char *address,
+                                          const char *delimiters,
+                                          const struct domains *local_domains, char **key,
+                                          char **answer, struct error *error)
+{
+    *key = *answer = NULL;
     if (tables->count == 0 || address[0] == '\0' || strlen(address) > TABLE_KEY_MAX)
         return TABLE_NONE;
     uint64_t version;
@@ -438,10 +495,14 @@ enum table_answer tables_find_address(struct tables *tables, const char *address
     enum table_answer result = TABLE_NONE;
     char *folded = address_fold(address);
     make_keys(&keys, folded, delimiters, local_domains);
-    for (size_t i = 0; i < keys.count && result == TABLE_NONE; i++)
-        result = find_folded(tables, &keys.list[i], &value, error);
-    for (size_t i = 0; i < keys.count; i++)
+    for (size_t i = 0; i < keys.count; i++) {
+        if (result == TABLE_NONE) {
+            result = find_folded(tables, &keys.list[i], &value, error);
+            if (result == TABLE_FOUND)
+                *key = memory_copy(keys.list[i].text);
+        }
         free(keys.list[i].text);
+    }
     free(folded);
     *answer = value.text;
     return result;

@@ -88,13 +88,25 @@ enum table_answer tables_find(struct tables *tables, const char *key, char **ans
 enum table_answer tables_find_secret(struct tables *tables, const char *key, struct secret **answer,
                                      struct error *error);
 
+/* tables_find() in tables that have lines of their own for keys: not in static:, nor in those that
+ * match patterns, which know everybody. */
+enum table_answer tables_find_exact(struct tables *tables, const char *key, char **answer,
+                                    struct error *error);
+
+/* Whether the following see all that the tables have: every one can be enumerated. */
+bool tables_can_list(const struct tables *tables);
+
 /* Calls `visit` with each key, folded, of the tables that can be enumerated, hash:, btree:,
  * texthash:, inline:. Reads again what changed. The entries come table by table, so that a key may
  * come twice, of which the first counts; within a table they come in no order. `visit` must not use
  * the tables. Thread-safe. */
 void tables_each_key(struct tables *tables, void (*visit)(void *context, const char *key),
                      void *context);
-/* The same for TABLE_PASSWORDS, with what is there. */
+/* The same with what is there; not for TABLE_PASSWORDS. */
+void tables_each_value(struct tables *tables,
+                       void (*visit)(void *context, const char *key, const char *value),
+                       void *context);
+/* The same for TABLE_PASSWORDS. */
 void tables_each_secret(struct tables *tables,
                         void (*visit)(void *context, const char *key, const struct secret *secret),
                         void *context);
@@ -110,5 +122,11 @@ void tables_each_secret(struct tables *tables,
 enum table_answer tables_find_address(struct tables *tables, const char *address,
                                       const char *delimiters, const struct domains *local_domains,
                                       char **answer, struct error *error);
+
+/* The same; on TABLE_FOUND `*key` is the key that answered, folded, and the caller's to free(). */
+enum table_answer tables_find_address_key(struct tables *tables, const char *address,
+                                          const char *delimiters,
+                                          const struct domains *local_domains, char **key,
+                                          char **answer, struct error *error);
 
 #endif

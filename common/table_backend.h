@@ -97,6 +97,18 @@ typedef enum table_trouble table_reader(const struct table_source *source, const
 table_reader table_read_text;     /* texthash */
 table_reader table_read_database; /* hash, btree */
 
+/* Reads the file behind a hash:, btree: or texthash: table when it has been left alone for a
+ * moment, as the user that the program is. */
+enum table_trouble table_file_read(const struct table_source *source,
+                                   struct table_contents *contents, struct error *error);
+
+/* The file behind a table of any type, the caller's to free(), or NULL if it has none. */
+char *table_file_behind(const struct table_source *source);
+
+/* One question to postmap(1), as the user that the program is: nothing is kept, nor waited for. */
+enum table_answer table_ask_postmap(const struct table_source *source, const char *key,
+                                    struct table_value *value, struct error *error);
+
 /* Opens a regular file of at most TABLE_FILE_MAX bytes for reading: a close-on-exec descriptor and
  * its status, or -1 with the trouble; `missing_remedy` is what to do if there is no such file. */
 int table_open_descriptor(const char *path, const char *missing_remedy, struct stat *status,
@@ -127,6 +139,9 @@ struct dictionary *table_entries_new(enum table_content content);
 /* Puts what is kept of `value` under the key, folded, in place of what is there. */
 void table_put(struct dictionary *entries, enum table_content content, const char *key,
                const char *value, size_t length);
+
+/* Puts what is kept already, and takes it over. The key is folded. */
+void table_put_kept(struct dictionary *entries, const char *key, struct table_value kept);
 
 /* The same, unless the key is there: the first counts, as with postmap(1). False if it is there. */
 bool table_add(struct dictionary *entries, enum table_content content, const char *key,

@@ -9,11 +9,11 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/table_backend.h"
+#include "common/table_helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,6 @@ enum complaint {
 struct file_table {
     struct table table;
     char *path;
-    table_reader *reader;
     pthread_mutex_t mutex; /* protects what follows */
     struct table_contents contents;
     uint64_t changes; /* how often the contents were replaced */
@@ -68,14 +67,8 @@ void table_warn_rest(const struct table_warnings *warnings)
 
 static bool error_denied(const char *path, struct error *error)
 {
-    char bytes[4096];
-    struct passwd entry, *user = NULL;
-    if (getpwuid_r(geteuid(), &entry, bytes, sizeof(bytes), &user) != 0)
-        user = NULL;
-    return error_set(error,
-                     "%s: %s; (re)start %s as root, or make the file readable for user %s (uid %u)",
-                     path, strerror(EACCES), program_invocation_short_name,
-                     user != NULL ? user->pw_name : "?", (unsigned)geteuid());
+    return error_set(error, "%s: %s; (re)start %s as root, who may read it", path, strerror(EACCES),
+                     program_invocation_short_name);
 }
 
 int table_open_descriptor(const char *path, const char *missing_remedy, struct stat *status,
@@ -136,13 +129,35 @@ static bool await_quiet(const char *path)
     return stat(path, &status) != 0 || nanoseconds_to_wait(&status) == 0;
 }
 
+enum table_trouble table_file_read(const struct table_source *source,
+                                   struct table_contents *contents, struct error *error)
+{
+    enum table_trouble trouble = TABLE_TROUBLE_LATER;
+    char *path = table_file_behind(source);
+    table_reader *reader =
+        strcmp(source->type, "texthash") == 0 ? table_read_text : table_read_database;
+    if (await_quiet(path))
+        trouble = reader(source, path, contents, error);
+    else
+        error_set(error, "%s: changes all the time; leave it alone for a moment", path);
+    free(path);
+    return trouble;
+}
+
+/* What this user may not read the helper does. */
 static enum table_trouble read_quiet_file(const struct file_table *file,
                                           struct table_contents *contents, struct error *error)
 {
-    if (await_quiet(file->path))
-        return file->reader(file->table.source, file->path, contents, error);
-    error_set(error, "%s: changes all the time; leave it alone for a moment", file->path);
-    return TABLE_TROUBLE_LATER;
+    enum table_trouble trouble = table_file_read(file->table.source, contents, error);
+    return trouble == TABLE_TROUBLE_DENIED ? table_helper_read(file->table.source, contents, error)
+                                           : trouble;
+}
+
+/* stat(2), also where only root may look. */
+static bool look_at(const struct file_table *file, struct stat *status)
+{
+    return stat(file->path, status) == 0 ||
+           (errno == EACCES && table_helper_stat(file->table.source, status));
 }
 
 /* Says it once for every change of what there is to say. */
@@ -191,7 +206,7 @@ static void read_again(struct file_table *file, const struct file_state *state)
 static void notice_change(struct file_table *file)
 {
     struct stat status;
-    if (stat(file->path, &status) != 0) {
+    if (!look_at(file, &status)) {
         complain_about_stat(file, errno);
         return;
     }
@@ -238,7 +253,7 @@ static bool is_current(struct table *table)
 {
     struct file_table *file = (struct file_table *)table;
     struct stat status;
-    if (stat(file->path, &status) != 0)
+    if (!look_at(file, &status))
         return false;
     const struct file_state state = file_state_of(&status);
     pthread_mutex_lock(&file->mutex);
@@ -284,10 +299,8 @@ struct table *table_open_file(const struct table_source *source, enum table_trou
         return NULL;
     }
     struct file_table *file = memory_zero(1, sizeof(*file));
-    bool text = strcmp(source->type, "texthash") == 0;
     file->table = (struct table){.operations = &operations, .source = source};
-    file->path = memory_format("%s%s", source->name, text ? "" : ".db");
-    file->reader = text ? table_read_text : table_read_database;
+    file->path = table_file_behind(source);
     pthread_mutex_init(&file->mutex, NULL);
     if (read_patiently(file, trouble, error))
         return &file->table;

@@ -14,12 +14,15 @@
 #include "common/process.h"
 #include "common/table_backend.h"
 #include "common/table_cache.h"
+#include "common/table_helper.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TIMEOUT        10                /* seconds */
 #define CACHE_CAPACITY ((size_t)4 << 20) /* bytes */
@@ -40,6 +43,7 @@ struct postmap_table {
     struct table table;
     char *specification;   /* "ldap:/etc/postfix/x.cf" */
     char *path;            /* the table's file, or NULL */
+    atomic_bool is_roots;  /* only the helper may read it */
     pthread_mutex_t mutex; /* protects what follows */
     pthread_cond_t process_ended;
     unsigned processes;
@@ -55,6 +59,22 @@ static int64_t monotonic_now(void)
     return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
+/* --- the file --- */
+
+char *table_file_behind(const struct table_source *source)
+{
+    static const struct {
+        const char *type, *suffix;
+    } suffixes[] = {{"hash", ".db"},   {"btree", ".db"}, {"cdb", ".cdb"},
+                    {"lmdb", ".lmdb"}, {"sdbm", ".pag"}, {"dbm", ".pag"}};
+    if (source->name[0] != '/')
+        return NULL;
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+        if (strcmp(source->type, suffixes[i].type) == 0)
+            return memory_format("%s%s", source->name, suffixes[i].suffix);
+    return memory_copy(source->name);
+}
+
 /* --- one question --- */
 
 /* The first line on stderr that is more than a warning, without its end, or NULL. */
@@ -67,7 +87,7 @@ static char *find_trouble(char *errors)
     return NULL;
 }
 
-static enum table_answer read_value(const struct postmap_table *postmap, const char *key,
+static enum table_answer read_value(const struct table_source *source, const char *key,
                                     const struct buffer *output, struct table_value *value,
                                     struct error *error)
 {
@@ -75,8 +95,9 @@ static enum table_answer read_value(const struct postmap_table *postmap, const c
     if (output->length < key_length + 2 || memcmp(output->data, key, key_length) != 0 ||
         output->data[key_length] != '\t' || output->data[output->length - 1] != '\n') {
         error_set(error,
-                  "postmap gives no \"key value\" for key " SHOWN_KEY "; try: postmap -q KEY '%s'",
-                  key, postmap->specification);
+                  "postmap gives no \"key value\" for key " SHOWN_KEY
+                  "; try: postmap -q KEY '%s:%s'",
+                  key, source->type, source->name);
         return TABLE_FAILED;
     }
     size_t length = output->length - key_length - 2;
@@ -85,39 +106,72 @@ static enum table_answer read_value(const struct postmap_table *postmap, const c
                   key);
         return TABLE_FAILED;
     }
-    *value = table_keep(postmap->table.source->content, output->data + key_length + 1, length);
+    *value = table_keep(source->content, output->data + key_length + 1, length);
     return TABLE_FOUND;
 }
 
-static enum table_answer interpret(const struct postmap_table *postmap, const char *key,
+static bool is_denied(const char *trouble)
+{
+    return trouble != NULL && strstr(trouble, strerror(EACCES)) != NULL;
+}
+
+static enum table_answer interpret(const struct table_source *source, const char *key,
                                    struct process_result *result, struct table_value *value,
                                    struct error *error)
 {
     if (result->status == 0)
-        return read_value(postmap, key, &result->output, value, error);
+        return read_value(source, key, &result->output, value, error);
     const char *trouble = result->errors.data != NULL ? find_trouble(result->errors.data) : NULL;
     if (result->status == 1 && trouble == NULL)
         return TABLE_NONE;
-    error_set(error, "%s (status %d) for key " SHOWN_KEY "; try: postmap -q KEY '%s'",
-              trouble != NULL ? trouble : "postmap failed", result->status, key,
-              postmap->specification);
+    if (is_denied(trouble))
+        error_set(error,
+                  "%s (status %d) for key " SHOWN_KEY "; (re)start %s as root, who may read it",
+                  trouble, result->status, key, program_invocation_short_name);
+    else
+        error_set(error, "%s (status %d) for key " SHOWN_KEY "; try: postmap -q KEY '%s:%s'",
+                  trouble != NULL ? trouble : "postmap failed", result->status, key, source->type,
+                  source->name);
     return TABLE_FAILED;
 }
 
-static enum table_answer ask(const struct postmap_table *postmap, const char *key,
-                             struct table_value *value, struct error *error)
+enum table_answer table_ask_postmap(const struct table_source *source, const char *key,
+                                    struct table_value *value, struct error *error)
 {
-    const char *const directory = postmap->table.source->config_directory;
-    const char *const arguments[] = {"postmap", "-q", "-", "-c", directory, postmap->specification,
-                                     NULL};
+    char *specification = memory_format("%s:%s", source->type, source->name);
+    const char *const arguments[] = {"postmap",     "-q", "-", "-c", source->config_directory,
+                                     specification, NULL};
     struct process_result result;
     char *line = memory_format("%s\n", key);
     enum table_answer answer = TABLE_FAILED;
     if (process_run(arguments, line, strlen(line), TIMEOUT, OUTPUT_MAX, &result, error))
-        answer = interpret(postmap, key, &result, value, error);
+        answer = interpret(source, key, &result, value, error);
     process_result_free(&result);
     free(line);
+    free(specification);
     return answer;
+}
+
+/* What this user may not read the helper does, from then on. */
+static enum table_answer ask(struct postmap_table *postmap, const char *key,
+                             struct table_value *value, struct error *error)
+{
+    const struct table_source *source = postmap->table.source;
+    bool asked = false;
+    enum table_answer answer = TABLE_FAILED;
+    if (!atomic_load(&postmap->is_roots))
+        answer = table_ask_postmap(source, key, value, error);
+    if (answer != TABLE_FAILED || geteuid() == 0)
+        return answer;
+    struct error reason = {.text = ""};
+    answer = table_helper_find(source, key, value, &asked, &reason);
+    if (asked && answer != TABLE_FAILED)
+        atomic_store(&postmap->is_roots, true);
+    else if (asked)
+        *error = reason;
+    else if (atomic_exchange(&postmap->is_roots, false))
+        return table_ask_postmap(source, key, value, error);
+    return asked ? answer : TABLE_FAILED;
 }
 
 /* --- the cache --- */
@@ -130,7 +184,8 @@ static void notice_change(struct postmap_table *postmap)
     struct file_state state = {0};
     if (postmap->path == NULL)
         return;
-    if (stat(postmap->path, &status) == 0)
+    if (stat(postmap->path, &status) == 0 ||
+        (errno == EACCES && table_helper_stat(postmap->table.source, &status)))
         state = file_state_of(&status);
     if (file_state_equal(&state, &postmap->state))
         return;
@@ -212,7 +267,7 @@ static bool may_pass(const char *reason)
 
 static bool check(struct table *table, struct error *error)
 {
-    const struct postmap_table *postmap = (const struct postmap_table *)table;
+    struct postmap_table *postmap = (struct postmap_table *)table;
     struct table_value value = {0};
     if (ask(postmap, PROBE_KEY, &value, error) != TABLE_FAILED) {
         table_release(&value);
@@ -228,19 +283,6 @@ static bool check(struct table *table, struct error *error)
                          "postconf -m lists, or install the package that has it (postfix-%s)",
                          table->source->type, table->source->type);
     return false;
-}
-
-static char *file_behind(const struct table_source *source)
-{
-    static const struct {
-        const char *type, *suffix;
-    } suffixes[] = {{"cdb", ".cdb"}, {"lmdb", ".lmdb"}, {"sdbm", ".pag"}, {"dbm", ".pag"}};
-    if (source->name[0] != '/')
-        return NULL;
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-        if (strcmp(source->type, suffixes[i].type) == 0)
-            return memory_format("%s%s", source->name, suffixes[i].suffix);
-    return memory_copy(source->name);
 }
 
 /* Its deadlines are times of CLOCK_MONOTONIC. */
@@ -272,7 +314,7 @@ struct table *table_open_postmap(const struct table_source *source, enum table_t
     struct postmap_table *postmap = memory_zero(1, sizeof(*postmap));
     postmap->table = (struct table){.operations = &operations, .source = source};
     postmap->specification = memory_format("%s:%s", source->type, source->name);
-    postmap->path = file_behind(source);
+    postmap->path = table_file_behind(source);
     postmap->cache = table_cache_new(CACHE_CAPACITY, CACHE_LIFETIME);
     pthread_mutex_init(&postmap->mutex, NULL);
     init_condition(&postmap->process_ended);

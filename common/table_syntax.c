@@ -111,7 +111,7 @@ struct dictionary *table_entries_new(enum table_content content)
 }
 
 /* The dictionary takes over the one of the two that is there. */
-static void put_folded(struct dictionary *entries, const char *folded, struct table_value kept)
+void table_put_kept(struct dictionary *entries, const char *folded, struct table_value kept)
 {
     dictionary_put(entries, folded, kept.secret != NULL ? (void *)kept.secret : kept.text);
 }
@@ -120,7 +120,7 @@ void table_put(struct dictionary *entries, enum table_content content, const cha
                const char *value, size_t length)
 {
     char *folded = address_fold(key);
-    put_folded(entries, folded, table_keep(content, value, length));
+    table_put_kept(entries, folded, table_keep(content, value, length));
     free(folded);
 }
 
@@ -130,7 +130,7 @@ bool table_add(struct dictionary *entries, enum table_content content, const cha
     char *folded = address_fold(key);
     bool added = dictionary_find(entries, folded) == NULL;
     if (added)
-        put_folded(entries, folded, table_keep(content, value, length));
+        table_put_kept(entries, folded, table_keep(content, value, length));
     free(folded);
     return added;
 }

@@ -22,6 +22,8 @@ enum own {
     NOT_THE_ACCOUNT,
     NO_ACCOUNT,
     NO_CREDENTIALS,
+    UNFIT_CREDENTIALS,
+    FOR_ANOTHER_SERVER,
     NO_LOGIN_OFFERED,
     NO_PATIENCE,
     MAYBE_DELIVERED,
@@ -42,6 +44,7 @@ enum own {
     NOT_SMTP,
     /* on this host */
     TRANSPORT_DOWN,
+    MILTER_DOWN,
     NO_SERVICE,
     UNDELIVERABLE_YET,
     LOCAL_DELIVERY,
@@ -97,6 +100,20 @@ static const struct cause own[OWN_CAUSES] = {
          .remedy = "Add the line `<UPN> <UPN>:password` to the table that "
                    "`post365_password_maps` names (unless it is set, "
                    "`smtp_sasl_password_maps`), and run postmap on it if it is an indexed one.",
+         .wait = CAUSE_SOMEBODY},
+    [UNFIT_CREDENTIALS] = {.name = "credentials-unfit",
+                           .meaning = "What the table has for the account is no password, or the "
+                                      "file no access token: it is not sent.",
+                           .remedy = "The reason says what stands there and what belongs there. An "
+                                     "access token goes into a file of its own, which "
+                                     "`post365_token_maps` names.",
+                           .wait = CAUSE_SOMEBODY},
+    [FOR_ANOTHER_SERVER] =
+        {.name = "for-another-server",
+         .meaning = "`sender_dependent_relayhost_maps` has the sender's mail for another server "
+                    "than Microsoft's, and Postfix has handed it to post365-transport.",
+         .remedy = "Let `sender_dependent_default_transport_maps` have `smtp:` for the sender, as "
+                   "the reason shows; `post365 setup` does it. Then `postfix reload`.",
          .wait = CAUSE_SOMEBODY},
     [NO_LOGIN_OFFERED] =
         {.name = "login-not-offered",
@@ -208,12 +225,21 @@ static const struct cause own[OWN_CAUSES] = {
                   .remedy = "Check that `relayhost` is [smtp.office365.com]:587 and that nothing "
                             "between changes the dialogue.",
                   .wait = CAUSE_SOMEBODY},
-    [TRANSPORT_DOWN] = {.name = "transport-down",
-                        .meaning = "post365-transport does not answer.",
-                        .remedy =
-                            "`systemctl status post365-transport` and `journalctl -u "
-                            "post365-transport` say why; start it, and the mail goes by itself.",
-                        .wait = CAUSE_SOMEBODY},
+    [TRANSPORT_DOWN] =
+        {.name = "transport-down",
+         .meaning = "post365-transport does not answer.",
+         .remedy = "`systemctl status post365-transport` and `journalctl -u "
+                   "post365-transport` say why; start it, and the mail goes by itself. If it runs "
+                   "and has no socket for the account, `post365 doctor` says what the "
+                   "account lacks.",
+         .wait = CAUSE_SOMEBODY},
+    [MILTER_DOWN] =
+        {.name = "milter-down",
+         .meaning = "post365-milter does not answer, and Postfix leaves this machine's mail in the "
+                    "maildrop.",
+         .remedy = "`systemctl status post365-milter` and `journalctl -u post365-milter` say why; "
+                   "start it, and the mail goes by itself.",
+         .wait = CAUSE_SOMEBODY},
     [NO_SERVICE] =
         {.name = "service-missing",
          .meaning = "main.cf names a transport that master.cf does not have.",
@@ -269,6 +295,7 @@ static const struct {
     {" waits its turn; room at ", NULL, TURN, OURS},
     {"the sending quota cannot be checked now", NULL, LEDGER_DOWN, OURS},
     {" is not the account ", NULL, NOT_THE_ACCOUNT, OURS},
+    {" is for ", " (sender_dependent_relayhost_maps", FOR_ANOTHER_SERVER, OURS},
     {"no account for sender <", NULL, NO_ACCOUNT, OURS},
     {"no credentials for account ", NULL, NO_CREDENTIALS, OURS},
     {" is not offered; without it no password is sent", NULL, NO_STARTTLS, OURS},
@@ -279,6 +306,9 @@ static const struct {
     {"within Postfix's patience", NULL, NO_PATIENCE, OURS},
     {"it may have been delivered", NULL, MAYBE_DELIVERED, OURS},
     {"message may be sent more than once", NULL, MAYBE_DELIVERED, SMTP},
+    {"the password for key ", " not sent", UNFIT_CREDENTIALS, OURS},
+    {"nothing of it is sent; ", NULL, UNFIT_CREDENTIALS, OURS},
+    {"the first line is no access token; ", NULL, UNFIT_CREDENTIALS, OURS},
     {"main.cf: post365_", NULL, WRONG_SETTING, OURS},
     {"the certificate is for another name", NULL, CERTIFICATE_NAME, OURS},
     {"Server certificate not verified", NULL, CERTIFICATE_NAME, SMTP},

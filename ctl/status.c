@@ -4,6 +4,7 @@
 #include "ctl/account_text.h"
 #include "ctl/command.h"
 #include "ctl/output.h"
+#include "ctl/services.h"
 #include "ctl/status_watch.h"
 #include "ctl/watch.h"
 
@@ -133,6 +134,36 @@ static int show_known(struct command_call *call, struct command_ledger *ledger, 
     return status;
 }
 
+static void print_dead(const struct screen *screen, const struct service_state *state, bool as_json)
+{
+    const char *reason = strerror(state->reason);
+    if (as_json) {
+        output_line(json_pack("{s:s, s:b, s:s, s:s}", "service", state->program, "up", 0, "socket",
+                              state->where, "reason", reason));
+        return;
+    }
+    char *line = memory_format("%s does not answer on %s (%s): %s. `systemctl status %s` and "
+                               "`journalctl -u %s` say why.",
+                               state->program, state->where, reason, state->consequence,
+                               state->program, state->program);
+    screen_wrap(screen, line, 2);
+    free(line);
+}
+
+static int show_services(struct command_call *call, const struct settings *settings, bool as_json)
+{
+    struct service_state states[SERVICES];
+    int status = COMMAND_FINE;
+    services_look(settings, states);
+    for (size_t i = 0; i < SERVICES; i++) {
+        if (states[i].reason == 0)
+            continue;
+        print_dead(&call->screen, &states[i], as_json);
+        status = COMMAND_ATTENTION;
+    }
+    return status;
+}
+
 static int show_once(struct command_call *call, char *const names[], size_t count, bool as_json)
 {
     struct command_ledger ledger;
@@ -143,8 +174,9 @@ static int show_once(struct command_call *call, char *const names[], size_t coun
         status = show_all(call, &ledger, names, count, as_json);
     else
         status = show_known(call, &ledger, as_json);
+    int services = show_services(call, ledger.settings, as_json);
     command_close(&ledger);
-    return status;
+    return status == COMMAND_FINE ? services : status;
 }
 
 int status_run(struct command_call *call, int argc, char *argv[])

@@ -9,7 +9,7 @@ DEPS_BUILD := gcc libc6-dev make pkg-config libmilter-dev libdb-dev libevent-dev
               libsystemd-dev libmicrohttpd-dev
 DEPS_TEST  := postfix libsasl2-modules sasl2-bin libcmocka-dev \
               python3 python3-pytest procps
-DEPS_CHECK := clang clang-format clang-tidy libclang-rt-dev mandoc
+DEPS_CHECK := debootstrap clang clang-format clang-tidy libclang-rt-dev mandoc
 
 .PHONY: deps deps-build deps-check
 deps:

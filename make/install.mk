@@ -22,7 +22,7 @@ install: all
 	    $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SHAREDIR)
 	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(SBINDIR)
 	for unit in $(UNITS); do \
-	    sed 's#/usr/sbin/#$(SBINDIR)/#' conf/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	    sed 's#/usr/sbin/#$(SBINDIR)/#g' conf/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
 	    chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; \
 	done
 	install -m 644 conf/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/post365.conf

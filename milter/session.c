@@ -153,6 +153,14 @@ static sfsistat negotiate(SMFICTX *context, unsigned long actions, unsigned long
     return SMFIS_CONTINUE;
 }
 
+/* Its mail is for another server: it goes as it came. */
+static sfsistat leave_alone(struct session *session, const struct error *reason)
+{
+    log_info("from=<" ERROR_SHOWN ">: left as it is: %s", session->message->sender, reason->text);
+    end_message(session);
+    return SMFIS_ACCEPT;
+}
+
 /* Of mail from sendmail(1) Postfix tells the bare address. */
 static char *path_of(const char *argument)
 {
@@ -194,7 +202,8 @@ static sfsistat mail(SMFICTX *context, char **arguments)
     switch (identity_find(configuration_identities(message->configuration),
                           login != NULL ? login : "", message->sender, &message->account, &error)) {
     case TABLE_FOUND:
-        return SMFIS_CONTINUE;
+        return message->account.source == IDENTITY_ELSEWHERE ? leave_alone(session, &error)
+                                                             : SMFIS_CONTINUE;
     case TABLE_NONE:
         return fail_temporarily(
             context, session,

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/metrics/http.h"
 #include "common/quotas.h"
+#include "policyd/neighbours.h"
 #include "policyd/store/bdb.h"
 #include "policyd/store/meter.h"
 
@@ -43,6 +44,7 @@ struct metrics {
     struct shown *shown; /* by number, ascending */
     size_t shown_count;
     size_t next_lookup; /* where the last round of look-ups ended */
+    struct neighbours neighbours;
 };
 
 static void publish(struct metrics *metrics);
@@ -143,11 +145,31 @@ static void write_store(const struct metrics *metrics, struct buffer *text)
                            (const uint64_t[]){size.data, size.logs}, 2);
 }
 
-static const char *find_trouble(const struct metrics *metrics)
+static void write_neighbours(const struct metrics *metrics, struct buffer *text)
+{
+    exposition_family(text, "up", EXPOSITION_GAUGE,
+                      "Whether somebody takes connections on that program's socket.");
+    for (size_t i = 0; i < NEIGHBOURS; i++) {
+        const struct neighbour *neighbour = &metrics->neighbours.each[i];
+        if (neighbour->is_wanted)
+            exposition_integer(text, "up",
+                               &(struct exposition_label){"program", neighbour->program}, 1,
+                               neighbour->is_up);
+    }
+}
+
+static void find_trouble(const struct metrics *metrics, struct error *trouble)
 {
     const struct store_counts *counts = store_meter_counts(metrics->parts.meter);
-    return counts->write_error.text[0] != '\0' ? counts->write_error.text
-                                               : counts->upkeep_error.text;
+    const char *lost = neighbours_lost(&metrics->neighbours);
+    if (counts->write_error.text[0] != '\0')
+        *trouble = counts->write_error;
+    else if (counts->upkeep_error.text[0] != '\0')
+        *trouble = counts->upkeep_error;
+    else if (lost != NULL)
+        error_set(trouble, "%s does not answer any more", lost);
+    else
+        trouble->text[0] = '\0';
 }
 
 /* --- accounts ---------------------------------------------------------------- */
@@ -307,13 +329,17 @@ static void write_accounts(struct metrics *metrics, struct buffer *text)
 static void publish(struct metrics *metrics)
 {
     struct buffer text = {0};
+    struct error trouble;
     server_end_turn(metrics->parts.server);
+    neighbours_look(&metrics->neighbours, metrics->parts.settings);
     write_build(metrics, &text);
     write_decisions(metrics, &text);
     write_server(metrics, &text);
     write_store(metrics, &text);
     write_accounts(metrics, &text);
-    http_publish(metrics->http, &text, find_trouble(metrics));
+    write_neighbours(metrics, &text);
+    find_trouble(metrics, &trouble);
+    http_publish(metrics->http, &text, trouble.text);
 }
 
 static void publish_again(evutil_socket_t descriptor, short what, void *argument)

@@ -100,7 +100,10 @@ static enum table_answer look_up(struct payers *payers, const struct payers_ques
     free(payers->account);
     payers->account = address_fold(identity.upn);
     free(identity.upn);
-    *answer = (struct answer){.payer.account = payers->account};
+    *answer = (struct answer){.payer.account = payers->account,
+                              .payer.is_nobody = identity.source == IDENTITY_ELSEWHERE};
+    if (answer->payer.is_nobody)
+        return TABLE_FOUND;
     return find_quota(&payers->parts, question->context, answer, error) ? TABLE_FOUND
                                                                         : TABLE_FAILED;
 }

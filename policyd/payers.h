@@ -41,6 +41,7 @@ struct payer {
     const char *account; /* the folded UPN; valid until the next payers_find() */
     struct quota quota;
     bool is_overridden; /* the quota comes from post365_quota_maps */
+    bool is_nobody;     /* the mail is for another server: nobody pays, and the rest says nothing */
 };
 
 /* Release with payers_free(). */

@@ -369,7 +369,7 @@ static const char *find_payer(struct policy *policy, const struct question *ques
     const struct payers_question known = {question->login, question->sender, question->context};
     enum table_answer found = payers_find(policy->payers, &known, payer, &error);
     if (found == TABLE_FOUND)
-        return NULL;
+        return payer->is_nobody ? DUNNO : NULL;
     if (found == TABLE_NONE && policy->parts.settings->meter == METER_DELIVERY)
         return DUNNO; /* it may be mail that never goes to Microsoft */
     if (may_log(policy, &policy->failures, "failures"))

@@ -82,12 +82,13 @@ static void keep_limits(const struct account_metrics *old, struct account_metric
     }
 }
 
-void account_metrics_list(struct account_metrics *accounts, struct credentials *credentials)
+void account_metrics_list(struct account_metrics *accounts, struct credentials *credentials,
+                          struct identities *identities)
 {
     struct account_metrics old = *accounts;
     *accounts = (struct account_metrics){
         .shown = memory_zero(METRICS_ACCOUNTS_MAX, sizeof(*accounts->shown))};
-    credentials_each(credentials, add_listed, accounts);
+    accounts_each(credentials, identities, add_listed, accounts);
     keep_limits(&old, accounts);
     release_shown(&old);
 }

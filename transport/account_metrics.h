@@ -8,7 +8,7 @@
 #define POST365_TRANSPORT_ACCOUNT_METRICS_H
 
 #include "common/buffer.h"
-#include "common/upstream/credentials.h"
+#include "common/upstream/accounts.h"
 #include "transport/submission/pool.h"
 
 struct account_metrics;
@@ -17,8 +17,9 @@ struct account_metrics;
 struct account_metrics *account_metrics_new(void);
 void account_metrics_free(struct account_metrics *accounts);
 
-/* The accounts that have credentials, now and instead of those before. */
-void account_metrics_list(struct account_metrics *accounts, struct credentials *credentials);
+/* The accounts of accounts.h, now and instead of those before. */
+void account_metrics_list(struct account_metrics *accounts, struct credentials *credentials,
+                          struct identities *identities);
 
 void account_metrics_write(struct account_metrics *accounts, const struct pool *pool,
                            struct buffer *text);

@@ -87,6 +87,7 @@ static void visit(void *context, const char *upn)
 }
 
 struct account_sockets *account_sockets_listen(struct credentials *credentials,
+                                               struct identities *identities,
                                                const struct settings *settings,
                                                const struct socket_place *place,
                                                struct error *error)
@@ -99,7 +100,7 @@ struct account_sockets *account_sockets_listen(struct credentials *credentials,
     const char *slash = strrchr(place->path, '/');
     accounts->directory = memory_format("%.*s/" DIRECTORY, (int)(slash - place->path), place->path);
     accounts->failed = !socket_keep_directory(accounts->directory, settings, &accounts->error);
-    credentials_each(credentials, visit, accounts);
+    accounts_each(credentials, identities, visit, accounts);
     if (!accounts->failed)
         return accounts;
     *error = accounts->error;
@@ -114,11 +115,17 @@ void account_sockets_serve(struct account_sockets *accounts, struct lmtp *server
 }
 
 void account_sockets_update(struct account_sockets *accounts, struct credentials *credentials,
-                            const struct settings *settings)
+                            struct identities *identities, const struct settings *settings)
 {
     accounts->settings = settings;
     if (accounts->directory != NULL)
-        credentials_each(credentials, visit, accounts);
+        accounts_each(credentials, identities, visit, accounts);
+}
+
+void account_sockets_add(struct account_sockets *accounts, const char *upn)
+{
+    if (accounts->directory != NULL)
+        visit(accounts, upn);
 }
 
 void account_sockets_remove(struct account_sockets *accounts)

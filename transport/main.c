@@ -29,11 +29,12 @@
  * latest.
  *
  * BUGS
- *     $relayhost's first destination alone is used, by its addresses, whether in brackets or not. A
- *     lookup table that is asked through postmap(1) holds up all messages meanwhile.
+ *     Destinations are used by their addresses, whether in brackets or not. A lookup table that is
+ *     asked through postmap(1) holds up all messages meanwhile.
  */
 #include "common/clock.h"
 #include "common/control.h"
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/ledger_channel.h"
 #include "common/ledger_socket.h"
@@ -43,8 +44,7 @@
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
-#include "common/upstream/credentials.h"
-#include "common/upstream/destination.h"
+#include "common/upstream/accounts.h"
 #include "common/upstream/dial.h"
 #include "common/upstream/lookup.h"
 #include "common/upstream/tls.h"
@@ -87,7 +87,6 @@ struct daemon {
     uint64_t credentials_version;
     uint64_t messages_seen; /* the last time that Postfix was looked for */
     bool was_postfix_away, is_lock_hidden;
-    struct destination destination;
     struct socket_place place, control_place;
     int listening;
     struct account_sockets *accounts;
@@ -118,6 +117,7 @@ int main(int argc, char *argv[])
     struct daemon daemon = {
         .service = {.name = "transport",
                     .program = "post365-transport",
+                    .needs_passwords = true,
                     .summary = "Deliver mail to Microsoft 365 when its limits allow it (LMTP)."}};
     clock_make_steady();
     service_start(&daemon.service, argc, argv);
@@ -135,8 +135,9 @@ int main(int argc, char *argv[])
 static void open_tables(struct daemon *daemon)
 {
     struct error error;
+    struct destination destination;
     const struct settings *settings = daemon->service.settings;
-    bool fine = destination_parse(settings, &daemon->destination, &error) &&
+    bool fine = destination_parse(settings, &destination, &error) &&
                 (daemon->identities = identities_open(settings, &error)) != NULL &&
                 (daemon->quota_maps =
                      tables_open(QUOTA_MAPS, settings->quota_maps, settings->config_directory,
@@ -196,8 +197,8 @@ static void open_sockets(struct daemon *daemon)
                                       &daemon->place, &error);
     if (daemon->listening < 0)
         service_refuse(&daemon->service, &error);
-    daemon->accounts =
-        account_sockets_listen(daemon->credentials, settings, &daemon->place, &error);
+    daemon->accounts = account_sockets_listen(daemon->credentials, daemon->identities, settings,
+                                              &daemon->place, &error);
     if (daemon->accounts != NULL && drop_privileges(daemon, &error))
         return;
     account_sockets_remove(daemon->accounts);
@@ -206,6 +207,12 @@ static void open_sockets(struct daemon *daemon)
 }
 
 /* --- working ----------------------------------------------------------------- */
+
+/* One that no table lists gets its socket now. */
+static void account_worked(void *accounts, const char *upn)
+{
+    account_sockets_add(accounts, upn);
+}
 
 static struct delivery_parts parts_of(const struct daemon *daemon)
 {
@@ -217,7 +224,8 @@ static struct delivery_parts parts_of(const struct daemon *daemon)
                                    .channel = daemon->channel,
                                    .pool = daemon->pool,
                                    .wakeup = daemon->wakeup,
-                                   .host = daemon->destination.host};
+                                   .worked = account_worked,
+                                   .context = daemon->accounts};
 }
 
 static void wake_account(void *context, const char *upn)
@@ -232,7 +240,7 @@ static void channel_changed(void *context, bool is_up, const struct error *error
     if (is_up) {
         log_info("the ledger answers");
         deliveries_ledger_up(daemon->deliveries);
-        credentials_each(daemon->credentials, wake_account, daemon->wakeup);
+        accounts_each(daemon->credentials, daemon->identities, wake_account, daemon->wakeup);
     } else {
         log_warning("%s; mail waits in Postfix's queue", error->text);
     }
@@ -293,8 +301,6 @@ static void open_upstream(struct daemon *daemon)
     daemon->submission_parts = (struct submission_parts){.base = daemon->base,
                                                          .dns = daemon->dns,
                                                          .tls = daemon->tls,
-                                                         .host = daemon->destination.host,
-                                                         .port = daemon->destination.port,
                                                          .dialling = &daemon->dialling,
                                                          .smtp = &settings->smtp};
     read_smtp(daemon, settings);
@@ -333,7 +339,7 @@ static void start_metrics(struct daemon *daemon)
     if (daemon->metrics_listening < 0)
         return;
     daemon->metrics = transport_metrics_start(daemon->base, daemon->metrics_listening, &parts,
-                                              daemon->credentials, &error);
+                                              daemon->credentials, daemon->identities, &error);
     if (daemon->metrics == NULL)
         log_error("%s: %s", METRICS, error.text);
 }
@@ -382,23 +388,11 @@ static void watch_credentials(evutil_socket_t descriptor, short what, void *argu
     if (version == daemon->credentials_version)
         return;
     daemon->credentials_version = version;
-    account_sockets_update(daemon->accounts, daemon->credentials, daemon->service.settings);
+    account_sockets_update(daemon->accounts, daemon->credentials, daemon->identities,
+                           daemon->service.settings);
+    pool_renew(daemon->pool);
     deliveries_credentials_changed(daemon->deliveries);
-    transport_metrics_list_accounts(daemon->metrics, daemon->credentials);
-}
-
-/* Connections are open, and messages under way, to the old one. */
-static void warn_of_relayhost(const struct daemon *daemon)
-{
-    struct destination destination;
-    struct error error;
-    if (!destination_parse(daemon->service.settings, &destination, &error))
-        log_warning("%s; the old relayhost serves on", error.text);
-    else if (strcmp(destination.host, daemon->destination.host) != 0 ||
-             strcmp(destination.port, daemon->destination.port) != 0)
-        log_warning("relayhost changed from %s:%s to %s:%s: it takes effect at the next restart",
-                    daemon->destination.host, daemon->destination.port, destination.host,
-                    destination.port);
+    transport_metrics_list_accounts(daemon->metrics, daemon->credentials, daemon->identities);
 }
 
 /* Puts new settings in force. */
@@ -418,13 +412,11 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
         tls_free(daemon->tls);
     daemon->tls = daemon->submission_parts.tls = tls;
     read_smtp(daemon, settings);
-    warn_of_relayhost(daemon);
     const struct delivery_parts parts = parts_of(daemon);
     deliveries_configure(daemon->deliveries, &parts);
     pool_configure(daemon->pool, credentials);
-    pool_renew(daemon->pool);
-    account_sockets_update(daemon->accounts, credentials, settings);
-    transport_metrics_list_accounts(daemon->metrics, credentials);
+    account_sockets_update(daemon->accounts, credentials, identities, settings);
+    transport_metrics_list_accounts(daemon->metrics, credentials, identities);
     find_name_servers(daemon);
     identities_close(old_identities);
     tables_close(old_quota_maps);
@@ -460,8 +452,9 @@ static void reload(evutil_socket_t signal, short what, void *argument)
     struct identities *identities = NULL;
     struct tables *quota_maps = NULL;
     struct credentials *credentials = NULL;
+    struct destination destination;
     struct settings *settings = service_read_settings(&daemon->service, &error);
-    if (settings != NULL)
+    if (settings != NULL && destination_parse(settings, &destination, &error))
         identities = identities_reopen(daemon->identities, settings, &error);
     if (identities != NULL)
         quota_maps = tables_reopen(daemon->quota_maps, QUOTA_MAPS, settings->quota_maps,
@@ -523,7 +516,7 @@ static void work(struct daemon *daemon)
     add_events(daemon);
     start_metrics(daemon);
     /* Whoever was to be woken up by the one before. */
-    credentials_each(daemon->credentials, wake_account, daemon->wakeup);
+    accounts_each(daemon->credentials, daemon->identities, wake_account, daemon->wakeup);
     service_ready(&daemon->service, daemon->identities);
     event_base_dispatch(daemon->base);
 }

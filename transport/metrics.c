@@ -166,6 +166,7 @@ static void publish(evutil_socket_t descriptor, short what, void *argument)
 struct transport_metrics *transport_metrics_start(struct event_base *base, int listening,
                                                   const struct transport_metrics_parts *parts,
                                                   struct credentials *credentials,
+                                                  struct identities *identities,
                                                   struct error *error)
 {
     const struct timeval interval = {.tv_sec = 1};
@@ -173,7 +174,7 @@ struct transport_metrics *transport_metrics_start(struct event_base *base, int l
     metrics->parts = *parts;
     metrics->health = ledger_health_new(parts->channel);
     metrics->accounts = account_metrics_new();
-    account_metrics_list(metrics->accounts, credentials);
+    account_metrics_list(metrics->accounts, credentials, identities);
     metrics->started = clock_now(clock_system());
     metrics->timer = event_new(base, -1, EV_PERSIST, publish, metrics);
     if (metrics->timer == NULL || event_add(metrics->timer, &interval) != 0)
@@ -188,10 +189,10 @@ struct transport_metrics *transport_metrics_start(struct event_base *base, int l
 }
 
 void transport_metrics_list_accounts(struct transport_metrics *metrics,
-                                     struct credentials *credentials)
+                                     struct credentials *credentials, struct identities *identities)
 {
     if (metrics != NULL)
-        account_metrics_list(metrics->accounts, credentials);
+        account_metrics_list(metrics->accounts, credentials, identities);
 }
 
 void transport_metrics_count_reload(struct transport_metrics *metrics, bool worked)

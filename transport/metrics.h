@@ -32,11 +32,13 @@ struct transport_metrics_parts {
 struct transport_metrics *transport_metrics_start(struct event_base *base, int listening,
                                                   const struct transport_metrics_parts *parts,
                                                   struct credentials *credentials,
+                                                  struct identities *identities,
                                                   struct error *error);
 
 /* The accounts that have credentials may be others. They are not kept. */
 void transport_metrics_list_accounts(struct transport_metrics *metrics,
-                                     struct credentials *credentials);
+                                     struct credentials *credentials,
+                                     struct identities *identities);
 
 /* A reload has ended. */
 void transport_metrics_count_reload(struct transport_metrics *metrics, bool worked);

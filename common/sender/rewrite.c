@@ -23,6 +23,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* In which upper and lower case of a letter differ: most names are told apart by their first. */
+#define CASE_BIT 0x20
+
 /* An envelope sender that is no address is shown up to this many octets. */
 #define ODD_SENDER_MAX 256
 
@@ -86,7 +89,8 @@ static enum field field_of(const char *name)
 {
     enum field field = 0;
 
-    while (field < FIELDS && strcasecmp(name, field_names[field]) != 0)
+    while (field < FIELDS && (((name[0] ^ field_names[field][0]) & ~CASE_BIT) != 0 ||
+                              strcasecmp(name, field_names[field]) != 0))
         field++;
     return field;
 }

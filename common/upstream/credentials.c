@@ -1,4 +1,4 @@
-/* credentials.c - which user name and secret authenticate an account
+/* credentials.c - where an account logs in, and with which user name and secret
  *
  * Security: a password is a secret from the table to the wire. Errors name keys and user names, but
  * never what stands behind the colon.
@@ -6,24 +6,29 @@
 #include "common/upstream/credentials.h"
 
 #include "common/address.h"
+#include "common/destinations.h"
 #include "common/dictionary.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/relayhost.h"
+#include "common/upstream/mechanism.h"
 #include "common/upstream/token.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAMETER "post365_password_maps"
+#define PARAMETER    "post365_password_maps"
+#define WARNINGS_MAX 20
 
 struct credentials {
     const struct settings *settings;
     struct tables *passwords;
     struct tokens *tokens;
-    char **relayhost_keys;
+    struct destinations *destinations;
     uint64_t version_base;       /* added, so that a reload is a change */
     struct dictionary *accounts; /* user name, folded, to the first of its keys; NULL: not made */
     uint64_t accounts_version;   /* of the tables that they were made from */
+    unsigned warnings;           /* of credentials_check() */
 };
 
 /* A line that was found. */
@@ -45,10 +50,12 @@ struct credentials *credentials_reopen(struct credentials *old, const struct set
     struct credentials *credentials = memory_zero(1, sizeof(*credentials));
     credentials->settings = settings;
     credentials->version_base = old != NULL ? credentials_version(old) + 1 : 0;
-    credentials->relayhost_keys = relayhost_keys(settings->relayhost);
-    credentials->passwords =
-        tables_reopen(old != NULL ? old->passwords : NULL, PARAMETER, settings->password_maps,
-                      settings->config_directory, TABLE_PASSWORDS, error);
+    credentials->destinations =
+        destinations_reopen(old != NULL ? old->destinations : NULL, settings, error);
+    if (credentials->destinations != NULL)
+        credentials->passwords =
+            tables_reopen(old != NULL ? old->passwords : NULL, PARAMETER, settings->password_maps,
+                          settings->config_directory, TABLE_PASSWORDS, error);
     if (credentials->passwords != NULL)
         credentials->tokens = tokens_reopen(old != NULL ? old->tokens : NULL, settings, error);
     if (credentials->tokens != NULL)
@@ -57,27 +64,30 @@ struct credentials *credentials_reopen(struct credentials *old, const struct set
     return NULL;
 }
 
-bool credentials_check(struct credentials *credentials, struct error *error)
-{
-    return tables_check(credentials->passwords, error) && tokens_check(credentials->tokens, error);
-}
-
 void credentials_close(struct credentials *credentials)
 {
     if (credentials == NULL)
         return;
     tables_close(credentials->passwords);
     tokens_close(credentials->tokens);
-    relayhost_keys_free(credentials->relayhost_keys);
+    destinations_close(credentials->destinations);
     dictionary_free(credentials->accounts);
     free(credentials);
 }
 
+/* Of all that says which line is whose. */
+static uint64_t lines_version(struct credentials *credentials)
+{
+    uint64_t of_lines, of_destinations;
+    tables_refresh(credentials->passwords, &of_lines);
+    destinations_refresh(credentials->destinations, &of_destinations);
+    return of_lines + of_destinations;
+}
+
 uint64_t credentials_version(struct credentials *credentials)
 {
-    uint64_t version;
-    tables_refresh(credentials->passwords, &version);
-    return credentials->version_base + version + tokens_version(credentials->tokens);
+    return credentials->version_base + lines_version(credentials) +
+           tokens_version(credentials->tokens);
 }
 
 void credential_release(struct credential *credential)
@@ -135,17 +145,52 @@ static void collect_user(void *context, const char *key, const struct secret *li
         dictionary_put(users, key, user_of(line));
 }
 
+/* Where mail of an account goes. TABLE_NONE with the reason where that is not ours. */
+static enum table_answer find_servers(struct credentials *credentials, const char *upn,
+                                      struct destination_list *servers, struct error *error)
+{
+    bool ours;
+    enum table_answer answer =
+        destinations_of_account(credentials->destinations, upn, servers, &ours, error);
+    if (answer == TABLE_FAILED || ours)
+        return answer == TABLE_FAILED ? TABLE_FAILED : TABLE_FOUND;
+    error_set(error,
+              "no credentials for account %s: its mail is for %s (" DESTINATIONS_PARAMETER
+              " in %s/main.cf), which is neither Microsoft's nor relayhost; let "
+              "sender_dependent_default_transport_maps have \"%s = smtp:\"",
+              upn, servers->items[0].written, credentials->settings->config_directory, upn);
+    return TABLE_NONE;
+}
+
+bool credentials_is_ours(struct credentials *credentials, const char *upn)
+{
+    struct destination_list servers;
+    struct error error;
+    return find_servers(credentials, upn, &servers, &error) == TABLE_FOUND;
+}
+
+/* Whether a line is for the server of its user name. */
+static bool is_own_line(struct credentials *credentials, const char *key, const char *user)
+{
+    struct destination_list servers;
+    const struct destination *which;
+    struct error error;
+    return find_servers(credentials, user, &servers, &error) == TABLE_FOUND &&
+           destinations_owner(credentials->destinations, key, &servers, &which, &error) ==
+               TABLE_FOUND;
+}
+
 /* Of several keys with one user name the first in the alphabet counts, so that it is always the
  * same. */
 static void note_account(void *context, const char *key, void *user)
 {
-    struct dictionary *accounts = context;
-    if (!address_is_upn(user))
+    struct credentials *credentials = context;
+    if (!address_is_upn(user) || !is_own_line(credentials, key, user))
         return;
     char *folded = address_fold(user);
-    const char *known = dictionary_find(accounts, folded);
+    const char *known = dictionary_find(credentials->accounts, folded);
     if (known == NULL || strcmp(key, known) < 0)
-        dictionary_put(accounts, folded, memory_copy(key));
+        dictionary_put(credentials->accounts, folded, memory_copy(key));
     free(folded);
 }
 
@@ -155,14 +200,13 @@ static void list_accounts(struct credentials *credentials)
     dictionary_free(credentials->accounts);
     credentials->accounts = dictionary_new(free);
     tables_each_secret(credentials->passwords, collect_user, users);
-    dictionary_each(users, note_account, credentials->accounts);
+    dictionary_each(users, note_account, credentials);
     dictionary_free(users);
 }
 
 static const struct dictionary *accounts_of(struct credentials *credentials)
 {
-    uint64_t version;
-    tables_refresh(credentials->passwords, &version);
+    uint64_t version = lines_version(credentials);
     if (credentials->accounts == NULL || credentials->accounts_version != version) {
         credentials->accounts_version = version;
         list_accounts(credentials);
@@ -172,61 +216,123 @@ static const struct dictionary *accounts_of(struct credentials *credentials)
 
 /* --- look-ups --- */
 
-/* Takes the line under `key` if its user name is the UPN. One that is somebody else's is noted in
- * `other`, the caller's to free(), if it is the first. */
-static enum table_answer find_under(struct credentials *credentials, const char *key,
-                                    const char *upn, struct credential *credential, char **other,
-                                    struct error *error)
+/* One search for an account's line. */
+struct search {
+    struct credentials *credentials;
+    const char *upn;
+    struct destination_list servers;
+    struct credential *found;
+    char *other; /* the first line that is somebody else's, for people; or NULL */
+};
+
+/* Whether it is a password, and may be sent as one. False with the reason, which does not show it.
+ */
+static bool is_password(const struct credentials *credentials, const char *upn,
+                        const struct secret *secret, struct error *error)
+{
+    const struct settings *settings = credentials->settings;
+    const char *filter = settings->sasl_mechanism_filter, *queue = settings->queue_directory;
+    const char *what = mechanism_not_password(secret, queue != NULL ? queue : "");
+    if (secret_length(secret) == 0)
+        return error_set(error, "it is empty; write %s:password", upn);
+    if (what != NULL)
+        return error_set(error,
+                         "it is %s and not sent; post365_token_maps is to name for %s the file "
+                         "that holds an access token",
+                         what, upn);
+    if (filter == NULL || mechanism_filter_allows_password(filter))
+        return true;
+    return error_set(error,
+                     "it is not sent, since smtp_sasl_mechanism_filter = " ERROR_SHOWN
+                     " leaves no mechanism for passwords; post365_token_maps is to name for %s the "
+                     "file that holds an access token, or the filter is to have login",
+                     filter, upn);
+}
+
+static void name_place(const struct credentials *credentials, const char *key, struct error *error)
+{
+    char *shown = tables_shown(credentials->settings->password_maps, TABLE_PASSWORDS);
+    error_prefix(error,
+                 "%s/main.cf: " PARAMETER " = " ERROR_SHOWN ": the password for key \"" ERROR_SHOWN
+                 "\"",
+                 credentials->settings->config_directory, shown, key);
+    free(shown);
+}
+
+/* Takes the line under `key` if its user name is the UPN. */
+static enum table_answer find_under(struct search *search, const char *key,
+                                    const struct destination *server, struct error *error)
 {
     struct line line;
-    enum table_answer answer = find_line(credentials, key, &line, error);
-    if (answer == TABLE_FOUND && !address_equal(line.user, upn)) {
-        if (*other == NULL)
-            *other =
+    enum table_answer answer = find_line(search->credentials, key, &line, error);
+    if (answer == TABLE_FOUND && !address_equal(line.user, search->upn)) {
+        if (search->other == NULL)
+            search->other =
                 memory_format("\"" ERROR_SHOWN "\" has user name " ERROR_SHOWN, key, line.user);
         answer = TABLE_NONE;
-    } else if (answer == TABLE_FOUND && secret_length(line.password) == 0) {
-        error_set(error,
-                  "%s/main.cf: " PARAMETER ": the password for key \"" ERROR_SHOWN
-                  "\" is empty; write %s:password",
-                  credentials->settings->config_directory, key, upn);
+    } else if (answer == TABLE_FOUND &&
+               !is_password(search->credentials, search->upn, line.password, error)) {
+        name_place(search->credentials, key, error);
         answer = TABLE_FAILED;
     } else if (answer == TABLE_FOUND) {
-        *credential = (struct credential){
-            .mechanism = SASL_LOGIN, .user = line.user, .secret = line.password};
+        *search->found = (struct credential){.destination = *server,
+                                             .mechanism = SASL_LOGIN,
+                                             .user = line.user,
+                                             .secret = line.password};
         return TABLE_FOUND;
     }
     release_line(&line);
     return answer;
 }
 
-static enum table_answer find_under_any_key(struct credentials *credentials, const char *upn,
-                                            struct credential *credential, char **other,
-                                            struct error *error)
+/* Where smtp(8) looks for the password of a server. */
+static enum table_answer find_under_server(struct search *search, const struct destination *server,
+                                           struct error *error)
 {
-    char *folded = address_fold(upn);
-    const char *key = dictionary_find(accounts_of(credentials), folded);
-    free(folded);
-    return key != NULL ? find_under(credentials, key, upn, credential, other, error) : TABLE_NONE;
+    enum table_answer answer = TABLE_NONE;
+    char **keys = relayhost_keys(server->written);
+    for (char **key = keys; *key != NULL && answer == TABLE_NONE; key++)
+        answer = find_under(search, *key, server, error);
+    relayhost_keys_free(keys);
+    return answer;
 }
 
-static enum table_answer find_password(struct credentials *credentials, const char *upn,
-                                       struct credential *credential, struct error *error)
+static enum table_answer find_under_any_key(struct search *search, struct error *error)
 {
-    char *other = NULL;
-    enum table_answer answer = find_under(credentials, upn, upn, credential, &other, error);
-    for (char **key = credentials->relayhost_keys; *key != NULL && answer == TABLE_NONE; key++)
-        answer = find_under(credentials, *key, upn, credential, &other, error);
+    struct credentials *credentials = search->credentials;
+    const struct destination *server = NULL;
+    char *folded = address_fold(search->upn);
+    const char *key = dictionary_find(accounts_of(credentials), folded);
+    free(folded);
+    if (key == NULL)
+        return TABLE_NONE;
+    enum table_answer answer =
+        destinations_owner(credentials->destinations, key, &search->servers, &server, error);
+    return answer == TABLE_FOUND ? find_under(search, key, server, error) : answer;
+}
+
+static enum table_answer no_password(const struct search *search, struct error *error)
+{
+    error_set(error,
+              "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
+              "%s/main.cf: " PARAMETER " add the line \"%s %s:password\", or give "
+              "post365_token_maps a token for it",
+              search->upn, search->other != NULL ? ": " : "",
+              search->other != NULL ? search->other : "",
+              search->credentials->settings->config_directory, search->upn, search->upn);
+    return TABLE_NONE;
+}
+
+static enum table_answer find_password(struct search *search, struct error *error)
+{
+    const struct destination_list *servers = &search->servers;
+    enum table_answer answer = find_under(search, search->upn, &servers->items[0], error);
+    for (size_t i = 0; i < servers->count && answer == TABLE_NONE; i++)
+        answer = find_under_server(search, &servers->items[i], error);
     if (answer == TABLE_NONE)
-        answer = find_under_any_key(credentials, upn, credential, &other, error);
+        answer = find_under_any_key(search, error);
     if (answer == TABLE_NONE)
-        error_set(error,
-                  "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
-                  "%s/main.cf: " PARAMETER " add the line \"%s %s:password\", or give "
-                  "post365_token_maps a token for it",
-                  upn, other != NULL ? ": " : "", other != NULL ? other : "",
-                  credentials->settings->config_directory, upn, upn);
-    free(other);
+        answer = no_password(search, error);
     return answer;
 }
 
@@ -234,19 +340,27 @@ enum table_answer credentials_find(struct credentials *credentials, const char *
                                    struct credential *credential, struct error *error)
 {
     struct secret *token = NULL;
+    struct search search = {.credentials = credentials, .upn = upn, .found = credential};
     *credential = (struct credential){0};
-    enum table_answer answer = tokens_find(credentials->tokens, upn, &token, error);
+    enum table_answer answer = find_servers(credentials, upn, &search.servers, error);
+    if (answer != TABLE_FOUND)
+        return answer;
+    answer = tokens_find(credentials->tokens, upn, &token, error);
     if (answer == TABLE_NONE)
-        return find_password(credentials, upn, credential, error);
-    if (answer == TABLE_FOUND)
-        *credential = (struct credential){
-            .mechanism = SASL_XOAUTH2, .user = memory_copy(upn), .secret = token};
+        answer = find_password(&search, error);
+    else if (answer == TABLE_FOUND)
+        *credential = (struct credential){.destination = search.servers.items[0],
+                                          .mechanism = SASL_XOAUTH2,
+                                          .user = memory_copy(upn),
+                                          .secret = token};
+    free(search.other);
     return answer;
 }
 
 /* --- enumeration --- */
 
 struct account_visit {
+    struct credentials *credentials;
     void (*visit)(void *context, const char *upn);
     void *context;
 };
@@ -255,7 +369,8 @@ static void visit_account(void *context, const char *upn, void *key)
 {
     const struct account_visit *accounts = context;
     (void)key;
-    accounts->visit(accounts->context, upn);
+    if (credentials_is_ours(accounts->credentials, upn))
+        accounts->visit(accounts->context, upn);
 }
 
 static void add_token_account(void *context, const char *upn)
@@ -269,13 +384,70 @@ static void add_password_account(void *context, const char *upn, void *key)
     dictionary_put(context, upn, memory_copy(upn));
 }
 
-void credentials_each(struct credentials *credentials,
+/* Who smtp(8) is at relayhost. */
+static void add_user_of_relayhost(struct credentials *credentials, struct dictionary *all)
+{
+    char **keys = relayhost_keys(credentials->settings->relayhost);
+    enum table_answer answer = TABLE_NONE;
+    for (char **key = keys; *key != NULL && answer == TABLE_NONE; key++) {
+        struct line line;
+        struct error error;
+        answer = find_line(credentials, *key, &line, &error);
+        if (answer == TABLE_FOUND && address_is_upn(line.user)) {
+            char *folded = address_fold(line.user);
+            dictionary_put(all, folded, memory_copy(folded));
+            free(folded);
+        }
+        release_line(&line);
+    }
+    relayhost_keys_free(keys);
+}
+
+bool credentials_each(struct credentials *credentials,
                       void (*visit)(void *context, const char *upn), void *context)
 {
-    struct account_visit accounts = {.visit = visit, .context = context};
+    struct account_visit accounts = {
+        .credentials = credentials, .visit = visit, .context = context};
     struct dictionary *all = dictionary_new(free);
     dictionary_each(accounts_of(credentials), add_password_account, all);
-    tokens_each(credentials->tokens, add_token_account, all);
+    bool are_all = tokens_each(credentials->tokens, add_token_account, all);
+    add_user_of_relayhost(credentials, all);
     dictionary_each(all, visit_account, &accounts);
     dictionary_free(all);
+    return are_all && tables_can_list(credentials->passwords);
+}
+
+/* --- trying them --- */
+
+static void try_account(void *context, const char *upn, void *value)
+{
+    struct credentials *credentials = context;
+    struct credential credential;
+    struct error error;
+    (void)value;
+    if (credentials->warnings < WARNINGS_MAX &&
+        credentials_find(credentials, upn, &credential, &error) == TABLE_FAILED) {
+        log_warning("%s", error.text);
+        credentials->warnings++;
+    }
+    credential_release(&credential);
+}
+
+static void collect_account(void *context, const char *upn)
+{
+    dictionary_put(context, upn, memory_copy(upn));
+}
+
+bool credentials_check(struct credentials *credentials, struct error *error)
+{
+    if (!tables_check(credentials->passwords, error) ||
+        !destinations_check(credentials->destinations, error) ||
+        !tokens_check(credentials->tokens, error))
+        return false;
+    struct dictionary *all = dictionary_new(free);
+    credentials->warnings = 0;
+    credentials_each(credentials, collect_account, all);
+    dictionary_each(all, try_account, credentials);
+    dictionary_free(all);
+    return true;
 }

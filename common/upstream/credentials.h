@@ -1,15 +1,18 @@
-/* credentials.h - which user name and secret authenticate an account
+/* credentials.h - where an account logs in, and with which user name and secret
  *
- * An account (UPN) that post365_token_maps knows authenticates with that token (XOAUTH2), any other
- * with what post365_password_maps has for it (LOGIN): under the UPN; under $relayhost, where
- * smtp(8) looks; under any other key of a table that can be enumerated. A line counts only if its
- * user name is the UPN: Microsoft counts and trusts whoever logs in, so nobody else may do that for
- * the account. Passwords stay in memory (common/secret.h), since most hosts let root alone read
- * them; they are in no message. Not thread-safe.
+ * The server is that of common/destinations.h: what sender_dependent_relayhost_maps has for the
+ * account, else relayhost. An account (UPN) that post365_token_maps knows authenticates with that
+ * token (XOAUTH2), any other with what post365_password_maps has for it (LOGIN): under the UPN;
+ * under the server, where smtp(8) looks; under any other key of a table that can be enumerated. A
+ * line counts only if it is for that server, by its key, and if its user name is the UPN: Microsoft
+ * counts and trusts whoever logs in, so nobody else may do that for the account. What is no
+ * password (mechanism.h) is not used as one. Passwords stay in memory (common/secret.h), since most
+ * hosts let root alone read them; they are in no message. Not thread-safe.
  */
 #ifndef POST365_COMMON_UPSTREAM_CREDENTIALS_H
 #define POST365_COMMON_UPSTREAM_CREDENTIALS_H
 
+#include "common/destination.h"
 #include "common/error.h"
 #include "common/secret.h"
 #include "common/settings.h"
@@ -22,6 +25,7 @@
 struct credentials;
 
 struct credential {
+    struct destination destination; /* whose secret it is: no other server may see it */
     enum sasl_mechanism mechanism;
     char *user;            /* as written in the table; with a token: as asked for */
     struct secret *secret; /* the password or the access token */
@@ -34,17 +38,18 @@ struct credentials *credentials_open(const struct settings *settings, struct err
  * `old` (may be NULL; it stays the caller's to close), see tables_reopen(). */
 struct credentials *credentials_reopen(struct credentials *old, const struct settings *settings,
                                        struct error *error);
-/* Tries, as the final user, what must work for the look-ups, see tokens_check(). False with the
- * reason. Call between dropping root and reporting ready. */
+/* Tries, as the final user, what must work for the look-ups, see tokens_check(), and warns of
+ * accounts whose line is of no use. False with the reason. Call between dropping root and reporting
+ * ready. */
 bool credentials_check(struct credentials *credentials, struct error *error);
 /* Wipes and releases. `credentials` may be NULL. */
 void credentials_close(struct credentials *credentials);
 
 /* TABLE_FOUND: the credential is the caller's to credential_release(). TABLE_NONE: there is none
- * for this account; `error` says what to write where. TABLE_FAILED: a look-up failed or what it
- * gave is of no use; `error` says what and the remedy. The last two are temporary failures of a
- * delivery. Changed tables and files are read again first; what the program may no longer read
- * serves on, with one warning. */
+ * for this account, or its mail is for a server that is not ours; `error` says what to write where.
+ * TABLE_FAILED: a look-up failed or what it gave is of no use; `error` says what and the remedy.
+ * The last two are temporary failures of a delivery. Changed tables and files are read again first;
+ * what the program may no longer read serves on, with one warning. */
 enum table_answer credentials_find(struct credentials *credentials, const char *upn,
                                    struct credential *credential, struct error *error);
 /* Wipes and releases what is in it, if anything is; the struct stays the caller's. */
@@ -58,9 +63,15 @@ void credential_release(struct credential *credential);
 uint64_t credentials_version(struct credentials *credentials);
 
 /* Calls `visit` once with each account that has credentials, folded to lower case, in no order: the
- * UPNs of post365_token_maps and the user names of post365_password_maps, of tables that can be
- * enumerated (hash:, btree:, texthash:, inline:). `visit` must not use `credentials`. */
-void credentials_each(struct credentials *credentials,
+ * UPNs of post365_token_maps (no @domain) and the user names of post365_password_maps in lines for
+ * their server, of tables that can be enumerated (hash:, btree:, texthash:, inline:); the user
+ * names for relayhost, of any table. True: these are all that there are. accounts.h has those that
+ * are known otherwise. `visit` must not use `credentials`. */
+bool credentials_each(struct credentials *credentials,
                       void (*visit)(void *context, const char *upn), void *context);
+
+/* Whether mail of an account is for a server of ours, as far as is known; see destinations_find().
+ */
+bool credentials_is_ours(struct credentials *credentials, const char *upn);
 
 #endif

@@ -8,18 +8,21 @@
 #include "common/address.h"
 #include "common/dictionary.h"
 #include "common/file_state.h"
-#include "common/log.h"
 #include "common/memory.h"
+#include "common/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PARAMETER    "post365_token_maps"
-#define WARNINGS_MAX 20
+#define PARAMETER  "post365_token_maps"
+#define GROUPS_MAX 256 /* of root, more than any host has */
+/* What a bearer token is made of (RFC 6750, section 2.1), with "=" at its end alone. */
+#define TOKEN_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 
 struct tokens {
     const struct settings *settings;
@@ -92,15 +95,36 @@ uint64_t tokens_version(struct tokens *tokens)
     return version + tokens->changes;
 }
 
+/* open(2) as the daemons do it, by post365_user, also by root: what root can read says nothing. */
+static int open_as_user(const struct settings *settings, const char *path)
+{
+    static const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    struct user user;
+    gid_t groups[GROUPS_MAX];
+    int count = getgroups(GROUPS_MAX, groups);
+    if (geteuid() != 0 || settings->user == NULL || count < 0 || !user_find(settings, &user, NULL))
+        return open(path, flags);
+    int descriptor = -1;
+    if (setgroups(1, &user.group) == 0 && setegid(user.group) == 0 && seteuid(user.id) == 0)
+        descriptor = open(path, flags);
+    int reason = errno;
+    /* The way back to what root was is always open. */
+    if (seteuid(0) != 0 || setegid(getgid()) != 0 || setgroups((size_t)count, groups) != 0)
+        abort();
+    errno = reason;
+    return descriptor;
+}
+
 /* A descriptor of a file that may hold a token, or -1 with the reason. */
-static int open_file(const char *path, struct error *error)
+static int open_file(const struct settings *settings, const char *path, struct error *error)
 {
     struct stat status;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (descriptor < 0 || fstat(descriptor, &status) != 0)
-        error_set(error, "%s: %s; %s", path, strerror(errno),
-                  errno == EACCES ? "make it readable for the group of post365_user, chmod 640"
-                                  : "have a token written there");
+    int descriptor = open_as_user(settings, path);
+    if (descriptor < 0 && errno == EACCES)
+        error_set(error, "%s: %s; run: chown %s: %s; chmod 600 %s", path, strerror(errno),
+                  settings->user != NULL ? settings->user : "post365", path, path);
+    else if (descriptor < 0 || fstat(descriptor, &status) != 0)
+        error_set(error, "%s: %s; have a token written there", path, strerror(errno));
     else if (!S_ISREG(status.st_mode))
         error_set(error, "%s: not a regular file; name the file that holds the token", path);
     else if ((status.st_mode & (S_IROTH | S_IWOTH)) != 0)
@@ -131,21 +155,35 @@ static bool take_first_line(struct secret *secret)
     while (end > start && is_blank(bytes[end - 1]))
         end--;
     secret_trim(secret, start, end - start);
-    for (size_t i = 0; i < end - start; i++)
-        if (bytes[i] <= ' ' || bytes[i] > '~')
-            return false;
-    return end > start;
+    size_t length = strspn(bytes, TOKEN_BYTES);
+    return length > 0 && length + strspn(bytes + length, "=") == secret_length(secret);
 }
 
-static struct secret *read_token(const char *path, struct error *error)
+/* Whether the file begins as JSON does, with which sasl-xoauth2 and others keep their tokens. */
+static bool is_json(const struct secret *secret)
 {
-    int descriptor = open_file(path, error);
+    const char *bytes = secret_reveal(secret);
+    char first = bytes[strspn(bytes, " \t\r\n")];
+    return first == '{' || first == '[' || first == '"';
+}
+
+static struct secret *read_token(const struct settings *settings, const char *path,
+                                 struct error *error)
+{
+    int descriptor = open_file(settings, path, error);
     if (descriptor < 0)
         return NULL;
     struct secret *token = secret_new(TOKEN_FILE_MAX);
     bool fine = secret_read(token, descriptor) >= 0 ||
                 error_set(error, "%s: %s; check the file system", path, strerror(errno));
     close(descriptor);
+    if (fine && is_json(token))
+        fine =
+            error_set(error,
+                      "%s: this is JSON, and nothing of it is sent; have the access token alone, "
+                      "the value of access_token without quotes, written to a file of its own, "
+                      "and name that",
+                      path);
     fine = fine && (take_first_line(token) ||
                     error_set(error,
                               "%s: the first line is no access token; have the token alone, "
@@ -177,7 +215,7 @@ enum table_answer tokens_find(struct tokens *tokens, const char *upn, struct sec
         return answer;
     if (path[0] == '/') {
         watch(tokens, path);
-        *token = read_token(path, error);
+        *token = read_token(tokens->settings, path, error);
     } else {
         /* It may be the token itself that stands there. */
         error_set(error, "no absolute path; write that of the file that holds the token");
@@ -200,45 +238,15 @@ static void visit_upn(void *context, const char *key)
         upns->visit(upns->context, key);
 }
 
-void tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
+bool tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
                  void *context)
 {
     struct upn_visit upns = {.visit = visit, .context = context};
     tables_each_key(tokens->tables, visit_upn, &upns);
-}
-
-static void collect(void *context, const char *upn)
-{
-    dictionary_put(context, upn, memory_copy(upn));
-}
-
-struct trial {
-    struct tokens *tokens;
-    unsigned warnings;
-};
-
-static void try_token(void *context, const char *upn, void *value)
-{
-    struct trial *trial = context;
-    struct secret *token = NULL;
-    struct error error;
-    (void)value;
-    if (trial->warnings < WARNINGS_MAX &&
-        tokens_find(trial->tokens, upn, &token, &error) == TABLE_FAILED) {
-        log_warning("%s", error.text);
-        trial->warnings++;
-    }
-    secret_free(token);
+    return tables_can_list(tokens->tables);
 }
 
 bool tokens_check(struct tokens *tokens, struct error *error)
 {
-    if (!tables_check(tokens->tables, error))
-        return false;
-    struct trial trial = {.tokens = tokens};
-    struct dictionary *upns = dictionary_new(free);
-    tokens_each(tokens, collect, upns);
-    dictionary_each(upns, try_token, &trial);
-    dictionary_free(upns);
-    return true;
+    return tables_check(tokens->tables, error);
 }

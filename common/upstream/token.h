@@ -1,9 +1,9 @@
 /* token.h - OAuth2 access tokens, from files that something else keeps fresh
  *
  * post365_token_maps gives an account the path of a file whose first line is its bearer token. The
- * file is read whenever the token is asked for, as the user that the program is at that moment, and
- * nothing of it is kept. Whoever renews a token writes another file and renames it, so that nobody
- * reads half of one. Not thread-safe.
+ * file is read whenever the token is asked for, by post365_user, also where the program is root,
+ * and nothing of it is kept. Whoever renews a token writes another file and renames it, so that
+ * nobody reads half of one. Not thread-safe.
  *
  * Sources: RFC 6750 (2.1: what a token is made of).
  */
@@ -26,9 +26,7 @@ struct tokens;
  * (may be NULL, stays the caller's) it is a reload, see tables_reopen(). NULL with the reason. */
 struct tokens *tokens_reopen(struct tokens *old, const struct settings *settings,
                              struct error *error);
-/* Tries, as the final user, what must work for the look-ups: tables_check(), and every file that
- * can be enumerated. A file that cannot be read now is a warning, since it concerns one account
- * alone. False with the reason. */
+/* tables_check() */
 bool tokens_check(struct tokens *tokens, struct error *error);
 /* `tokens` may be NULL. */
 void tokens_close(struct tokens *tokens);
@@ -44,8 +42,9 @@ enum table_answer tokens_find(struct tokens *tokens, const char *upn, struct sec
  * or not. Takes a stat(2) for each file. */
 uint64_t tokens_version(struct tokens *tokens);
 
-/* Calls `visit` with each UPN in the tables that can be enumerated, see tables_each_key(). */
-void tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
+/* Calls `visit` with each UPN in the tables that can be enumerated, see tables_each_key(). True:
+ * there are no others. */
+bool tokens_each(struct tokens *tokens, void (*visit)(void *context, const char *upn),
                  void *context);
 
 #endif

@@ -20,6 +20,7 @@ struct visit {
     struct doctor *doctor;
     const char *upn;
     struct credential credential;
+    struct way *way; /* to the server that the credential is for */
     struct dialogue dialogue;
     bool is_paused; /* in the ledger */
 };
@@ -187,7 +188,7 @@ static void try_login(struct visit *visit)
     struct reply reply;
     struct error error;
     reply_begin(&reply);
-    if (!way_dial(&visit->doctor->way, visit->doctor->settings, &visit->dialogue, &error) ||
+    if (!way_dial(visit->way, visit->doctor->settings, &visit->dialogue, &error) ||
         !authenticate(visit, &reply, &error)) {
         report_trouble(visit, "auth", tried, &error);
         return;
@@ -205,19 +206,14 @@ static void try_login(struct visit *visit)
                                          .seen = "the login works, and the account is paused all "
                                                  "the same",
                                          .meaning = "Its mail waits until the pause is over.",
-                                         .remedy = visit->credential.mechanism == SASL_LOGIN
-                                                       ? "`post365 resume <UPN>` lets it go now. "
-                                                         "If the password was changed: `systemctl "
-                                                         "restart post365-transport` before, which "
-                                                         "may know the old one alone."
-                                                       : "`post365 resume <UPN>` lets it go now."});
+                                         .remedy = "`post365 resume <UPN>` lets it go now."});
     try_sender(visit);
 }
 
 /* Whether there is a way to log in; else it is said why not. */
 static bool can_log_in(struct visit *visit)
 {
-    const struct way *way = &visit->doctor->way;
+    const struct way *way = visit->way;
     struct report *report = &visit->doctor->report;
     enum sasl_mechanism mechanism = visit->credential.mechanism;
     bool is_offered = mechanism == SASL_LOGIN ? way->offers_login : way->offers_xoauth2;
@@ -245,7 +241,7 @@ static bool may_log_in(struct visit *visit)
     struct report *report = &doctor->report;
     struct error error;
     int seconds = 0;
-    const char *server = report_format(report, "%s:%s", doctor->way.host, doctor->way.port);
+    const char *server = report_format(report, "%s:%s", visit->way->host, visit->way->port);
     bool may = stamp_claim(server, visit->upn, doctor->force, &seconds, &error);
     if (!may)
         report_finding(
@@ -272,6 +268,41 @@ static bool may_log_in(struct visit *visit)
     return may;
 }
 
+static bool leads_to(const struct way *way, const struct destination *server)
+{
+    return way->is_known && strcasecmp(way->host, server->host) == 0 &&
+           strcmp(way->port, server->port) == 0;
+}
+
+/* The way to the server that the credential is for and to no other: it sees the password. One that
+ * was not gone yet is gone now. NULL, and it is said, if there are too many. */
+static struct way *find_way(struct visit *visit)
+{
+    struct doctor *doctor = visit->doctor;
+    const struct destination *server = &visit->credential.destination;
+    if (leads_to(&doctor->way, server))
+        return &doctor->way;
+    for (size_t i = 0; i < doctor->way_count; i++)
+        if (leads_to(&doctor->ways[i], server))
+            return &doctor->ways[i];
+    if (doctor->way_count == DESTINATIONS_MAX) {
+        report_finding(&doctor->report,
+                       &(struct finding){.check = "auth",
+                                         .verdict = VERDICT_UNTRIED,
+                                         .account = visit->upn,
+                                         .tried = "login of <UPN>",
+                                         .seen = "so many servers are not tried in one run; name "
+                                                 "the account: `post365 doctor <UPN>`"});
+        return NULL;
+    }
+    struct way *way = &doctor->ways[doctor->way_count++];
+    *way = (struct way){.is_known = true};
+    memcpy(way->host, server->host, sizeof(way->host));
+    memcpy(way->port, server->port, sizeof(way->port));
+    way_check(way, doctor->settings, &doctor->report);
+    return way;
+}
+
 static void check_account(struct doctor *doctor, struct credentials *credentials, const char *upn)
 {
     struct visit visit = {.doctor = doctor, .upn = upn};
@@ -280,7 +311,7 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
     check_pause(&visit);
     /* That it has none was said before. */
     if (credentials_find(credentials, upn, &visit.credential, &error) == TABLE_FOUND &&
-        can_log_in(&visit) && may_log_in(&visit))
+        (visit.way = find_way(&visit)) != NULL && can_log_in(&visit) && may_log_in(&visit))
         try_login(&visit);
     dialogue_close(&visit.dialogue);
     credential_release(&visit.credential);

@@ -3,15 +3,15 @@
  * What holds passwords is closed again at once: they are in memory while somebody logs in, and not
  * while other checks run programs and become other users.
  */
-#include "common/upstream/credentials.h"
+#include "common/upstream/accounts.h"
 
 #include "common/address.h"
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/memory.h"
 #include "common/microsoft.h"
 #include "common/relayhost.h"
 #include "common/table.h"
-#include "common/upstream/destination.h"
 #include "ctl/doctor/doctor.h"
 
 #include <stdlib.h>
@@ -179,15 +179,15 @@ static void add_account(void *context, const char *upn)
     doctor_add_account(context, upn);
 }
 
-/* Who sends what no table claims, bounces among them. */
-static void find_default(struct doctor *doctor)
+/* Who sends what no table claims, bounces among them; and who else, unless accounts are named. */
+static void find_accounts(struct doctor *doctor, struct credentials *credentials)
 {
     struct report *report = &doctor->report;
     struct error error;
     struct identity identity = {.upn = NULL};
     struct identities *identities = identities_open(doctor->settings, &error);
     enum table_answer answer =
-        identities != NULL ? identity_find(identities, "", "", &identity, &error) : TABLE_FAILED;
+        identities != NULL ? identity_find_default(identities, &identity, &error) : TABLE_FAILED;
     if (answer == TABLE_FOUND)
         doctor->upn = identity.upn;
     report_finding(
@@ -206,6 +206,10 @@ static void find_default(struct doctor *doctor)
                                                         "relay@contoso.com`, and a line for it "
                                                         "in the password table.",
                                                         doctor->main_cf)});
+    if (identities != NULL && credentials != NULL && !doctor->are_named)
+        accounts_each(credentials, identities, add_account, doctor);
+    if (!doctor->are_named && doctor->upn != NULL)
+        doctor_add_account(doctor, doctor->upn);
     identities_close(identities);
 }
 
@@ -221,9 +225,12 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
             .verdict = answer == TABLE_FOUND ? VERDICT_OK : VERDICT_WRONG,
             .account = upn,
             .tried = "credentials of <UPN>",
-            .seen = answer != TABLE_FOUND                  ? error.text
-                    : credential.mechanism == SASL_XOAUTH2 ? "an access token (XOAUTH2)"
-                                                           : "a password (LOGIN)",
+            .seen = answer != TABLE_FOUND ? error.text
+                                          : report_format(&doctor->report, "%s, for %s",
+                                                          credential.mechanism == SASL_XOAUTH2
+                                                              ? "an access token (XOAUTH2)"
+                                                              : "a password (LOGIN)",
+                                                          credential.destination.host),
             .meaning = "Its mail waits: it cannot log in.",
             .remedy = "Do what the error says; run postmap if the table is an indexed one."});
     credential_release(&credential);
@@ -234,12 +241,8 @@ void doctor_check_credentials(struct doctor *doctor)
     struct error error;
     check_relayhost(doctor);
     check_line(doctor);
-    find_default(doctor);
     struct credentials *credentials = credentials_open(doctor->settings, &error);
-    if (!doctor->are_named && credentials != NULL)
-        credentials_each(credentials, add_account, doctor);
-    if (!doctor->are_named && doctor->upn != NULL)
-        doctor_add_account(doctor, doctor->upn);
+    find_accounts(doctor, credentials);
     if (credentials == NULL)
         report_finding(
             &doctor->report,

@@ -105,6 +105,8 @@ static bool prepare(struct doctor *doctor, const struct command_call *call)
 static void finish(struct doctor *doctor)
 {
     way_free(&doctor->way);
+    for (size_t i = 0; i < doctor->way_count; i++)
+        way_free(&doctor->ways[i]);
     config_free(&doctor->config);
     for (size_t i = 0; i < doctor->account_count; i++)
         free(doctor->accounts[i]);

@@ -6,6 +6,7 @@
 #ifndef POST365_CTL_DOCTOR_DOCTOR_H
 #define POST365_CTL_DOCTOR_DOCTOR_H
 
+#include "common/destination.h"
 #include "common/ledger_message.h"
 #include "common/reply.h"
 #include "common/settings.h"
@@ -24,7 +25,9 @@ struct doctor {
     struct settings *settings;
     struct config config;
     struct report report;
-    struct way way;
+    struct way way;                    /* to relayhost's server */
+    struct way ways[DESTINATIONS_MAX]; /* to those that accounts have in its place */
+    size_t way_count;
     char *main_cf;   /* "/etc/postfix/main.cf", for remedies */
     char *master_cf; /* likewise */
     char *upn;       /* the account of mail that no map claims; NULL: there is none */

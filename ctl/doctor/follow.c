@@ -11,19 +11,18 @@
 #include "common/memory.h"
 #include "common/process.h"
 #include "ctl/doctor/doctor.h"
+#include "ctl/maillog.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define PATIENCE      120 /* seconds; longer than post365_max_wait's default */
 #define LOG_PATIENCE  3   /* seconds until the log should have named the message */
 #define PAUSE_MS      200
-#define LOG           "/var/log/mail.log"
 #define TIMEOUT       20 /* seconds, for a program of Postfix's */
 #define ANSWER_LIMIT  ((size_t)64 << 20)
 #define QUEUE_ID_SIZE 64
@@ -31,28 +30,16 @@
 struct follow {
     struct doctor *doctor;
     const char *account, *recipient;
-    char *message_id; /* with angle brackets */
-    FILE *log;        /* behind what was there before; NULL: none can be read */
+    char *message_id;    /* with angle brackets */
+    struct maillog *log; /* behind what was there before; NULL: none can be read */
+    bool is_in_log;      /* it names the message */
+    bool is_journal;     /* `log` is that, or it was looked for */
     time_t begun;
     char queue_id[QUEUE_ID_SIZE]; /* "": not known yet */
     bool is_over;                 /* the end was told */
 };
 
 /* --- sending ----------------------------------------------------------------------------- */
-
-/* The log, if it is a file that can be read. */
-static FILE *open_log(const struct doctor *doctor)
-{
-    const char *path = config_value(&doctor->config, "maillog_file");
-    struct stat status;
-    FILE *log = fopen(path[0] != '\0' ? path : LOG, "re");
-    if (log != NULL && fstat(fileno(log), &status) == 0 && S_ISREG(status.st_mode) &&
-        fseek(log, 0, SEEK_END) == 0)
-        return log;
-    if (log != NULL)
-        fclose(log);
-    return NULL;
-}
 
 static void compose(struct follow *follow, struct buffer *message)
 {
@@ -212,7 +199,6 @@ static bool show_own_line(struct follow *follow, const char *line, const char *t
 /* "Nov 22 04:19:02 host postfix/lmtp[123]: 4XYZ: to=<a@b>, ..., status=sent (250 2.0.0 OK)" */
 static void take_line(struct follow *follow, char *line)
 {
-    line[strcspn(line, "\n")] = '\0';
     char *text = strstr(line, "]: ");
     if (text == NULL)
         return;
@@ -222,11 +208,13 @@ static void take_line(struct follow *follow, char *line)
         const char *id = strstr(text, "message-id=");
         if (id != NULL && strstr(line, "/cleanup[") != NULL &&
             strcmp(id + strlen("message-id="), follow->message_id) == 0)
-            note_queue_id(follow, text, length, "the log");
+            note_queue_id(follow, text, length, maillog_name(follow->log));
+        follow->is_in_log = follow->queue_id[0] != '\0';
         return;
     }
     if (length != strlen(follow->queue_id) || strncmp(text, follow->queue_id, length) != 0)
         return;
+    follow->is_in_log = true;
     const char *status = strstr(text, "status=");
     if (!show_own_line(follow, line, text) && status != NULL && strstr(text, "to=<") != NULL)
         take_status(follow, status + strlen("status="));
@@ -234,19 +222,21 @@ static void take_line(struct follow *follow, char *line)
 
 static void read_log(struct follow *follow)
 {
-    char *line = NULL;
-    size_t size = 0;
-    long before = ftell(follow->log);
-    while (!follow->is_over && getline(&line, &size, follow->log) > 0) {
-        if (strchr(line, '\n') == NULL) { /* half a line: the rest comes later */
-            fseek(follow->log, before, SEEK_SET);
-            break;
-        }
+    char *line;
+    while (!follow->is_over && follow->log != NULL && (line = maillog_line(follow->log)) != NULL)
         take_line(follow, line);
-        before = ftell(follow->log);
-    }
-    clearerr(follow->log);
-    free(line);
+}
+
+/* A file that does not name the message is one that nobody writes any more. */
+static void turn_to_journal(struct follow *follow)
+{
+    struct maillog *journal = maillog_open_journal(follow->begun);
+    follow->is_journal = true;
+    if (journal == NULL)
+        return;
+    maillog_close(follow->log);
+    follow->log = journal;
+    read_log(follow);
 }
 
 /* --- the queue
@@ -325,20 +315,35 @@ static void give_up(struct follow *follow)
                             : "Postfix's log says where it went.");
 }
 
+/* With what to type, where nobody could tell what became of it. */
+static void report_unknown(struct follow *follow)
+{
+    char *command = maillog_command(
+        follow->queue_id[0] != '\0' ? follow->queue_id : follow->message_id, follow->begun);
+    char *reason =
+        memory_format("no log can be read that tells which. Who may read the journal (root, the "
+                      "group systemd-journal) runs: `%s`. Without journal and syslog `postconf -e "
+                      "maillog_file=/var/log/mail.log` and `postfix reload` give Postfix a log of "
+                      "its own",
+                      command);
+    report_end_of(follow, VERDICT_UNTRIED, "it has left the queue, sent or returned", reason, NULL,
+                  NULL);
+    free(reason);
+    free(command);
+}
+
 static void wait_for_end(struct follow *follow)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
     for (int passed = 0; !follow->is_over && passed < PATIENCE * 1000; passed += PAUSE_MS) {
-        if (follow->log != NULL)
-            read_log(follow);
-        bool is_told =
-            follow->log != NULL && (follow->queue_id[0] != '\0' || passed < LOG_PATIENCE * 1000);
-        if (!is_told && passed % 1000 == 0 && !read_queue(follow) &&
-            passed >= LOG_PATIENCE * 1000 && !follow->is_over)
-            report_end_of(follow, VERDICT_UNTRIED, "it has left the queue, sent or returned",
-                          "no log can be read that tells which (maillog_file in main.cf gives "
-                          "Postfix one of its own)",
-                          NULL, NULL);
+        bool is_late = passed >= LOG_PATIENCE * 1000;
+        read_log(follow);
+        if (!follow->is_over && !follow->is_journal &&
+            (follow->log == NULL || (is_late && !follow->is_in_log)))
+            turn_to_journal(follow);
+        bool is_told = follow->log != NULL && (follow->is_in_log || !is_late);
+        if (!is_told && passed % 1000 == 0 && !read_queue(follow) && is_late && !follow->is_over)
+            report_unknown(follow);
         nanosleep(&pause, NULL);
     }
     if (!follow->is_over)
@@ -347,14 +352,14 @@ static void wait_for_end(struct follow *follow)
 
 void doctor_follow(struct doctor *doctor, const char *account, const char *recipient)
 {
-    struct follow follow = {.doctor = doctor,
-                            .account = account,
-                            .recipient = recipient,
-                            .log = open_log(doctor),
-                            .begun = time(NULL)};
+    struct follow follow = {
+        .doctor = doctor,
+        .account = account,
+        .recipient = recipient,
+        .log = maillog_open_file(config_value(&doctor->config, "maillog_file"), true),
+        .begun = time(NULL)};
     if (send_message(&follow))
         wait_for_end(&follow);
-    if (follow.log != NULL)
-        fclose(follow.log);
+    maillog_close(follow.log);
     free(follow.message_id);
 }

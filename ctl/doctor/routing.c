@@ -5,6 +5,7 @@
  * sender_dependent_default_transport_maps, then default_transport, whose next hop goes before any
  * relayhost.
  */
+#include "common/destinations.h"
 #include "common/memory.h"
 #include "common/table.h"
 #include "ctl/doctor/doctor.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define CONCURRENCY_MAX 50 /* messages at once; more than that waits for 3 connections */
+#define SHOWN_MAX       5  /* senders of a table */
 
 /* Splits "post365:unix:post365/transport" at its first colon. Whether it leads to the transport. */
 static bool is_ours(const struct doctor *doctor, const char *destination, char *name, size_t size)
@@ -228,24 +230,91 @@ static void check_past(struct doctor *doctor, const char *check, const char *par
     buffer_free(&shown);
 }
 
-static void check_relayhost_maps(struct doctor *doctor)
+/* --- senders whose mail is for another server ------------------------------------- */
+
+struct stuck {
+    const struct doctor *doctor;
+    struct tables *tables; /* sender_dependent_default_transport_maps */
+    struct buffer shown;
+    size_t found;
+};
+
+/* Whether a destination of mail is the transport, or no destination at all. */
+static bool is_transport_of_ours(const struct doctor *doctor, const char *destination)
 {
-    const char *value = config_value(&doctor->config, "sender_dependent_relayhost_maps");
+    char name[128];
+    const char *beside = strstr(destination, "/accounts/");
+    return destination[0] == '\0' || strcasecmp(destination, "DUNNO") == 0 ||
+           is_ours(doctor, destination, name, sizeof(name)) ||
+           (beside != NULL && is_of_account(doctor, destination, beside + strlen("/accounts/")));
+}
+
+static void note_stuck(void *context, const char *sender, const struct destination *destination,
+                       bool is_ours)
+{
+    struct stuck *stuck = context;
+    char *way = NULL;
+    struct error error;
+    if (is_ours)
+        return;
+    if ((tables_find(stuck->tables, sender, &way, &error) != TABLE_FOUND ||
+         is_transport_of_ours(stuck->doctor, way)) &&
+        stuck->found++ < SHOWN_MAX)
+        buffer_format(&stuck->shown, "%s%.100s, for %.200s", stuck->shown.length > 0 ? "; " : "",
+                      sender, destination->written);
+    free(way);
+}
+
+static void check_relayhost_maps(struct doctor *doctor, struct destinations *destinations,
+                                 struct tables *transports)
+{
+    struct report *report = &doctor->report;
+    struct stuck stuck = {.doctor = doctor, .tables = transports};
+    const char *value = config_value(&doctor->config, DESTINATIONS_PARAMETER);
     if (value[0] == '\0')
         return;
+    bool are_all = destinations_each(destinations, note_stuck, &stuck);
     report_finding(
-        &doctor->report,
+        report,
         &(struct finding){
             .check = "sender-relayhosts",
-            .verdict = VERDICT_WARNING,
-            .tried = "sender_dependent_relayhost_maps",
-            .seen = value,
-            .meaning = "It has no effect: default_transport names the next hop, and the transport "
-                       "sends to relayhost alone.",
-            .remedy = report_format(&doctor->report,
-                                    "In %s: take it out. An account for a sender is "
-                                    "named by post365_sender_upn_maps.",
+            .verdict = stuck.found > 0 ? VERDICT_WRONG
+                       : are_all       ? VERDICT_OK
+                                       : VERDICT_WARNING,
+            .tried = DESTINATIONS_PARAMETER,
+            .seen = stuck.found > 0 ? stuck.shown.data
+                    : are_all       ? "mail for other servers than Microsoft's goes there"
+                                    : report_format(report, "%s cannot be listed", value),
+            .meaning = stuck.found > 0 ? "Mail of these senders is for another server, and waits: "
+                                         "it is handed to the transport, which does not send it."
+                                       : "Mail of a sender that it has for another server than "
+                                         "Microsoft's waits, unless "
+                                         "sender_dependent_default_transport_maps knows this one.",
+            .remedy = report_format(report,
+                                    "In %s, in sender_dependent_default_transport_maps: "
+                                    "`SENDER = smtp:` for each of them. For a table that can be "
+                                    "listed `post365 setup` writes it.",
                                     doctor->main_cf)});
+    buffer_free(&stuck.shown);
+}
+
+static void check_senders(struct doctor *doctor)
+{
+    static const char parameter[] = "sender_dependent_default_transport_maps";
+    struct error error;
+    struct destinations *destinations = destinations_reopen(NULL, doctor->settings, &error);
+    struct tables *transports = tables_open(parameter, config_value(&doctor->config, parameter),
+                                            doctor->settings->config_directory, TABLE_VALUES, NULL);
+    if (destinations == NULL)
+        report_finding(&doctor->report, &(struct finding){.check = "sender-relayhosts",
+                                                          .verdict = VERDICT_UNTRIED,
+                                                          .tried = DESTINATIONS_PARAMETER,
+                                                          .seen = error.text});
+    check_past(doctor, "sender-transports", parameter);
+    if (destinations != NULL && transports != NULL)
+        check_relayhost_maps(doctor, destinations, transports);
+    tables_close(transports);
+    destinations_close(destinations);
 }
 
 /* --- a destination for each account ------------------------------------------------ */
@@ -331,7 +400,6 @@ void doctor_check_routing(struct doctor *doctor)
         return;
     check_service(doctor, is_transport ? name : "post365");
     check_past(doctor, "transport-maps", "transport_maps");
-    check_past(doctor, "sender-transports", "sender_dependent_default_transport_maps");
-    check_relayhost_maps(doctor);
+    check_senders(doctor);
     check_destinations(doctor);
 }

@@ -4,6 +4,8 @@
  * Sources: DATABASE_README, postmap(1).
  */
 #include "common/memory.h"
+#include "common/table.h"
+#include "common/user.h"
 #include "ctl/doctor/doctor.h"
 
 #include <errno.h>
@@ -71,14 +73,37 @@ static void check_index(struct doctor *doctor, const char *parameter, const char
         report_index(doctor, parameter, type, path, "as new as its source", NULL);
 }
 
-/* A file with passwords that everybody may read. */
-static void check_mode(struct doctor *doctor, const char *path)
+/* The group of post365_user is for who may ask post365-policyd, such as a monitoring agent. */
+static bool is_open_to_askers(const struct doctor *doctor, const struct stat *status)
+{
+    struct user user;
+    return (status->st_mode & S_IRGRP) != 0 && user_find(doctor->settings, &user, NULL) &&
+           user.group == status->st_gid;
+}
+
+/* A file with passwords or a token that others may read than those who need it. */
+static void check_mode(struct doctor *doctor, const char *path, const char *owner)
 {
     struct report *report = &doctor->report;
     struct stat status;
     if (stat(path, &status) != 0)
         return;
     bool is_open = (status.st_mode & S_IROTH) != 0;
+    if (!is_open && is_open_to_askers(doctor, &status)) {
+        report_finding(
+            report,
+            &(struct finding){
+                .check = "password-file",
+                .verdict = VERDICT_WARNING,
+                .tried = report_format(report, "who may read %s", path),
+                .seen = report_format(report, "mode %04o, the group of post365_user",
+                                      (unsigned)status.st_mode & 07777),
+                .meaning = "Who may ask post365-policyd (`post365 status`), such as monitoring, "
+                           "may read it, too.",
+                .remedy =
+                    report_format(report, "`chown %s: %s; chmod 600 %s`.", owner, path, path)});
+        return;
+    }
     report_finding(report,
                    &(struct finding){
                        .check = "password-file",
@@ -90,6 +115,39 @@ static void check_mode(struct doctor *doctor, const char *path)
                                                "`chown root:root %s; chmod 600 %s`; and "
                                                "change the passwords, if somebody may have.",
                                                path, path)});
+}
+
+struct names {
+    char **names;
+    size_t count;
+};
+
+static void note_name(void *context, const char *name)
+{
+    struct names *names = context;
+    names->names = memory_grow(names->names, (names->count + 1) * sizeof(char *));
+    names->names[names->count++] = memory_copy(name);
+}
+
+/* The files that post365_token_maps names; the daemon reads them as post365_user. */
+static void check_token_files(struct doctor *doctor)
+{
+    const struct settings *settings = doctor->settings;
+    struct names accounts = {0};
+    struct error error;
+    struct tables *tables = tables_open("post365_token_maps", settings->token_maps,
+                                        settings->config_directory, TABLE_VALUES, &error);
+    if (tables != NULL)
+        tables_each_key(tables, note_name, &accounts);
+    for (size_t i = 0; i < accounts.count; i++) {
+        char *path = NULL;
+        if (tables_find(tables, accounts.names[i], &path, &error) == TABLE_FOUND)
+            check_mode(doctor, path, settings->user);
+        free(path);
+        free(accounts.names[i]);
+    }
+    free(accounts.names);
+    tables_close(tables);
 }
 
 static void check_inline(struct doctor *doctor, const char *parameter, const char *table)
@@ -119,10 +177,10 @@ static void check_tables(struct doctor *doctor, const char *parameter, const cha
         check_index(doctor, parameter, type, path);
         if (!has_passwords)
             continue;
-        check_mode(doctor, path);
+        check_mode(doctor, path, "root");
         if (suffix_of(type) != NULL) {
             char *index = memory_format("%s%s", path, suffix_of(type));
-            check_mode(doctor, index);
+            check_mode(doctor, index, "root");
             free(index);
         }
     }
@@ -178,5 +236,6 @@ void doctor_check_tables(struct doctor *doctor)
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         check_tables(doctor, all[i].parameter, all[i].value, all[i].has_passwords);
+    check_token_files(doctor);
     check_unused(doctor);
 }

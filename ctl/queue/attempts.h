@@ -5,20 +5,21 @@
 #include "common/settings.h"
 
 #include <stddef.h>
+#include <time.h>
 
 #define ATTEMPTS_KEPT 10
 
 /* The last attempts, the oldest first. */
 struct attempts {
-    char *path;                 /* of the log; NULL: there is none that may be read */
+    char *log;                  /* which one was read; NULL: there is none that may be */
     size_t count;               /* of all that were seen */
     char *lines[ATTEMPTS_KEPT]; /* "14:00:01 to=<ann@example.org>, ... status=deferred (...)" */
 };
 
-/* Reads the log: maillog_file, else where Debian and others have it. Release with attempts_free().
- * `attempts` may be anything before. */
-void attempts_read(struct attempts *attempts, const struct settings *settings,
-                   const char *queue_id);
+/* Reads the log (ctl/maillog.h), in the journal from `since` on, when the message came. Release
+ * with attempts_free(). `attempts` may be anything before. */
+void attempts_read(struct attempts *attempts, const struct settings *settings, const char *queue_id,
+                   time_t since);
 void attempts_free(struct attempts *attempts);
 
 /* One that was kept, counted from 0, or NULL. */

@@ -56,7 +56,8 @@ static char *account_of(struct owners *owners, const char *sender)
         error_set(&owners->complaint, "some accounts cannot be told: %s", error.text);
     if (answer != TABLE_FOUND)
         return memory_copy("");
-    char *account = address_fold(identity.upn);
+    char *account =
+        identity.source == IDENTITY_ELSEWHERE ? memory_copy("") : address_fold(identity.upn);
     free(identity.upn);
     return account;
 }

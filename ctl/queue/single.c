@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "ctl/maillog.h"
 #include "ctl/output.h"
 #include "ctl/queue/attempts.h"
 #include "ctl/queue/report.h"
@@ -89,18 +90,24 @@ static void print_part(const struct single *single, const struct listing_message
     buffer_free(&cause);
 }
 
-static void print_attempts(const struct single *single)
+static time_t arrival_of(const struct listing_message *message)
+{
+    return (time_t)(message->arrival / CLOCK_SECOND);
+}
+
+static void print_attempts(const struct single *single, time_t arrival)
 {
     struct attempts attempts;
     const char *line;
-    attempts_read(&attempts, single->survey->settings, single->queue_id);
-    if (attempts.path == NULL)
-        printf(
-            "\nNo log file can be read here; with systemd: journalctl -t postfix/lmtp | grep %s\n",
-            single->queue_id);
-    else
+    attempts_read(&attempts, single->survey->settings, single->queue_id, arrival);
+    if (attempts.log == NULL) {
+        char *command = maillog_command(single->queue_id, arrival);
+        printf("\nNo log file can be read here. As root, or in the group systemd-journal: %s\n",
+               command);
+        free(command);
+    } else
         printf("\n%zu attempt%s in %s%s\n", attempts.count, attempts.count == 1 ? "" : "s",
-               attempts.path, attempts.count > ATTEMPTS_KEPT ? ", the last of them:" : "");
+               attempts.log, attempts.count > ATTEMPTS_KEPT ? ", the last of them:" : "");
     for (size_t i = 0; (line = attempts_line(&attempts, i)) != NULL; i++) {
         struct buffer shown = {0};
         screen_text(&shown, line);
@@ -118,7 +125,7 @@ static void print_json(const struct single *single, const struct listing_message
     struct attempts attempts;
     const char *line;
     json_t *object = report_message_json(single->survey, message), *list = json_array();
-    attempts_read(&attempts, single->survey->settings, single->queue_id);
+    attempts_read(&attempts, single->survey->settings, single->queue_id, arrival_of(message));
     for (size_t i = 0; (line = attempts_line(&attempts, i)) != NULL; i++)
         json_array_append_new(list, output_text(line));
     json_object_set_new(object, "attempts", list);
@@ -146,7 +153,7 @@ static bool show_if_it_is(void *context, const struct listing_message *message)
     print_envelope(single, message);
     for (size_t i = 0; i < count; i++)
         print_part(single, message, &single->survey->parts[i], account);
-    print_attempts(single);
+    print_attempts(single, arrival_of(message));
     return false;
 }
 

@@ -5,11 +5,20 @@
 #include "common/dictionary.h"
 #include "common/memory.h"
 #include "ctl/queue/survey_parts.h"
+#include "ctl/services.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Without a milter cleanup(8) puts off what pickup(8) brings, and no reason is kept with it. */
+static const struct cause *find_maildrop_cause(const struct settings *settings)
+{
+    struct service_state states[SERVICES];
+    services_look(settings, states);
+    return states[SERVICE_MILTER].reason != 0 ? cause_named("milter-down") : NULL;
+}
 
 void survey_begin(struct survey *survey, const struct settings *settings,
                   const struct filter *filter, bool keeps_labels)
@@ -22,6 +31,7 @@ void survey_begin(struct survey *survey, const struct settings *settings,
                               .schedule = schedule_new(settings),
                               .standing = standing_new(settings),
                               .numbers = dictionary_new(free),
+                              .maildrop = find_maildrop_cause(settings),
                               .parts = memory_zero(cause_count(), sizeof(struct survey_part))};
 }
 
@@ -79,6 +89,8 @@ static void count_recipient(const struct filter *filter, struct survey_part *par
 const struct cause *survey_cause(struct survey *survey, const struct listing_message *message,
                                  const char *reason)
 {
+    if (message->queue == LISTING_MAILDROP && reason == NULL && survey->maildrop != NULL)
+        return survey->maildrop;
     bool is_moving = message->queue == LISTING_ACTIVE || message->queue == LISTING_INCOMING;
     const struct cause *standing = NULL;
     if (is_moving && (reason == NULL || reason[0] == '\0'))

@@ -70,9 +70,10 @@ struct survey {
     size_t group_count;
     struct survey_entry *entries; /* in the order in which they go, group by group of an account */
     size_t count, capacity;
-    size_t chosen;             /* messages; one in two groups is one */
-    uint32_t *by_key;          /* the entries, in the order of their keys */
-    struct survey_part *parts; /* of one message: survey_divide() */
+    size_t chosen;                /* messages; one in two groups is one */
+    uint32_t *by_key;             /* the entries, in the order of their keys */
+    struct survey_part *parts;    /* of one message: survey_divide() */
+    const struct cause *maildrop; /* why mail stays in the maildrop, NULL: nothing holds it there */
 };
 
 /* The recipients of one message that wait for one cause. */
@@ -92,7 +93,8 @@ void survey_free(struct survey *survey);
 bool survey_take(struct survey *survey, struct error *error);
 
 /* Why a recipient of the message waits: the cause in its reason, or, where Postfix is working on
- * the message and there is none, what holds up the account. */
+ * the message and there is none, what holds up the account; in the maildrop, a milter that is not
+ * there. */
 const struct cause *survey_cause(struct survey *survey, const struct listing_message *message,
                                  const char *reason);
 

@@ -1,6 +1,7 @@
 /* route.c - lines of tables that decide who delivers */
 #include "ctl/relay/route.h"
 
+#include "common/destinations.h"
 #include "common/memory.h"
 #include "common/microsoft.h"
 #include "common/table.h"
@@ -41,8 +42,19 @@ static bool is_submission(const char *text, size_t length, const char *relayhost
     return is_it;
 }
 
-bool route_leads_past(const struct config *config, const char *relayhost, bool by_sender,
-                      const char *key, const char *destination)
+/* Whether mail of this sender, who has no next hop, goes to a server that is not Microsoft's. */
+static bool is_for_another(struct destinations *senders, const char *key)
+{
+    struct destination_list list;
+    struct error error;
+    bool ours = true;
+    return strcmp(key, NOBODY) != 0 &&
+           destinations_find(senders, key, &list, &ours, &error) == TABLE_FOUND && !ours;
+}
+
+/* `senders` is NULL where the key is no sender. */
+static bool leads_past(const struct config *config, const char *relayhost,
+                       struct destinations *senders, const char *key, const char *destination)
 {
     if (!is_client(config, destination))
         return false;
@@ -51,7 +63,9 @@ bool route_leads_past(const struct config *config, const char *relayhost, bool b
     host += *host == '[';
     size_t length = strcspn(host, "]:");
     bool is_everybody = strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0;
-    return is_everybody || (by_sender && length == 0) || is_submission(host, length, relayhost);
+    if (senders != NULL && length == 0)
+        return is_everybody || !is_for_another(senders, key);
+    return is_everybody || is_submission(host, length, relayhost);
 }
 
 struct keys {
@@ -70,19 +84,23 @@ bool route_list_past(const struct config *config, const char *relayhost, const c
                      struct buffer *shown, size_t *count, struct error *error)
 {
     struct keys keys = {.list = NULL};
-    bool by_sender = strcmp(parameter, BY_SENDER) == 0;
+    struct destinations *senders = NULL;
     struct tables *tables = tables_open(parameter, config_value(config, parameter),
                                         config->settings->config_directory, TABLE_VALUES, error);
     *count = 0;
-    if (tables == NULL)
+    bool fine = tables != NULL;
+    if (fine && strcmp(parameter, BY_SENDER) == 0)
+        fine = (senders = destinations_reopen(NULL, config->settings, error)) != NULL;
+    if (!fine) {
+        tables_close(tables);
         return false;
+    }
     note_key(&keys, NOBODY);
     tables_each_key(tables, note_key, &keys);
     for (size_t i = 0; i < keys.count; i++) {
         char *answer = NULL;
         if (tables_find(tables, keys.list[i], &answer, NULL) == TABLE_FOUND &&
-            route_leads_past(config, relayhost, by_sender, keys.list[i], answer) &&
-            (*count)++ < SHOWN_MAX)
+            leads_past(config, relayhost, senders, keys.list[i], answer) && (*count)++ < SHOWN_MAX)
             buffer_format(shown, "%s%.100s %.200s", shown->length > 0 ? "; " : "", keys.list[i],
                           answer);
         free(answer);
@@ -91,6 +109,7 @@ bool route_list_past(const struct config *config, const char *relayhost, const c
     if (*count > SHOWN_MAX)
         buffer_format(shown, "; and %zu more", *count - SHOWN_MAX);
     free(keys.list);
+    destinations_close(senders);
     tables_close(tables);
     return true;
 }

@@ -14,17 +14,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether a right-hand side takes mail past the transport that is Microsoft's all the same: all
- * mail, or what goes to the host that accounts log in at, `relayhost` ("smtp.office365.com"; "" if
- * it is not known). Mail for some recipients may go to servers of one's own, to a tenant's MX, or
- * to High Volume Email. `by_sender`: the key is a sender, whose mail without a next hop goes to
- * relayhost. */
-bool route_leads_past(const struct config *config, const char *relayhost, bool by_sender,
-                      const char *key, const char *destination);
-
-/* All such lines of the tables that `parameter` of main.cf lists, as far as they can be listed,
- * appended as "* smtp:; a.example relay:[smtp.office365.com]". `*count` says how many. False with
- * the reason where a table cannot be used. */
+/* Lines of the tables that `parameter` of main.cf lists, as far as they can be listed, which take
+ * mail past the transport that is Microsoft's all the same: all mail, or what goes to the host that
+ * accounts log in at, `relayhost` ("smtp.office365.com"; "" if it is not known). Mail for some
+ * recipients may go to servers of one's own, to a tenant's MX, or to High Volume Email. In
+ * sender_dependent_default_transport_maps the keys are senders, whose mail without a next hop goes
+ * where sender_dependent_relayhost_maps says, by itself to relayhost. They are appended as "*
+ * smtp:; a.example relay:[smtp.office365.com]". `*count` says how many. False with the reason where
+ * a table cannot be used. */
 bool route_list_past(const struct config *config, const char *relayhost, const char *parameter,
                      struct buffer *shown, size_t *count, struct error *error);
 

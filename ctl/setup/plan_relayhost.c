@@ -1,11 +1,11 @@
 /* plan_relayhost.c - relayhost as it should be spelled */
 #include "ctl/setup/plan.h"
 
+#include "common/destination.h"
 #include "common/memory.h"
 #include "common/microsoft.h"
 #include "common/relayhost.h"
 #include "common/table.h"
-#include "common/upstream/destination.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,9 +99,11 @@ bool plan_relayhost(struct plan *plan, struct error *error)
                     "than those that post365 knows.",
                     now);
     if (strpbrk(now, ", \t") != NULL) {
-        plan_remark(plan,
-                    "relayhost names several destinations: the transport takes the first, %s.",
-                    destination.host);
+        plan_remark(
+            plan,
+            "relayhost names several destinations: the transport takes the first, %s, and another "
+            "for accounts whose line in the password table is for that one.",
+            destination.host);
         return true;
     }
     bool has_port = now[0] == '[' ? strstr(now, "]:") != NULL : strchr(now, ':') != NULL;

@@ -7,9 +7,9 @@
 #include "ctl/relay/route.h"
 #include "ctl/setup/plan.h"
 
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/memory.h"
-#include "common/upstream/destination.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +129,7 @@ static bool tell_account(struct plan *plan, struct error *error)
     if (identities == NULL)
         return false;
     struct error reason;
-    enum table_answer answer = identity_find(identities, "", "", &identity, &reason);
+    enum table_answer answer = identity_find_default(identities, &identity, &reason);
     if (answer == TABLE_NONE)
         plan_duty(plan, "Mail that no table claims has no account, bounces among it, and waits: %s",
                   reason.text);

@@ -3,8 +3,10 @@
 #include "ctl/setup/plan.h"
 
 #include "common/buffer.h"
+#include "common/destinations.h"
 #include "common/memory.h"
 #include "common/table.h"
+#include "common/upstream/credentials.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -77,10 +79,10 @@ static bool list_accounts(struct plan *plan, struct tables *tables, struct buffe
         const char *account = relay->accounts[i];
         char *destination = destination_of(relay, account);
         if (destination != NULL && !can_be_written(account))
-            plan_remark(plan,
-                        "%s has a character that an inline: table cannot hold: its mail shares "
-                        "the destination of all mail.",
-                        account);
+            plan_duty(plan,
+                      "%s has a character that an inline: table cannot hold: its mail shares "
+                      "the destination of all mail.",
+                      account);
         else if (destination != NULL &&
                  !is_known(plan, tables, account, destination, &fine, error) && fine)
             buffer_format(list, "%s{ %s = %s }", list->length > 0 ? ",\n      " : "", account,
@@ -88,6 +90,97 @@ static bool list_accounts(struct plan *plan, struct tables *tables, struct buffe
         free(destination);
     }
     return fine;
+}
+
+/* --- mail that goes elsewhere by its sender --- */
+
+struct ways {
+    struct plan *plan;
+    struct tables *tables; /* sender_dependent_default_transport_maps as it is */
+    char *client;          /* "smtp:": without a next hop, so that the sender's relayhost counts */
+    struct buffer *list;   /* the new lines */
+    struct buffer added;   /* the senders, for people */
+    bool fine;
+    struct error *error;
+};
+
+/* Whether the map as it is hands mail of this sender to the transport. */
+static bool is_left_to_transport(struct ways *ways, const char *sender)
+{
+    char *found = NULL;
+    enum table_answer answer = tables_find(ways->tables, sender, &found, ways->error);
+    bool is_transport = answer == TABLE_FOUND && strncmp(found, TRANSPORT, strlen(TRANSPORT)) == 0;
+    if (is_transport)
+        plan_duty(ways->plan,
+                  SENDER_MAPS " sends %s to %s, but its mail is for the server that "
+                              "sender_dependent_relayhost_maps names. Make it %s.",
+                  sender, found, ways->client);
+    free(found);
+    ways->fine = ways->fine && answer != TABLE_FAILED;
+    return answer == TABLE_NONE;
+}
+
+static void keep_way(void *context, const char *sender, const struct destination *destination,
+                     bool is_ours)
+{
+    struct ways *ways = context;
+    if (is_ours || !ways->fine || !is_left_to_transport(ways, sender))
+        return;
+    if (!can_be_written(sender)) {
+        plan_duty(ways->plan,
+                  "%s has a character that an inline: table cannot hold. Its mail is for %s: "
+                  "write a table for " SENDER_MAPS " in which it has %s.",
+                  sender, destination->written, ways->client);
+        return;
+    }
+    buffer_format(ways->list, "%s{ %s = %s }", ways->list->length > 0 ? ",\n      " : "", sender,
+                  ways->client);
+    buffer_format(&ways->added, "%s%s to %s", ways->added.length > 0 ? ", " : "", sender,
+                  destination->written);
+}
+
+/* What smtp(8) is called here: as it was, where another than "smtp" was the default. */
+static char *client_of(const struct relay *relay)
+{
+    const char *now = relay->value[RELAY_DEFAULT_TRANSPORT];
+    if (strncmp(now, TRANSPORT, strlen(TRANSPORT)) == 0)
+        now = "smtp";
+    return memory_format("%.*s:", (int)strcspn(now, ":"), now);
+}
+
+/* default_transport names a next hop from now on, which comes before
+ * sender_dependent_relayhost_maps (trivial-rewrite(8)). Mail for Microsoft's other servers goes by
+ * the transport, which asks the maps itself. */
+static bool keep_ways(struct plan *plan, struct tables *tables, struct buffer *list,
+                      struct error *error)
+{
+    const struct relay *relay = plan->relay;
+    struct ways ways = {.plan = plan,
+                        .tables = tables,
+                        .client = client_of(relay),
+                        .list = list,
+                        .fine = true,
+                        .error = error};
+    struct destinations *destinations = destinations_reopen(NULL, relay->settings, error);
+    bool are_all = destinations != NULL && destinations_each(destinations, keep_way, &ways);
+    if (ways.added.length > 0)
+        plan_change(
+            plan, RELAY_MAIN, SENDER_MAPS,
+            "Mail of these senders is for other servers, by sender_dependent_relayhost_maps, "
+            "and goes there as before: %s.",
+            ways.added.data);
+    if (destinations != NULL && !are_all)
+        plan_remark(
+            plan,
+            "sender_dependent_relayhost_maps = %s cannot be listed. Mail of its senders that "
+            "is for another server than Microsoft's would wait: write for each of them, in a "
+            "table of " SENDER_MAPS ", \"sender %s\" (in a table of patterns the same "
+            "pattern).",
+            relay->value[RELAY_SENDER_RELAYHOSTS], ways.client);
+    destinations_close(destinations);
+    buffer_free(&ways.added);
+    free(ways.client);
+    return destinations != NULL && ways.fine;
 }
 
 /* The table goes behind those that are there. */
@@ -119,18 +212,38 @@ static bool plan_accounts(struct plan *plan, struct error *error)
     if (tables == NULL)
         return false;
     bool fine = list_accounts(plan, tables, &list, error);
-    tables_close(tables);
-    if (fine && list.length > 0) {
+    if (fine && list.length > 0)
         plan_change(plan, RELAY_MAIN, SENDER_MAPS,
                     "Each account that has credentials is a destination of its own, so that one "
                     "without room does not hold up the others.%s",
                     relay->value[RELAY_SENDER_TRANSPORTS][0] != '\0'
                         ? " What the map has already goes first, and stays."
                         : "");
+    fine = fine && keep_ways(plan, tables, &list, error);
+    tables_close(tables);
+    if (fine && list.length > 0)
         add_table(plan, list.data);
-    }
     buffer_free(&list);
     return fine;
+}
+
+/* --- how they log in --- */
+
+/* What the transport would say of an account when its mail waits. */
+static bool remark_credentials(struct plan *plan, struct error *error)
+{
+    const struct relay *relay = plan->relay;
+    struct credentials *credentials = credentials_open(relay->settings, error);
+    for (size_t i = 0; credentials != NULL && i < relay->account_count; i++) {
+        struct credential credential;
+        struct error reason;
+        if (credentials_find(credentials, relay->accounts[i], &credential, &reason) != TABLE_FOUND)
+            plan_duty(plan, "%s cannot log in, and its mail would wait: %s.", relay->accounts[i],
+                      reason.text);
+        credential_release(&credential);
+    }
+    credentials_close(credentials);
+    return credentials != NULL;
 }
 
 /* --- its pace --- */
@@ -198,11 +311,6 @@ static void plan_meter(struct plan *plan)
 static void plan_elsewhere(struct plan *plan)
 {
     const struct relay *relay = plan->relay;
-    if (relay->value[RELAY_SENDER_RELAYHOSTS][0] != '\0')
-        plan_remark(plan,
-                    "sender_dependent_relayhost_maps has no effect on mail that goes through "
-                    "post365: all of it goes to %s. Each account still logs in as itself.",
-                    relay->settings->relayhost);
     if (relay_sets(relay, "relay_domains") && relay->value[RELAY_RELAY_DOMAINS][0] != '\0')
         plan_remark(plan, "relay_domains: mail for these goes by relay_transport, not through "
                           "post365.");
@@ -211,7 +319,7 @@ static void plan_elsewhere(struct plan *plan)
 bool plan_transport(struct plan *plan, struct error *error)
 {
     plan_default(plan);
-    if (!plan_accounts(plan, error))
+    if (!plan_accounts(plan, error) || !remark_credentials(plan, error))
         return false;
     plan_pace(plan);
     plan_meter(plan);

@@ -2,11 +2,11 @@
 #include "ctl/setup/relay.h"
 
 #include "common/address.h"
+#include "common/destination.h"
 #include "common/identity.h"
 #include "common/memory.h"
 #include "common/microsoft.h"
-#include "common/upstream/credentials.h"
-#include "common/upstream/destination.h"
+#include "common/upstream/accounts.h"
 #include "ctl/relay/file.h"
 
 #include <stdlib.h>
@@ -89,29 +89,20 @@ static int compare(const void *one, const void *other)
     return strcmp(*(char *const *)one, *(char *const *)other);
 }
 
-/* The account of mail that nothing else claims: it may be in no table that can be enumerated. */
-static bool add_default(struct relay *relay, struct error *error)
-{
-    struct identities *identities = identities_open(relay->settings, error);
-    struct identity identity = {.upn = NULL};
-    if (identities == NULL)
-        return false;
-    enum table_answer answer = identity_find(identities, "", "", &identity, error);
-    identities_close(identities);
-    if (answer == TABLE_FOUND)
-        add_account(relay, identity.upn);
-    free(identity.upn);
-    return answer != TABLE_FAILED;
-}
-
 static bool read_accounts(struct relay *relay, struct error *error)
 {
     struct credentials *credentials = credentials_open(relay->settings, error);
-    if (credentials == NULL)
-        return false;
-    credentials_each(credentials, add_account, relay);
+    struct identities *identities =
+        credentials != NULL ? identities_open(relay->settings, error) : NULL;
+    struct identity identity = {.upn = NULL};
+    bool fine =
+        identities != NULL && identity_find_default(identities, &identity, error) != TABLE_FAILED;
+    free(identity.upn);
+    if (fine)
+        accounts_each(credentials, identities, add_account, relay);
+    identities_close(identities);
     credentials_close(credentials);
-    if (!add_default(relay, error))
+    if (!fine)
         return false;
     if (relay->account_count == 0)
         return error_set(error,

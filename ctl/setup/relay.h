@@ -38,7 +38,7 @@ struct relay {
     struct text text[RELAY_FILES];
     char *value[RELAY_VALUES]; /* expanded */
     struct config config;      /* the same files, as Postfix understands them */
-    char **accounts;           /* UPNs that have credentials, folded, in alphabetical order */
+    char **accounts;           /* those of accounts.h, folded, in alphabetical order */
     size_t account_count;
     bool is_direct_send; /* relayhost is a tenant's mail exchanger: accounts are of no use there */
 };

@@ -223,9 +223,30 @@ def test_an_account_without_a_destination_of_its_own(relay):
           remedy=f"{{ {UPN} = post365:unix:post365/accounts/{UPN} }}")
 
 
-def test_relayhosts_by_sender_have_no_effect(relay):
-    relay.postfix.configure({"sender_dependent_relayhost_maps": "inline:{ { @joe.example = [mail.example] } }"})
-    check(relay, "sender-relayhosts", "warning")
+OTHERS = "{ news@joe.example = [smtp.mailgun.example]:587 }, { @kim.example = mail.kim.example }"
+
+
+def test_mail_for_another_server_is_handed_to_the_transport(relay):
+    relay.postfix.configure({"sender_dependent_relayhost_maps": f"inline:{{ {OTHERS}, {{ hve@contoso.com = smtp-hve.office365.com }} }}"})
+    found = examine(relay)
+    assert found.verdict("sender-relayhosts") == "wrong"
+    seen = found["sender-relayhosts"]["seen"]
+    assert "news@joe.example, for [smtp.mailgun.example]:587" in seen and "@kim.example" in seen and "hve" not in seen
+
+
+def test_mail_for_another_server_goes_there(relay):
+    relay.postfix.configure({"sender_dependent_relayhost_maps": f"inline:{{ {OTHERS} }}",
+                             "sender_dependent_default_transport_maps":
+                             f"inline:{{ {{ {UPN} = post365:unix:post365/accounts/{UPN} }}, {{ @kim.example = smtp: }},"
+                             " { news@joe.example = smtp: } }"})
+    found = examine(relay)
+    assert mistakes(found) == [] and found.verdict("sender-relayhosts") == "ok"
+
+
+def test_whose_mail_is_for_another_server_cannot_be_listed(relay):
+    (relay.postfix.config_directory / "relays").write_text("/@joe\\.example$/ [mail.example]\n")
+    relay.postfix.configure({"sender_dependent_relayhost_maps": f"regexp:{relay.postfix.config_directory}/relays"})
+    check(relay, "sender-relayhosts", "warning", seen="cannot be listed")
 
 
 # --- relayhost and passwords ---

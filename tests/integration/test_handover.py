@@ -3,6 +3,7 @@
 The milter's decision goes along in ENVID; what comes without it is judged by the transport. On a real Postfix."""
 
 import contextlib
+import json
 import os
 import shutil
 import smtplib
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from harness import message, processes
+from harness import command, message, processes
 from harness.office365 import Office365
 from harness.postfix import free_ports
 from harness.relay import PASSWORD, UPN, Relay
@@ -169,6 +170,37 @@ def test_the_login_counts_in_reasons_and_for_wake_ups(start, office365):
     relay.postfix.table("sasl_passwd", {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}", UPN: f"{UPN}:{PASSWORD}",
                                         JOE: f"{JOE}:joe's", "x@example.com": "x@example.com:x"}, mode=0o644)
     assert account(relay.arrival(message_id, 40)) == JOE  # Postfix's own next attempt is five minutes away
+
+
+def queued_accounts(relay, *words):
+    """{account: causes} of what waits, as `post365 queue` has it."""
+    done = command.run(relay.postfix.config_directory, "queue", "--json", *words)
+    found = {}
+    for line in done.stdout.splitlines():
+        entry = json.loads(line)
+        found.setdefault(entry["account"], []).extend(cause["cause"] for cause in entry["causes"])
+    return found
+
+
+def test_the_command_names_the_account_that_the_transport_names(start):
+    relay = start({"minimal_backoff_time": "300s", "queue_run_delay": "300s"}, begin=False)
+    relay.postfix.configure(aliases(relay, "ops a@dest.example\nowner-ops root@intern.example\n"))
+    relay.start()
+    for upn in (JOE, UPN):
+        assert command.run(relay.postfix.config_directory, "pause", upn).returncode == 0
+    ids = [submit(relay, SALES, b"From: Sales <sales@example.com>\r\n", login=LOGIN),  # all on the socket of all accounts
+           submit(relay, "", b"From: Joe <joe@example.com>\r\n", login=LOGIN)]
+    deferred(relay, f"(account <{JOE}>)")
+    assert processes.wait_until(lambda: queued_accounts(relay) == {JOE: ["paused-by-hand"] * 2}, 20, 0.2)
+    other = submit(relay, APP, FROM_APP, recipients=["ops@relay.example.com"])
+    assert processes.wait_until(lambda: queued_accounts(relay) == {JOE: ["paused-by-hand"] * 2, UPN: ["paused-by-hand"]}, 20, 0.2)
+    assert queued_accounts(relay, "--account", UPN) == {UPN: ["paused-by-hand"]}
+    assert command.run(relay.postfix.config_directory, "resume", JOE).returncode == 0
+    for message_id in ids:  # woken up: Postfix's own next attempt is five minutes away
+        assert account(relay.arrival(message_id, 40)) == JOE
+    assert len(relay.accepted()) == 2
+    assert command.run(relay.postfix.config_directory, "resume", UPN).returncode == 0
+    assert account(relay.arrival(other, 40)) == UPN
 
 
 # --- the sender changes behind the milter ---
@@ -460,6 +492,25 @@ def test_who_gets_a_copy_of_a_sender_s_mail_gets_one(start):
     assert relay.postfix.wait_empty(20) == []
     recipients = [to for arrival in relay.accepted() for to in arrival.recipients]
     assert sorted(recipients) == ["a@dest.example", "archive@dest.example"]
+
+
+@pytest.mark.parametrize("sender, want", [
+    ("@relay.example.com:sales@brand.example", "sales@brand.example"), ('"a b"@brand.example', '"a b"@brand.example'),
+    ("sales@brand.example.", "sales@brand.example"), ("Sales+x=y@BRAND.example", "Sales+x=y@BRAND.example"),
+    ('"quo\\"ted"@brand.example', '"quo\\"ted"@brand.example'), ("o'neil@brand.example", "o'neil@brand.example")])
+def test_a_sender_that_stays_is_what_postfix_makes_of_it(start, office365, sender, want):
+    office365.set_mailbox(JOE, send_as=["@brand.example"])
+    relay = start(post365_send_as_maps={JOE: "@brand.example"})
+    message_id, data = message.compose(b"From: joe@example.com\r\n", b"hello\r\n")
+    with smtplib.SMTP("127.0.0.1", relay.postfix.submission_port) as client:
+        client.ehlo("client.example.com")
+        client.user, client.password = LOGIN
+        client.auth("PLAIN", client.auth_plain)
+        assert client.docmd("MAIL", f"FROM:<{sender}>")[0] == 250
+        assert client.rcpt("a@dest.example")[0] == 250
+        assert client.data(data)[0] == 250
+    arrival = relay.arrival(message_id)
+    assert (account(arrival), arrival.sender) == (JOE, want)
 
 
 def test_an_address_with_other_letters_keeps_smtputf8(start):

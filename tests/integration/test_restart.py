@@ -214,7 +214,7 @@ def test_a_session_is_served_by_the_worker_that_it_began_with(delivery):
         assert smtp.mail(UPN)[0] == 250
         assert first in workers(manager)
     assert processes.wait_until(lambda: first not in workers(manager), 20)
-    assert len(workers(manager)) == 1
+    assert processes.wait_until(lambda: len(workers(manager)) == 1, 20)
 
 
 def test_the_worker_has_no_privilege_and_the_keeper_no_secret(delivery):

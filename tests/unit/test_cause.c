@@ -63,6 +63,26 @@ static const struct {
     {LMTP "451 4.4.1 smtp.office365.com:587: no credentials for account relay@contoso.com; to one "
           "(AUTH)",
      "no-credentials"},
+    {"host relay01[post365/accounts/relay@contoso.com] said: 451 4.4.1 /etc/postfix/main.cf: "
+     "post365_password_maps = hash:/etc/postfix/sasl_passwd: the password for key "
+     "\"[smtp.office365.com]:587\": it is the path of a file and not sent; post365_token_maps is "
+     "to "
+     "name for relay@contoso.com the file that holds an access token (in reply to AUTH) (in reply "
+     "to "
+     "end of DATA command)",
+     "credentials-unfit"},
+    {"host relay01[post365/transport] said: 451 4.4.1 /etc/postfix/main.cf: post365_token_maps = "
+     "inline:...: for key a@x: /etc/tok: this is JSON, and nothing of it is sent; have the access "
+     "token alone (in reply to AUTH)",
+     "credentials-unfit"},
+    {"host relay01[post365/transport] said: 451 4.3.5 mail of sender <news@fabrikam.com> is for "
+     "[smtp.mailgun.org]:587 (sender_dependent_relayhost_maps), not for Microsoft 365; in "
+     "/etc/postfix/main.cf let sender_dependent_default_transport_maps have",
+     "for-another-server"},
+    {"host relay01[post365/accounts/old@b.example] said: 451 4.4.1 no credentials for account "
+     "old@b.example: its mail is for mail.b.example (sender_dependent_relayhost_maps in "
+     "/etc/postfix/main.cf), which is neither",
+     "for-another-server"},
     {LMTP "451 4.4.1 smtp.office365.com:587: the name cannot be resolved: x; check (connect)",
      "name-unresolved"},
     {LMTP "451 4.4.1 smtp.office365.com:587: no address answers: Connection refused (connect)",

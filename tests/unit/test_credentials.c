@@ -115,11 +115,11 @@ static void check_order(const char *maps)
            "none: no credentials for account shared@contoso.com: "
            "\"shared@contoso.com\" has user name a@contoso.com;");
     expect(&fixture, "d@contoso.com", "LOGIN d@contoso.com geheim5");
-    expect(&fixture, "e@contoso.com", "LOGIN e@contoso.com geheim6");
+    expect(&fixture, "e@contoso.com", "none: no credentials for account e@contoso.com");
     expect(&fixture, "f@contoso.com",
            "none: add the line \"f@contoso.com f@contoso.com:password\"");
     expect(&fixture, "empty@contoso.com",
-           "failed: password for key \"empty@contoso.com\" is empty");
+           "failed: password for key \"empty@contoso.com\": it is empty; write");
     expect(&fixture, "nocolon@contoso.com",
            "failed: nothing usable for key \"nocolon@contoso.com\"; write user:password");
     close_fixture(&fixture);
@@ -155,6 +155,119 @@ static void relayhost_may_list_several_destinations(void **state)
     close_fixture(&fixture);
     open_fixture(&fixture, NULL, table_of("regexp", "list.re"), "", "");
     expect(&fixture, "a@x", "none: no credentials for account a@x; to one of the tables in ");
+    close_fixture(&fixture);
+}
+
+#define SEVERAL                                                                                    \
+    "[smtp.office365.com]:587 relay@contoso.com:geheim1\n"                                         \
+    "SMTP.GMAIL.com alerts@gmail.com:geheim2 with blanks\n"                                        \
+    "[smtp.gmail.com]:587 second@gmail.com:geheim3\n"                                              \
+    "news@fabrikam.com news@fabrikam.com:geheim4\n"                                                \
+    "[smtp.sendgrid.net]:587 apikey:geheim5\n"                                                     \
+    "@shop.example shop@shop.example:geheim6\n"                                                    \
+    "[smtp.office365.com]:25 old@contoso.com:geheim7\n"                                            \
+    "[smtp-hve.office365.com]:587 hve@contoso.com:geheim8\n"                                       \
+    "outlook.office365.com other@contoso.com:geheim9\n"                                            \
+    "[smtp.partner.outlook.cn] cn@contoso.cn:geheim10\n"                                           \
+    "alias@contoso.com relay2@contoso.com:geheim11\n"                                              \
+    "smtp.office365.com:587 third@contoso.com:geheim12\n"                                          \
+    "smtp.mailgun.org:587 relay@contoso.com:geheim13\n"
+#define SEVERAL_SERVERS                                                                            \
+    "inline:{ {news@fabrikam.com = [smtp.mailgun.org]:587}, {@shop.example = smtp.sendgrid.net},"  \
+    " {hve@contoso.com = [smtp-hve.office365.com]:587}, {cn@contoso.cn = "                         \
+    "smtp.partner.outlook.cn} }"
+
+static void open_several(struct fixture *fixture, const char *maps, const char *filter)
+{
+    struct error error;
+    fixture->settings = (struct settings){.config_directory = memory_copy(workplace_directory()),
+                                          .relayhost = memory_copy("[smtp.office365.com]:587"),
+                                          .sender_relayhost_maps = SEVERAL_SERVERS,
+                                          .sasl_mechanism_filter = (char *)filter,
+                                          .password_maps = memory_copy(maps),
+                                          .token_maps = memory_copy("")};
+    fixture->credentials = credentials_open(&fixture->settings, &error);
+    if (fixture->credentials == NULL)
+        fail_msg("%s", error.text);
+}
+
+/* At `server`, or at none. */
+static void expect_at(struct fixture *fixture, const char *upn, const char *server)
+{
+    struct credential credential;
+    struct error error;
+    enum table_answer answer = credentials_find(fixture->credentials, upn, &credential, &error);
+    if ((answer == TABLE_FOUND) != (server != NULL) ||
+        (server != NULL && strcmp(credential.destination.host, server) != 0))
+        fail_msg("%s: %s", upn, answer == TABLE_FOUND ? credential.destination.host : error.text);
+    credential_release(&credential);
+}
+
+static void expect_accounts(struct fixture *fixture, const char *want);
+
+static void a_line_is_for_the_server_of_its_key(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    workplace_write("several", SEVERAL);
+    workplace_postmap("hash", "several");
+    const char *const types[] = {"texthash", "hash"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        open_several(&fixture, table_of(types[i], "several"), "");
+        expect_accounts(&fixture, "cn@contoso.cn hve@contoso.com relay2@contoso.com "
+                                  "relay@contoso.com third@contoso.com");
+        expect(&fixture, "relay@contoso.com", "LOGIN relay@contoso.com geheim1");
+        expect_at(&fixture, "relay@contoso.com", "smtp.office365.com");
+        expect_at(&fixture, "relay2@contoso.com", "smtp.office365.com");
+        expect_at(&fixture, "third@contoso.com", "smtp.office365.com");
+        expect(&fixture, "hve@contoso.com", "LOGIN hve@contoso.com geheim8");
+        expect_at(&fixture, "hve@contoso.com", "smtp-hve.office365.com");
+        expect_at(&fixture, "cn@contoso.cn", "smtp.partner.outlook.cn");
+        static const char *const others[] = {"alerts@gmail.com",  "second@gmail.com",
+                                             "old@contoso.com",   "other@contoso.com",
+                                             "news@fabrikam.com", "shop@shop.example"};
+        for (size_t j = 0; j < sizeof(others) / sizeof(others[0]); j++)
+            expect_at(&fixture, others[j], NULL);
+        expect(&fixture, "news@fabrikam.com",
+               "none: its mail is for [smtp.mailgun.org]:587 (sender_dependent_relayhost_maps in ");
+        close_fixture(&fixture);
+    }
+}
+
+static void what_is_no_password_is_named_and_not_used(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    static const struct {
+        const char *line, *want;
+    } cases[] = {
+        {"/etc/tokens/geheim", "failed: it is the path of a file and not sent; post365_token_maps"},
+        {"{\"access_token\":\"geheim\"}", "failed: it is JSON and not sent; post365_token_maps"},
+        {"eyJnZWhlaW0.eyJnZWhlaW0.eyJnZWhlaW0", "failed: it is a token and not sent; "},
+        {"geheim", "LOGIN relay@contoso.com geheim"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *text =
+            memory_format("[smtp.office365.com]:587 relay@contoso.com:%s\n", cases[i].line);
+        workplace_replace("unfit", text);
+        open_several(&fixture, table_of("texthash", "unfit"), i % 2 == 0 ? "" : "login, xoauth2");
+        expect(&fixture, "relay@contoso.com", cases[i].want);
+        workplace_log_start();
+        struct error error;
+        assert_true(credentials_check(fixture.credentials, &error));
+        const char *log = workplace_log_end();
+        assert_int_equal(workplace_count(log, "post365_token_maps is to name"),
+                         cases[i].want[0] == 'f');
+        assert_null(strstr(log, "geheim"));
+        fixture.settings.sasl_mechanism_filter = NULL;
+        fixture.settings.sender_relayhost_maps = NULL;
+        close_fixture(&fixture);
+        free(text);
+    }
+    open_several(&fixture, table_of("texthash", "unfit"), "xoauth2");
+    expect(
+        &fixture, "relay@contoso.com",
+        "failed: it is not sent, since smtp_sasl_mechanism_filter = xoauth2 leaves no mechanism");
     close_fixture(&fixture);
 }
 
@@ -326,10 +439,11 @@ static void all_accounts_are_listed_once(void **state)
                                table_of("texthash", "all"), table_of("regexp", "all.re"));
     open_fixture(&fixture, NULL, maps, "mail.example", table_of("texthash", "all.tokens"));
     expect_accounts(&fixture, "a@contoso.com b@contoso.com c@contoso.com d@contoso.com "
-                              "e@contoso.com empty@contoso.com token@contoso.com");
+                              "empty@contoso.com token@contoso.com");
     workplace_log_start();
     workplace_replace("all", "k new@contoso.com:geheim\n");
-    expect_accounts(&fixture, "a@contoso.com hidden@contoso.com new@contoso.com token@contoso.com");
+    expect_accounts(&fixture, "a@contoso.com hidden@contoso.com new@contoso.com regexp@contoso.com "
+                              "token@contoso.com");
     workplace_log_end();
     close_fixture(&fixture);
     free(maps);
@@ -414,7 +528,8 @@ static void what_is_no_token_is_a_failure_that_says_what_to_do(void **state)
         "", "\n", "\ngeheim", "geheim geheim", "{\"geheim\": 1}", "geheim\x01", "g\xc3\xa4heim"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         write_private("token", texts[i], 0600);
-        expect(&fixture, "a@x", no_token);
+        expect(&fixture, "a@x",
+               texts[i][0] == '{' ? "failed: this is JSON, and nothing of it is sent; " : no_token);
     }
     char large[TOKEN_FILE_MAX + 2];
     memset(large, 't', sizeof(large));
@@ -453,8 +568,7 @@ static void tokens_are_tried_at_the_start(void **state)
         assert_int_equal(seteuid(NOBODY), 0);
         assert_true(credentials_check(fixture.credentials, &error));
         assert_int_equal(seteuid(0), 0);
-        assert_contains(workplace_log_end(), "/token: Permission denied; make it readable for the "
-                                             "group of post365_user, chmod 640");
+        assert_contains(workplace_log_end(), "/token: Permission denied; run: chown post365: ");
     }
     close_fixture(&fixture);
     free(maps);
@@ -519,7 +633,7 @@ static void no_password_stays_that_was_released_or_read_anew(void **state)
     (void)state;
     check_wiping("texthash", "text", "a@x a@x:", 1);
     check_wiping("hash", "hash", "a@x a@x:", 1);
-    check_wiping("texthash", "any", "[r.example] a@x:", 1);
+    check_wiping("texthash", "any", "alias@x a@x:", 1);
     check_wiping("regexp", "re", "/a@x/ a@x:", 0);
 }
 
@@ -572,6 +686,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_found_under_upn_relayhost_or_any_key),
         cmocka_unit_test(relayhost_may_list_several_destinations),
+        cmocka_unit_test(a_line_is_for_the_server_of_its_key),
+        cmocka_unit_test(what_is_no_password_is_named_and_not_used),
         cmocka_unit_test(tables_without_files_serve),
         cmocka_unit_test(a_failing_look_up_is_a_failure),
         cmocka_unit_test(a_wrong_configuration_does_not_open),

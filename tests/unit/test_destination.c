@@ -1,5 +1,5 @@
 /* test_destination.c - what relayhost means */
-#include "common/upstream/destination.h"
+#include "common/destination.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

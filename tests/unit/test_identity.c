@@ -23,6 +23,8 @@ struct setup {
     const char *send_as_maps;
     const char *password_maps;
     const char *relayhost;
+    const char *sender_relayhosts;
+    const char *token_maps;
     const char *append_origin;
     bool login_only;
 };
@@ -42,6 +44,9 @@ static void fill_settings(struct settings *settings, const struct setup *setup)
     *settings = (struct settings){
         .config_directory = memory_copy(workplace_directory()),
         .relayhost = text_of(setup->relayhost),
+        .sender_relayhost_maps = text_of(setup->sender_relayhosts),
+        .null_sender_relay_key = memory_copy("<>"),
+        .token_maps = text_of(setup->token_maps),
         .recipient_delimiter = memory_copy("+"),
         .local_domains = memory_copy("relay.example localhost"),
         .upn = text_of(setup->upn),
@@ -61,6 +66,9 @@ static void empty_settings(struct settings *settings)
 {
     free(settings->config_directory);
     free(settings->relayhost);
+    free(settings->sender_relayhost_maps);
+    free(settings->null_sender_relay_key);
+    free(settings->token_maps);
     free(settings->recipient_delimiter);
     free(settings->local_domains);
     free(settings->upn);
@@ -290,6 +298,71 @@ static void the_default_is_the_user_name_for_relayhost(void **state)
     }
 }
 
+static const struct setup several_servers = {
+    .login_maps = "inline:{ joe=joe@contoso.com }",
+    .sender_maps = "inline:{ claimed@fabrikam.com=relay@contoso.com }",
+    .sender_relayhosts =
+        "inline:{ {@fabrikam.com = [smtp.mailgun.org]:587}, {ours@fabrikam.com = DUNNO},"
+        " {alerts@gmail.com = [smtp.gmail.com]:587}, {bulk@corp.example = "
+        "[smtp-hve.office365.com]:587},"
+        " {hve2@contoso.com = [smtp-hve.office365.com]:587} }",
+    .password_maps =
+        "inline:{ {[smtp.office365.com]:587 = relay@contoso.com:p}, {smtp.gmail.com = "
+        "alerts@gmail.com:p},"
+        " {news@fabrikam.com = news@fabrikam.com:p}, {@fabrikam.com = mg@fabrikam.com:p},"
+        " {smtp-hve.office365.com = hve@contoso.com:p}, {hve2@contoso.com = hve2@contoso.com:p},"
+        " {lent@corp.example = alerts@gmail.com:p} }",
+    .token_maps =
+        "inline:{ token@contoso.com=/run/token, @domain.example=/run/token }, static:/run/any",
+    .relayhost = "[smtp.office365.com]:587",
+};
+
+static void mail_for_another_server_has_no_account(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *login, *sender, *want;
+    } cases[] = {
+        {"", "news@fabrikam.com", "elsewhere: news@fabrikam.com"},
+        {"joe", "Any+one@Fabrikam.com", "elsewhere: Any+one@Fabrikam.com"},
+        {"", "alerts@gmail.com", "elsewhere: alerts@gmail.com"},
+        {"alerts@gmail.com", "app@corp.example", "post365_upn: relay@contoso.com"},
+        {"", "claimed@fabrikam.com", "sender map: relay@contoso.com"},
+        {"joe", "claimed@fabrikam.com", "login map: joe@contoso.com"},
+        {"", "ours@fabrikam.com", "post365_upn: relay@contoso.com"},
+        {"", "lent@corp.example", "post365_upn: relay@contoso.com"},
+        {"", "smtp.gmail.com@relay.example", "post365_upn: relay@contoso.com"},
+        {"", "bulk@corp.example", "sender's relayhost: hve@contoso.com"},
+        {"", "hve2@contoso.com", "sender: hve2@contoso.com"},
+        {"", "", "post365_upn: relay@contoso.com"},
+    };
+    struct fixture fixture;
+    open_fixture(&fixture, &several_servers);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect(&fixture, cases[i].login, cases[i].sender, cases[i].want);
+    struct identity identity;
+    struct error error;
+    assert_int_equal(identity_find(fixture.identities, "", "news@fabrikam.com", &identity, &error),
+                     TABLE_FOUND);
+    assert_contains(error.text, "for [smtp.mailgun.org]:587 (sender_dependent_relayhost_maps)");
+    assert_contains(error.text, "\"news@fabrikam.com = smtp:\"");
+    free(identity.upn);
+    close_fixture(&fixture);
+}
+
+static void a_token_line_of_its_own_makes_an_account(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_fixture(&fixture, &several_servers);
+    expect(&fixture, "", "token@contoso.com", "sender: token@contoso.com");
+    expect(&fixture, "TOKEN@contoso.com", "", "login: TOKEN@contoso.com");
+    expect(&fixture, "", "joe@domain.example", "post365_upn: relay@contoso.com");
+    expect(&fixture, "", "nobody@contoso.com", "post365_upn: relay@contoso.com");
+    expect(&fixture, "", "token+x@contoso.com", "post365_upn: relay@contoso.com");
+    close_fixture(&fixture);
+}
+
 static void several_accounts_each_send_their_own(void **state)
 {
     (void)state;
@@ -510,6 +583,8 @@ int main(void)
         cmocka_unit_test(the_login_alone_is_believed_where_that_is_set),
         cmocka_unit_test(the_same_answers_come_from_every_type_of_table),
         cmocka_unit_test(the_default_is_the_user_name_for_relayhost),
+        cmocka_unit_test(mail_for_another_server_has_no_account),
+        cmocka_unit_test(a_token_line_of_its_own_makes_an_account),
         cmocka_unit_test(several_accounts_each_send_their_own),
         cmocka_unit_test(what_is_no_address_is_a_failure_that_says_where),
         cmocka_unit_test(a_wrong_configuration_does_not_open),

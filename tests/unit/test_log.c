@@ -53,6 +53,14 @@ static void what_could_forge_a_line_or_steer_a_terminal_is_not(void **state)
                                  "2Jb\x9b"
                                  "2Jc\xc2\x80\xc2\x85"),
                         "a?2Jb?2Jc??\n");
+    /* what turns the direction, and what ends a line for some */
+    assert_string_equal(log_text("a\xe2\x80\xae"
+                                 "b\xe2\x81\xa6"
+                                 "c\xe2\x80\xa8"
+                                 "d\xe2\x80\xa9"
+                                 "e\xe2\x80\x8f"
+                                 "f\xd8\x9c"),
+                        "a?b?c?d?e?f?\n");
     assert_string_equal(log_text("\xe2\x82"
                                  "a\xff\xc0\x8a"),
                         "??a???\n");

@@ -218,6 +218,41 @@ static void extreme_values_survive(void **state)
     store->operations->close(store);
 }
 
+static enum store_time time_of(struct store *store, struct store_clock *clock)
+{
+    enum store_time time;
+    struct error error = {""};
+    if (!store->operations->read_clock(store, clock, &time, &error))
+        fail_msg("the time cannot be read: %s", error.text);
+    return time;
+}
+
+/* It stands among the accounts and is none. */
+static void what_time_it_was_survives(void **state)
+{
+    const struct fixture *fixture = *state;
+    const struct store_change account = {.kind = STORE_PUT_ACCOUNT,
+                                         .account = {.number = 1, .name = "a@contoso.com"}};
+    struct store_change clock = {
+        .kind = STORE_PUT_CLOCK,
+        .clock = {"3b8b6a5e-91ab-4c11-8f1c-62e6fd4e77aa", 17, INT64_MAX, 1700000000000000}};
+    struct store_clock kept;
+    struct store *store = open_store(fixture);
+    assert_int_equal(time_of(store, &kept), STORE_TIME_EMPTY);
+    expect_contents(store, "");
+    write_changes(store, &account, 1);
+    assert_int_equal(time_of(store, &kept), STORE_TIME_UNKNOWN);
+    write_changes(store, &clock, 1);
+    clock.clock.boottime++;
+    write_changes(store, &clock, 1);
+    store->operations->close(store);
+    store = open_store(fixture);
+    assert_int_equal(time_of(store, &kept), STORE_TIME_KEPT);
+    assert_memory_equal(&kept, &clock.clock, sizeof(kept));
+    expect_contents(store, "1:a@contoso.com:0 ");
+    store->operations->close(store);
+}
+
 static void a_pause_survives_with_its_cause(void **state)
 {
     const struct fixture *fixture = *state;
@@ -740,6 +775,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_written_is_read_in_order),
         TEST(extreme_values_survive),
+        TEST(what_time_it_was_survives),
         TEST(a_pause_survives_with_its_cause),
         TEST(the_longest_strings_survive_and_longer_ones_are_refused),
         TEST(a_run_of_whole_turns_is_read_as_it_was_written),

@@ -351,7 +351,8 @@ unsigned delivery_losses(const struct delivery *delivery)
 
 /* --- stalls ---------------------------------------------------------------------- */
 
-/* What to say about an account of which so many connections stall. */
+/* What to say about an account whose connection stalls. It has one: that a stall is over is told
+ * before a connection goes. */
 static char *stall_cause(const struct delivery *delivery)
 {
     static const char *const waits[DELIVERY_STATES] = {
@@ -360,7 +361,7 @@ static char *stall_cause(const struct delivery *delivery)
         [DELIVERY_FINAL] = "does not answer the end of the message"};
     const char *wait = waits[delivery->state];
     return memory_format("%s: host %s %s; other connections are tried",
-                         silence_name(SILENCE_STALLED), delivery->all->parts.host,
+                         silence_name(SILENCE_STALLED), submission_host(delivery->submission),
                          wait != NULL ? wait : "does not answer");
 }
 

@@ -167,7 +167,7 @@ static void connection_refused(void *context, const struct submission_end *end)
 {
     struct delivery *delivery = context;
     delivery->request = NULL;
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, false);
     delivery_note_end(delivery, end);
     struct deliveries *all = delivery->all;
@@ -214,14 +214,14 @@ static bool is_wish_refused(const struct delivery *delivery, size_t recipient,
 static void recipient_refused(void *context, size_t recipient, const struct reply *reply)
 {
     struct delivery *delivery = context;
-    verdict_of_recipient(reply, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_recipient(reply, submission_host(delivery->submission), &delivery->verdict);
     free(delivery->refusals[recipient]);
     delivery->refused++;
     if (is_wish_refused(delivery, recipient, reply)) {
         delivery->wishes_refused++;
         delivery->refusals[recipient] = memory_format(
             "451 4.5.4 host %s said: %u %.200s; tried again without what is wanted reported",
-            delivery->all->parts.host, reply->code, reply->text);
+            submission_host(delivery->submission), reply->code, reply->text);
         return;
     }
     delivery->refusals[recipient] = memory_copy(delivery->verdict.reply);
@@ -332,7 +332,7 @@ static void message_ended(void *context, const struct submission_end *end)
         begin_again(delivery);
         return;
     }
-    verdict_of_end(end, delivery->all->parts.host, &delivery->verdict);
+    verdict_of_end(end, end->host, &delivery->verdict);
     count_end(delivery, end->is_unknown);
     delivery_note_end(delivery, end);
     delivery->is_unknown = end->is_unknown;
@@ -358,6 +358,8 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->is_fresh = is_fresh;
     delivery->connected = distribution_clock();
     delivery->state = DELIVERY_ENVELOPE;
+    if (is_fresh && delivery->all->parts.worked != NULL)
+        delivery->all->parts.worked(delivery->all->parts.context, delivery->account);
     submission_send(submission, &delivery->sent, delivery->sender, delivery->reports,
                     delivery_losses(delivery), &message_handler, delivery);
 }

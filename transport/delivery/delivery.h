@@ -39,7 +39,9 @@ struct delivery_parts {
     struct ledger_channel *channel;
     struct pool *pool;
     struct wakeup *wakeup;
-    const char *host; /* Microsoft's, for replies */
+    /* An account (folded UPN) has logged in; or NULL. */
+    void (*worked)(void *context, const char *account);
+    void *context;
 };
 
 /* Where a message is, from DATA to its last reply. */

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* No name that is read has more octets. */
+#define NAME_MAX_READ 64
+
 struct field {
     size_t begin, end; /* in the text: of the whole field, with its CRLF */
     char *name;
@@ -55,17 +58,24 @@ static bool is_blank(char octet)
     return octet == ' ' || octet == '\t';
 }
 
+static bool is_name(const char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (name[i] <= ' ' || name[i] > '~')
+            return false;
+    return length > 0;
+}
+
 /* The length of the name of the field that a line begins with, 0 if it begins with none. Blanks
  * before the colon are what RFC 5322 calls obsolete. */
 static size_t name_length(const char *line, size_t length)
 {
-    size_t name = 0;
-    while (name < length && line[name] > ' ' && line[name] < 0x7f && line[name] != ':')
-        name++;
-    size_t colon = name;
-    while (colon < length && is_blank(line[colon]))
-        colon++;
-    return colon < length && line[colon] == ':' ? name : 0;
+    const char *colon = memchr(line, ':', length);
+    if (colon == NULL)
+        return 0;
+    while (colon > line && is_blank(colon[-1]))
+        colon--;
+    return is_name(line, (size_t)(colon - line)) ? (size_t)(colon - line) : 0;
 }
 
 static bool begins_with(const char *line, size_t length, const char *words)
@@ -79,38 +89,44 @@ static void end_at(struct header *header, size_t end)
     header->end = end;
 }
 
-static void note_field(struct header *header, const char *name, size_t length)
+static void note_field(struct header *header, const char *name, size_t length, size_t end)
 {
-    char *copy = memory_copy_bytes(name, length);
-    header->is_in_noted = rewrite_reads(copy);
-    if (!header->is_in_noted) {
-        free(copy);
+    char copy[NAME_MAX_READ + 1];
+    header->is_in_noted = false;
+    if (length > NAME_MAX_READ)
         return;
-    }
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    header->is_in_noted = rewrite_reads(copy);
+    if (!header->is_in_noted)
+        return;
     if (header->count == header->room) {
         header->room = header->room > 0 ? 2 * header->room : 8;
         header->fields = memory_grow(header->fields, header->room * sizeof(*header->fields));
     }
     header->fields[header->count++] =
-        (struct field){.begin = header->line, .end = header->text.length, .name = copy};
+        (struct field){.begin = header->line, .end = end, .name = memory_copy(copy)};
 }
 
-/* A whole line has come. */
-static void take_line(struct header *header)
+/* A whole line has come, up to `end`. */
+static void take_line(struct header *header, size_t end)
 {
     const char *line = header->text.data + header->line;
-    size_t length = header->text.length - header->line;
+    size_t length = end - header->line;
     bool is_stuffed = line[0] == '.';
+    if (is_blank(line[0]) && header->has_fields) {
+        if (header->is_in_noted)
+            header->fields[header->count - 1].end = end;
+        header->line = end;
+        return;
+    }
     size_t name = name_length(line + is_stuffed, length - is_stuffed);
     if (begins_with(line, length, "\r\n")) {
         end_at(header, header->line);
-    } else if (is_blank(line[0]) && header->has_fields) {
-        if (header->is_in_noted)
-            header->fields[header->count - 1].end = header->text.length;
     } else if (name > 0) {
         header->has_fields = true;
         header->last = header->line;
-        note_field(header, line + is_stuffed, name);
+        note_field(header, line + is_stuffed, name, end);
     } else if (header->line == 0 &&
                (begins_with(line, length, "From ") || begins_with(line, length, ">From "))) {
         /* mbox: what follows is the header */
@@ -118,7 +134,7 @@ static void take_line(struct header *header)
         header->wants_blank = !header->has_fields;
         end_at(header, header->line);
     }
-    header->line = header->text.length;
+    header->line = end;
 }
 
 /* What has not come to its end is not judged, and nothing is put behind it. */
@@ -138,20 +154,14 @@ static void stop_here(struct header *header)
 
 size_t header_take(struct header *header, const char *octets, size_t length)
 {
-    size_t taken = 0;
-    while (taken < length && !header->is_whole) {
-        const char *line_end = memchr(octets + taken, '\n', length - taken);
-        size_t most = HEADER_MAX - header->text.length;
-        size_t part = line_end != NULL ? (size_t)(line_end + 1 - octets) - taken : length - taken;
-        bool is_cut = part >= most;
-        part = is_cut ? most : part;
-        buffer_append(&header->text, octets + taken, part);
-        taken += part;
-        if (is_cut)
-            stop_here(header);
-        else if (line_end != NULL)
-            take_line(header);
-    }
+    size_t before = header->text.length;
+    size_t taken = length < HEADER_MAX - before ? length : HEADER_MAX - before;
+    buffer_append(&header->text, octets, taken);
+    const char *text = header->text.data, *end = text + header->text.length, *at = text + before;
+    while (!header->is_whole && (at = memchr(at, '\n', (size_t)(end - at))) != NULL)
+        take_line(header, (size_t)(++at - text));
+    if (!header->is_whole && header->text.length == HEADER_MAX)
+        stop_here(header);
     return taken;
 }
 

@@ -35,8 +35,8 @@ struct header;
 struct header *header_new(void);
 void header_free(struct header *header);
 
-/* Takes the octets that come next. Returns how many: fewer than `length` only if the header is
- * whole, or full, with them. What is taken may reach a little beyond the header's end. */
+/* Takes the octets that come next; the header is not whole. Returns how many: fewer than `length`
+ * only if it is full with them. What is taken may reach beyond the header's end. */
 size_t header_take(struct header *header, const char *octets, size_t length);
 
 /* Whether nothing more is to be taken. */

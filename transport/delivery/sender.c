@@ -63,7 +63,10 @@ static bool find_account(struct delivery *delivery, const char *socket_account,
     }
     delivery->account = address_fold(identity.upn);
     free(identity.upn);
-    return true;
+    if (identity.source != IDENTITY_ELSEWHERE)
+        return true;
+    buffer_format(reply, "451 4.3.5 %s", error.text);
+    return false;
 }
 
 /* Who stands in MAIL FROM: the envelope's sender if the account may send as it, else the account.

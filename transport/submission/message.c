@@ -15,8 +15,7 @@
  * second copy, and all that they grant is waited. */
 #define ENVELOPE_TIMEOUT 15
 #define BODY_TIMEOUT     (2 * BODY_STALL)
-#define BODY_STALL       5  /* nothing was taken for so long: the peer is looked at */
-#define VOID_TIMEOUT     20 /* nothing is at stake any more */
+#define BODY_STALL       5 /* nothing was taken for so long: the peer is looked at */
 
 static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
 {
@@ -158,6 +157,7 @@ static void note_refusal(struct submission *submission, enum reply_stage stage)
 static void tell_refusal(struct submission *submission)
 {
     const struct submission_end end = {.stage = submission->refusal_stage,
+                                       .host = submission->destination.host,
                                        .reply = &submission->refusal};
     submission_become_idle(submission);
     submission_end_message(submission, &end);
@@ -229,7 +229,8 @@ void submission_take_envelope_reply(struct submission *submission)
 void submission_take_final_reply(struct submission *submission)
 {
     const struct reply reply = submission->reply;
-    const struct submission_end end = {.stage = REPLY_STAGE_END_OF_DATA, .reply = &reply};
+    const struct submission_end end = {
+        .stage = REPLY_STAGE_END_OF_DATA, .reply = &reply, .host = submission->destination.host};
     bool is_expected = submission_is_class(submission, 2) || submission_is_class(submission, 5) ||
                        (!submission->is_void && submission_is_class(submission, 4));
     if (!is_expected) {

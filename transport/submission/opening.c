@@ -38,7 +38,7 @@ static void connected(void *context, evutil_socket_t descriptor, const struct ad
         submission_lose(submission, "no memory for a connection");
         return;
     }
-    log_debug("%s: %s answers", submission->parts->host, address_text(address, text));
+    log_debug("%s: %s answers", submission->destination.host, address_text(address, text));
     submission_watch(submission, connection);
     greet(submission);
 }
@@ -54,8 +54,9 @@ void submission_dial(struct submission *submission)
 {
     static const struct dial_handler handler = {.connected = connected, .failed = not_connected};
     const struct submission_parts *parts = submission->parts;
-    submission->dial = dial_begin(parts->base, parts->dns, parts->host, parts->port, NULL,
-                                  parts->dialling, &handler, submission);
+    submission->dial =
+        dial_begin(parts->base, parts->dns, submission->destination.host,
+                   submission->destination.port, NULL, parts->dialling, &handler, submission);
 }
 
 /* Connected in plain text: from here on replies are awaited. */
@@ -152,7 +153,7 @@ static void begin_tls(struct submission *submission)
     bufferevent_free(submission->connection);
     submission->connection = NULL;
     struct bufferevent *connection = tls_begin(submission->parts->tls, submission->parts->base,
-                                               descriptor, submission->parts->host);
+                                               descriptor, submission->destination.host);
     if (connection == NULL) {
         submission_lose(submission, "TLS cannot be begun");
         return;
@@ -165,7 +166,7 @@ static void begin_tls(struct submission *submission)
 void submission_connected(struct submission *submission)
 {
     if (submission->state == SUBMISSION_HANDSHAKE) {
-        log_debug("%s: %s%s", submission->parts->host, tls_version(submission->connection),
+        log_debug("%s: %s%s", submission->destination.host, tls_version(submission->connection),
                   tls_is_resumed(submission->connection) ? ", resumed" : "");
         say_ehlo(submission, SUBMISSION_EHLO_SECURE);
     }
@@ -199,7 +200,7 @@ static void begin_auth(struct submission *submission)
     if (!offered) {
         submission_lose(submission, "AUTH %s is not offered%s",
                         sasl_mechanism_name(credential->mechanism),
-                        microsoft_host(submission->parts->host) == MICROSOFT_MX
+                        microsoft_host(submission->destination.host) == MICROSOFT_MX
                             ? ": this is a tenant's MX, direct send, where nobody can log in"
                             : "");
         return;

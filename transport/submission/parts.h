@@ -7,7 +7,7 @@
 
 #include <time.h>
 
-#define SUBMISSION_TEXT_SIZE 512
+#define SUBMISSION_TEXT_SIZE 640
 
 enum submission_state {
     SUBMISSION_DIALLING,
@@ -39,7 +39,8 @@ enum submission_extension {
 
 struct submission {
     const struct submission_parts *parts;
-    struct credential credential;
+    struct destination destination;
+    struct credential credential; /* until it is logged in */
     const struct submission_handler *handler;
     void *context;
     enum submission_state state;

@@ -470,6 +470,7 @@ struct pool *pool_new(const struct submission_parts *parts, struct credentials *
 void pool_configure(struct pool *pool, struct credentials *credentials)
 {
     pool->credentials = credentials;
+    pool_renew(pool);
 }
 
 void pool_renew(struct pool *pool)

@@ -57,8 +57,8 @@ void pool_cancel(struct pool_request *request);
 /* Gives a connection back whose message has ended and which is idle. */
 void pool_put(struct pool *pool, struct submission *submission);
 
-/* What connections were opened by has changed: each is closed as soon as it is idle, and none of
- * them gets another message. */
+/* What connections were opened by, credentials and the servers that they are for among it, has
+ * changed: each is closed as soon as it is idle, and none of them gets another message. */
 void pool_renew(struct pool *pool);
 
 /* The message on this connection does not go on, or does again: see above. */

@@ -108,7 +108,8 @@ static enum silence silence_of(const struct submission *submission)
 /* The end of the connection with that reply. */
 static void finish_refused(struct submission *submission, const struct reply *refusal)
 {
-    const struct submission_end end = {.stage = submission->refusal_stage, .reply = refusal};
+    const struct submission_end end = {
+        .stage = submission->refusal_stage, .reply = refusal, .host = submission->destination.host};
     submission_finish(submission, &end);
 }
 
@@ -124,10 +125,11 @@ void submission_lose(struct submission *submission, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
-    snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->parts->host,
-             submission->parts->port, what);
+    snprintf(submission->text, sizeof(submission->text), "%s:%s: %s", submission->destination.host,
+             submission->destination.port, what);
     take_back_unsent(submission);
     const struct submission_end end = {.stage = stage_of(submission),
+                                       .host = submission->destination.host,
                                        .text = submission->text,
                                        .silence = silence_of(submission),
                                        .is_unknown = is_unknown(submission)};
@@ -141,7 +143,9 @@ void submission_refuse(struct submission *submission)
         finish_refused(submission, refusal);
         return;
     }
-    const struct submission_end end = {.stage = stage_of(submission), .reply = &submission->reply};
+    const struct submission_end end = {.stage = stage_of(submission),
+                                       .reply = &submission->reply,
+                                       .host = submission->destination.host};
     submission_finish(submission, &end);
 }
 
@@ -324,7 +328,7 @@ static void failed(struct submission *submission, short what)
 {
     struct error error;
     if (submission->state == SUBMISSION_HANDSHAKE) {
-        tls_explain(submission->connection, submission->parts->host, &error);
+        tls_explain(submission->connection, submission->destination.host, &error);
         submission_lose(submission, "%s", error.text);
     } else if ((what & BEV_EVENT_TIMEOUT) && submission->message != NULL) {
         submission_note_not_taken(submission);
@@ -396,6 +400,7 @@ struct submission *submission_open(const struct submission_parts *parts,
 {
     struct submission *submission = memory_zero(1, sizeof(*submission));
     submission->parts = parts;
+    submission->destination = credential->destination;
     submission->credential = *credential;
     *credential = (struct credential){.user = NULL};
     submission->handler = handler;
@@ -428,6 +433,11 @@ void submission_close(struct submission *submission)
 void submission_drop(struct submission *submission)
 {
     submission_lose(submission, "closed by us");
+}
+
+const char *submission_host(const struct submission *submission)
+{
+    return submission->destination.host;
 }
 
 bool submission_is_idle(const struct submission *submission)

@@ -36,6 +36,7 @@ struct submission;
 struct submission_end {
     enum reply_stage stage;
     const struct reply *reply; /* Microsoft's, or NULL */
+    const char *host;          /* whom it is about; NULL: nobody was asked */
     const char *text;          /* without a reply: what went wrong, with host and remedy */
     enum silence silence; /* without a reply: what it looks like; SILENCE_NONE on the way there */
     bool is_unknown;      /* the final dot was sent and no reply came: it may have been taken */
@@ -70,13 +71,11 @@ struct submission_parts {
     struct event_base *base;
     struct evdns_base *dns;
     struct tls *tls;
-    const char *host; /* a name, or an address */
-    const char *port; /* a number */
     struct dial_settings *dialling;
     const struct smtp_settings *smtp;
 };
 
-/* Begins to open a connection with these credentials, which become its own. */
+/* Begins to open a connection to the server that these credentials are for; they become its own. */
 struct submission *submission_open(const struct submission_parts *parts,
                                    struct credential *credential,
                                    const struct submission_handler *handler, void *context);
@@ -117,6 +116,9 @@ void submission_close(struct submission *submission);
 
 /* Closes it at once; what is under way ends as lost. */
 void submission_drop(struct submission *submission);
+
+/* The server's name; valid as long as the connection. */
+const char *submission_host(const struct submission *submission);
 
 bool submission_is_idle(const struct submission *submission);
 

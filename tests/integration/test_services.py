@@ -1,0 +1,105 @@
+"""A daemon that is not there is seen: by `post365 status` and `queue`, in policyd's metrics and health."""
+
+import contextlib
+import http.client
+import json
+import smtplib
+import subprocess
+
+import pytest
+from conftest import ROOMY
+
+from harness import processes, workplace
+from harness.exposition import read_exposition
+from harness.office365 import Office365
+from harness.postfix import free_ports
+from harness.relay import PASSWORD, UPN, Relay
+
+HEADER = f"From: {UPN}\r\nTo: a@dest.example\r\nSubject: x\r\n".encode()
+
+
+@pytest.fixture
+def relay(place):
+    port = free_ports(1)[0]
+    office365 = place.add(Office365(place.directory / "office365", limits=ROOMY,
+                                    mailboxes={UPN: {"password": PASSWORD}})).start()
+    made = place.add(Relay(place.directory / "relay", office365, transport=(UPN,),
+                           post365={"post365_metrics_listen": f"127.0.0.1:{port}"})).start()
+    made.port = port
+    return made
+
+
+def run(relay, *words, user=None):
+    return subprocess.run([workplace.BUILD / "post365", "-c", relay.postfix.config_directory, *words],
+                          capture_output=True, text=True, timeout=60, check=False, user=user)
+
+
+def get(relay, path):
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def up(relay, program):
+    return read_exposition(get(relay, "/metrics")[1])["post365_up"][frozenset({("program", program)})]
+
+
+@pytest.mark.parametrize("name", ["milter", "transport"])
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_dead_daemon_is_told(relay, name, end):
+    program = f"post365-{name}"
+    assert run(relay, "status").returncode == 0
+    assert processes.wait_until(lambda: up(relay, program) == 1, 10)
+    assert get(relay, "/healthz") == (200, "ok\n")
+    getattr(getattr(relay, name), end)()
+    done = run(relay, "status")
+    assert done.returncode == 1 and f"{program} does not answer on unix:post365/{name}" in done.stdout, done
+    [told] = [line for line in map(json.loads, run(relay, "status", "--json").stdout.splitlines()) if "service" in line]
+    assert told["service"] == program and told["up"] is False
+    assert processes.wait_until(lambda: up(relay, program) == 0, 15, 0.2)
+    status, text = get(relay, "/healthz")
+    assert status == 503 and f"{program} does not answer any more" in text
+    getattr(relay, name).start()
+    assert run(relay, "status").returncode == 0
+    assert processes.wait_until(lambda: get(relay, "/healthz") == (200, "ok\n"), 15, 0.2)
+
+
+def test_what_main_cf_does_not_name_is_not_missed(relay):
+    relay.milter.stop()
+    relay.postfix.configure({"smtpd_milters": "", "non_smtpd_milters": ""})
+    assert run(relay, "status").returncode == 0
+    relay.transport.stop()
+    assert run(relay, "status").returncode == 1
+    relay.postfix.configure({"default_transport": "smtp", "sender_dependent_default_transport_maps": ""})
+    assert run(relay, "status").returncode == 0
+
+
+def test_a_milter_that_never_was_is_no_trouble_of_the_policy_service(place):
+    port = free_ports(1)[0]
+    office365 = place.add(Office365(place.directory / "office365", mailboxes={UPN: {"password": PASSWORD}})).start()
+    relay = place.add(Relay(place.directory / "relay", office365, transport=(UPN,),
+                            post365={"post365_metrics_listen": f"127.0.0.1:{port}"}))
+    relay.port = port
+    relay.policyd.start()
+    assert up(relay, "post365-milter") == 0 and get(relay, "/healthz") == (200, "ok\n")
+
+
+def test_mail_in_the_maildrop_is_explained(relay):
+    relay.milter.stop()
+    subprocess.run(["/usr/sbin/sendmail", "-C", relay.postfix.config_directory, "-f", UPN, "a@dest.example"],
+                   input=b"Subject: x\n\nhello\n", check=True, timeout=30)
+    def queued():
+        return [json.loads(line) for line in run(relay, "queue", "--json").stdout.splitlines()]
+    assert processes.wait_until(lambda: any(one["queue"] == "maildrop" for one in queued()), 20, 0.2), queued()
+    [one] = queued()
+    assert [cause["cause"] for cause in one["causes"]] == ["milter-down"]
+    done = run(relay, "queue")
+    assert done.returncode == 1 and "milter-down" in done.stdout and "systemctl status post365-milter" in done.stdout
+    done = run(relay, "queue", "explain", one["id"])
+    assert "milter-down" in done.stdout
+    with smtplib.SMTP("127.0.0.1", relay.postfix.smtp_port) as smtp:
+        smtp.ehlo()
+        assert smtp.mail(UPN)[0] == 451
+    relay.milter.start()
+    assert "milter-down" not in run(relay, "queue").stdout
