@@ -373,7 +373,7 @@ def test_every_stage_has_a_deadline(rig):
     plays = {  # seconds at least and at most, what the reason says
         stalls: (60, 70, "does not answer (connect)"), stalls_in_the_handshake: (60, 70, "does not answer (STARTTLS)"),
         stalls_in_the_login: (60, 70, "does not answer"), says_one_octet_a_minute: (60, 70, "does not answer (connect)"),
-        never_answers_what_ends_it: (20, 30, "451 4.3.0 no"), stalls_at_mail: (40, 50, "does not answer (MAIL)")}
+        never_answers_what_ends_it: (20, 30, "451 4.3.0 no"), stalls_at_mail: (30, 40, "does not answer (MAIL)")}
     results = {}
 
     def send(play, account):

@@ -13,7 +13,7 @@
  * there little patience is shown first, and more each time that it was in vain (submission_send()),
  * up to what smtp(8)'s settings grant. Behind the dot it is the other way round: giving up makes a
  * second copy, and all that they grant is waited. */
-#define ENVELOPE_TIMEOUT 20
+#define ENVELOPE_TIMEOUT 15
 #define BODY_TIMEOUT     (2 * BODY_STALL)
 #define BODY_STALL       5 /* nothing was taken for so long: the peer is looked at */
 
