@@ -55,14 +55,15 @@ static void check_domains(struct doctor *doctor, const char *name)
 
 /* --- who may send --- */
 
-/* Where there is one account everybody sends as that one, and nothing can be taken from another. */
+/* Where there is one account everybody sends as that one, and nothing can be taken from another;
+ * nor where senders are not believed. */
 static void check_senders(struct doctor *doctor)
 {
     struct report *report = &doctor->report;
     const char *users = config_value(&doctor->config, "authorized_submit_users");
     const char *logins = config_value(&doctor->config, "smtpd_sender_login_maps");
     bool takes_logins = entrance_takes_logins(&doctor->config);
-    if (doctor->account_count < 2)
+    if (doctor->account_count < 2 || doctor->settings->login_only)
         return;
     bool is_open = strstr(users, "static:anyone") != NULL;
     report_finding(
@@ -77,7 +78,8 @@ static void check_senders(struct doctor *doctor)
             .remedy = report_format(report,
                                     "If this host has users that you do not trust, in %s: "
                                     "`authorized_submit_users = root, www-data` with those who "
-                                    "may.",
+                                    "may, or `post365_login_only = yes`, by which no sender is "
+                                    "believed.",
                                     doctor->main_cf)});
     if (takes_logins)
         report_finding(
@@ -91,7 +93,8 @@ static void check_senders(struct doctor *doctor)
                 .remedy = report_format(report,
                                         "In %s: name in smtpd_sender_login_maps who may send as "
                                         "what, and reject_sender_login_mismatch in "
-                                        "smtpd_sender_restrictions.",
+                                        "smtpd_sender_restrictions; or set "
+                                        "`post365_login_only = yes`.",
                                         doctor->main_cf)});
 }
 

@@ -35,7 +35,7 @@ static bool mends(const struct settings *settings)
 
 bool judge_logins_decide(const struct settings *settings)
 {
-    return settings->login_upn_maps[0] != '\0';
+    return settings->login_only || settings->login_upn_maps[0] != '\0';
 }
 
 const char *judge_action_wanted(const struct settings *settings)
@@ -57,8 +57,7 @@ struct judged judge_action(const struct settings *settings, const char *action)
     if (judge_logins_decide(settings))
         return (struct judged){JUDGED_DOUBTFUL,
                                "While the milter is down mail leaves without its login being "
-                               "known: by the account of its sender, not by that of "
-                               "post365_login_upn_maps."};
+                               "known: by the account of its sender, or by the default one."};
     return right;
 }
 
@@ -81,7 +80,8 @@ struct judged judge_past(const struct settings *settings, bool takes_logins)
         return (struct judged){JUDGED_DOUBTFUL,
                                "Mail that comes in there passes no milter, and who logged in stays "
                                "unknown: post365-transport makes sender and From: right, but the "
-                               "account is that of the sender, not that of the login."};
+                               "account is that of the sender, or the default one, not that of the "
+                               "login."};
     return right;
 }
 

@@ -30,7 +30,9 @@ def relay(module_place):
         unknown_recipients={"unknown-user": ["nobody@example.net"]})).start()
     passwords = {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}", **{upn: f"{upn}:{PASSWORD}" for upn in OTHERS}}
     made = Relay(module_place.directory / "relay", office365, post365={"post365_upn": UPN}, transport=everybody,
-                 passwords=passwords, parameters={"minimal_backoff_time": "3s", "queue_run_delay": "3s"})
+                 passwords=passwords, parameters={"minimal_backoff_time": "3s", "queue_run_delay": "3s",
+                                                     "authorized_submit_users": "root",
+                                                     "smtpd_sender_login_maps": f"inline:{{ {{ {UPN} = joe }} }}"})
     yield module_place.add(made).start()
     forget(made, *everybody)
 

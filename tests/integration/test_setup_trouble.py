@@ -229,8 +229,8 @@ def test_what_others_changed_of_ours_is_left_and_told(postfix):
     old = texts(postfix)
     applied(postfix)
     main, master = (postfix.config_directory / name for name in NAMES)
-    main.write_bytes(main.read_bytes().replace(b"unix:post365/milter ", b"unix:post365/milter, inet:localhost:8891 ")
-                     .replace(b"internal_mail_filter_classes = bounce\n", b"")
+    main.write_bytes(main.read_bytes().replace(b"default_action=accept} ", b"default_action=accept}, inet:localhost:8891 ")
+                     .replace(b"internal_mail_filter_classes = bounce, notify\n", b"")
                      .replace(b"inet_protocols = ipv4\n", b"inet_protocols = ipv4\nsmtp_header_checks = static:IGNORE\n"))
     master.write_bytes(master.read_bytes().replace(b"lmtp_data_init_timeout=300s", b"lmtp_data_init_timeout=400s"))
     done = run_setup(postfix, "--undo", "--yes")
@@ -240,7 +240,7 @@ def test_what_others_changed_of_ours_is_left_and_told(postfix):
     assert "smtp_header_checks was changed" in told and "it was: smtp_header_checks = regexp:" in told
     assert "post365 was changed" in told and "internal_mail_filter_classes" not in told.split("+++")[0]
     text = main.read_bytes()
-    kept = text.replace(b"smtpd_milters = unix:post365/milter, inet:localhost:8891 ${post365_user?}${post365_ledger?}\n", b"")
+    kept = text.replace(b"smtpd_milters = {unix:post365/milter,default_action=accept}, inet:localhost:8891 ${post365_user?}${post365_ledger?}\n", b"")
     taken_out = re.search(rb"^smtp_header_checks = .*\n", old[0], re.M)[0]
     assert kept.replace(b"smtp_header_checks = static:IGNORE\n", b"") == old[0].replace(taken_out, b"")
     assert master.read_bytes().startswith(old[1]) and b"=400s" in master.read_bytes()

@@ -15,8 +15,7 @@
  * second copy, and all that they grant is waited. */
 #define ENVELOPE_TIMEOUT 20
 #define BODY_TIMEOUT     (2 * BODY_STALL)
-#define BODY_STALL       5  /* nothing was taken for so long: the peer is looked at */
-#define VOID_TIMEOUT     20 /* nothing is at stake any more */
+#define BODY_STALL       5 /* nothing was taken for so long: the peer is looked at */
 
 static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
 {
