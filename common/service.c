@@ -148,8 +148,7 @@ static struct settings *read_settings(const void *context, struct error *error)
     return settings_read(service->config_directory, service->overrides, error);
 }
 
-/* Before there is anything that it could inherit. */
-static bool start_helper(const struct service *service, struct error *error)
+bool service_start_helper(const struct service *service, struct error *error)
 {
     return table_helper_start(service->settings, service->needs_passwords, read_settings, service,
                               error);
@@ -169,7 +168,8 @@ void service_start(struct service *service, int argc, char *argv[])
     raise_descriptor_limit();
     struct user user;
     service->settings = service_read_settings(service, &error);
-    if (service->settings == NULL || !start_helper(service, &error) ||
+    if (service->settings == NULL ||
+        (!service->starts_helper && !service_start_helper(service, &error)) ||
         !user_find(service->settings, &user, &error))
         service_refuse(service, &error);
 }

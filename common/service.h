@@ -19,6 +19,7 @@ struct service {
     const char *name;          /* "policyd": for the log and systemd */
     const char *program;       /* "post365-policyd" */
     const char *summary;       /* one sentence for --help */
+    bool starts_helper;        /* later, by service_start_helper() */
     bool needs_passwords;      /* not only the user names of password tables */
     bool test;                 /* -t */
     bool to_stderr;            /* -e or -t */
@@ -31,11 +32,16 @@ struct service {
  * Reads the options (-c -o -e -v -V -t --help), opens the log, puts /dev/null on descriptors 0 to 2
  * that are closed, forbids core files, allows as many descriptors as the host does, ignores SIGPIPE
  * and (until the daemon handles it) SIGUSR1, reads the settings. As root it starts the helper that
- * stays root (table_helper.h). `service` comes with name, program, summary and needs_passwords set.
- * Ends the program: 0 after -V and --help, 64 (EX_USAGE) for wrong options, 72 (EX_OSFILE) without
- * /dev/null, 78 (EX_CONFIG) for wrong settings.
+ * stays root (table_helper.h), unless `starts_helper` says that the daemon does it. `service` comes
+ * with name, program, summary and needs_passwords set. Ends the program: 0 after -V and --help, 64
+ * (EX_USAGE) for wrong options, 72 (EX_OSFILE) without /dev/null, 78 (EX_CONFIG) for wrong
+ * settings.
  */
 void service_start(struct service *service, int argc, char *argv[]);
+
+/* Starts the helper in a daemon that forks before it works: each process needs its own. Before any
+ * table is opened. False with the reason. */
+bool service_start_helper(const struct service *service, struct error *error);
 
 /* Reads the settings again with the same options, for a reload; so does the helper. NULL with the
  * reason; the old stay in force. */

@@ -295,13 +295,15 @@ int main(int argc, char *argv[])
         .program = "post365-milter",
         .summary =
             "Make the sender of mail for Microsoft 365 the authenticated mailbox (a milter).",
+        .starts_helper = true,
     };
     struct daemon daemon = {.service = &service};
     struct error error;
     service_start(&service, argc, argv);
     if (!service.test)
         open_socket(&daemon);
-    struct identities *identities = identities_open(service.settings, &error);
+    struct identities *identities =
+        service_start_helper(&service, &error) ? identities_open(service.settings, &error) : NULL;
     if (identities == NULL)
         service_refuse(&service, &error);
     if (service.test)

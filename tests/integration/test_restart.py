@@ -127,13 +127,20 @@ def delivery(place):
     return Managed(place, "policyd", "milter", "transport", transport=(UPN,))
 
 
+def uid_of(pid):
+    """Whose it is by now: /proc/<pid> is root's where a program forbids core files."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("Uid:")[1].split()[0])
+
+
 def workers(manager):
-    """The pids of the milter's processes that are not the keeper: its worker, and earlier ones."""
+    """The pids of the milter's processes that are neither the keeper nor a helper, which stay root's: its worker, and
+    earlier ones."""
     wanted = b"".join(os.fsencode(argument) + b"\0" for argument in manager.program.arguments)
     found = []
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if entry.isdigit() and Path(f"/proc/{entry}/cmdline").read_bytes() == wanted:
+            if (entry.isdigit() and Path(f"/proc/{entry}/cmdline").read_bytes() == wanted
+                    and uid_of(entry) != 0):
                 found.append(int(entry))
     return [pid for pid in found if pid != manager.program.pid]
 

@@ -263,15 +263,21 @@ def test_mail_goes_by_itself_when_microsoft_or_the_ledger_is_back(start, office3
     relay.arrival(message_id, timeout=40)  # tried ten seconds later; Postfix's own next attempt is five minutes away
 
 
-def test_after_a_reload_new_connections_are_opened_and_another_relayhost_is_warned_of(start, office365):
-    relay = start()
+def test_after_a_reload_new_connections_are_opened_and_another_relayhost_counts(start, office365):
+    relay = start(post365_upn=UPN)
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
     relay.transport.reload()
     office365.control({"command": "drop_connections"})
     relay.deliver(UPN, ["b@dest.example"], HEADER.encode())
+    # The line in the password table is for the server before.
+    former = relay.postfix.parameters["relayhost"]
     relay.postfix.configure({"relayhost": "[elsewhere.example]:587"})
-    assert "relayhost changed from localhost:" in relay.transport.reload()
-    relay.deliver(UPN, ["c@dest.example"], HEADER.encode())
+    relay.transport.reload()
+    relay.submit(UPN, ["c@dest.example"], HEADER.encode())
+    assert "no credentials for account" in deferred(relay, UPN)
+    relay.postfix.configure({"relayhost": former})
+    relay.transport.reload()
+    relay.deliver(UPN, ["d@dest.example"], HEADER.encode())
 
 
 def test_a_connection_that_went_stale_is_replaced_unseen(start, office365):
