@@ -19,6 +19,7 @@ struct service {
     const char *name;          /* "policyd": for the log and systemd */
     const char *program;       /* "post365-policyd" */
     const char *summary;       /* one sentence for --help */
+    bool has_workers;          /* each calls service_start_helper() itself */
     bool needs_passwords;      /* not only the user names of password tables */
     bool test;                 /* -t */
     bool to_stderr;            /* -e or -t */
@@ -36,6 +37,10 @@ struct service {
  * /dev/null, 78 (EX_CONFIG) for wrong settings.
  */
 void service_start(struct service *service, int argc, char *argv[]);
+
+/* By a worker of a program that has them, as root: its helper (table_helper.h). Two processes must
+ * not share one. Ends the program where it cannot be started. */
+void service_start_helper(const struct service *service);
 
 /* Reads the settings again with the same options, for a reload; so does the helper. NULL with the
  * reason; the old stay in force. */

@@ -293,6 +293,7 @@ int main(int argc, char *argv[])
     struct service service = {
         .name = "milter",
         .program = "post365-milter",
+        .has_workers = true,
         .summary =
             "Make the sender of mail for Microsoft 365 the authenticated mailbox (a milter).",
     };
@@ -301,6 +302,7 @@ int main(int argc, char *argv[])
     service_start(&service, argc, argv);
     if (!service.test)
         open_socket(&daemon);
+    service_start_helper(&service);
     struct identities *identities = identities_open(service.settings, &error);
     if (identities == NULL)
         service_refuse(&service, &error);
