@@ -148,10 +148,12 @@ static struct settings *read_settings(const void *context, struct error *error)
     return settings_read(service->config_directory, service->overrides, error);
 }
 
-bool service_start_helper(const struct service *service, struct error *error)
+void service_start_helper(const struct service *service)
 {
-    return table_helper_start(service->settings, service->needs_passwords, read_settings, service,
-                              error);
+    struct error error;
+    if (!table_helper_start(service->settings, service->needs_passwords, read_settings, service,
+                            &error))
+        service_refuse(service, &error);
 }
 
 void service_start(struct service *service, int argc, char *argv[])
@@ -168,10 +170,10 @@ void service_start(struct service *service, int argc, char *argv[])
     raise_descriptor_limit();
     struct user user;
     service->settings = service_read_settings(service, &error);
-    if (service->settings == NULL ||
-        (!service->starts_helper && !service_start_helper(service, &error)) ||
-        !user_find(service->settings, &user, &error))
+    if (service->settings == NULL || !user_find(service->settings, &user, &error))
         service_refuse(service, &error);
+    if (!service->has_workers)
+        service_start_helper(service);
 }
 
 struct settings *service_read_settings(const struct service *service, struct error *error)

@@ -19,7 +19,7 @@ struct service {
     const char *name;          /* "policyd": for the log and systemd */
     const char *program;       /* "post365-policyd" */
     const char *summary;       /* one sentence for --help */
-    bool starts_helper;        /* later, by service_start_helper() */
+    bool has_workers;          /* each calls service_start_helper() itself */
     bool needs_passwords;      /* not only the user names of password tables */
     bool test;                 /* -t */
     bool to_stderr;            /* -e or -t */
@@ -39,9 +39,9 @@ struct service {
  */
 void service_start(struct service *service, int argc, char *argv[]);
 
-/* Starts the helper in a daemon that forks before it works: each process needs its own. Before any
- * table is opened. False with the reason. */
-bool service_start_helper(const struct service *service, struct error *error);
+/* By a worker of a program that has them, as root: its helper (table_helper.h). Two processes must
+ * not share one. Ends the program where it cannot be started. */
+void service_start_helper(const struct service *service);
 
 /* Reads the settings again with the same options, for a reload; so does the helper. NULL with the
  * reason; the old stay in force. */

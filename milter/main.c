@@ -293,17 +293,17 @@ int main(int argc, char *argv[])
     struct service service = {
         .name = "milter",
         .program = "post365-milter",
+        .has_workers = true,
         .summary =
             "Make the sender of mail for Microsoft 365 the authenticated mailbox (a milter).",
-        .starts_helper = true,
     };
     struct daemon daemon = {.service = &service};
     struct error error;
     service_start(&service, argc, argv);
     if (!service.test)
         open_socket(&daemon);
-    struct identities *identities =
-        service_start_helper(&service, &error) ? identities_open(service.settings, &error) : NULL;
+    service_start_helper(&service);
+    struct identities *identities = identities_open(service.settings, &error);
     if (identities == NULL)
         service_refuse(&service, &error);
     if (service.test)

@@ -142,7 +142,16 @@ def workers(manager):
             if (entry.isdigit() and Path(f"/proc/{entry}/cmdline").read_bytes() == wanted
                     and uid_of(entry) != 0):
                 found.append(int(entry))
-    return [pid for pid in found if pid != manager.program.pid]
+    found = [pid for pid in found if pid != manager.program.pid]
+    # Each has a helper, which reads the tables.
+    return [pid for pid in found if parent_of(pid) not in found]
+
+
+def parent_of(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def report(name, count, traffic, seen, capsys):
