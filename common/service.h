@@ -32,7 +32,7 @@ struct service {
  * Reads the options (-c -o -e -v -V -t --help), opens the log, puts /dev/null on descriptors 0 to 2
  * that are closed, forbids core files, allows as many descriptors as the host does, ignores SIGPIPE
  * and (until the daemon handles it) SIGUSR1, reads the settings. As root it starts the helper that
- * stays root (table_helper.h), unless `starts_helper` says that the daemon does it. `service` comes
+ * stays root (table_helper.h), unless `has_workers` says that each of them does it. `service` comes
  * with name, program, summary and needs_passwords set. Ends the program: 0 after -V and --help, 64
  * (EX_USAGE) for wrong options, 72 (EX_OSFILE) without /dev/null, 78 (EX_CONFIG) for wrong
  * settings.
