@@ -56,6 +56,8 @@ static struct text pass(const struct text *message, size_t piece, const struct r
                         size_t *edited)
 {
     struct header *header = header_new();
+    struct rewrite_edits edits;
+    struct evbuffer *out = evbuffer_new();
     size_t taken = 0;
     while (taken < message->length && !header_is_whole(header)) {
         size_t part = message->length - taken < piece ? message->length - taken : piece;
@@ -64,13 +66,16 @@ static struct text pass(const struct text *message, size_t piece, const struct r
         memcpy(octets, message->octets + taken, part);
         taken += header_take(header, octets, part);
         free(octets);
+        if (!header_is_full(header))
+            continue;
+        demand(header_judge(header, rules, &edits) == REWRITE_OK);
+        header_pass(header, edits.count == 0, out);
+        rewrite_edits_free(&edits);
     }
     if (!header_is_whole(header))
         header_end(header);
-    struct rewrite_edits edits;
     demand(header_judge(header, rules, &edits) == REWRITE_OK);
     *edited = edits.count;
-    struct evbuffer *out = evbuffer_new();
     header_write(header, &edits, out);
     evbuffer_add(out, message->octets + taken, message->length - taken);
     struct text passed = {.length = evbuffer_get_length(out)};

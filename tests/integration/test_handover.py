@@ -606,11 +606,34 @@ def test_headers_of_any_length_stream_through(start, saved, size):
     assert say(relay, wrong)[0] == 250
     first, second = (text.replace(b"\r\n.", b"\r\n..") for text in saved())
     assert first.endswith(right)
-    added = (b"Reply-To: App <app@intern.example>\r\n", b"X-Post365-Original: App <app@intern.example>\r\n")
-    assert all(second.count(b"\r\n" + one) == 1 for one in added)
-    for one in added:
+    written = (b"From: App <%s>\r\n" % UPN.encode(), b"Reply-To: App <app@intern.example>\r\n",
+               b"X-Post365-Original: App <app@intern.example>\r\n")
+    assert all((b"\r\n" + second).count(b"\r\n" + one) == 1 for one in written)
+    for one in written:
         second = second.replace(one, b"")
-    assert second.replace(UPN.encode(), b"app@intern.example").endswith(wrong)
+    assert second.endswith(b"%s\r\n%s" % (filler, body))
+
+
+@pytest.mark.parametrize("milters", ["unix:post365/milter", ""], ids=["milter", "past-the-milter"])
+@pytest.mark.parametrize("first, last", [
+    (b"", FROM_APP), (FROM_APP, b"Sender: kim@intern.example\r\n"), (FROM_APP, b"Reply-To: App <app@intern.example>\r\n"),
+    (b"From: Relay <%s>\r\n" % UPN.encode(), FROM_APP)], ids=["From", "Sender", "Reply-To", "two-From"])
+def test_what_is_judged_may_stand_behind_a_header_of_any_length(start, milters, first, last):
+    relay = start(parameters={"smtpd_milters": milters})
+    filler = b"".join(b"X-Filler-%d: %s\r\n" % (number, b"0123456789" * 7) for number in range(3000))
+    arrival = arrive(relay, APP, first + filler + last)
+    is_right(relay, arrival)
+    assert len(arrival.fields("From")) == 1 and not arrival.fields("Sender")
+    assert any(b"app@intern.example" in reply for reply in arrival.fields("Reply-To"))
+
+
+def test_memory_stays_small_with_a_header_without_end(start):
+    relay = start()
+    code, text = say(relay, FROM_APP + b"X-Filler: 0123456789\r\n" * 2000000 + b"\r\nhello\r\n")
+    assert code == 552 and b"Header size" in text  # Microsoft's answer, to all of it
+    with open(f"/proc/{relay.transport.pid}/status", encoding="ascii") as lines:
+        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    assert peak < 64 * 1024
 
 
 def test_a_lookup_that_fails_at_the_header_sends_nothing(start, office365, place):

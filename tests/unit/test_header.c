@@ -39,6 +39,9 @@ static char *pass_pieces(const char *text, size_t length, size_t piece, const ch
                          size_t *passed)
 {
     struct header *header = header_new();
+    struct rewrite_rules rules = rules_of(sender);
+    struct rewrite_edits edits;
+    struct evbuffer *out = evbuffer_new();
     size_t taken = 0;
     while (taken < length && !header_is_whole(header)) {
         size_t part = length - taken < piece ? length - taken : piece;
@@ -46,16 +49,19 @@ static char *pass_pieces(const char *text, size_t length, size_t piece, const ch
         assert_non_null(octets);
         memcpy(octets, text + taken, part);
         size_t took = header_take(header, octets, part);
-        assert_true(took == part || header_is_whole(header));
+        assert_true(took == part || header_is_whole(header) || header_is_full(header));
         taken += took;
         free(octets);
+        if (!header_is_full(header))
+            continue;
+        assert_int_equal(header_judge(header, &rules, &edits), REWRITE_OK);
+        header_pass(header, edits.count == 0, out);
+        rewrite_edits_free(&edits);
+        assert_true(header_is_whole(header) || !header_is_full(header));
     }
     if (!header_is_whole(header))
         header_end(header);
-    struct rewrite_rules rules = rules_of(sender);
-    struct rewrite_edits edits;
     assert_int_equal(header_judge(header, &rules, &edits), REWRITE_OK);
-    struct evbuffer *out = evbuffer_new();
     header_write(header, &edits, out);
     evbuffer_add(out, text + taken, length - taken);
     *passed = evbuffer_get_length(out);
@@ -191,13 +197,12 @@ static char *long_message(const char *before, const char *filler, const char *be
     return buffer_take(&text);
 }
 
-static void of_a_header_without_end_what_has_come_is_judged(void **state)
+static void of_a_field_without_end_what_came_before_is_judged(void **state)
 {
     (void)state;
     static const struct {
         const char *before, *filler;
     } cases[] = {
-        {"From: Joe <joe@corp.example>\r\nReply-To: r@b\r\n", "X-Filler: 0123456789\r\n"},
         {"From: Joe <joe@corp.example>\r\nReply-To: r@b\r\nX-Long:", " 0123456789\r\n"},
         {"From: Joe <joe@corp.example>\r\nReply-To: r@b\r\nX-Long: ", "0123456789"},
     };
@@ -216,16 +221,72 @@ static void of_a_header_without_end_what_has_come_is_judged(void **state)
     }
 }
 
+#define FILLER "X-Filler: 0123456789\r\n"
+
+static void remove_all(char *text, const char *part)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0';) {
+        if (strncmp(from, part, strlen(part)) == 0)
+            from += strlen(part);
+        else
+            *to++ = *from++;
+    }
+    *to = '\0';
+}
+
+/* What is judged may stand behind all that is held, or before and behind it. */
+static void what_is_judged_may_come_late(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *behind, *want; /* without what fills it */
+    } cases[] = {
+        {"From: Joe <joe@corp.example>\r\nReply-To: r@b\r\n", "\r\n",
+         "From: Joe <" UPN ">\r\nReply-To: r@b\r\n" REWRITE_ORIGINAL
+         ": Joe <joe@corp.example>\r\n\r\n"},
+        {"", "From: " UPN "\r\n\r\n", "From: " UPN "\r\n\r\n"},
+        {"", "From: J\r\n <j@b>\r\nSender: k@b\r\n\r\n",
+         "From: J <" UPN ">\r\nReply-To: J\r\n <j@b>\r\n" REWRITE_ORIGINAL ": J <j@b>\r\n\r\n"},
+        {"", "\r\n", "From: " UPN "\r\n\r\n"},
+        {"From: " UPN "\r\n", "Sender: k@b\r\n\r\n", "From: " UPN "\r\n\r\n"},
+        {"From: " UPN "\r\n", "From: k@b\r\n\r\n",
+         "From: " UPN "\r\nReply-To: " UPN ", k@b\r\n" REWRITE_ORIGINAL ": " UPN ", k@b\r\n\r\n"},
+        {"From: j@b\r\n", "From: k@b\r\n\r\n",
+         "From: \"j@b\" <" UPN ">\r\nReply-To: j@b, k@b\r\n" REWRITE_ORIGINAL ": j@b, k@b\r\n\r\n"},
+        {"From: j@b\r\nReply-To: r@b\r\n", "Reply-To: s@b\r\n\r\n",
+         "From: \"j@b\" <" UPN ">\r\nReply-To: r@b, s@b\r\n" REWRITE_ORIGINAL ": j@b\r\n\r\n"},
+    };
+    for (size_t i = 0; i < 4 * COUNT(cases); i++) {
+        struct buffer text = {0};
+        buffer_append_string(&text, cases[i / 4].before);
+        while (text.length < (1 + i % 4) * HEADER_MAX + 5000)
+            buffer_append_string(&text, FILLER);
+        buffer_append_string(&text, cases[i / 4].behind);
+        size_t passed;
+        char *got = pass_pieces(text.data, text.length, 4096, UPN, &passed);
+        remove_all(got, FILLER);
+        assert_string_equal(got, cases[i / 4].want);
+        free(got);
+        buffer_free(&text);
+    }
+}
+
 /* What is right already, as the milter leaves it, stays so. */
 static void a_right_header_without_end_passes(void **state)
 {
     (void)state;
-    char *text = long_message("From: " UPN "\r\n", "X-Filler: 0123456789\r\n", "\r\nhello\r\n");
-    size_t passed;
-    char *got = pass_pieces(text, strlen(text), 100, UPN, &passed);
-    assert_string_equal(got, text);
-    free(got);
-    free(text);
+    static const char *const behind[] = {"\r\nhello\r\n",
+                                         "Sender: " UPN "\r\nReply-To: \r\n r@b\r\nX: y\r\n\r\n",
+                                         "no field\r\nFrom: k@b\r\n"};
+    for (size_t i = 0; i < COUNT(behind); i++) {
+        char *text = long_message("Reply-To: r@b\r\nFrom: " UPN "\r\nX: y\r\n", FILLER, behind[i]);
+        size_t passed;
+        char *got = pass_pieces(text, strlen(text), 100, UPN, &passed);
+        assert_string_equal(got, text);
+        free(got);
+        free(text);
+    }
 }
 
 static void thousands_of_fields_take_no_time(void **state)
@@ -264,7 +325,8 @@ int main(void)
         cmocka_unit_test(what_has_no_header_gets_one),
         cmocka_unit_test(nobody_answers_the_null_sender),
         cmocka_unit_test(octets_that_are_no_text_pass),
-        cmocka_unit_test(of_a_header_without_end_what_has_come_is_judged),
+        cmocka_unit_test(of_a_field_without_end_what_came_before_is_judged),
+        cmocka_unit_test(what_is_judged_may_come_late),
         cmocka_unit_test(a_right_header_without_end_passes),
         cmocka_unit_test(thousands_of_fields_take_no_time),
         cmocka_unit_test(a_lookup_that_fails_changes_nothing),

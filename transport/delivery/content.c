@@ -99,13 +99,37 @@ static bool send_header(struct delivery *delivery)
     return true;
 }
 
-static void hold(struct header *header, struct evbuffer *bytes)
+/* The header is longer than what is held: what is none of the fields that are judged goes ahead.
+ * False if the delivery is over. */
+static bool pass_header(struct delivery *delivery)
 {
-    while (evbuffer_get_length(bytes) > 0 && !header_is_whole(header)) {
+    struct rewrite_edits edits;
+    struct error error;
+    if (!judge(delivery, &edits, &error)) {
+        give_up(delivery, error.text);
+        return false;
+    }
+    struct evbuffer *text = evbuffer_new();
+    header_pass(delivery->header, edits.count == 0, text);
+    delivery->all->counts.octets += evbuffer_get_length(text);
+    submission_write_all(delivery->submission, text);
+    evbuffer_free(text);
+    rewrite_edits_free(&edits);
+    return true;
+}
+
+/* Takes no more than can be held or there is room for. False if the delivery is over. */
+static bool hold(struct delivery *delivery, struct evbuffer *bytes)
+{
+    while (evbuffer_get_length(bytes) > 0 && !header_is_whole(delivery->header) &&
+           submission_has_room(delivery->submission)) {
         struct evbuffer_iovec piece;
         evbuffer_peek(bytes, -1, NULL, &piece, 1);
-        evbuffer_drain(bytes, header_take(header, piece.iov_base, piece.iov_len));
+        evbuffer_drain(bytes, header_take(delivery->header, piece.iov_base, piece.iov_len));
+        if (header_is_full(delivery->header) && !pass_header(delivery))
+            return false;
     }
+    return true;
 }
 
 void delivery_take_content(void *message, struct evbuffer *bytes)
@@ -116,8 +140,7 @@ void delivery_take_content(void *message, struct evbuffer *bytes)
         return;
     }
     if (delivery->header != NULL) {
-        hold(delivery->header, bytes);
-        if (!header_is_whole(delivery->header) || !send_header(delivery))
+        if (!hold(delivery, bytes) || !header_is_whole(delivery->header) || !send_header(delivery))
             return;
     }
     size_t before = evbuffer_get_length(bytes);

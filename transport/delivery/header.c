@@ -1,7 +1,7 @@
 /* header.c - a message's header, held back until it can be judged
  *
  * Of the fields only those are noted that rewrite_headers() reads: where they begin and end in what
- * was taken.
+ * is held. They alone stay where a header is longer than that.
  */
 #include "transport/delivery/header.h"
 
@@ -20,6 +20,7 @@ struct field {
     char *name;
     /* when it is written: what becomes of it; NULL: it is left as it is */
     const struct rewrite_edit *edit;
+    bool is_written; /* it has gone already, as it was; it is held to be judged with the others */
 };
 
 struct header {
@@ -127,7 +128,7 @@ static void take_line(struct header *header, size_t end)
         header->has_fields = true;
         header->last = header->line;
         note_field(header, line + is_stuffed, name, end);
-    } else if (header->line == 0 &&
+    } else if (header->line == 0 && !header->has_fields &&
                (begins_with(line, length, "From ") || begins_with(line, length, ">From "))) {
         /* mbox: what follows is the header */
     } else {
@@ -160,9 +161,52 @@ size_t header_take(struct header *header, const char *octets, size_t length)
     const char *text = header->text.data, *end = text + header->text.length, *at = text + before;
     while (!header->is_whole && (at = memchr(at, '\n', (size_t)(end - at))) != NULL)
         take_line(header, (size_t)(++at - text));
-    if (!header->is_whole && header->text.length == HEADER_MAX)
-        stop_here(header);
     return taken;
+}
+
+bool header_is_full(const struct header *header)
+{
+    return !header->is_whole && header->text.length == HEADER_MAX;
+}
+
+/* What of the text need not be held goes to `out`: all in front of the last field, which may go on,
+ * but for those that were noted. These close up. */
+static void close_up(struct header *header, bool is_right, struct evbuffer *out)
+{
+    struct buffer held = {0};
+    const char *text = header->text.data;
+    size_t done = 0;
+    for (size_t i = 0; i < header->count && header->fields[i].begin < header->last; i++) {
+        struct field *field = &header->fields[i];
+        size_t length = field->end - field->begin;
+        bool goes = is_right && !field->is_written;
+        evbuffer_add(out, text + done, (goes ? field->end : field->begin) - done);
+        done = field->end;
+        buffer_append(&held, text + field->begin, length);
+        *field = (struct field){.name = field->name,
+                                .begin = held.length - length,
+                                .end = held.length,
+                                .is_written = is_right || field->is_written};
+    }
+    evbuffer_add(out, text + done, header->last - done);
+    size_t gone = header->last - held.length;
+    buffer_append(&held, text + header->last, header->text.length - header->last);
+    if (header->is_in_noted) {
+        header->fields[header->count - 1].begin -= gone;
+        header->fields[header->count - 1].end -= gone;
+    }
+    header->last -= gone;
+    header->line -= gone;
+    buffer_free(&header->text);
+    header->text = held;
+}
+
+void header_pass(struct header *header, bool is_right, struct evbuffer *out)
+{
+    if (header->has_fields)
+        close_up(header, is_right, out);
+    if (header->text.length > HEADER_MAX / 2)
+        stop_here(header);
 }
 
 bool header_is_whole(const struct header *header)
@@ -293,10 +337,10 @@ static struct buffer edit_text(struct header *header, const struct rewrite_edits
     mark(header, edits);
     for (size_t i = 0; i < header->count; i++) {
         const struct field *field = &header->fields[i];
-        if (field->edit == NULL)
+        if (field->edit == NULL && !field->is_written)
             continue;
         buffer_append(&text, header->text.data + done, field->begin - done);
-        if (field->edit->action == REWRITE_CHANGE)
+        if (!field->is_written && field->edit->action == REWRITE_CHANGE)
             append_field(&text, field->edit->name, field->edit->value);
         done = field->end;
     }
@@ -317,8 +361,9 @@ static void release_text(const void *data, size_t length, void *context)
 
 void header_write(struct header *header, const struct rewrite_edits *edits, struct evbuffer *out)
 {
-    struct buffer text = edits->count > 0 ? edit_text(header, edits) : header->text;
-    if (edits->count > 0)
+    bool is_whole_text = edits->count == 0 && (header->count == 0 || !header->fields[0].is_written);
+    struct buffer text = is_whole_text ? header->text : edit_text(header, edits);
+    if (!is_whole_text)
         buffer_free(&header->text);
     header->text = (struct buffer){0};
     size_t length = text.length;

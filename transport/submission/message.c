@@ -263,11 +263,21 @@ static void write_some(struct submission *submission, struct evbuffer *bytes, si
     submission->given += length;
 }
 
-bool submission_write(struct submission *submission, struct evbuffer *bytes)
+static size_t room_of(const struct submission *submission)
 {
     size_t pending = evbuffer_get_length(bufferevent_get_output(submission->connection));
+    return pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
+}
+
+bool submission_has_room(const struct submission *submission)
+{
+    return room_of(submission) > 0;
+}
+
+bool submission_write(struct submission *submission, struct evbuffer *bytes)
+{
     size_t length = evbuffer_get_length(bytes);
-    size_t room = pending < SUBMISSION_ROOM ? SUBMISSION_ROOM - pending : 0;
+    size_t room = room_of(submission);
     size_t taken = length < room ? length : room;
     write_some(submission, bytes, taken);
     return taken == length;

@@ -102,6 +102,9 @@ bool submission_has_wishes(const struct submission *submission, size_t recipient
  * `wants_body` and submission_end_body(). False if something was left: `drained` will be called. */
 bool submission_write(struct submission *submission, struct evbuffer *bytes);
 
+/* Whether submission_write() would take anything. If not, `drained` will be called. */
+bool submission_has_room(const struct submission *submission);
+
 /* The same with all of `bytes`, whether there is room or not: for what is held anyway. */
 void submission_write_all(struct submission *submission, struct evbuffer *bytes);
 
