@@ -100,26 +100,31 @@ static struct mailbox_text name_before(const char *start, const char *end)
     return name;
 }
 
-/* parse_angles - the address that all between two angles is, but for a URI's scheme */
+/* parse_angles - the address that all between two angles is, but for a URI's scheme, and what that
+ * has behind a "?" (RFC 6068, section 2) */
 static bool parse_angles(const char *open, const char *close, char address[MAILBOX_ADDRESS_MAX + 1])
 {
     const struct mailbox_text text = mailbox_trim(open + 1, (size_t)(close - open) - 1);
     const char *colon = memchr(text.bytes, ':', text.length);
     const size_t scheme = colon == NULL ? 0 : (size_t)(colon - text.bytes);
     const size_t skipped = mailbox_is_scheme(text.bytes, scheme) ? scheme + 1 : 0;
+    const char *query = skipped == 0 ? NULL : memchr(text.bytes, '?', text.length);
+    const size_t end = query == NULL ? text.length : (size_t)(query - text.bytes);
 
-    return mailbox_address_parse(text.bytes + skipped, text.length - skipped, address);
+    return end > skipped && mailbox_address_parse(text.bytes + skipped, end - skipped, address);
 }
 
 /* What a search for an address came to. */
 enum finding { FOUND_NONE, FOUND_ONE, FOUND_UNCLEAR };
 
-/* find_in_angles - the only address in a pair of angles, and where that starts. FOUND_UNCLEAR if
- * there are several, or an "@" in angles that hold something else or do not end. */
+/* find_in_angles - the only address in pairs of angles, and where the first of these starts.
+ * FOUND_UNCLEAR if there are several, or an "@" in angles that hold something else or do not end.
+ */
 static enum finding find_in_angles(struct mailbox_text value, const char **start,
                                    char address[MAILBOX_ADDRESS_MAX + 1])
 {
     struct scan scan = {.at = value.bytes, .end = value.bytes + value.length};
+    char other[MAILBOX_ADDRESS_MAX + 1];
     const char *open = NULL;
     bool has_at = false;
     enum finding finding = FOUND_NONE;
@@ -131,11 +136,13 @@ static enum finding find_in_angles(struct mailbox_text value, const char **start
             continue;
         }
         if (open != NULL && has_at) {
-            if (finding != FOUND_NONE || found == NULL || *found != '>' ||
-                !parse_angles(open, found, address))
+            const bool first = finding == FOUND_NONE;
+            if (found == NULL || *found != '>' ||
+                !parse_angles(open, found, first ? address : other) ||
+                (!first && strcasecmp(address, other) != 0))
                 return FOUND_UNCLEAR;
             finding = FOUND_ONE;
-            *start = open;
+            *start = first ? open : *start;
         }
         open = found != NULL && *found == '<' ? found : NULL;
         has_at = false;
