@@ -220,7 +220,7 @@ def test_the_helper_serves_a_daemon_that_logs_by_syslog(by_syslog, office365):
         return len(list(office365.journal("auth"))) > before
     assert processes.wait_until(logged_in_again, 30, 0.5)
     log = "".join(daemon.log() for daemon in daemons(relay))
-    assert "has ended" not in log and "Permission denied" not in log and "old contents" not in log, log
+    assert "helper that reads" not in log and "Permission denied" not in log and "old contents" not in log, log
 
 
 def test_the_helper_of_a_daemon_that_logs_by_syslog_goes_with_it(by_syslog):
