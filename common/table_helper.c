@@ -322,12 +322,9 @@ static void ignore_signals(void)
 __attribute__((noreturn)) static void become_helper(struct helper *helper)
 {
     ignore_signals();
-    if (dup2(helper->descriptor, STDERR_FILENO + 1) < 0)
-        _exit(EX_OSERR);
-    helper->descriptor = STDERR_FILENO + 1;
-    log_close_descriptors(STDERR_FILENO + 2);
     unsetenv("NOTIFY_SOCKET");
-    if (chdir("/") != 0)
+    helper->descriptor = log_close_descriptors(helper->descriptor);
+    if (helper->descriptor < 0 || chdir("/") != 0)
         _exit(EX_OSERR);
     keep_one_capability();
     serve(helper);
