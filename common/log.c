@@ -36,11 +36,6 @@ void log_close_descriptors(int first)
         openlog(log_state.identity, LOG_PID | LOG_NDELAY, LOG_MAIL);
 }
 
-bool log_is_verbose(void)
-{
-    return log_state.verbose;
-}
-
 __attribute__((format(printf, 3, 0))) static void write_line(int priority, const char *severity,
                                                              const char *format, va_list arguments)
 {

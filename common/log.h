@@ -13,7 +13,6 @@
 
 /* `name` is the program's short name (milter, policyd). Before this call lines go to stderr. */
 void log_open(const char *name, bool to_stderr, bool verbose);
-bool log_is_verbose(void);
 /* Closes every descriptor from `first` on, for a child that shall have none of its parent's; the
  * way to syslog is opened anew. */
 void log_close_descriptors(int first);

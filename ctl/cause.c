@@ -375,7 +375,7 @@ static enum cause_wait wait_of(const struct office365_row *row)
     return row->account == OFFICE365_ACCOUNT_NOTHING ? CAUSE_SCHEDULE : CAUSE_PAUSE;
 }
 
-const struct cause *cause_of_row(const struct office365_row *row)
+static const struct cause *cause_of_row(const struct office365_row *row)
 {
     struct cause *cause = &of_rows[office365_row_number(row)];
     if (cause->name == NULL)
