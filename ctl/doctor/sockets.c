@@ -326,7 +326,7 @@ void doctor_check_sockets(struct doctor *doctor)
     struct attempt milter = {.check = "milter-socket",
                              .what = "milter",
                              .unit = "post365-milter",
-                             .meaning = "Postfix puts mail off, until somebody answers there.",
+                             .meaning = "Postfix puts mail off, until something answers there.",
                              .language = &languages[SPEAKS_MILTER],
                              .is_chrooted = smtpd || is_chrooted(doctor, "cleanup")};
     struct attempt policy = {.check = "policy-socket",
