@@ -116,7 +116,7 @@ GATES = [
     ({"security_defaults": True}, {}, "security-defaults", 1, "Manage security defaults: Disabled"),
     ({"tenant_switch": True}, {}, "tenant-switch", 2, "`Set-TransportConfig -SmtpClientAuthenticationDisabled $false`"),
     ({}, {"smtp_auth": False}, "mailbox-switch", 3, "`Set-CASMailbox -Identity {upn} -SmtpClientAuthenticationDisabled $false`"),
-    ({}, {"password": "another"}, "credentials-refused", None, "restart post365-transport"),
+    ({}, {"password": "another"}, "credentials-refused", None, "`post365 resume {upn}`"),
     ({"basic_disabled": True}, {}, "basic-auth-disabled", None, "`Get-User -Identity {upn} | Format-List AuthenticationPolicy`"),
     ({"basic_retired": True}, {}, "basic-auth-retired", None, "Use OAuth2"),
     ({}, {"state": "mailbox-disabled"}, "mailbox-disabled", None, "give it a licence"),
@@ -159,7 +159,7 @@ def test_an_account_without_credentials(relay):
     count = logins(relay, "nobody@example.com")
     found = examine(relay, "nobody@example.com")
     assert found.verdict("credentials") == "wrong" and "nobody@example.com nobody@example.com:password" in found["credentials"]["seen"]
-    assert "restart post365-transport" in found["account-socket"]["remedy"]
+    assert "journalctl -u post365-transport" in found["account-socket"]["remedy"]
     assert found.all("auth") == [] and count() == 0
 
 
