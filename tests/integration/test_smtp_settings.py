@@ -288,6 +288,15 @@ def test_setup_tells_what_has_no_effect(place, line, told):
     assert told is None or told in remarks
 
 
+@pytest.mark.parametrize("option", ["-o smtp_sasl_password_maps=hash:/etc/x", "-osmtp_sasl_password_maps=static:a@b.example:geheim"])
+def test_setup_says_where_passwords_stand_that_it_does_not_read(place, option):
+    postfix = make(place, Shape(DEBIAN_MAIN + RECIPE.replace("smtp_sasl_password_maps", "# smtp_sasl_password_maps"),
+                                master=f"relaying unix - - n - - smtp\n  {option}\n"))
+    done = run_setup(postfix)
+    assert done.returncode == 78
+    assert "in master.cf, for the service relaying/unix alone" in done.stderr and "geheim" not in done.stderr
+
+
 @pytest.mark.parametrize("dash", ["-o ", "-o"])
 @pytest.mark.parametrize("option, told", [("smtp_helo_name=other.example", "The transport reads main.cf alone"),
                                           ("smtp_bind_address=127.0.0.9", "The transport reads main.cf alone"),
