@@ -41,14 +41,6 @@ static const struct office365_row *row_quoted(const struct reply *reply)
     return NULL;
 }
 
-static void make_temporary(struct judgement *judgement)
-{
-    if (judgement->code / 100 == 5)
-        judgement->code -= 100;
-    if (judgement->enhanced.class == 5)
-        judgement->enhanced.class = 4;
-}
-
 /* Of the codes alone: whatever it means, the message was not taken. */
 static void take_as_failure(struct judgement *judgement)
 {
@@ -77,7 +69,7 @@ void judgement_of_reply(const struct reply *reply, enum reply_stage stage,
                                     .enhanced = reply->enhanced,
                                     .is_accepted = class == 2 || class == 3};
     if (judgement->row->told == OFFICE365_TEMPORARY || is_before_message(judgement->stage))
-        make_temporary(judgement);
+        reply_make_temporary(&judgement->code, &judgement->enhanced);
     take_as_failure(judgement);
     judgement->is_temporary = says_temporary(judgement) && !judgement->is_accepted;
     const struct office365_row *row = judgement->row->may_quote_login ? row_quoted(reply) : NULL;
@@ -89,7 +81,7 @@ void judgement_take_row(struct judgement *judgement, const struct office365_row 
 {
     judgement->row = row;
     if (row->told == OFFICE365_TEMPORARY)
-        make_temporary(judgement);
+        reply_make_temporary(&judgement->code, &judgement->enhanced);
     judgement->is_temporary = says_temporary(judgement) && !judgement->is_accepted;
 }
 
