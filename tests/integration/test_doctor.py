@@ -115,7 +115,7 @@ GATES = [
     ({"security_defaults": True}, {}, "security-defaults", 1, "Manage security defaults: Disabled"),
     ({"tenant_switch": True}, {}, "tenant-switch", 2, "`Set-TransportConfig -SmtpClientAuthenticationDisabled $false`"),
     ({}, {"smtp_auth": False}, "mailbox-switch", 3, "`Set-CASMailbox -Identity {upn} -SmtpClientAuthenticationDisabled $false`"),
-    ({}, {"password": "another"}, "credentials-refused", None, "restart post365-transport"),
+    ({}, {"password": "another"}, "credentials-refused", None, "The transport notices that within seconds"),
     ({"basic_disabled": True}, {}, "basic-auth-disabled", None, "`Get-User -Identity {upn} | Format-List AuthenticationPolicy`"),
     ({"basic_retired": True}, {}, "basic-auth-retired", None, "Use OAuth2"),
     ({}, {"state": "mailbox-disabled"}, "mailbox-disabled", None, "give it a licence"),
