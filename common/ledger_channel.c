@@ -19,7 +19,7 @@
 
 #define READ_SIZE    65536U
 #define DELAY_MIN    100U  /* milliseconds */
-#define DELAY_MAX    5000U /* milliseconds */
+#define DELAY_MAX    1000U /* milliseconds */
 #define PLACES_FIRST 64U
 #define NO_PLACE     UINT32_MAX
 

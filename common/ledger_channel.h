@@ -2,7 +2,7 @@
  *
  * One connection to post365_control_socket, any number of requests under way on it. A request gets
  * its reply by a callback, in whatever order policyd answers. The channel connects by itself, and
- * again when the connection was lost, after a delay that grows from 100 ms to 5 s; meanwhile every
+ * again when the connection was lost, after a delay that grows from 100 ms to 1 s; meanwhile every
  * request fails at once, so that a caller can put mail off instead of holding it.
  *
  * What a lost connection means. Whether a request that was under way was carried out is not known,

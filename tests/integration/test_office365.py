@@ -889,6 +889,26 @@ def test_delays(server, client):
     assert time.monotonic() - began > 0.19
 
 
+@pytest.mark.parametrize("octets, is_reset", [(100, False), (400_000, False), (100, True), (4_000_000, True)])
+def test_a_client_that_goes_away_in_a_delay_is_not_counted_any_more(server, octets, is_reset):
+    """Also where so much waits to be read that nobody reads on; with a FIN behind what nobody takes nobody knows."""
+    server.add_fault(stage="body", delay=1000)
+    with Client(server) as client:
+        client.login()
+        connection = server.stats()["connections"]["total"]
+        client.ask(f"MAIL FROM:<{UPN}>")
+        client.ask("RCPT TO:<a@b.example>")
+        client.ask("DATA")
+        client.socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            client.send("x" * octets + "\r\n")
+        server.wait_for(lambda entry: entry["event"] == "fault" and entry["connection"] == connection)
+        if is_reset:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.wait_for(lambda entry: entry["event"] == "disconnect" and entry["connection"] == connection)
+    assert server.stats(UPN)["sending"]["now"] == 0
+
+
 @pytest.mark.parametrize("commit, event", [("before", "accepted"), ("after", "aborted"), ("never", "refused")])
 def test_who_waits_for_the_reply_decides_what_became_of_it(server, client, commit, event):
     server.add_fault(stage="dot", delay=0.3, commit=commit, times=1)

@@ -179,6 +179,7 @@ def test_nobody_sees_a_restart(delivery, name, capsys):
     report(name, f"{restarts} restarts", traffic, seen, capsys)
     assert traffic.refused == [] and restarts > 2
     assert {seen[one] for one in traffic.accepted} == {1}
+    assert "quota cannot be checked now" not in delivery.postfix.log()  # nor does mail wait in the queue
 
 
 def test_nobody_sees_a_restart_of_the_policy_service_that_is_asked_by_smtpd(place, capsys):

@@ -249,6 +249,18 @@ def test_without_the_ledger_mail_waits_and_goes_when_it_is_back(start):
     relay.arrival(message_id, timeout=40)
 
 
+def test_a_restart_of_the_ledger_is_waited_out(start):
+    relay = start(post365_recipient_quota="none", post365_message_quota="none")
+    relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
+    relay.policyd.kill()
+    assert processes.wait_until(lambda: "post365-policyd" in relay.transport.log(), 10, 0.02)
+    messages = [relay.submit(UPN, [f"r{number}@dest.example"], HEADER.encode())[1] for number in range(5)]
+    relay.policyd.start()
+    for message_id in messages:
+        relay.arrival(message_id, timeout=20)
+    assert "status=deferred" not in relay.postfix.log(), relay.postfix.log()[-3000:]
+
+
 def test_mail_goes_by_itself_when_microsoft_or_the_ledger_is_back(start, office365):
     relay = start(parameters={"minimal_backoff_time": "300s", "queue_run_delay": "300s"})
     relay.policyd.kill()

@@ -21,6 +21,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 #define OUTPUT_HIGH                                                                                \
     ((size_t)64 * 1024)    /* unwritten bytes at which a client is no longer listened to */
 #define LINGER       1.0   /* seconds for the client to close first */
+#define LOOK         0.1   /* seconds in a wait after which the client is looked for again */
 #define WRITE_TIME   300.0 /* seconds for the client to take some output */
 #define ENDLESS_LINE "250-this reply has no last line, and there is nothing to be done about it\r\n"
 
@@ -200,13 +202,33 @@ static void begin_ending(struct session *session, const char *reason)
 
 /* ---- waits and answers ---- */
 
+/* wait_on - a part of the wait */
+static void wait_on(struct session *session)
+{
+    double part = session->wait < LOOK ? session->wait : LOOK;
+    struct timeval interval = clock_timeval(part);
+
+    session->wait -= part;
+    event_add(session->timer, &interval);
+}
+
 void session_wait(struct session *session, double seconds, void (*resume)(struct session *session))
 {
-    struct timeval interval = clock_timeval(seconds);
-
     session->hold = HOLD_DELAY;
+    session->wait = seconds;
     session->resume = resume;
-    event_add(session->timer, &interval);
+    wait_on(session);
+}
+
+/*
+ * is_client_gone - whether the connection has ended at the other side. The stream would not say so:
+ * while so much input waits that no more is read, it does not look.
+ */
+static bool is_client_gone(const struct session *session)
+{
+    struct pollfd look = {.fd = bufferevent_getfd(session->stream), .events = POLLRDHUP};
+
+    return poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 static size_t unwritten(const struct session *session)
@@ -469,9 +491,15 @@ static void on_timer(evutil_socket_t fd, short events, void *context)
 
     (void)fd;
     (void)events;
-    session->hold = HOLD_NONE;
-    session->resume(session);
-    listen_on(session);
+    if (is_client_gone(session)) {
+        session_drop(session, "client-closed");
+    } else if (session->wait > 0) {
+        wait_on(session);
+    } else {
+        session->hold = HOLD_NONE;
+        session->resume(session);
+        listen_on(session);
+    }
     reap(session);
 }
 

@@ -74,7 +74,8 @@ struct session {
     enum session_state state;
     enum session_hold hold;
     struct event *timer;
-    void (*resume)(struct session *session); /* what the timer does */
+    double wait;                             /* seconds that are left when the timer rings */
+    void (*resume)(struct session *session); /* what happens then */
     const char *end;                         /* why it ended, once it has */
     bool client_closed;
     enum tls_identity identity; /* to be shown in the handshake */
@@ -119,7 +120,8 @@ struct fault *session_fault(struct session *session, enum stage stage, char *rec
 /* session_send - give an answer; it belongs to the session then. Input waits until it is given. */
 void session_send(struct session *session, struct answer *answer);
 
-/* session_wait - hold the session for some seconds, then go on with resume */
+/* session_wait - hold the session for some seconds, then go on with resume; if the client goes away
+ * meanwhile, the session ends */
 void session_wait(struct session *session, double seconds, void (*resume)(struct session *session));
 
 /* session_event - a new journal entry about this connection */

@@ -292,6 +292,7 @@ void delivery_obey(struct delivery *delivery)
  * and are lost together are one loss. */
 static void note_lost(struct delivery *delivery, struct trouble *trouble)
 {
+    delivery_note_broken(delivery);
     if (delivery->connected >= trouble->lost_at) {
         trouble->lost++;
         trouble->lost_at = distribution_clock();

@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define DATA_TIMEOUT 240 /* seconds until DATA is answered; conf/master.cf grants 300 */
-
 static void patience_ends(evutil_socket_t descriptor, short what, void *argument);
 
 /* --- life ---------------------------------------------------------------------- */
@@ -47,7 +45,7 @@ static struct delivery *new_delivery(struct deliveries *all, struct lmtp_transac
     delivery->timer = evtimer_new(all->parts.base, patience_ends, delivery);
     if (delivery->timer == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
-    delivery_set_timer(delivery, DATA_TIMEOUT);
+    delivery_set_timer(delivery, DELIVERY_DATA_TIMEOUT);
     delivery->begun = distribution_clock();
     all->counts.messages++;
     all->counts.under_way++;
@@ -240,7 +238,8 @@ static void body_wanted(void *context)
 static void body_drained(void *context)
 {
     const struct delivery *delivery = context;
-    lmtp_resume(delivery->transaction);
+    if (delivery->state == DELIVERY_BODY)
+        lmtp_resume(delivery->transaction);
 }
 
 static void body_stalled(void *context, bool is_stalled)
@@ -412,6 +411,10 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
         delivery_reply(delivery);
         return;
     }
+    if (delivery_is_unheard(delivery)) {
+        delivery_tell_no_ledger(delivery);
+        return;
+    }
     delivery->all->counts.deferred++;
     delivery_note_silence(delivery->all, delivery->account);
     let_go(delivery);
@@ -442,7 +445,7 @@ void delivery_finish(struct delivery *delivery)
 {
     delivery->state = DELIVERY_FINAL;
     event_del(delivery->timer);
-    submission_end_body(delivery->submission);
+    submission_end_body(delivery->submission, delivery_is_careful(delivery));
 }
 
 /* Before the final dot nothing has happened. After it, what Microsoft says is still settled. */
@@ -474,7 +477,7 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
     size_t rows;
     (void)office365_rows(&rows);
     deliveries->troubled = dictionary_new(free);
-    deliveries->proven = dictionary_new(free);
+    deliveries->standings = dictionary_new(free);
     deliveries->doubtful = dictionary_new(free);
     deliveries->waiting = dictionary_new(free);
     deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
@@ -492,9 +495,15 @@ void deliveries_configure(struct deliveries *deliveries, const struct delivery_p
 
 void deliveries_ledger_up(struct deliveries *deliveries)
 {
-    for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = delivery->next)
-        if (delivery->has_reservation && delivery->call == NULL)
+    struct delivery *next;
+    deliveries->ledger_lost = 0;
+    for (struct delivery *delivery = deliveries->first; delivery != NULL; delivery = next) {
+        next = delivery->next;
+        if (delivery_is_unheard(delivery))
+            delivery_ask_ledger(delivery);
+        else if (delivery->has_reservation && delivery->call == NULL)
             delivery_claim(delivery);
+    }
     delivery_note_stalls_again(deliveries);
 }
 
@@ -557,7 +566,7 @@ void deliveries_free(struct deliveries *deliveries)
         free_delivery(delivery);
     }
     dictionary_free(deliveries->troubled);
-    dictionary_free(deliveries->proven);
+    dictionary_free(deliveries->standings);
     dictionary_free(deliveries->doubtful);
     dictionary_free(deliveries->waiting);
     buffer_free(&deliveries->greeting);

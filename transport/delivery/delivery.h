@@ -87,7 +87,8 @@ void deliveries_free(struct deliveries *deliveries);
 void deliveries_configure(struct deliveries *deliveries, const struct delivery_parts *parts);
 
 /* The ledger answers again. Of messages that are being sent it has counted what was reserved, when
- * it went away: now it is told that they are still under way. */
+ * it went away: now it is told that they are still under way. Those that wait for it are asked for
+ * again. */
 void deliveries_ledger_up(struct deliveries *deliveries);
 
 /* Credentials may have changed: accounts that are paused since their login failed are resumed. */

@@ -6,6 +6,11 @@
  * dot at a time is sent, the others are held back until that is answered; nothing here wakes up a
  * message that may have been delivered, it waits for Postfix's next attempt, which comes later and
  * later; and the second end of that kind in a row pauses the account (consequence.c).
+ *
+ * A small body and its final dot leave together, and whoever breaks the connection off at the first
+ * octet of the body has the dot, too, as far as we can know. So until enough messages of an account
+ * in a row have had their reply, the dot leaves only when the connection has outlived the body for
+ * a moment (submission/message.c): what breaks in the body may then be sent again at once.
  */
 #include "common/dictionary.h"
 #include "common/log.h"
@@ -24,6 +29,15 @@
  * (submission/message.c). */
 #define HOLD_SECONDS 20
 
+/* So many replies in a row show that no care is needed. */
+#define REPLIES_PROVING 20
+
+/* Of an account. */
+struct standing {
+    bool is_proven;   /* the last message that was sent had its reply */
+    unsigned replies; /* in a row, no connection lost in between; no more than suffice */
+};
+
 #define ANOTHER_PART                                                                               \
     "451 4.4.2 another part of this message ended between the final dot and the "                  \
     "reply: " SILENCE_DOUBT_WORDS ", and this one waits for Postfix's next attempt"
@@ -39,7 +53,25 @@ static bool is_part_of_doubtful(const struct delivery *delivery)
 
 static bool is_proven(const struct delivery *delivery)
 {
-    return dictionary_find(delivery->all->proven, delivery->account) != NULL;
+    const struct standing *standing = dictionary_find(delivery->all->standings, delivery->account);
+    return standing != NULL && standing->is_proven;
+}
+
+bool delivery_is_careful(const struct delivery *delivery)
+{
+    const struct standing *standing = dictionary_find(delivery->all->standings, delivery->account);
+    return standing == NULL || standing->replies < REPLIES_PROVING;
+}
+
+static struct standing *standing_of(struct delivery *delivery)
+{
+    struct dictionary *standings = delivery->all->standings;
+    struct standing *standing = dictionary_find(standings, delivery->account);
+    if (standing == NULL) {
+        standing = memory_zero(1, sizeof(*standing));
+        dictionary_put(standings, delivery->account, standing);
+    }
+    return standing;
 }
 
 /* Whether the final dot of another message of the account waits for its reply, and not for too long
@@ -110,14 +142,21 @@ void delivery_note_known(struct delivery *delivery)
     const uint64_t *when = dictionary_find(all->doubtful, delivery->queue_id);
     if (when != NULL && *when < delivery->begun) /* not the fate of another part */
         dictionary_remove(all->doubtful, delivery->queue_id);
-    if (!is_proven(delivery))
-        dictionary_put(all->proven, delivery->account, memory_zero(1, 1));
+    struct standing *standing = standing_of(delivery);
+    standing->is_proven = true;
+    if (standing->replies < REPLIES_PROVING)
+        standing->replies++;
+}
+
+void delivery_note_broken(struct delivery *delivery)
+{
+    standing_of(delivery)->replies = 0;
 }
 
 void delivery_note_unknown(struct delivery *delivery)
 {
     struct deliveries *all = delivery->all;
-    dictionary_remove(all->proven, delivery->account);
+    *standing_of(delivery) = (struct standing){.is_proven = false};
     if (delivery->queue_id[0] == '\0')
         return;
     bool is_new = dictionary_find(all->doubtful, delivery->queue_id) == NULL;

@@ -14,6 +14,9 @@
 
 #define SENDER_SHOWN 256 /* octets, in replies and in the log */
 
+/* Seconds until DATA is answered; conf/master.cf grants 300. */
+#define DELIVERY_DATA_TIMEOUT 240
+
 struct delivery {
     struct deliveries *all;
     struct delivery *next, **linked_by;
@@ -34,6 +37,7 @@ struct delivery {
     struct header *header; /* in DELIVERY_BODY, until it has been judged */
     struct ledger_call *call;
     bool has_reservation;
+    uint64_t unheard; /* when it began to wait for the ledger, distribution_clock(), or 0 */
     bool is_claiming, is_to_settle; /* `call` asks for it anew; when it is there it is settled */
     uint64_t reservation;
     struct pool_request *request;
@@ -51,8 +55,9 @@ struct deliveries {
     struct delivery_parts parts;
     struct delivery_counts counts;
     struct delivery *first;
-    struct dictionary *troubled; /* accounts that are paused, as far as is known */
-    struct dictionary *proven;  /* accounts of which the last message that was sent had its reply */
+    struct dictionary *troubled;  /* accounts that are paused, as far as is known */
+    struct dictionary *standings; /* how the last messages of each account ended: doubt.c */
+    uint64_t ledger_lost;       /* when it was first missed, distribution_clock(); 0: it is there */
     struct dictionary *waiting; /* accounts of which mail waits for room: widening.c */
     struct dictionary *doubtful; /* queue ids of what may have been delivered */
     struct buffer greeting;      /* for the one who was turned away last */
@@ -88,6 +93,10 @@ void delivery_look_at_held(struct deliveries *all, const char *account);
 void delivery_note_known(struct delivery *delivery);
 /* Nobody knows what became of it. */
 void delivery_note_unknown(struct delivery *delivery);
+/* The connection was lost before the final dot. */
+void delivery_note_broken(struct delivery *delivery);
+/* Whether the connection is to be looked at before the final dot. */
+bool delivery_is_careful(const struct delivery *delivery);
 
 /* --- sender.c --- */
 
@@ -109,6 +118,9 @@ void delivery_end_content(void *message, uint64_t replaced);
 
 /* Asks for room. False if the delivery is over already. */
 bool delivery_ask_ledger(struct delivery *delivery);
+/* Whether it waits for the ledger to come back, and the end of that. */
+bool delivery_is_unheard(const struct delivery *delivery);
+void delivery_tell_no_ledger(struct delivery *delivery);
 /* It is to be tried again as soon as Postfix has put it off. */
 void delivery_wake_soon(const struct delivery *delivery);
 /* It was not sent. If policyd is not told, it counts: that is the safe side. */

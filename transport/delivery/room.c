@@ -12,7 +12,10 @@
  * it was requeued: so long after it was to be woken up the account's mail is looked for. */
 #define LOOK_AFTER     (60 * CLOCK_SECOND)
 #define SETTLE_TIMEOUT 20 /* seconds for the ledger, when Microsoft has accepted */
-#define NO_LEDGER      "451 4.3.0 the sending quota cannot be checked now: "
+/* So long an outage of the ledger is waited out, seconds: that is a restart. Beyond that mail does
+ * not hold Postfix's processes, but waits in its queue. */
+#define LEDGER_PATIENCE 5
+#define NO_LEDGER       "451 4.3.0 the sending quota cannot be checked now: "
 
 /* --- before --------------------------------------------------------------------- */
 
@@ -113,14 +116,52 @@ static void tell_no_ledger(struct delivery *delivery, const struct error *error)
     buffer_free(&reply);
 }
 
+bool delivery_is_unheard(const struct delivery *delivery)
+{
+    return delivery->state == DELIVERY_LEDGER && delivery->call == NULL;
+}
+
+void delivery_tell_no_ledger(struct delivery *delivery)
+{
+    struct error error;
+    if (ledger_channel_is_up(delivery->all->parts.channel, &error))
+        error_set(&error, "post365-policyd has gone again and again; try again later");
+    tell_no_ledger(delivery, &error);
+}
+
+/* Seconds that may still be waited since then; less than 1: none. */
+static int64_t patience_left(uint64_t since)
+{
+    return LEDGER_PATIENCE - (int64_t)((distribution_clock() - since) / CLOCK_SECOND);
+}
+
+/* The ledger has gone, and is asked again as soon as it is back: what it may have granted it counts
+ * as sent, and nobody has sent it. False if it has been away for too long. */
+static bool wait_for_ledger(struct delivery *delivery)
+{
+    struct deliveries *all = delivery->all;
+    if (all->ledger_lost == 0)
+        all->ledger_lost = distribution_clock();
+    if (delivery->unheard == 0)
+        delivery->unheard = distribution_clock();
+    uint64_t since = delivery->unheard < all->ledger_lost ? delivery->unheard : all->ledger_lost;
+    if (patience_left(since) < 1)
+        return false;
+    delivery_set_timer(delivery, patience_left(since));
+    return true;
+}
+
 static void reserved(void *context, const struct ledger_reply *reply, const struct error *error)
 {
     struct delivery *delivery = context;
     delivery->call = NULL;
-    distribution_add(&delivery->all->counts.room_times, distribution_clock() - delivery->begun);
     if (reply == NULL) {
-        tell_no_ledger(delivery, error);
-    } else if (reply->result == LEDGER_REPLY_GRANTED) {
+        if (!wait_for_ledger(delivery))
+            tell_no_ledger(delivery, error);
+        return;
+    }
+    distribution_add(&delivery->all->counts.room_times, distribution_clock() - delivery->begun);
+    if (reply->result == LEDGER_REPLY_GRANTED) {
         delivery->has_reservation = true;
         delivery->reservation = reply->reservation;
         delivery_take_connection(delivery);
@@ -140,7 +181,12 @@ bool delivery_ask_ledger(struct delivery *delivery)
     struct error error;
     delivery->state = DELIVERY_LEDGER;
     delivery->call = ledger_channel_ask(parts->channel, &command, reserved, delivery, &error);
-    if (delivery->call != NULL)
+    if (delivery->call != NULL) {
+        if (delivery->unheard != 0)
+            delivery_set_timer(delivery, DELIVERY_DATA_TIMEOUT - LEDGER_PATIENCE);
+        return true;
+    }
+    if (!ledger_channel_is_up(parts->channel, NULL) && wait_for_ledger(delivery))
         return true;
     tell_no_ledger(delivery, &error);
     return false;

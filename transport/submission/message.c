@@ -6,6 +6,8 @@
 #include "transport/submission/parts.h"
 
 #include <event2/bufferevent.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 /* Seconds without any progress. RFC 5321 4.5.3.2 grants minutes, for who gives up early may do so
  * before the other side is done. But up to the final dot nothing is lost by it: Postfix has the
@@ -16,6 +18,8 @@
 #define ENVELOPE_TIMEOUT 15
 #define BODY_TIMEOUT     (2 * BODY_STALL)
 #define BODY_STALL       5 /* nothing was taken for so long: the peer is looked at */
+
+#define LOOK 20 /* milliseconds between two looks before the final dot */
 
 static const struct smtp_timeouts *timeouts_of(const struct submission *submission)
 {
@@ -300,10 +304,66 @@ void submission_note_not_taken(struct submission *submission)
         event_add(submission->stall, &again);
 }
 
-void submission_end_body(struct submission *submission)
+static void send_dot(struct submission *submission)
 {
     bool is_whole = submission->last[0] == '\r' && submission->last[1] == '\n';
     submission_say(submission, is_whole ? ".\r\n" : "\r\n.\r\n");
     submission->given += is_whole ? 3 : 5;
     submission_wait(submission, SUBMISSION_FINAL, timeouts_of(submission)->data_done);
+}
+
+static void look_soon(struct submission *submission)
+{
+    static const struct timeval soon = {.tv_usec = LOOK * 1000};
+    event_add(submission->dot, &soon);
+}
+
+/* Milliseconds for which the looks have shown the same. */
+static time_t unchanged(const struct submission *submission)
+{
+    return (time_t)submission->looks * LOOK;
+}
+
+/* What this kernel has sent and the peer's does not have. */
+static void note_not_acknowledged(struct submission *submission)
+{
+    if (unchanged(submission) >=
+        1000 * patience(submission, BODY_TIMEOUT, timeouts_of(submission)->data_xfer)) {
+        submission->is_impatient = true;
+        submission_lose(submission, "does not take the message");
+        return;
+    }
+    submission_tell_stalled(submission, unchanged(submission) >= 1000 * BODY_STALL);
+    look_soon(submission);
+}
+
+void submission_look_before_dot(struct submission *submission)
+{
+    int before = submission->unacknowledged;
+    if (evbuffer_get_length(bufferevent_get_output(submission->connection)) > 0) {
+        submission->looks = 0; /* still here, where it is watched: submission_note_not_taken() */
+        look_soon(submission);
+        return;
+    }
+    if (ioctl(bufferevent_getfd(submission->connection), SIOCOUTQ, &submission->unacknowledged) !=
+        0)
+        submission->unacknowledged = 0;
+    submission->looks = submission->unacknowledged == before ? submission->looks + 1 : 0;
+    if (submission->unacknowledged > 0)
+        note_not_acknowledged(submission);
+    else if (unchanged(submission) < SUBMISSION_CARE)
+        look_soon(submission);
+    else
+        send_dot(submission);
+}
+
+void submission_end_body(struct submission *submission, bool is_careful)
+{
+    if (!is_careful) {
+        send_dot(submission);
+        return;
+    }
+    submission->unacknowledged = -1;
+    submission->looks = 0;
+    look_soon(submission);
 }

@@ -72,6 +72,9 @@ struct submission {
     bool is_stalled, is_impatient; /* told; the end is for want of patience */
     uint64_t given, taken;         /* octets of the body: to the connection; by the peer, at last */
     time_t not_taken;              /* for so many seconds nothing was taken */
+    struct event *dot;             /* when it is looked whether the final dot may go */
+    int unacknowledged;            /* octets, at the last look */
+    unsigned looks;                /* with the same result */
 };
 
 /* --- submission.c --- */
@@ -123,6 +126,9 @@ void submission_take_opening_reply(struct submission *submission);
 
 /* The peer has taken nothing of the body for a while. */
 void submission_note_not_taken(struct submission *submission);
+
+/* A look before the final dot. */
+void submission_look_before_dot(struct submission *submission);
 
 void submission_take_envelope_reply(struct submission *submission);
 void submission_take_final_reply(struct submission *submission);

@@ -84,11 +84,14 @@ static bool is_unknown(const struct submission *submission)
     return submission->state == SUBMISSION_FINAL && !submission->is_void && !has_unsent(submission);
 }
 
-/* Else the kernel would go on to send what it has, when the socket is closed. */
+/* Else the kernel would go on to send what it has, when the socket is closed; and who takes nothing
+ * would not hear that the connection has ended, and count it among the account's. */
 static void take_back_unsent(const struct submission *submission)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    if (submission->state == SUBMISSION_FINAL && has_unsent(submission))
+    bool is_behind_data =
+        submission->state == SUBMISSION_BODY || submission->state == SUBMISSION_FINAL;
+    if (is_behind_data && has_unsent(submission))
         (void)setsockopt(bufferevent_getfd(submission->connection), SOL_SOCKET, SO_LINGER, &at_once,
                          sizeof(at_once));
 }
@@ -157,6 +160,7 @@ static void release(struct submission *submission)
         bufferevent_free(submission->connection);
     event_free(submission->deadline);
     event_free(submission->stall);
+    event_free(submission->dot);
     credential_release(&submission->credential);
     free(submission);
 }
@@ -167,6 +171,7 @@ void submission_finish(struct submission *submission, const struct submission_en
     if (submission->state == SUBMISSION_CLOSED)
         return;
     submission_tell_stalled(submission, false);
+    event_del(submission->dot);
     submission->state = SUBMISSION_CLOSED;
     if (submission->message != NULL)
         submission_end_message(submission, end);
@@ -365,6 +370,13 @@ static void silence_lasts(evutil_socket_t descriptor, short what, void *argument
         submission_tell_stalled(submission, true);
 }
 
+static void look_before_dot(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    submission_look_before_dot(argument);
+}
+
 static void happened(struct bufferevent *connection, short what, void *argument)
 {
     (void)connection;
@@ -407,7 +419,8 @@ struct submission *submission_open(const struct submission_parts *parts,
     submission->context = context;
     submission->deadline = evtimer_new(parts->base, deadline_passed, submission);
     submission->stall = evtimer_new(parts->base, silence_lasts, submission);
-    if (submission->deadline == NULL || submission->stall == NULL)
+    submission->dot = evtimer_new(parts->base, look_before_dot, submission);
+    if (submission->deadline == NULL || submission->stall == NULL || submission->dot == NULL)
         log_fatal(EX_OSERR, "cannot set up the event loop");
     submission_dial(submission);
     return submission;

@@ -32,6 +32,9 @@ struct submission;
  * body is not taken. */
 #define SUBMISSION_STALL 10
 
+/* Milliseconds between a body and its final dot, where care is taken. */
+#define SUBMISSION_CARE 100
+
 /* How a connection or a message came to its end. */
 struct submission_end {
     enum reply_stage stage;
@@ -105,8 +108,10 @@ bool submission_write(struct submission *submission, struct evbuffer *bytes);
 /* The same with all of `bytes`, whether there is room or not: for what is held anyway. */
 void submission_write_all(struct submission *submission, struct evbuffer *bytes);
 
-/* The body is whole: sends the final dot, and CRLF before it where the body does not end so. */
-void submission_end_body(struct submission *submission);
+/* The body is whole: sends the final dot, and CRLF before it where the body does not end so. With
+ * `is_careful` not before the peer's kernel has the whole body and the connection has outlived that
+ * by SUBMISSION_CARE: where it breaks or stalls in the body it is known that nothing was taken. */
+void submission_end_body(struct submission *submission, bool is_careful);
 
 /* The message is not wanted any more: the connection is closed, `ended` is not called. */
 void submission_abandon(struct submission *submission);
