@@ -259,12 +259,16 @@ static const struct cause own[OWN_CAUSES] = {
                         .remedy = "Nothing of post365's: the reason names the mailbox or the "
                                   "program.",
                         .wait = CAUSE_SCHEDULE},
-    [ANOTHER_SERVER] = {.name = "another-server",
-                        .meaning = "It does not go to Microsoft: Postfix's own tables "
-                                   "(transport_maps, content_filter and the like) send it to "
-                                   "another server, and that one does not take it.",
-                        .remedy = "The reason is that server's: look there, or ask who runs it.",
-                        .wait = CAUSE_SCHEDULE},
+    [ANOTHER_SERVER] =
+        {.name = "another-server",
+         .meaning = "It does not go to Microsoft: Postfix's own tables "
+                    "(transport_maps, sender_dependent_relayhost_maps, content_filter "
+                    "and the like) send it to "
+                    "another server, and it has not been taken there yet.",
+         .remedy = "Read the reason: a reply is that server's (look there, or ask who runs "
+                   "it); a name that is not found, or a connection that fails, is the "
+                   "way from this relay to it.",
+         .wait = CAUSE_SCHEDULE},
     [NOT_TRIED] = {.name = "on-its-way",
                    .meaning =
                        "No attempt has failed: it is on its way, or waits for room within the "

@@ -326,7 +326,8 @@ void doctor_check_sockets(struct doctor *doctor)
     struct attempt milter = {.check = "milter-socket",
                              .what = "milter",
                              .unit = "post365-milter",
-                             .meaning = "Postfix puts mail off, until something answers there.",
+                             .meaning = "Postfix puts mail off, or takes it past the milter, as "
+                                        "default_action says.",
                              .language = &languages[SPEAKS_MILTER],
                              .is_chrooted = smtpd || is_chrooted(doctor, "cleanup")};
     struct attempt policy = {.check = "policy-socket",

@@ -68,6 +68,28 @@ def test_a_dead_daemon_is_told(relay, name, end):
     assert processes.wait_until(lambda: get(relay, "/healthz") == (200, "ok\n"), 15, 0.2)
 
 
+@pytest.mark.parametrize("clients, local, general, told", [
+    ("{ unix:post365/milter, default_action=accept }", "$smtpd_milters", "tempfail",
+     "mail comes in all the same, and post365-transport makes it right"),
+    ("unix:post365/milter", "unix:post365/milter", "accept", "mail comes in all the same, and post365-transport makes it right"),
+    ("{ unix:post365/milter, default_action=tempfail }", "$smtpd_milters", "accept",
+     "clients are told to come again later, and mail of this machine stays in the maildrop"),
+    ("{ unix:post365/milter, default_action=accept }", "unix:post365/milter", "tempfail",
+     "mail of clients comes in all the same, and mail of this machine stays in the maildrop"),
+    ("unix:post365/milter", "", "tempfail",
+     "clients are told to come again later, and mail of this machine comes in all the same"),
+])
+def test_what_a_dead_milter_holds_up_is_what_main_cf_says(relay, clients, local, general, told):
+    relay.milter.stop()
+    relay.postfix.configure({"smtpd_milters": clients, "non_smtpd_milters": local, "milter_default_action": general})
+    relay.postfix.reload()
+    done = run(relay, "status")
+    assert done.returncode == 1 and told in " ".join(done.stdout.split())
+    with smtplib.SMTP("127.0.0.1", relay.postfix.smtp_port) as smtp:
+        smtp.ehlo()
+        assert (smtp.mail(UPN)[0] == 451) is ("clients are told" in told)
+
+
 def test_what_main_cf_does_not_name_is_not_missed(relay):
     relay.milter.stop()
     relay.postfix.configure({"smtpd_milters": "", "non_smtpd_milters": ""})
