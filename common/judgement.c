@@ -87,7 +87,7 @@ void judgement_take_row(struct judgement *judgement, const struct office365_row 
 
 /* --- in text ------------------------------------------------------------------------------ */
 
-/* Where a stage stands as the transport writes it, "AUTH) ...". */
+/* The stage whose words these begin with, "AUTH) ...". */
 static enum reply_stage stage_written(const char *words)
 {
     for (int stage = REPLY_STAGE_CONNECT; stage < REPLY_STAGES; stage++) {
@@ -98,11 +98,25 @@ static enum reply_stage stage_written(const char *words)
     return REPLY_STAGE_UNKNOWN;
 }
 
+/* The last "(in reply to STAGE)": the transport writes it behind what the server has said, which
+ * may be anything. */
+static enum reply_stage last_stage(const char *text)
+{
+    static const char at[] = "(in reply to ";
+    enum reply_stage last = REPLY_STAGE_UNKNOWN;
+    while ((text = strstr(text, at)) != NULL) {
+        text += strlen(at);
+        enum reply_stage stage = stage_written(text);
+        last = stage != REPLY_STAGE_UNKNOWN ? stage : last;
+    }
+    return last;
+}
+
 /* "435 4.7.3 host H said: 535 5.7.3 text (in reply to AUTH); name: remedy": the transport's words
  * around a server's. Leaves `reply` as it is where it is none of these. */
 static void take_inner(struct reply *reply)
 {
-    static const char host[] = "host ", said[] = " said: ", at[] = "(in reply to ";
+    static const char host[] = "host ", said[] = " said: ";
     const char *inner = strstr(reply->text, said);
     if (strncmp(reply->text, host, strlen(host)) != 0 || inner == NULL)
         return;
@@ -110,9 +124,7 @@ static void take_inner(struct reply *reply)
     if (inner[0] < '2' || inner[0] > '5')
         return;
     struct reply found;
-    const char *words = strstr(inner, at);
-    enum reply_stage stage =
-        words != NULL ? stage_written(words + strlen(at)) : REPLY_STAGE_UNKNOWN;
+    enum reply_stage stage = last_stage(inner);
     if (!reply_find(&found, inner, strlen(inner), NULL) || found.code == 0)
         return;
     found.stage = stage != REPLY_STAGE_UNKNOWN ? stage : reply->stage;
