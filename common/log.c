@@ -28,17 +28,17 @@ void log_open(const char *name, bool to_stderr, bool verbose)
         openlog(log_state.identity, LOG_PID | LOG_NDELAY, LOG_MAIL);
 }
 
-void log_close_descriptors(int first)
+int log_close_descriptors(int kept)
 {
+    const int place = STDERR_FILENO + 1;
+    /* First: later it would close what has got the number of its socket. */
     closelog();
-    close_range((unsigned)first, ~0U, 0);
+    if (dup2(kept, place) < 0)
+        return -1;
+    close_range((unsigned)place + 1, ~0U, 0);
     if (log_state.syslog)
         openlog(log_state.identity, LOG_PID | LOG_NDELAY, LOG_MAIL);
-}
-
-bool log_is_verbose(void)
-{
-    return log_state.verbose;
+    return place;
 }
 
 __attribute__((format(printf, 3, 0))) static void write_line(int priority, const char *severity,

@@ -13,10 +13,10 @@
 
 /* `name` is the program's short name (milter, policyd). Before this call lines go to stderr. */
 void log_open(const char *name, bool to_stderr, bool verbose);
-bool log_is_verbose(void);
-/* Closes every descriptor from `first` on, for a child that shall have none of its parent's; the
- * way to syslog is opened anew. */
-void log_close_descriptors(int first);
+/* Closes every descriptor behind stderr but one, for a child that shall have no other of its
+ * parent's; the way to syslog is opened anew. Returns the number that the one has from now on, or
+ * -1. */
+int log_close_descriptors(int kept);
 
 /* Only with -v. */
 __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);

@@ -139,9 +139,10 @@ static bool names_table(const char *value, const char *name)
 static bool may_read(const struct helper *helper, const char *name, enum table_content content)
 {
     const struct settings *settings = helper->settings;
-    const char *const values[] = {settings->login_upn_maps, settings->sender_upn_maps,
-                                  settings->send_as_maps,   settings->quota_maps,
-                                  settings->token_maps,     settings->sender_relayhost_maps};
+    const char *const values[] = {settings->login_upn_maps,       settings->sender_upn_maps,
+                                  settings->send_as_maps,         settings->quota_maps,
+                                  settings->token_maps,           settings->sender_relayhost_maps,
+                                  settings->sender_transport_maps};
     if (content != TABLE_VALUES)
         return (content == TABLE_USER_NAMES || helper->needs_passwords) &&
                names_table(settings->password_maps, name);
@@ -285,17 +286,29 @@ static void serve(struct helper *helper)
 
 /* --- the helper's side: what it is --- */
 
+/* What it reads with: the right to read everything or, where the daemon had not that one (in many
+ * containers), to read and write everything. */
+static uint32_t right_to_read(uint32_t permitted)
+{
+    const uint32_t read = CAP_TO_MASK(CAP_DAC_READ_SEARCH), all = CAP_TO_MASK(CAP_DAC_OVERRIDE);
+    return permitted & ((permitted & read) != 0 ? read : all);
+}
+
 /* postmap(1), which it runs, gets no more either. Where the system forbids it the helper is root as
  * the daemon was. */
 static void keep_one_capability(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}};
-    sets[CAP_TO_INDEX(CAP_DAC_READ_SEARCH)].effective = CAP_TO_MASK(CAP_DAC_READ_SEARCH);
-    sets[CAP_TO_INDEX(CAP_DAC_READ_SEARCH)].permitted = CAP_TO_MASK(CAP_DAC_READ_SEARCH);
+    static const struct __user_cap_data_struct none;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (syscall(SYS_capset, &header, sets) != 0)
-        log_debug("the helper keeps its capabilities: %s", strerror(errno));
+    bool fine = syscall(SYS_capget, &header, sets) == 0;
+    const uint32_t kept = right_to_read(sets[0].permitted);
+    sets[0] = (struct __user_cap_data_struct){.effective = kept, .permitted = kept};
+    sets[1] = none;
+    if (!fine || syscall(SYS_capset, &header, sets) != 0)
+        log_warning("the helper that reads tables of root's keeps its capabilities: %s",
+                    strerror(errno));
 }
 
 /* Systemd stops a service's processes together: it is needed until the daemon has ended. */
@@ -310,12 +323,9 @@ static void ignore_signals(void)
 __attribute__((noreturn)) static void become_helper(struct helper *helper)
 {
     ignore_signals();
-    if (dup2(helper->descriptor, STDERR_FILENO + 1) < 0)
-        _exit(EX_OSERR);
-    helper->descriptor = STDERR_FILENO + 1;
-    log_close_descriptors(STDERR_FILENO + 2);
     unsetenv("NOTIFY_SOCKET");
-    if (chdir("/") != 0)
+    helper->descriptor = log_close_descriptors(helper->descriptor);
+    if (helper->descriptor < 0 || chdir("/") != 0)
         _exit(EX_OSERR);
     keep_one_capability();
     serve(helper);

@@ -342,6 +342,8 @@ static void start_metrics(struct daemon *daemon)
                                               daemon->credentials, daemon->identities, &error);
     if (daemon->metrics == NULL)
         log_error("%s: %s", METRICS, error.text);
+    else
+        wakeup_watch_age(daemon->wakeup);
 }
 
 /* lmtp(8) takes a 421 at the beginning of a session for a server that is down, and sets all mail of

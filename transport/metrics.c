@@ -145,6 +145,20 @@ static void write_waiting(const struct transport_metrics_parts *parts, bool is_l
                       "Whether post365-policyd answers, and has a ledger.", is_ledger_up);
 }
 
+/* Absent until somebody has looked. */
+static void write_oldest(const struct wakeup *wakeup, struct buffer *text)
+{
+    int64_t arrival, age = 0;
+    if (!wakeup_oldest(wakeup, &arrival))
+        return;
+    if (arrival > 0)
+        age = clock_now(clock_system()) + clock_set_since() - arrival * CLOCK_SECOND;
+    exposition_number(text, "transport_queue_oldest_seconds", EXPOSITION_GAUGE,
+                      "Age of the oldest message in Postfix's queue that is not held, whichever "
+                      "way it goes; 0: there is none. Looked for once a minute.",
+                      age > 0 ? (uint64_t)(age / CLOCK_SECOND) : 0);
+}
+
 static void publish(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
@@ -160,6 +174,7 @@ static void publish(evutil_socket_t descriptor, short what, void *argument)
     account_metrics_write(metrics->accounts, metrics->parts.pool, &text);
     write_pauses(deliveries_counts(metrics->parts.deliveries), &text);
     write_waiting(&metrics->parts, trouble[0] == '\0', &text);
+    write_oldest(metrics->parts.wakeup, &text);
     http_publish(metrics->http, &text, trouble);
 }
 

@@ -37,19 +37,27 @@ static void check_mistake(const struct lmtp_command *command)
     demand(strlen(command->mistake) < 80);
 }
 
-static void check_envelope_command(const struct lmtp_command *command)
+/* A sender need not be an address, but no control character is in it. */
+static void check_address(const struct lmtp_command *command)
 {
     const char *address = command->address;
-    bool is_plain = *address == '\0' || strcasecmp(address, "postmaster") == 0;
-    demand(is_plain || address_is_valid(address));
-    demand(*address != '\0' || command->verb == LMTP_MAIL);
+    if (command->verb == LMTP_MAIL) {
+        for (const char *byte = address; *byte != '\0'; byte++)
+            demand((unsigned char)*byte >= ' ' && *byte != 0x7f);
+        return;
+    }
+    demand(address_is_valid(address) || strcasecmp(address, "postmaster") == 0);
     check_text(address, ADDRESS_MAX);
+}
+
+static void check_envelope_command(const struct lmtp_command *command)
+{
+    check_address(command);
     check_text(command->ret, 4);
-    check_text(command->envid, LMTP_ENVID_MAX);
+    check_text(command->envid, LMTP_LINE_MAX);
     check_text(command->notify, strlen("SUCCESS,FAILURE,DELAY"));
-    check_text(command->orcpt, LMTP_ORCPT_MAX);
+    check_text(command->orcpt, LMTP_LINE_MAX);
     demand(utf8_is_valid(command->orcpt, strlen(command->orcpt)));
-    demand(command->verb != LMTP_MAIL || !command->needs_utf8 || command->has_utf8);
 }
 
 static void check_forward(const struct lmtp_command *command)

@@ -99,6 +99,9 @@ def send_with_patience(port, sender, recipients, message, *, until, pause=1.0, *
 
 
 def told_wait(text):
-    """The seconds in "... in 12 seconds ..." or "in 12 s", None without any."""
-    match = re.search(r"\bin (\d+(?:\.\d+)?) ?s(?:econds?|ec)?\b", text)
-    return float(match[1]) if match else None
+    """The seconds in "... in 12 seconds ...", "in 12 s", "in 12 min" or "in 1 h 1 min", None without any."""
+    number = r"(?:(\d+(?:\.\d+)?) ?"
+    match = re.search(rf"\bin (?=\d){number}h\b ?)?{number}min\b ?)?{number}s(?:econds?|ec)?\b)?", text)
+    if match is None or not any(match.groups()):
+        return None
+    return sum(float(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1)))

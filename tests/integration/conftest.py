@@ -19,6 +19,7 @@ Without root the tests that use one of these are skipped, with the reason.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,6 +39,13 @@ ROOMY = {
     "recipients_per_message": 1000,
     "connections": 100,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals():
+    """As in a terminal: what a script runs in the background, and every program under it, would ignore these two."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

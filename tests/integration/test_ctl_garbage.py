@@ -38,10 +38,13 @@ class Ledger:
                 connection = self.listener.accept()[0]
             except OSError:
                 return
-            with connection:
-                self._converse(connection)
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection):
+        with connection:
+            self._answer(connection)
+
+    def _answer(self, connection):
         received = b""
         try:
             while data := connection.recv(65536):

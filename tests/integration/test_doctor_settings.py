@@ -1,7 +1,9 @@
 """post365 doctor on main.cf and master.cf: it finds each of the usual mistakes, and changes nothing."""
 
+import grp
 import json
 import os
+import pwd
 import shutil
 
 import pytest
@@ -309,6 +311,33 @@ def test_an_index_is_older_than_its_source(relay):
 def test_everybody_may_read_the_passwords(relay):
     (relay.postfix.config_directory / "sasl_passwd").chmod(0o644)
     check(relay, "password-file", seen="mode 0644", remedy="chmod 600")
+
+
+def give_to_group(path, group):
+    os.chown(path, 0, group)
+    path.chmod(0o640)
+
+
+def test_who_may_ask_may_read_the_passwords(relay):
+    path = relay.postfix.config_directory / "sasl_passwd"
+    give_to_group(path, pwd.getpwnam(USER).pw_gid)
+    check(relay, "password-file", "warning", seen="mode 0640, the group of post365_user", remedy=f"chown root: {path}; chmod 600 {path}")
+
+
+def test_who_may_ask_may_read_the_index_of_the_passwords(relay):
+    table = relay.postfix.table("sasl_passwd", {f"[localhost]:{PORT}": f"{UPN}:{PASSWORD}"}, "hash", mode=0o600)
+    relay.postfix.configure({"smtp_sasl_password_maps": table})
+    path = relay.postfix.config_directory / "sasl_passwd.db"
+    give_to_group(path, pwd.getpwnam(USER).pw_gid)
+    check(relay, "password-file", "warning", seen="the group of post365_user", remedy=f"chown root: {path}")
+
+
+@pytest.mark.parametrize("mode, group", [(0o640, "root"), (0o640, "postfix"), (0o600, USER)])
+def test_another_group_may_read_the_passwords(relay, mode, group):
+    path = relay.postfix.config_directory / "sasl_passwd"
+    give_to_group(path, grp.getgrnam(group).gr_gid)
+    path.chmod(mode)
+    assert mistakes(examine(relay)) == []
 
 
 def test_passwords_in_main_cf(relay):

@@ -102,7 +102,7 @@ def wrong_with_command(span, helps):
             continue
         if name == "systemctl" and words[1] not in UNITS | {"%s"}:
             return f"no unit {words[1]}"
-        if name == "journalctl" and words[:1] == ["-u"] and words[1] not in UNITS:
+        if name == "journalctl" and words[:1] == ["-u"] and words[1] not in UNITS | {"%s"}:
             return f"no unit {words[1]}"
         if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None and name not in ("systemctl", "journalctl"):
             return f"no command {name}"
@@ -117,7 +117,7 @@ def wrong_with(span, postfix_parameters, helps):
         return wrong_with_parameter(parameter.group(1), postfix_parameters)
     if re.match(r"[A-Z][a-z]+-[A-Z]", span):
         return wrong_with_cmdlets(span)
-    if re.fullmatch(r"-[a-z]|-o|[a-z]+|[<%\[-].*|[a-z]+:.*|/.*", span) and not re.match(r"post", span):
+    if re.fullmatch(r"-[a-z]|-o|[a-z]+|[<%\[-].*|[a-z]+:.*|[A-Z]+ = [a-z]+:|/.*", span) and not re.match(r"post", span):
         return None  # a value, an option, a line of a table, a file whose name is set
     return wrong_with_command(span, helps)
 

@@ -1,8 +1,12 @@
 """Tables that only root may read are read as long as the daemons run, whatever their type: by a helper that stays root."""
 
+import contextlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,7 +133,8 @@ def test_a_table_comes_with_a_reload(place, office365):
     other.chmod(0o600)
     relay.postfix.configure({"post365_sender_upn_maps": f"texthash:{other}"})
     for daemon in daemons(relay):
-        assert "reloaded" in daemon.reload(), daemon.log()
+        daemon.signal(signal.SIGUSR1)
+        assert processes.wait_until(lambda each=daemon: "reloaded" in each.log(), 10), daemon.log()
 
 
 def test_others_are_told_who_may_read_it(place, office365):
@@ -138,3 +143,89 @@ def test_others_are_told_who_may_read_it(place, office365):
                            "-c", relay.postfix.config_directory, "-t"], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 78 and "(re)start post365-transport as root, who may read it" in done.stderr, done
     assert "postmap -q" not in done.stderr
+
+
+# A /dev of its own, with a way to syslog.
+_SYSLOG = """set -e
+mount -t tmpfs -o mode=755 dev "$1"
+for name in null zero full random urandom; do touch "$1/$name"; mount --bind "/dev/$name" "$1/$name"; done
+touch "$1/log"; mount --bind "$2" "$1/log"
+mount --move "$1" /dev
+shift 2; exec "$@"
+"""
+
+
+class Syslog:
+    """A syslog daemon for programs of ours: what they say, into each one's own log."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        directory.mkdir()
+        self.path = directory / "log"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(os.fspath(self.path))
+        self.path.chmod(0o666)
+        self.logs = {}
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def take(self, daemon):
+        """From its next start on it logs here."""
+        device = self.directory / daemon.name
+        device.mkdir()
+        daemon.arguments.remove("-e")
+        daemon.launch = lambda arguments, **options: subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", _SYSLOG, "sh", device, self.path, *arguments], **options)
+        self.logs[daemon.name.replace("post365-", "post365/")] = daemon.log_path
+
+    def listen(self):
+        with contextlib.suppress(OSError):
+            while data := self.socket.recv(65536):
+                for name, path in self.logs.items():
+                    if name.encode() in data:
+                        with open(path, "ab") as log:
+                            log.write(data.rstrip(b"\n") + b"\n")
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join(5)
+        self.socket.close()
+
+
+@pytest.fixture
+def by_syslog(place, office365):
+    """A relay whose daemons log as they do with systemd: not to stderr."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("needs root and unshare")
+    relay, secret = make(place, office365, "hash")
+    syslog = Syslog(place.directory / "syslog")
+    for daemon in daemons(relay):
+        daemon.stop()
+        syslog.take(daemon)
+        daemon.start()
+    yield relay, secret
+    syslog.close()
+
+
+def test_the_helper_serves_a_daemon_that_logs_by_syslog(by_syslog, office365):
+    relay, secret = by_syslog
+    for daemon in daemons(relay):
+        assert "reloaded" in daemon.reload(), daemon.log()
+    office365.set_mailbox(UPN, password=NEW)
+    secret.write(office365.port, NEW)
+    before = len(list(office365.journal("auth")))
+
+    def logged_in_again():
+        send(relay)
+        return len(list(office365.journal("auth"))) > before
+    assert processes.wait_until(logged_in_again, 30, 0.5)
+    log = "".join(daemon.log() for daemon in daemons(relay))
+    assert "helper that reads" not in log and "Permission denied" not in log and "old contents" not in log, log
+
+
+def test_the_helper_of_a_daemon_that_logs_by_syslog_goes_with_it(by_syslog):
+    relay, _ = by_syslog
+    for daemon in daemons(relay):
+        helper = helper_of(daemon)
+        daemon.stop()
+        assert processes.wait_until(lambda pid=helper: not Path(f"/proc/{pid}").exists() or status_of(pid)["State"][0] == "Z", 5), daemon.name

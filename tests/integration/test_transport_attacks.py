@@ -313,15 +313,19 @@ def test_a_client_that_vanishes_before_the_end_has_sent_nothing(rig, stage):
 
 def test_a_client_that_vanishes_behind_the_end_has_sent_once(rig):
     account = rig.account()
-    rig.office365.add_fault(stage="dot", mailbox=account, delay=0.2, times=5)
+    rig.office365.add_fault(stage="dot", mailbox=account, delay=2, times=5)
+
+    def dots():
+        return [entry for entry in rig.office365.journal() if entry["event"] == "fault" and entry["stage"] == "dot"]
     for _ in range(5):
+        sent = len(dots())
         client = rig.client()
         vanish_before_the_message(client, account)
         client.say(HEADER + b"hello" + END)
-        client.wait_until_read()
+        assert processes.wait_until(lambda: len(dots()) > sent, 20)  # the server has it and thinks
         client.close()
-    assert processes.wait_until(lambda: rig.log().count("Postfix has gone") == 5, 20), rig.log()[-2000:]
-    assert len(rig.accepted(account)) == 5
+    assert processes.wait_until(lambda: rig.log().count("(Postfix has gone)") == 5, 20), rig.log()[-2000:]
+    assert len(rig.accepted(account)) == 5, rig.log()[-3000:]
     rig.office365.clear_faults()
 
 

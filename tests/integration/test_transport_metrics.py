@@ -5,6 +5,7 @@ import http.client
 import signal
 import smtplib
 import socket
+import time
 
 import pytest
 from test_metrics import leave_descriptors, starve
@@ -98,6 +99,33 @@ def test_a_login_that_fails_shows(measure):
     with pytest.raises(smtplib.SMTPConnectError, match="paused"):
         lmtp(measured.relay, f"accounts/{UPN}")
     assert measured.becomes(before + 1, "turned_away_total")
+
+
+def test_the_age_of_the_oldest_message_that_waits(measure):
+    measured = measure()
+    relay = measured.relay
+
+    def oldest_after_a_start():
+        """The queue is looked at soon after a start."""
+        relay.transport.stop()
+        relay.transport.start()
+        found = []
+
+        def look():
+            page = read_exposition(measured.get("/metrics")[1])
+            found[:] = page.get("post365_transport_queue_oldest_seconds", {}).values()
+            return found
+        assert processes.wait_until(look, 20, 0.2), relay.transport.log()
+        return found[0]
+    measured.office365.set_mailbox(UPN, password="changed")
+    relay.submit(UPN, ["a@dest.example"], HEADER)
+    assert measured.becomes(1, "accounts_troubled")
+    [message] = relay.postfix.queue()
+    age = oldest_after_a_start()
+    assert 3 <= age <= time.time() - message["arrival_time"]
+    assert processes.wait_until(lambda: measured.value("queue_oldest_seconds") > age, 10, 0.2)
+    relay.postfix.command("postsuper", "-h", message["queue_id"])
+    assert oldest_after_a_start() == 0
 
 
 def begin(client):

@@ -133,7 +133,8 @@ def test_a_lower_connection_limit_is_kept_from_the_reload_on(start, office365):
 
 
 def test_an_address_that_cannot_be_reached_at_once_is_no_accident(start):
-    relay = start(parameters={"relayhost": "[255.255.255.255]:587"})
+    relay = start(parameters={"relayhost": "[255.255.255.255]:587"},
+                  post365_password_maps=f"inline:{{ {{ [255.255.255.255]:587 = {UPN}:{PASSWORD} }} }}")
     submit(relay)
     deferred(relay, "no address answers")
 

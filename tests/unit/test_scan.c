@@ -207,6 +207,30 @@ static void leaves_out_what_may_have_been_delivered(void **state)
     scan_free(scan);
 }
 
+static void knows_how_old_the_oldest_of_all_is(void **state)
+{
+    (void)state;
+    struct scan *scan = scan_new(wanted, NULL);
+    struct evbuffer *bytes = evbuffer_new();
+    assert_int_equal(scan_oldest(scan), 0);
+    say(scan, bytes, "hold", "A1", UPN, 10);
+    say(scan, bytes, "corrupt", "A2", UPN, 20);
+    say(scan, bytes, "deferred", "A3", UPN, 0);
+    evbuffer_add_printf(bytes, "{\"queue_name\": \"deferred\", \"arrival_time\": -5}\n");
+    scan_read(scan, bytes);
+    assert_int_equal(scan_oldest(scan), 0);
+    say(scan, bytes, "active", "B1", "else@fabrikam.com", 400);
+    assert_int_equal(scan_oldest(scan), 400);
+    say(scan, bytes, "deferred", "N2", UPN, 300);
+    say(scan, bytes, "incoming", "B3", "MAILER-DAEMON", 350);
+    assert_int_equal(scan_oldest(scan), 300);
+    say(scan, bytes, "maildrop", "B4", "root", 200);
+    assert_int_equal(scan_oldest(scan), 200);
+    assert_int_equal(scan_count(scan), 0);
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +242,7 @@ int main(void)
         cmocka_unit_test(reads_whatever_comes),
         cmocka_unit_test(without_an_account_nothing_is_looked_for),
         cmocka_unit_test(leaves_out_what_may_have_been_delivered),
+        cmocka_unit_test(knows_how_old_the_oldest_of_all_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -320,6 +320,38 @@ static void what_is_due_waits_for_postfix(void **state)
     expect_idle(place, "-i A\n-j \n-i B\n");
 }
 
+static void the_age_of_the_oldest_is_looked_for_when_postfix_has_settled(void **state)
+{
+    const struct place *place = *state;
+    const struct timeval a_while = {.tv_sec = 3};
+    int64_t arrival;
+    postfix_runs = false;
+    write_file(place, "queue", LINE("B", "20") LINE("A", "10"));
+    wakeup_watch_age(place->wakeup);
+    event_base_loopexit(place->base, &a_while);
+    event_base_dispatch(place->base);
+    assert_string_equal(read_words(place), "");
+    assert_false(wakeup_oldest(place->wakeup, &arrival));
+    postfix_runs = true;
+    expect_idle(place, "-j \n");
+    assert_true(wakeup_oldest(place->wakeup, &arrival));
+    assert_int_equal(arrival, 10);
+    assert_int_equal(wakeup_count(place->wakeup), 0);
+    wakeup_put(place->wakeup, "A", clock_now(clock_system()));
+    expect_idle(place, "-j \n-i A\n");
+}
+
+static void a_look_at_the_age_that_failed_tells_nothing(void **state)
+{
+    const struct place *place = *state;
+    int64_t arrival;
+    write_file(place, "broken", "");
+    write_file(place, "queue", LINE("A", "10"));
+    wakeup_watch_age(place->wakeup);
+    expect_idle(place, "-j \n");
+    assert_false(wakeup_oldest(place->wakeup, &arrival));
+}
+
 static void a_look_that_failed_is_taken_again(void **state)
 {
     const struct place *place = *state;
@@ -351,6 +383,8 @@ int main(void)
         TEST(what_may_have_been_delivered_is_left_to_postfix),
         TEST(more_room_hastens_what_is_put_down),
         TEST(what_is_due_waits_for_postfix),
+        TEST(the_age_of_the_oldest_is_looked_for_when_postfix_has_settled),
+        TEST(a_look_at_the_age_that_failed_tells_nothing),
         TEST(a_look_that_failed_is_taken_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

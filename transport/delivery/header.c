@@ -8,6 +8,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,11 +16,10 @@
 /* No name that is read has more octets. */
 #define NAME_MAX_READ 64
 
+/* Small: a header may have one in seven octets, and is held for as long as its client likes. */
 struct field {
-    size_t begin, end; /* in the text: of the whole field, with its CRLF */
-    char *name;
-    /* when it is written: what becomes of it; NULL: it is left as it is */
-    const struct rewrite_edit *edit;
+    uint32_t begin, end; /* in the text: of the whole field, with its CRLF */
+    uint8_t name_length; /* the name begins the field, behind a doubled dot */
 };
 
 struct header {
@@ -44,8 +44,6 @@ void header_free(struct header *header)
 {
     if (header == NULL)
         return;
-    for (size_t i = 0; i < header->count; i++)
-        free(header->fields[i].name);
     free(header->fields);
     buffer_free(&header->text);
     free(header);
@@ -104,8 +102,8 @@ static void note_field(struct header *header, const char *name, size_t length, s
         header->room = header->room > 0 ? 2 * header->room : 8;
         header->fields = memory_grow(header->fields, header->room * sizeof(*header->fields));
     }
-    header->fields[header->count++] =
-        (struct field){.begin = header->line, .end = end, .name = memory_copy(copy)};
+    header->fields[header->count++] = (struct field){
+        .begin = (uint32_t)header->line, .end = (uint32_t)end, .name_length = (uint8_t)length};
 }
 
 /* A whole line has come, up to `end`. */
@@ -116,7 +114,7 @@ static void take_line(struct header *header, size_t end)
     bool is_stuffed = line[0] == '.';
     if (is_blank(line[0]) && header->has_fields) {
         if (header->is_in_noted)
-            header->fields[header->count - 1].end = end;
+            header->fields[header->count - 1].end = (uint32_t)end;
         header->line = end;
         return;
     }
@@ -143,8 +141,7 @@ static void stop_here(struct header *header)
     const char *line = header->text.data + header->line;
     size_t length = header->text.length - header->line;
     if (header->has_fields && (length == 0 || is_blank(line[0]))) {
-        if (header->is_in_noted)
-            free(header->fields[--header->count].name);
+        header->count -= header->is_in_noted;
         end_at(header, header->last);
         return;
     }
@@ -180,6 +177,18 @@ void header_end(struct header *header)
 
 /* --- judging ---------------------------------------------------------------------- */
 
+static const char *name_of(const struct header *header, const struct field *field)
+{
+    const char *text = header->text.data + field->begin;
+    return text + (text[0] == '.');
+}
+
+static bool is_named(const struct header *header, const struct field *field, const char *name)
+{
+    return strlen(name) == field->name_length &&
+           strncasecmp(name_of(header, field), name, field->name_length) == 0;
+}
+
 /* Appends a field's value as libmilter would give it: without the blanks before it and the CRLF
  * behind it, folded with LF. */
 static void append_value(struct buffer *values, const struct header *header,
@@ -198,25 +207,33 @@ static void append_value(struct buffer *values, const struct header *header,
     }
 }
 
+/* Where the names and values stand in one text, each name with its NUL. */
+static void point_at(struct rewrite_header *headers, const struct header *header, const char *text)
+{
+    for (size_t i = 0; i < header->count; i++) {
+        headers[i].name = text;
+        headers[i].value = text + header->fields[i].name_length + 1;
+        text = headers[i].value + headers[i].value_length;
+    }
+}
+
 enum rewrite_status header_judge(const struct header *header, const struct rewrite_rules *rules,
                                  struct rewrite_edits *edits)
 {
-    struct buffer values = {0};
+    struct buffer text = {0};
     struct rewrite_header *headers = memory_zero(header->count + 1, sizeof(*headers));
     for (size_t i = 0; i < header->count; i++) {
-        size_t before = values.length;
-        append_value(&values, header, &header->fields[i]);
-        headers[i].name = header->fields[i].name;
-        headers[i].value_length = values.length - before;
+        const struct field *field = &header->fields[i];
+        buffer_append(&text, name_of(header, field), field->name_length);
+        buffer_append_char(&text, '\0');
+        size_t before = text.length;
+        append_value(&text, header, field);
+        headers[i].value_length = text.length - before;
     }
-    const char *value = values.data != NULL ? values.data : "";
-    for (size_t i = 0; i < header->count; i++) {
-        headers[i].value = value;
-        value += headers[i].value_length;
-    }
+    point_at(headers, header, text.data);
     enum rewrite_status status = rewrite_headers(headers, header->count, rules, edits);
     free(headers);
-    buffer_free(&values);
+    buffer_free(&text);
     return status;
 }
 
@@ -235,42 +252,48 @@ static void append_field(struct buffer *text, const char *name, const char *valu
     }
 }
 
-static void mark_changed(struct header *header, const struct rewrite_edit *edit)
+/* What becomes of each field; NULL: it is left as it is. */
+typedef const struct rewrite_edit *fate_of_field;
+
+static void mark_changed(fate_of_field *fates, const struct header *header,
+                         const struct rewrite_edit *edit)
 {
     int number = 0;
     for (size_t i = 0; i < header->count; i++)
-        if (strcasecmp(header->fields[i].name, edit->name) == 0 && ++number == edit->index)
-            header->fields[i].edit = edit;
+        if (is_named(header, &header->fields[i], edit->name) && ++number == edit->index)
+            fates[i] = edit;
 }
 
 /* The deletions of one name stand together, by descending index: all of them are found in one go
  * from the last field to the first. Returns the number of the edit behind them. */
-static size_t mark_deleted(struct header *header, const struct rewrite_edits *edits, size_t edit)
+static size_t mark_deleted(fate_of_field *fates, const struct header *header,
+                           const struct rewrite_edits *edits, size_t edit)
 {
     const char *name = edits->items[edit].name;
     size_t next = edit;
     int number = 0;
     for (size_t i = 0; i < header->count; i++)
-        number += strcasecmp(header->fields[i].name, name) == 0;
+        number += is_named(header, &header->fields[i], name);
     for (size_t i = header->count; i-- > 0;) {
-        struct field *field = &header->fields[i];
-        if (strcasecmp(field->name, name) != 0)
+        if (!is_named(header, &header->fields[i], name))
             continue;
         if (next < edits->count && edits->items[next].action == REWRITE_DELETE &&
             edits->items[next].index == number && strcasecmp(edits->items[next].name, name) == 0) {
-            field->edit = &edits->items[next++];
+            fates[i] = &edits->items[next++];
         }
         number--;
     }
     return next > edit ? next : edit + 1;
 }
 
-static void mark(struct header *header, const struct rewrite_edits *edits)
+static void mark(fate_of_field *fates, const struct header *header,
+                 const struct rewrite_edits *edits)
 {
     for (size_t i = 0; i < edits->count;) {
         if (edits->items[i].action == REWRITE_CHANGE)
-            mark_changed(header, &edits->items[i]);
-        i = edits->items[i].action == REWRITE_DELETE ? mark_deleted(header, edits, i) : i + 1;
+            mark_changed(fates, header, &edits->items[i]);
+        i = edits->items[i].action == REWRITE_DELETE ? mark_deleted(fates, header, edits, i)
+                                                     : i + 1;
     }
 }
 
@@ -286,20 +309,22 @@ static void append_additions(struct buffer *text, const struct header *header,
 }
 
 /* The text with the edits made. */
-static struct buffer edit_text(struct header *header, const struct rewrite_edits *edits)
+static struct buffer edit_text(const struct header *header, const struct rewrite_edits *edits)
 {
     struct buffer text = {0};
     size_t done = 0;
-    mark(header, edits);
+    fate_of_field *fates = memory_zero(header->count + 1, sizeof(*fates));
+    mark(fates, header, edits);
     for (size_t i = 0; i < header->count; i++) {
         const struct field *field = &header->fields[i];
-        if (field->edit == NULL)
+        if (fates[i] == NULL)
             continue;
         buffer_append(&text, header->text.data + done, field->begin - done);
-        if (field->edit->action == REWRITE_CHANGE)
-            append_field(&text, field->edit->name, field->edit->value);
+        if (fates[i]->action == REWRITE_CHANGE)
+            append_field(&text, fates[i]->name, fates[i]->value);
         done = field->end;
     }
+    free(fates);
     if (header->text.length > 0)
         buffer_append(&text, header->text.data + done, header->end - done);
     append_additions(&text, header, edits);

@@ -31,7 +31,8 @@ struct scan {
     struct dictionary *senders;    /* addresses and @domains to the accounts' structs */
     struct found found[SCAN_MOST]; /* the oldest first */
     size_t count;
-    bool skipping; /* the rest of a line that is too long */
+    int64_t oldest; /* of all that wait, or 0 */
+    bool skipping;  /* the rest of a line that is too long */
 };
 
 /* Keeps it if it is among the oldest. */
@@ -109,6 +110,13 @@ static bool is_in_doubt(const json_t *message)
     return false;
 }
 
+static void note_age(struct scan *scan, const char *queue, int64_t arrival)
+{
+    if (strcmp(queue, "hold") != 0 && strcmp(queue, "corrupt") != 0 && arrival > 0 &&
+        (scan->oldest == 0 || arrival < scan->oldest))
+        scan->oldest = arrival;
+}
+
 static void take_line(struct scan *scan, const char *line, size_t length)
 {
     json_t *message = json_loadb(line, length, 0, NULL);
@@ -116,6 +124,8 @@ static void take_line(struct scan *scan, const char *line, size_t length)
     const char *id = json_string_value(json_object_get(message, "queue_id"));
     const char *sender = json_string_value(json_object_get(message, "sender"));
     int64_t arrival = json_integer_value(json_object_get(message, "arrival_time"));
+    if (queue != NULL)
+        note_age(scan, queue, arrival);
     if (queue != NULL && id != NULL && sender != NULL && strcmp(queue, "deferred") == 0 &&
         is_word(id) && is_looked_for(scan, message, sender, arrival) &&
         scan->wanted(scan->context, id) && !is_in_doubt(message))
@@ -183,6 +193,11 @@ const char *scan_id(const struct scan *scan, size_t number)
 int64_t scan_arrival(const struct scan *scan, size_t number)
 {
     return scan->found[number].arrival;
+}
+
+int64_t scan_oldest(const struct scan *scan)
+{
+    return scan->oldest;
 }
 
 struct visitor {

@@ -42,6 +42,10 @@ bool scan_is_full(const struct scan *scan);
 const char *scan_id(const struct scan *scan, size_t number);
 int64_t scan_arrival(const struct scan *scan, size_t number);
 
+/* When the oldest message of all came that Postfix has not sent and nobody holds: of any account
+ * and none, in any queue but hold and corrupt. Seconds since the epoch; 0: there is none. */
+int64_t scan_oldest(const struct scan *scan);
+
 /* Calls `visit` for each account, in no order. */
 void scan_each_account(const struct scan *scan, void (*visit)(void *context, const char *account),
                        void *context);

@@ -27,6 +27,11 @@
 /* After a probe of which nothing was heard, then twice as long, and so on so many times. */
 #define PROBE_AGAIN     (60 * CLOCK_SECOND)
 #define PROBE_DOUBLINGS 4
+/* Looks for the oldest message: this often at most, and with this many times what a look takes in
+ * between. While postqueue is busy, or Postfix does not run, it is soon tried again. */
+#define WATCH_MICROS (60 * CLOCK_SECOND)
+#define WATCH_SHARE  100
+#define WATCH_AGAIN  (2 * CLOCK_SECOND)
 
 enum subject {
     SUBJECT_MESSAGE,
@@ -55,6 +60,11 @@ struct wakeup {
     size_t failures;   /* of looks into the queue, in a row */
     bool was_away;     /* Postfix did not run */
     uint64_t woken;
+    struct event *watch; /* when the oldest message is looked for, or NULL: never */
+    int64_t looks_since; /* when this look began */
+    bool postfix_ran;    /* when it was last tried */
+    bool has_looked;
+    int64_t oldest; /* as scan_oldest() */
 };
 
 static struct entry *first_entry(const struct wakeup *wakeup)
@@ -349,6 +359,73 @@ static void timer_ends(evutil_socket_t descriptor, short what, void *argument)
     set_timer(wakeup);
 }
 
+/* --- the oldest message --------------------------------------------------------- */
+
+static void watch_after(struct wakeup *wakeup, int64_t wait)
+{
+    const struct timeval timeout = {.tv_sec = wait / CLOCK_SECOND, .tv_usec = wait % CLOCK_SECOND};
+    event_add(wakeup->watch, &timeout);
+}
+
+static void watch_ended(void *context, bool worked)
+{
+    struct wakeup *wakeup = context;
+    int64_t rest = (clock_now(clock_system()) - wakeup->looks_since) * WATCH_SHARE;
+    if (worked) {
+        wakeup->has_looked = true;
+        wakeup->oldest = scan_oldest(wakeup->scan);
+        wakeup->failures = 0;
+    } else {
+        complain(wakeup);
+    }
+    scan_free(wakeup->scan);
+    wakeup->scan = NULL;
+    watch_after(wakeup, rest > WATCH_MICROS ? rest : WATCH_MICROS);
+    set_timer(wakeup);
+}
+
+/* A Postfix that has just started needs some time until its services are there. */
+static bool postfix_is_settled(struct wakeup *wakeup)
+{
+    bool ran = wakeup->postfix_ran;
+    wakeup->postfix_ran = has_postfix(wakeup);
+    return ran && wakeup->postfix_ran;
+}
+
+/* A scan of no account: nothing is kept but the time. */
+static void watch_ends(evutil_socket_t descriptor, short what, void *argument)
+{
+    (void)descriptor;
+    (void)what;
+    static const struct postqueue_handler handler = {.output = scan_output, .ended = watch_ended};
+    struct wakeup *wakeup = argument;
+    if (!postfix_is_settled(wakeup) || postqueue_is_running(wakeup->postqueue)) {
+        watch_after(wakeup, WATCH_AGAIN);
+        return;
+    }
+    wakeup->scan = scan_new(may_be_woken, wakeup);
+    wakeup->looks_since = clock_now(clock_system());
+    if (postqueue_run(wakeup->postqueue, "-j", NULL, &handler, wakeup))
+        return;
+    scan_free(wakeup->scan);
+    wakeup->scan = NULL;
+    watch_after(wakeup, WATCH_MICROS);
+}
+
+void wakeup_watch_age(struct wakeup *wakeup)
+{
+    wakeup->watch = evtimer_new(event_get_base(wakeup->timer), watch_ends, wakeup);
+    if (wakeup->watch == NULL)
+        log_fatal(EX_OSERR, "cannot set up the event loop");
+    watch_after(wakeup, WATCH_AGAIN);
+}
+
+bool wakeup_oldest(const struct wakeup *wakeup, int64_t *arrival)
+{
+    *arrival = wakeup->oldest;
+    return wakeup->has_looked;
+}
+
 struct wakeup *wakeup_new(struct event_base *base, const char *program,
                           const char *config_directory, const struct wakeup_knowledge *knowledge)
 {
@@ -369,6 +446,8 @@ void wakeup_free(struct wakeup *wakeup)
     postqueue_free(wakeup->postqueue);
     scan_free(wakeup->scan);
     event_free(wakeup->timer);
+    if (wakeup->watch != NULL)
+        event_free(wakeup->watch);
     agenda_free(&wakeup->agenda);
     dictionary_free(wakeup->entries);
     free(wakeup);

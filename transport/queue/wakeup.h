@@ -58,6 +58,14 @@ void wakeup_hasten_account(struct wakeup *wakeup, const char *account);
  * often, until something is put down for the account. */
 void wakeup_put_probe(struct wakeup *wakeup, const char *account, int64_t when);
 
+/* From now on the age of the oldest message is looked at: once a minute, or less often where that
+ * would take more than a hundredth of the time, as in a long queue. */
+void wakeup_watch_age(struct wakeup *wakeup);
+
+/* When the oldest message of the queue came that is not held, at the last look, in seconds since
+ * the epoch; 0: there was none. False: nobody has looked yet. */
+bool wakeup_oldest(const struct wakeup *wakeup, int64_t *arrival);
+
 /* How many were woken up since the start. */
 uint64_t wakeup_woken(const struct wakeup *wakeup);
 
