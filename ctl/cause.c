@@ -148,20 +148,20 @@ static const struct cause own[OWN_CAUSES] = {
     [CERTIFICATE_NAME] = {.name = "certificate-name",
                           .meaning = "The server's certificate is for another name.",
                           .remedy = "Check that `relayhost` is [smtp.office365.com]:587, spelled "
-                                    "like the certificate. If it is, somebody stands between: a "
+                                    "like the certificate. If it is, something stands between: a "
                                     "proxy, a firewall, a changed hosts file or DNS.",
                           .wait = CAUSE_SOMEBODY},
     [CERTIFICATE_TIME] = {.name = "certificate-expired",
                           .meaning = "The server's certificate is not valid at this time.",
                           .remedy = "Check this machine's clock (`timedatectl`). If it is right, "
-                                    "somebody stands between.",
+                                    "something stands between.",
                           .wait = CAUSE_SOMEBODY},
     [CERTIFICATE_TRUST] = {.name = "certificate-untrusted",
                            .meaning = "No authority that is known here vouches for the server's "
                                       "certificate.",
                            .remedy = "Install ca-certificates, and let `post365_tls_CAfile` (or "
                                      "`smtp_tls_CAfile`) be /etc/ssl/certs/ca-certificates.crt. "
-                                     "If it is, somebody stands between.",
+                                     "If it is, something stands between.",
                            .wait = CAUSE_SOMEBODY},
     [NO_STARTTLS] = {.name = "starttls-not-offered",
                      .meaning = "The server does not offer encryption.",
@@ -375,7 +375,7 @@ static enum cause_wait wait_of(const struct office365_row *row)
     return row->account == OFFICE365_ACCOUNT_NOTHING ? CAUSE_SCHEDULE : CAUSE_PAUSE;
 }
 
-const struct cause *cause_of_row(const struct office365_row *row)
+static const struct cause *cause_of_row(const struct office365_row *row)
 {
     struct cause *cause = &of_rows[office365_row_number(row)];
     if (cause->name == NULL)

@@ -1,10 +1,13 @@
 """A daemon that is not there is seen: by `post365 status` and `queue`, in policyd's metrics and health."""
 
+import configparser
 import contextlib
 import http.client
 import json
+import shlex
 import smtplib
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import ROOMY
@@ -103,3 +106,43 @@ def test_mail_in_the_maildrop_is_explained(relay):
         assert smtp.mail(UPN)[0] == 451
     relay.milter.start()
     assert "milter-down" not in run(relay, "queue").stdout
+
+
+class Several(dict):
+    """A name may be there more than once: its values, one a line."""
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, self[name] + value if name in self and isinstance(value, list) else value)
+
+
+def reload_as_systemd(daemon):
+    """Runs the unit's ExecReload= lines, each if the one before has worked, with the program and the configuration of the
+    test; returns whether all have."""
+    text = (Path(__file__).parents[2] / "conf" / f"{daemon.program}.service").read_text()
+    unit = configparser.RawConfigParser(strict=False, dict_type=Several, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(text)
+    lines = unit["Service"]["ExecReload"].splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("+/bin/sh -c ")
+        line = line.lstrip("+").replace("$MAINPID", str(daemon.pid)).replace(
+            f"/usr/sbin/{daemon.program}", " ".join(map(str, daemon.arguments)))
+        if subprocess.run(shlex.split(line), timeout=60, check=False, capture_output=True).returncode != 0:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["milter", "policyd", "transport"])
+@pytest.mark.parametrize("wrong", [{"post365_message_quota": "junk"}, {"post365_max_wait": "soon"}, {"post365_upn": "nobody"}])
+def test_a_reload_with_wrong_settings_fails_before_the_daemon_hears_of_it(relay, name, wrong):
+    daemon = getattr(relay, name)
+    pid, before = daemon.pid, len(daemon.log())
+    kept = {key: relay.postfix.parameters.get(key) for key in wrong}
+    relay.postfix.configure(wrong)
+    assert not reload_as_systemd(daemon)
+    assert daemon.alive() and daemon.pid == pid and "reload" not in daemon.log()[before:]
+    relay.deliver(UPN, ["a@dest.example"], HEADER)
+    relay.postfix.configure(kept)
+    assert reload_as_systemd(daemon)
+    assert processes.wait_until(lambda: "reloaded" in daemon.log()[before:], 20), daemon.log()
