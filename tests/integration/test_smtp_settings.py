@@ -302,6 +302,8 @@ def test_setup_says_where_passwords_stand_that_it_does_not_read(place, option):
                                           ("smtp_bind_address=127.0.0.9", "The transport reads main.cf alone"),
                                           ("{ inet_protocols = ipv6 }", "The transport reads main.cf alone"),
                                           ("smtp_fallback_relay=[x.example]", "goes to no other server"),
+                                          ("smtp_generic_maps=hash:/etc/postfix/generic", "lmtp_generic_maps"),
+                                          ("smtp_header_checks=regexp:/etc/postfix/checks", "lmtp_header_checks"),
                                           ("smtp_tls_loglevel=2", None)])
 def test_setup_tells_what_master_cf_loses(place, dash, option, told):
     postfix = make(place, Shape(DEBIAN_MAIN + RECIPE))
