@@ -17,9 +17,12 @@
 #include <string.h>
 #include <strings.h>
 
+#define OWN_TRANSPORT "post365:"
+
 struct destinations {
     const struct settings *settings;
-    struct tables *tables;
+    struct tables *tables;     /* sender_dependent_relayhost_maps */
+    struct tables *transports; /* sender_dependent_default_transport_maps */
     struct domains *local_domains;
     struct destination_list relayhost;
     pthread_mutex_t mutex;            /* protects what follows */
@@ -41,9 +44,18 @@ struct destinations *destinations_reopen(struct destinations *old, const struct 
     struct tables *tables = tables_reopen(old != NULL ? old->tables : NULL, DESTINATIONS_PARAMETER,
                                           or_empty(settings->sender_relayhost_maps),
                                           settings->config_directory, TABLE_VALUES, error);
-    if (tables == NULL)
+    struct tables *transports =
+        tables != NULL
+            ? tables_reopen(old != NULL ? old->transports : NULL, DESTINATIONS_TRANSPORTS,
+                            or_empty(settings->sender_transport_maps), settings->config_directory,
+                            TABLE_VALUES, error)
+            : NULL;
+    if (transports == NULL) {
+        tables_close(tables);
         return NULL;
+    }
     struct destinations *destinations = memory_zero(1, sizeof(*destinations));
+    destinations->transports = transports;
     destinations->settings = settings;
     destinations->tables = tables;
     destinations->local_domains = domains_new(or_empty(settings->local_domains));
@@ -54,7 +66,8 @@ struct destinations *destinations_reopen(struct destinations *old, const struct 
 
 bool destinations_check(struct destinations *destinations, struct error *error)
 {
-    return tables_check(destinations->tables, error);
+    return tables_check(destinations->tables, error) &&
+           tables_check(destinations->transports, error);
 }
 
 void destinations_close(struct destinations *destinations)
@@ -62,6 +75,7 @@ void destinations_close(struct destinations *destinations)
     if (destinations == NULL)
         return;
     tables_close(destinations->tables);
+    tables_close(destinations->transports);
     domains_free(destinations->local_domains);
     pthread_mutex_destroy(&destinations->mutex);
     free(destinations);
@@ -69,7 +83,11 @@ void destinations_close(struct destinations *destinations)
 
 bool destinations_refresh(struct destinations *destinations, uint64_t *version)
 {
-    return tables_refresh(destinations->tables, version);
+    uint64_t of_relayhosts, of_transports;
+    bool fine = tables_refresh(destinations->tables, &of_relayhosts);
+    fine = tables_refresh(destinations->transports, &of_transports) && fine;
+    *version = of_relayhosts + of_transports;
+    return fine;
 }
 
 /* --- where mail goes --- */
@@ -101,26 +119,54 @@ static bool read_value(const struct destinations *destinations, const char *valu
     return false;
 }
 
-/* The table's word for a sender, which has the form of a key. */
-static enum table_answer find_value(struct destinations *destinations, const char *sender,
-                                    char **value, struct error *error)
+/* A table's word for a sender, which has the form of a key. */
+static enum table_answer find_value(struct destinations *destinations, struct tables *tables,
+                                    const char *sender, const char *null_key, char **value,
+                                    struct error *error)
 {
-    const struct settings *settings = destinations->settings;
-    if (sender[0] == '\0')
-        return tables_find(destinations->tables, or_empty(settings->null_sender_relay_key), value,
-                           error);
-    if (sender[0] == '@')
-        return tables_find(destinations->tables, sender, value, error);
-    return tables_find_address(destinations->tables, sender,
-                               or_empty(settings->recipient_delimiter), destinations->local_domains,
-                               value, error);
+    const char *delimiter = or_empty(destinations->settings->recipient_delimiter);
+    if (sender[0] == '\0' || sender[0] == '@')
+        return tables_find(tables, sender[0] == '\0' ? or_empty(null_key) : sender, value, error);
+    return tables_find_address(tables, sender, delimiter, destinations->local_domains, value,
+                               error);
+}
+
+/* Whether "transport:nexthop" leads to a server that is not ours. Without a next hop the relayhost
+ * counts (trivial-rewrite(8)); what is no server, as a socket, is for nobody to log in to. */
+static bool leads_elsewhere(const struct destinations *destinations, const char *value,
+                            struct destination_list *list)
+{
+    const char *colon = strchr(value, ':');
+    if (colon == NULL || strncmp(value, OWN_TRANSPORT, strlen(OWN_TRANSPORT)) == 0)
+        return false;
+    destination_read_list(colon + 1, list);
+    return list->count > 0 && !is_ours(destinations, &list->items[0]);
+}
+
+/* TABLE_FOUND: by its transport. */
+static enum table_answer find_elsewhere(struct destinations *destinations, const char *sender,
+                                        struct destination_list *list, struct error *error)
+{
+    char *value = NULL;
+    enum table_answer answer =
+        find_value(destinations, destinations->transports, sender,
+                   destinations->settings->null_sender_transport_key, &value, error);
+    if (answer == TABLE_FOUND && !leads_elsewhere(destinations, value, list))
+        answer = TABLE_NONE;
+    free(value);
+    return answer;
 }
 
 enum table_answer destinations_find(struct destinations *destinations, const char *sender,
                                     struct destination_list *list, bool *ours, struct error *error)
 {
     char *value = NULL;
-    enum table_answer answer = find_value(destinations, sender, &value, error);
+    enum table_answer answer = find_elsewhere(destinations, sender, list, error);
+    *ours = false;
+    if (answer != TABLE_NONE)
+        return answer;
+    answer = find_value(destinations, destinations->tables, sender,
+                        destinations->settings->null_sender_relay_key, &value, error);
     if (answer == TABLE_FAILED)
         return answer;
     *ours = read_value(destinations, answer == TABLE_FOUND ? value : "DUNNO", list);

@@ -1,8 +1,9 @@
 /* destinations.h - which server does mail of a sender go to, and whose is a key of a password
  * table?
  *
- * sender_dependent_relayhost_maps says it for a sender, else relayhost. Microsoft's servers for
- * submission (microsoft.h) and relayhost's are post365's business; mail for any other goes its
+ * sender_dependent_relayhost_maps says it for a sender, else relayhost; before both, what
+ * sender_dependent_default_transport_maps has with a next hop that is a server. Microsoft's servers
+ * for submission (microsoft.h) and relayhost's are post365's business; mail for any other goes its
  * own way, and so does what the password table has for that server.
  *
  * Sources: sender_dependent_relayhost_maps and smtp_sasl_password_maps in postconf(5),
@@ -19,7 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DESTINATIONS_PARAMETER "sender_dependent_relayhost_maps"
+#define DESTINATIONS_TRANSPORTS "sender_dependent_default_transport_maps"
+#define DESTINATIONS_PARAMETER  "sender_dependent_relayhost_maps"
 
 struct destinations;
 

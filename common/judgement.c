@@ -41,14 +41,6 @@ static const struct office365_row *row_quoted(const struct reply *reply)
     return NULL;
 }
 
-static void make_temporary(struct judgement *judgement)
-{
-    if (judgement->code / 100 == 5)
-        judgement->code -= 100;
-    if (judgement->enhanced.class == 5)
-        judgement->enhanced.class = 4;
-}
-
 /* Of the codes alone: whatever it means, the message was not taken. */
 static void take_as_failure(struct judgement *judgement)
 {
@@ -77,7 +69,7 @@ void judgement_of_reply(const struct reply *reply, enum reply_stage stage,
                                     .enhanced = reply->enhanced,
                                     .is_accepted = class == 2 || class == 3};
     if (judgement->row->told == OFFICE365_TEMPORARY || is_before_message(judgement->stage))
-        make_temporary(judgement);
+        reply_make_temporary(&judgement->code, &judgement->enhanced);
     take_as_failure(judgement);
     judgement->is_temporary = says_temporary(judgement) && !judgement->is_accepted;
     const struct office365_row *row = judgement->row->may_quote_login ? row_quoted(reply) : NULL;
@@ -89,13 +81,13 @@ void judgement_take_row(struct judgement *judgement, const struct office365_row 
 {
     judgement->row = row;
     if (row->told == OFFICE365_TEMPORARY)
-        make_temporary(judgement);
+        reply_make_temporary(&judgement->code, &judgement->enhanced);
     judgement->is_temporary = says_temporary(judgement) && !judgement->is_accepted;
 }
 
 /* --- in text ------------------------------------------------------------------------------ */
 
-/* Where a stage stands as the transport writes it, "AUTH) ...". */
+/* The stage whose words these begin with, "AUTH) ...". */
 static enum reply_stage stage_written(const char *words)
 {
     for (int stage = REPLY_STAGE_CONNECT; stage < REPLY_STAGES; stage++) {
@@ -106,11 +98,25 @@ static enum reply_stage stage_written(const char *words)
     return REPLY_STAGE_UNKNOWN;
 }
 
+/* The last "(in reply to STAGE)": the transport writes it behind what the server has said, which
+ * may be anything. */
+static enum reply_stage last_stage(const char *text)
+{
+    static const char at[] = "(in reply to ";
+    enum reply_stage last = REPLY_STAGE_UNKNOWN;
+    while ((text = strstr(text, at)) != NULL) {
+        text += strlen(at);
+        enum reply_stage stage = stage_written(text);
+        last = stage != REPLY_STAGE_UNKNOWN ? stage : last;
+    }
+    return last;
+}
+
 /* "435 4.7.3 host H said: 535 5.7.3 text (in reply to AUTH); name: remedy": the transport's words
  * around a server's. Leaves `reply` as it is where it is none of these. */
 static void take_inner(struct reply *reply)
 {
-    static const char host[] = "host ", said[] = " said: ", at[] = "(in reply to ";
+    static const char host[] = "host ", said[] = " said: ";
     const char *inner = strstr(reply->text, said);
     if (strncmp(reply->text, host, strlen(host)) != 0 || inner == NULL)
         return;
@@ -118,9 +124,7 @@ static void take_inner(struct reply *reply)
     if (inner[0] < '2' || inner[0] > '5')
         return;
     struct reply found;
-    const char *words = strstr(inner, at);
-    enum reply_stage stage =
-        words != NULL ? stage_written(words + strlen(at)) : REPLY_STAGE_UNKNOWN;
+    enum reply_stage stage = last_stage(inner);
     if (!reply_find(&found, inner, strlen(inner), NULL) || found.code == 0)
         return;
     found.stage = stage != REPLY_STAGE_UNKNOWN ? stage : reply->stage;

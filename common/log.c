@@ -41,11 +41,6 @@ int log_close_descriptors(int kept)
     return place;
 }
 
-bool log_is_verbose(void)
-{
-    return log_state.verbose;
-}
-
 __attribute__((format(printf, 3, 0))) static void write_line(int priority, const char *severity,
                                                              const char *format, va_list arguments)
 {

@@ -13,7 +13,6 @@
 
 /* `name` is the program's short name (milter, policyd). Before this call lines go to stderr. */
 void log_open(const char *name, bool to_stderr, bool verbose);
-bool log_is_verbose(void);
 /* Closes every descriptor behind stderr but one, for a child that shall have no other of its
  * parent's; the way to syslog is opened anew. Returns the number that the one has from now on, or
  * -1. */

@@ -133,10 +133,10 @@ static const struct office365_row rows[] = {
         .meaning = "The password, or the user name, is wrong.",
         .remedy =
             "Put the right password into the table that `post365_password_maps` names (unless it "
-            "is set, `smtp_sasl_password_maps`), run postmap if it is an indexed one, and "
-            "`systemctl restart post365-transport`, "
-            "which may read it at its start alone. The user name is the account's UPN, not an "
-            "alias; with multi-factor authentication the password is an app password.",
+            "is set, `smtp_sasl_password_maps`), and run postmap if it is an indexed one: the "
+            "account is then tried again by itself. Where the table is no file (ldap: and the "
+            "like), `post365 resume <UPN>`. The user name is the account's UPN, not an alias; with "
+            "multi-factor authentication the password is an app password.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
@@ -200,10 +200,11 @@ static const struct office365_row rows[] = {
         .meaning = "The user name, the password or the OAuth2 token is not accepted.",
         .remedy =
             "Password: put the right one into the table that `post365_password_maps` names (unless "
-            "it is set, `smtp_sasl_password_maps`), run postmap if it is an indexed one, and "
-            "`systemctl restart post365-transport`, which may read it at its start alone. The user "
-            "name is the account's UPN, not an alias, and with multi-factor authentication the "
-            "password is an app password. OAuth2: `New-ServicePrincipal` wants the object id of "
+            "it is set, `smtp_sasl_password_maps`), and run postmap if it is an indexed one: the "
+            "account is then tried again by itself. Where the table is no file (ldap: and the "
+            "like), `post365 resume <UPN>`. The user name is the account's UPN, not an alias, and "
+            "with multi-factor authentication the password is an app password. OAuth2: "
+            "`New-ServicePrincipal` wants the object id of "
             "the enterprise application (not of the app registration), and the application needs "
             "SMTP.SendAsApp with admin consent and `Add-MailboxPermission -Identity <UPN> "
             "-AccessRights FullAccess`; new grants take a while to spread.",

@@ -13,11 +13,11 @@
  * destination of the list its host's name, then the destination as written ("[host]:port"). Release
  * with relayhost_keys_free(). */
 char **relayhost_keys(const char *relayhost);
+/* `keys` may be NULL. */
+void relayhost_keys_free(char **keys);
+
 /* Whether no destination of the list is a tenant's mail exchanger; else false, with what that means
  * and what to write. */
 bool relayhost_takes_logins(const char *relayhost, struct error *error);
-
-/* `keys` may be NULL. */
-void relayhost_keys_free(char **keys);
 
 #endif

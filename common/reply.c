@@ -119,12 +119,12 @@ bool reply_parse(struct reply *reply, const char *bytes, size_t length, struct e
     return progress == REPLY_COMPLETE && rest.length == 0;
 }
 
-void reply_make_temporary(struct reply *reply)
+void reply_make_temporary(unsigned *code, struct reply_enhanced *enhanced)
 {
-    if (reply->code / 100 == 5)
-        reply->code -= 100;
-    if (reply->enhanced.class == 5)
-        reply->enhanced.class = 4;
+    if (*code / 100 == 5)
+        *code -= 100;
+    if (enhanced->class == 5)
+        enhanced->class = 4;
 }
 
 static bool read_code(struct slice line, unsigned *code)

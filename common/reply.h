@@ -91,7 +91,7 @@ bool reply_parse(struct reply *reply, const char *bytes, size_t length, struct e
  * text says is believed, and a sender can put words into it. */
 bool reply_find(struct reply *reply, const char *text, size_t length, struct error *error);
 
-/* Turns a 5yz reply into 4yz, and an enhanced code 5.y.z into 4.y.z. Others stay as they are. */
-void reply_make_temporary(struct reply *reply);
+/* Turns 5yz into 4yz, and an enhanced code 5.y.z into 4.y.z. Others stay as they are. */
+void reply_make_temporary(unsigned *code, struct reply_enhanced *enhanced);
 
 #endif

@@ -29,6 +29,8 @@ enum postfix_value {
     POSTFIX_RELAYHOST,
     POSTFIX_SENDER_RELAYHOSTS,
     POSTFIX_NULL_SENDER_RELAY_KEY,
+    POSTFIX_SENDER_TRANSPORTS,
+    POSTFIX_NULL_SENDER_TRANSPORT_KEY,
     POSTFIX_SASL_MECHANISM_FILTER,
     POSTFIX_RECIPIENT_DELIMITER,
     /* these and the following are the source of a setting, none by themselves */
@@ -52,6 +54,8 @@ static const char *const postfix_expressions[POSTFIX_VALUES] = {
     [POSTFIX_RELAYHOST] = "$relayhost",
     [POSTFIX_SENDER_RELAYHOSTS] = "$sender_dependent_relayhost_maps",
     [POSTFIX_NULL_SENDER_RELAY_KEY] = "$empty_address_relayhost_maps_lookup_key",
+    [POSTFIX_SENDER_TRANSPORTS] = "$sender_dependent_default_transport_maps",
+    [POSTFIX_NULL_SENDER_TRANSPORT_KEY] = "$empty_address_default_transport_maps_lookup_key",
     [POSTFIX_SASL_MECHANISM_FILTER] = "$smtp_sasl_mechanism_filter",
     [POSTFIX_RECIPIENT_DELIMITER] = "$recipient_delimiter",
     [POSTFIX_MYORIGIN] = "$myorigin",
@@ -229,6 +233,8 @@ static bool read_postfix(const struct source *source, struct settings *settings,
     settings->relayhost = values[POSTFIX_RELAYHOST];
     settings->sender_relayhost_maps = values[POSTFIX_SENDER_RELAYHOSTS];
     settings->null_sender_relay_key = values[POSTFIX_NULL_SENDER_RELAY_KEY];
+    settings->sender_transport_maps = values[POSTFIX_SENDER_TRANSPORTS];
+    settings->null_sender_transport_key = values[POSTFIX_NULL_SENDER_TRANSPORT_KEY];
     settings->sasl_mechanism_filter = values[POSTFIX_SASL_MECHANISM_FILTER];
     settings->recipient_delimiter = values[POSTFIX_RECIPIENT_DELIMITER];
     fine = fine && read_local_domains(values, settings, error) &&
@@ -305,6 +311,8 @@ void settings_free(struct settings *settings)
     free(settings->relayhost);
     free(settings->sender_relayhost_maps);
     free(settings->null_sender_relay_key);
+    free(settings->sender_transport_maps);
+    free(settings->null_sender_transport_key);
     free(settings->sasl_mechanism_filter);
     free(settings->recipient_delimiter);
     free(settings->local_domains);

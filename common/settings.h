@@ -27,6 +27,8 @@ struct settings {
     char *relayhost;
     char *sender_relayhost_maps; /* sender_dependent_relayhost_maps */
     char *null_sender_relay_key; /* the null sender's key there */
+    char *sender_transport_maps; /* sender_dependent_default_transport_maps */
+    char *null_sender_transport_key;
     char *sasl_mechanism_filter; /* smtp_sasl_mechanism_filter */
     char *recipient_delimiter;
     char *local_domains; /* $myorigin, $mydestination */

@@ -148,20 +148,20 @@ static const struct cause own[OWN_CAUSES] = {
     [CERTIFICATE_NAME] = {.name = "certificate-name",
                           .meaning = "The server's certificate is for another name.",
                           .remedy = "Check that `relayhost` is [smtp.office365.com]:587, spelled "
-                                    "like the certificate. If it is, somebody stands between: a "
+                                    "like the certificate. If it is, something stands between: a "
                                     "proxy, a firewall, a changed hosts file or DNS.",
                           .wait = CAUSE_SOMEBODY},
     [CERTIFICATE_TIME] = {.name = "certificate-expired",
                           .meaning = "The server's certificate is not valid at this time.",
                           .remedy = "Check this machine's clock (`timedatectl`). If it is right, "
-                                    "somebody stands between.",
+                                    "something stands between.",
                           .wait = CAUSE_SOMEBODY},
     [CERTIFICATE_TRUST] = {.name = "certificate-untrusted",
                            .meaning = "No authority that is known here vouches for the server's "
                                       "certificate.",
                            .remedy = "Install ca-certificates, and let `post365_tls_CAfile` (or "
                                      "`smtp_tls_CAfile`) be /etc/ssl/certs/ca-certificates.crt. "
-                                     "If it is, somebody stands between.",
+                                     "If it is, something stands between.",
                            .wait = CAUSE_SOMEBODY},
     [NO_STARTTLS] = {.name = "starttls-not-offered",
                      .meaning = "The server does not offer encryption.",
@@ -259,12 +259,16 @@ static const struct cause own[OWN_CAUSES] = {
                         .remedy = "Nothing of post365's: the reason names the mailbox or the "
                                   "program.",
                         .wait = CAUSE_SCHEDULE},
-    [ANOTHER_SERVER] = {.name = "another-server",
-                        .meaning = "It does not go to Microsoft: Postfix's own tables "
-                                   "(transport_maps, content_filter and the like) send it to "
-                                   "another server, and that one does not take it.",
-                        .remedy = "The reason is that server's: look there, or ask who runs it.",
-                        .wait = CAUSE_SCHEDULE},
+    [ANOTHER_SERVER] =
+        {.name = "another-server",
+         .meaning = "It does not go to Microsoft: Postfix's own tables "
+                    "(transport_maps, sender_dependent_relayhost_maps, content_filter "
+                    "and the like) send it to "
+                    "another server, and it has not been taken there yet.",
+         .remedy = "Read the reason: a reply is that server's (look there, or ask who runs "
+                   "it); a name that is not found, or a connection that fails, is the "
+                   "way from this relay to it.",
+         .wait = CAUSE_SCHEDULE},
     [NOT_TRIED] = {.name = "on-its-way",
                    .meaning =
                        "No attempt has failed: it is on its way, or waits for room within the "
@@ -375,7 +379,7 @@ static enum cause_wait wait_of(const struct office365_row *row)
     return row->account == OFFICE365_ACCOUNT_NOTHING ? CAUSE_SCHEDULE : CAUSE_PAUSE;
 }
 
-const struct cause *cause_of_row(const struct office365_row *row)
+static const struct cause *cause_of_row(const struct office365_row *row)
 {
     struct cause *cause = &of_rows[office365_row_number(row)];
     if (cause->name == NULL)

@@ -54,8 +54,6 @@ bool cause_is_elsewhere(const struct cause *cause);
 /* By its name, or NULL. */
 const struct cause *cause_named(const char *name);
 
-const struct cause *cause_of_row(const struct office365_row *row);
-
 /* Why an account is paused, or what a note says of it: the name in front of the text; without one
  * it is somebody's own. */
 const struct cause *cause_of_account(const char *text);

@@ -27,22 +27,23 @@
 static const struct command commands[] = {
     {"status", "[--json | --watch] [ACCOUNT]...",
      "What each account has used, when there is room, what holds it up",
-     "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of them is "
-     "paused.\n"
-     "--watch: on the whole terminal, anew every 2 s, what needs attention first; q ends it.\n",
+     "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of\n"
+     "them is paused, or milter or transport do not answer; 69 if the ledger cannot\n"
+     "be asked.\n"
+     "--watch: on the whole terminal, anew every 2 s, what needs attention first;\n"
+     "q ends it.\n",
      status_run},
     {"queue",
-     "[--summary] [--account UPN] [--cause CAUSE] [--older TIME] [--recipient ADDRESS] "
-     "[--queue QUEUE] [--json]\n"
+     "[--summary] [--json] [--account UPN] [--cause CAUSE]\n"
+     "                     [--older TIME] [--recipient ADDRESS] [--queue QUEUE]\n"
      "       post365 queue explain [--json] QUEUE-ID\n"
      "       post365 queue flush|hold|release|delete [--yes] [FILTER]...",
      "What waits in Postfix's queue, why, what to do, and when it goes",
-     "--summary: by account and cause alone. ADDRESS may be @domain. QUEUE is deferred, active, "
-     "hold, incoming or\n"
-     "maildrop. TIME is 30m, 2h, 1d. A mark behind the id: * under way, ! on hold, + coming in.\n"
-     "flush, hold, release and delete take a message whole, with its other recipients. Exit status "
-     "1 if somebody\n"
-     "has to do something.\n",
+     "--summary: by account and cause alone. ADDRESS may be @domain.\n"
+     "QUEUE is deferred, active, hold, incoming or maildrop. TIME is 30m, 2h, 1d.\n"
+     "A mark behind the id: * under way, ! on hold, + coming in.\n"
+     "flush, hold, release and delete take a message whole, with its other recipients.\n"
+     "Exit status 1 if somebody has to do something.\n",
      queue_run},
     {"history", "[--minutes] [--json] ACCOUNT",
      "What an account sent in the last 24 hours, against its limit",
@@ -54,24 +55,22 @@ static const struct command commands[] = {
     {"resume", "ACCOUNT", "Let its mail go again",
      "Ends any pause, also one that an answer of Microsoft's has begun.\n", resume_run},
     {"explain", "[--json] 'REPLY'", "What a reply of Office 365 means, and what to do",
-     "REPLY may be pasted whole out of mail.log, postqueue -p or a report. Exit status 1 if "
-     "somebody has to do\n"
-     "something about it.\n",
+     "REPLY may be pasted whole out of mail.log, postqueue -p or a report.\n"
+     "Exit status 1 if somebody has to do something about it.\n",
      explain_run},
     {"doctor", "[--json] [--force] [--send-to ADDRESS] [ACCOUNT]...",
      "What is wrong between here and Microsoft 365, and what to do",
-     "Checks main.cf and master.cf, the daemons, the way to the server, and the login of each "
-     "account, once.\n"
-     "--force: logs in although the last time was less than a minute ago. --send-to: sends a test "
-     "message\n"
-     "through the relay, and follows it; without it nothing is sent. Exit status 1 if a check is "
-     "not ok.\n",
+     "Checks main.cf and master.cf, the daemons, the way to the server, and the login\n"
+     "of each account, once.\n"
+     "--force: logs in although the last time was less than a minute ago.\n"
+     "--send-to: sends a test message through the relay, and follows it; without it\n"
+     "nothing is sent. Exit status 1 if a check is not ok.\n",
      doctor_run},
     {"setup", "[--apply | --undo] [--yes] [--json]",
      "What main.cf and master.cf need, as a diff with reasons",
-     "Without an option nothing is changed; exit status 1 if there is something to change.\n"
-     "--apply makes the changes and keeps what was there, --undo takes them back, also after "
-     "other edits.\n"
+     "Without an option nothing is changed; exit status 1 if there is something to\n"
+     "change. --apply makes the changes and keeps what was there, --undo takes them\n"
+     "back, also after other edits.\n"
      "--yes: without asking.\n",
      setup_run},
 };
@@ -85,8 +84,8 @@ static void print_help(FILE *stream)
     fputs("\n  -c DIR          Postfix's configuration directory\n"
           "  -o NAME=VALUE   a parameter of main.cf\n"
           "  -V, --version   the version\n"
-          "\npost365 COMMAND --help tells more. Exit status: 0 fine, 1 something needs attention, "
-          "2 wrong usage.\n",
+          "\npost365 COMMAND --help tells more. Exit status: 0 fine, 1 something needs\n"
+          "attention, 2 wrong usage.\n",
           stream);
 }
 

@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/postconf.h"
 #include "common/socket.h"
+#include "ctl/relay/milter.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,25 +26,60 @@ static bool names_transport(const char *text, const char *socket)
     return is_named;
 }
 
-/* Which of them main.cf names; none if that cannot be found out. */
-static void find_named(const struct settings *settings, bool named[SERVICES])
+/* What main.cf says of them. */
+struct naming {
+    bool is_named[SERVICES];
+    bool lets_clients_in; /* while the milter is away */
+    bool lets_local_in;   /* likewise, mail of sendmail(1) */
+};
+
+/* Mail that passes no milter of ours is not held up by it. */
+static bool lets_in(const struct milter_list *list, const char *general)
 {
-    static const char *const expressions[SERVICES] = {
-        [SERVICE_MILTER] = "$smtpd_milters $non_smtpd_milters",
-        [SERVICE_TRANSPORT] =
-            "$default_transport $sender_dependent_default_transport_maps $transport_maps",
+    const char *action = list->action[0] != '\0' ? list->action : general;
+    return !list->has_ours || strcmp(action, "accept") == 0;
+}
+
+/* Names none if it cannot be found out. */
+static struct naming find_named(const struct settings *settings)
+{
+    enum { SMTPD, LOCAL, ACTION, TRANSPORT, VALUES };
+    static const char *const expressions[VALUES] = {
+        [SMTPD] = "$smtpd_milters",
+        [LOCAL] = "$non_smtpd_milters",
+        [ACTION] = "$milter_default_action",
+        [TRANSPORT] = "$default_transport $sender_dependent_default_transport_maps $transport_maps",
     };
     const struct postconf postconf = {.directory = settings->config_directory};
-    char *values[SERVICES] = {NULL};
+    char *values[VALUES] = {NULL};
+    struct naming naming = {.lets_clients_in = false};
     struct error error;
-    named[SERVICE_MILTER] = named[SERVICE_TRANSPORT] = false;
-    if (postconf_expand(&postconf, expressions, SERVICES, values, &error)) {
-        named[SERVICE_MILTER] = strstr(values[SERVICE_MILTER], settings->milter_socket) != NULL;
-        named[SERVICE_TRANSPORT] =
-            names_transport(values[SERVICE_TRANSPORT], settings->transport_socket);
+    if (postconf_expand(&postconf, expressions, VALUES, values, &error)) {
+        struct milter_list clients, local;
+        milter_list_read(settings, values[SMTPD], &clients);
+        milter_list_read(settings, values[LOCAL], &local);
+        naming.is_named[SERVICE_MILTER] = clients.has_ours || local.has_ours;
+        naming.is_named[SERVICE_TRANSPORT] =
+            names_transport(values[TRANSPORT], settings->transport_socket);
+        naming.lets_clients_in = lets_in(&clients, values[ACTION]);
+        naming.lets_local_in = lets_in(&local, values[ACTION]);
     }
-    for (size_t i = 0; i < SERVICES; i++)
+    for (size_t i = 0; i < VALUES; i++)
         free(values[i]);
+    return naming;
+}
+
+static const char *without_milter(const struct naming *naming)
+{
+    if (naming->lets_clients_in && naming->lets_local_in)
+        return "mail comes in all the same, and post365-transport makes it right";
+    if (naming->lets_clients_in)
+        return "mail of clients comes in all the same, and mail of this machine stays in the "
+               "maildrop";
+    if (naming->lets_local_in)
+        return "clients are told to come again later, and mail of this machine comes in all the "
+               "same";
+    return "clients are told to come again later, and mail of this machine stays in the maildrop";
 }
 
 /* Who may not connect cannot tell. */
@@ -58,15 +94,13 @@ static int try_service(const struct settings *settings, const char *where)
 
 void services_look(const struct settings *settings, struct service_state states[SERVICES])
 {
-    bool named[SERVICES];
-    find_named(settings, named);
-    states[SERVICE_MILTER] = (struct service_state){
-        "post365-milter", settings->milter_socket,
-        "clients are told to come again later, and mail of this machine stays in the maildrop", 0};
+    struct naming naming = find_named(settings);
+    states[SERVICE_MILTER] = (struct service_state){"post365-milter", settings->milter_socket,
+                                                    without_milter(&naming), 0};
     states[SERVICE_TRANSPORT] =
         (struct service_state){"post365-transport", settings->transport_socket,
                                "mail waits in the queue, and is not woken up", 0};
     for (size_t i = 0; i < SERVICES; i++)
-        if (named[i])
+        if (naming.is_named[i])
             states[i].reason = try_service(settings, states[i].where);
 }

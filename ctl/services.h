@@ -1,8 +1,8 @@
 /* services.h - do the programs that mail goes through answer?
  *
  * Those that main.cf names: the milter in smtpd_milters or non_smtpd_milters, the transport in
- * default_transport, sender_dependent_default_transport_maps or transport_maps. Without one that
- * listens Postfix puts mail off.
+ * default_transport, sender_dependent_default_transport_maps or transport_maps. Where one does
+ * not listen Postfix puts mail off, or lets it past a milter whose default_action is accept.
  */
 #ifndef POST365_CTL_SERVICES_H
 #define POST365_CTL_SERVICES_H

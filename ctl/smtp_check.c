@@ -2,6 +2,9 @@
 #include "ctl/smtp_check.h"
 
 #include "common/memory.h"
+#include "ctl/relay/file.h"
+#include "ctl/relay/service.h"
+#include "ctl/relay/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,35 +78,50 @@ static bool read_main(const struct postconf *postconf, const char *option,
     return fine;
 }
 
-/* "service/type/name = value" lines of the services that delivered to the relayhost, and `lmtp` of
- * the one that delivers to the transport. */
+/* What a service of master.cf sets: `settings` of those that deliver to the relayhost, the
+ * transport `own` among them, and `lmtp` of the one that delivers to post365-transport. */
+static void note_service(const struct service *service, const char *own,
+                         struct settings_list *settings, struct settings_list *lmtp)
+{
+    char *id = memory_format("%s/%s", service->field[SERVICE_NAME], service->field[SERVICE_TYPE]);
+    bool is_ours = strcmp(id, "smtp/unix") == 0 || strcmp(id, own) == 0;
+    for (size_t i = 0; i < service->option_count; i++) {
+        const struct service_option *option = &service->options[i];
+        bool is_smtps = strncmp(option->name, PREFIX, strlen(PREFIX)) == 0;
+        if (service_option(service, option->name) != option)
+            continue;
+        if (strcmp(id, TRANSPORT) == 0)
+            add(lmtp, id, option->name, option->value);
+        if (is_ours && (is_smtps || is_of_connections(option->name)))
+            add(settings, id, option->name, option->value);
+    }
+    free(id);
+}
+
 static bool read_master(const struct postconf *postconf, struct settings_list *settings,
                         struct settings_list *lmtp, struct error *error)
 {
-    static const char *const options[] = {"-P", NULL}, *const wanted[] = {"$default_transport"};
-    struct buffer answer = {0};
-    char *transport = NULL;
+    static const char *const wanted[] = {"$default_transport"};
+    struct buffer contents = {0};
+    struct text text = {.data = NULL};
+    char *transport = NULL, *path = memory_format("%s/master.cf", postconf->directory);
     bool fine = postconf_expand(postconf, wanted, 1, &transport, error) &&
-                postconf_run(postconf, options, &answer, error);
-    char *rest = answer.data, *line;
+                file_read(path, &contents, error);
     char *own =
         memory_format("%.*s/unix", fine ? (int)strcspn(transport, ":") : 0, fine ? transport : "");
-    while (fine && (line = strsep(&rest, "\n")) != NULL) {
-        const char *value = cut(line);
-        char *slash = strrchr(line, '/');
-        if (value == NULL || slash == NULL)
-            continue;
-        *slash = '\0';
-        const char *name = slash + 1;
-        bool is_ours = strcmp(line, "smtp/unix") == 0 || strcmp(line, own) == 0;
-        if (strcmp(line, TRANSPORT) == 0)
-            add(lmtp, line, name, value);
-        if (is_ours && (strncmp(name, PREFIX, strlen(PREFIX)) == 0 || is_of_connections(name)))
-            add(settings, line, name, value);
+    if (fine)
+        text_read(&text, contents.data != NULL ? contents.data : "", contents.length);
+    for (size_t i = 0; i < text.count; i++) {
+        struct service service;
+        if (service_read(&text, &text.entries[i], &service))
+            note_service(&service, own, settings, lmtp);
+        service_free(&service);
     }
+    text_free(&text);
+    buffer_free(&contents);
     free(own);
+    free(path);
     free(transport);
-    buffer_free(&answer);
     return fine;
 }
 

@@ -55,14 +55,29 @@ static bool is_directory(const char *parent, const char *name, size_t length)
     return is;
 }
 
+/* Whether it begins with the name of a directory that is there, in the root or in the queue's
+ * directory. */
+static bool begins_with_directory(const char *text, size_t first, const char *queue_directory)
+{
+    return is_directory("", text, first) || is_directory(queue_directory, text, first);
+}
+
 /* "/etc/tokens/joe", also where there is no such file: a password may begin with a slash, but not
- * with the name of a directory that is there. */
+ * with the name of a directory that is there. Without the slash in front ("etc/tokens/joe") one
+ * more has to follow; "home/joe" may well be a password. */
 static bool is_path(const char *text, const char *queue_directory)
 {
-    size_t first = strcspn(text + (text[0] == '/'), "/");
-    if (text[0] != '/' || first == 0 || text[1 + first] != '/' || text[2 + first] == '\0')
+    static const char *const beginnings[] = {"~/", "./", "../", "file:/"};
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
+        if (strncasecmp(text, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    const char *relative = text + (text[0] == '/');
+    size_t first = strcspn(relative, "/");
+    const char *rest = relative + first + (relative[first] == '/');
+    if (first == 0 || relative[first] == '\0' || *rest == '\0' ||
+        (text[0] != '/' && strchr(rest, '/') == NULL))
         return false;
-    return is_directory("", text + 1, first) || is_directory(queue_directory, text + 1, first);
+    return begins_with_directory(relative, first, queue_directory);
 }
 
 static bool is_json(const char *text)

@@ -111,7 +111,7 @@ static bool explain_certificate(const SSL *ssl, long result, const char *host, s
         verify_names(verify_certificate(ssl), names, sizeof(names));
         return error_set(
             error,
-            "the certificate is for another name (%s), not for %s; somebody stands between, "
+            "the certificate is for another name (%s), not for %s; something stands between, "
             "or relayhost is not the name that the server has",
             names[0] != '\0' ? names : "none", host);
     case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -123,7 +123,7 @@ static bool explain_certificate(const SSL *ssl, long result, const char *host, s
         return error_set(
             error,
             "the certificate of %s is not trusted (%s); see that post365_tls_CAfile has the "
-            "authorities, or who stands between",
+            "authorities, or what stands between",
             host, X509_verify_cert_error_string(result));
     }
 }

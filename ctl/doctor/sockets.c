@@ -224,8 +224,9 @@ static const char *remedy_of(struct doctor *doctor, const struct attempt *attemp
                              doctor->settings->queue_directory, doctor->master_cf,
                              strrchr(attempt->place.path, '/') + 1);
     if (attempt->account != NULL) /* then the transport's own socket answers */
-        return "The transport has a socket for each account that it has credentials for, and may "
-               "read password tables at its start alone: `systemctl restart post365-transport`.";
+        return "The transport has a socket for each account that has credentials: give it some, "
+               "and it makes one. If it has some, `journalctl -u post365-transport` says what is "
+               "wrong.";
     return report_format(report,
                          "`systemctl status %s` tells whether it runs, and why not; its directory "
                          "must be open to the group of %s.",
@@ -325,7 +326,8 @@ void doctor_check_sockets(struct doctor *doctor)
     struct attempt milter = {.check = "milter-socket",
                              .what = "milter",
                              .unit = "post365-milter",
-                             .meaning = "Postfix puts mail off, until somebody answers there.",
+                             .meaning = "Postfix puts mail off, or takes it past the milter, as "
+                                        "default_action says.",
                              .language = &languages[SPEAKS_MILTER],
                              .is_chrooted = smtpd || is_chrooted(doctor, "cleanup")};
     struct attempt policy = {.check = "policy-socket",

@@ -1,7 +1,7 @@
-/* way.h - the way to Microsoft's server, step by step, up to the login
+/* way.h - the way to a server of Microsoft's, step by step, up to the login
  *
- * The same way as the transport's: its first destination in relayhost, all addresses side by side
- * (dial.h), STARTTLS, TLS 1.2 or later with chain and name verified. Nothing secret is sent.
+ * The same way as the transport's: all addresses side by side (dial.h), STARTTLS, TLS 1.2 or later
+ * with chain and name verified. Nothing secret is sent.
  */
 #ifndef POST365_CTL_DOCTOR_WAY_H
 #define POST365_CTL_DOCTOR_WAY_H

@@ -42,7 +42,7 @@ static bool is_submission(const char *text, size_t length, const char *relayhost
     return is_it;
 }
 
-/* Whether mail of this sender, who has no next hop, goes to a server that is not Microsoft's. */
+/* Whether mail of this sender goes to a server that is not ours. */
 static bool is_for_another(struct destinations *senders, const char *key)
 {
     struct destination_list list;
@@ -65,7 +65,8 @@ static bool leads_past(const struct config *config, const char *relayhost,
     bool is_everybody = strcmp(key, "*") == 0 || strcmp(key, NOBODY) == 0;
     if (senders != NULL && length == 0)
         return is_everybody || !is_for_another(senders, key);
-    return is_everybody || is_submission(host, length, relayhost);
+    return is_everybody || (is_submission(host, length, relayhost) &&
+                            (senders == NULL || !is_for_another(senders, key)));
 }
 
 struct keys {

@@ -85,15 +85,20 @@ void advice_after(const struct setup_call *call, const struct relay *relay)
         /* They may run already, without what is new. */
         "systemctl restart post365-policyd post365-milter post365-transport",
     };
+    /* They read main.cf at their start: what setup names in smtpd_milters may be new to them. */
+    static const char *const reread[] = {
+        "systemctl reload post365-policyd post365-milter post365-transport",
+    };
     static const char *const end[] = {"postfix reload", "post365 queue flush"};
     size_t waiting;
     show_text(&call->command->screen, call->as_json, "done",
               "Done; what was there is kept in %s/post365-setup, and post365 setup --undo puts it "
               "back. What comes next:",
               call->config_directory);
-    /* What is new concerns Postfix alone, but for who counts. */
     if (relay->settings->meter == METER_SUBMISSION || !answers(relay->settings))
         tell_commands(call, start, sizeof(start) / sizeof(start[0]));
+    else
+        tell_commands(call, reread, sizeof(reread) / sizeof(reread[0]));
     bool flushes = backlog_count(relay->settings->queue_directory, &waiting) && waiting > 0;
     tell_commands(call, end, flushes ? 2 : 1);
 }

@@ -30,7 +30,7 @@ static void note(void *context, const struct smtp_finding *finding)
 {
     struct groups *groups = context;
     size_t at = 0;
-    if (finding->kind == SMTP_PARAMETER_OWN)
+    if (finding->kind == SMTP_PARAMETER_OWN && finding->service == NULL)
         return;
     while (at < groups->count && strcmp(groups->list[at].text, finding->text) != 0)
         at++;

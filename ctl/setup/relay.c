@@ -89,6 +89,35 @@ static int compare(const void *one, const void *other)
     return strcmp(*(char *const *)one, *(char *const *)other);
 }
 
+/* The service of smtp(8) that has a password table of its own, which nobody else reads; or NULL. */
+static const struct config_service *with_passwords(const struct config *config)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        if (strcmp(config->services[i].command, "smtp") == 0 &&
+            config_overrides(config, &config->services[i], "smtp_sasl_password_maps"))
+            return &config->services[i];
+    return NULL;
+}
+
+static bool no_accounts(const struct relay *relay, struct error *error)
+{
+    const struct config_service *service = with_passwords(&relay->config);
+    if (service != NULL)
+        return error_set(
+            error,
+            "%s: there are no credentials for %s, since smtp_sasl_password_maps stands "
+            "in master.cf, for the service %s alone; write it and "
+            "smtp_sasl_auth_enable = yes into main.cf, where post365 reads them",
+            relay->path[RELAY_MAIN], relay->settings->relayhost, service->id);
+    return error_set(error,
+                     "%s: there are no credentials for %s; write these first: "
+                     "smtp_sasl_auth_enable = yes, smtp_sasl_password_maps = "
+                     "hash:/etc/postfix/sasl_passwd, and there a line \"%s "
+                     "relay@contoso.com:password\" with the mailbox that sends",
+                     relay->path[RELAY_MAIN], relay->settings->relayhost,
+                     relay->settings->relayhost);
+}
+
 static bool read_accounts(struct relay *relay, struct error *error)
 {
     struct credentials *credentials = credentials_open(relay->settings, error);
@@ -105,13 +134,7 @@ static bool read_accounts(struct relay *relay, struct error *error)
     if (!fine)
         return false;
     if (relay->account_count == 0)
-        return error_set(error,
-                         "%s: there are no credentials for %s; write these first: "
-                         "smtp_sasl_auth_enable = yes, smtp_sasl_password_maps = "
-                         "hash:/etc/postfix/sasl_passwd, and there a line \"%s "
-                         "relay@contoso.com:password\" with the mailbox that sends",
-                         relay->path[RELAY_MAIN], relay->settings->relayhost,
-                         relay->settings->relayhost);
+        return no_accounts(relay, error);
     qsort(relay->accounts, relay->account_count, sizeof(relay->accounts[0]), compare);
     return true;
 }

@@ -45,7 +45,7 @@ static void check_rows(const struct reply *reply)
         demand(judgement.code == 0 || judgement.enhanced.class == judgement.code / 100 ||
                judgement.enhanced.class != 0);
         struct reply changed = *reply;
-        reply_make_temporary(&changed);
+        reply_make_temporary(&changed.code, &changed.enhanced);
         demand(changed.code / 100 != 5 && changed.enhanced.class != 5);
         check_reply(&changed);
     }

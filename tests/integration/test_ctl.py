@@ -233,6 +233,14 @@ def test_colour_is_for_terminals_and_lines_fit(environment, coloured):
     assert "\033" not in run("explain", QUOTA, environment=environment).stdout
 
 
+def test_help_fits_on_a_terminal():
+    told = run("--help").stdout
+    names = re.findall(r"^  ([a-z]+) +[A-Z]", told, re.M)
+    assert {"status", "queue", "doctor", "setup"} <= set(names)
+    for text in (told, *(run(name, "--help").stdout for name in names)):
+        assert max(map(len, text.splitlines())) <= 80, text
+
+
 def test_help_and_version():
     assert run("--help").returncode == 0 and "explain" in run("--help").stdout
     assert run("--version").stdout.startswith("post365 ")

@@ -13,7 +13,8 @@ import time
 import pytest
 from doctoring import examine, forget, read, run, stamp
 
-from harness import processes, workplace
+from harness import journal, processes, workplace
+from harness.command import PROGRAM
 from harness.office365 import Office365
 from harness.relay import PASSWORD, UPN, Relay
 
@@ -116,7 +117,7 @@ GATES = [
     ({"security_defaults": True}, {}, "security-defaults", 1, "Manage security defaults: Disabled"),
     ({"tenant_switch": True}, {}, "tenant-switch", 2, "`Set-TransportConfig -SmtpClientAuthenticationDisabled $false`"),
     ({}, {"smtp_auth": False}, "mailbox-switch", 3, "`Set-CASMailbox -Identity {upn} -SmtpClientAuthenticationDisabled $false`"),
-    ({}, {"password": "another"}, "credentials-refused", None, "restart post365-transport"),
+    ({}, {"password": "another"}, "credentials-refused", None, "`post365 resume {upn}`"),
     ({"basic_disabled": True}, {}, "basic-auth-disabled", None, "`Get-User -Identity {upn} | Format-List AuthenticationPolicy`"),
     ({"basic_retired": True}, {}, "basic-auth-retired", None, "Use OAuth2"),
     ({}, {"state": "mailbox-disabled"}, "mailbox-disabled", None, "give it a licence"),
@@ -159,7 +160,7 @@ def test_an_account_without_credentials(relay):
     count = logins(relay, "nobody@example.com")
     found = examine(relay, "nobody@example.com")
     assert found.verdict("credentials") == "wrong" and "nobody@example.com nobody@example.com:password" in found["credentials"]["seen"]
-    assert "restart post365-transport" in found["account-socket"]["remedy"]
+    assert "journalctl -u post365-transport" in found["account-socket"]["remedy"]
     assert found.all("auth") == [] and count() == 0
 
 
@@ -275,6 +276,51 @@ def test_without_a_log_the_queue_tells(relay, account):
         command(relay, "resume", account)
     relay.postfix.flush()
     assert relay.postfix.wait_empty(30) == []
+
+
+@pytest.fixture
+def by_journal(relay, tmp_path):
+    """What runs the command on a machine that has a journal and no mail.log."""
+    assert journal.is_possible(), "needs root and the package systemd-journal-remote: make deps"
+    tmp_path.chmod(0o755)
+    with journal.Journal(tmp_path, relay.postfix.log_path) as kept:
+        yield kept.reader(PROGRAM)
+
+
+def test_the_journal_tells(relay, account, by_journal):
+    found = examine(relay, "--send-to", "a@dest.example", account, program=by_journal)
+    assert found.status == 0 and found.verdict("delivery") == "ok", found.text
+    assert found["queue"]["seen"].endswith("found in the journal")
+    assert found["delivery"]["seen"].startswith("sent: 250 2.0.0 ")
+
+
+def test_the_journal_tells_of_a_bounce(relay, account, by_journal):
+    found = examine(relay, "--send-to", "nobody@example.net", account, program=by_journal)
+    assert found.status == 1 and found.verdict("delivery") == "wrong"
+    assert found["queue"]["seen"].endswith("found in the journal") and found["delivery"]["seen"].startswith("bounced: ")
+
+
+def test_the_journal_tells_why_a_message_waits(relay, account, by_journal):
+    command(relay, "pause", account, "quota of the day")
+    try:
+        found = examine(relay, "--force", "--send-to", "b@dest.example", account, program=by_journal)
+        assert found["delivery"]["seen"].startswith("deferred: ") and "quota of the day" in found["delivery"]["seen"]
+        done = subprocess.run([by_journal, "-c", relay.postfix.config_directory, "queue", "explain",
+                               found["queue"]["seen"].split()[2].rstrip(",")], capture_output=True, text=True, timeout=60, check=False)
+        assert re.search(r"\n1 attempt in the journal\n  .*status=deferred", done.stdout, re.S), done.stdout
+    finally:
+        command(relay, "resume", account)
+    relay.postfix.flush()
+    assert relay.postfix.wait_empty(30) == []
+
+
+def test_with_neither_the_command_to_type_is_told(relay, account, tmp_path):
+    reader = journal.without_log(tmp_path, PROGRAM, relay.postfix.log_path)
+    found = examine(relay, "--send-to", "a@dest.example", account, program=reader)
+    assert found.verdict("delivery") == "not tried" and "left the queue" in found["delivery"]["seen"]
+    told = re.search(r"`journalctl --facility=mail --since='[-0-9]+ [0-9:]+' \| grep '(.*?)'`", found["delivery"]["seen"])
+    assert told and any(told[1] in finding["seen"] for finding in found.all("send") + found.all("queue")), found.text
+    assert "postconf -e maillog_file=/var/log/mail.log" in found["delivery"]["seen"]
 
 
 def test_the_milters_own_line_is_shown(relay, account):

@@ -135,6 +135,24 @@ def test_each_password_is_seen_by_its_own_server_alone(place):
     check_secrets(providers)
 
 
+@pytest.mark.parametrize("type_", ["texthash", "inline", "regexp"])
+def test_a_server_that_the_senders_transport_names(place, type_):
+    own, *others = RELAYS.splitlines()
+    providers = make(place, relays=own + "\n")
+    etc = providers.relay.config_directory
+    pairs = [line.split(" ") for line in providers.fill("\n".join(others)).splitlines()]
+    if type_ == "inline":
+        table = "{ " + ", ".join(f"{{ {sender} = smtp:{server} }}" for sender, server in pairs) + " }"
+    else:
+        mark = "/" if type_ == "regexp" else ""
+        (etc / "transports").write_text("".join(f"{mark}{sender}{mark} smtp:{server}\n" for sender, server in pairs))
+        table = f"{etc}/transports"
+    with open(etc / "main.cf", "a", encoding="utf-8") as main:
+        main.write(f"sender_dependent_default_transport_maps = {type_}:{table}\n")
+    check_mail(place, providers)
+    check_secrets(providers)
+
+
 def run_doctor(postfix):
     return subprocess.run([PROGRAM, "-c", postfix.config_directory, "doctor", "--force"], capture_output=True, text=True, timeout=60,
                           check=False, cwd="/").stdout

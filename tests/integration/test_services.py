@@ -1,10 +1,13 @@
 """A daemon that is not there is seen: by `post365 status` and `queue`, in policyd's metrics and health."""
 
+import configparser
 import contextlib
 import http.client
 import json
+import shlex
 import smtplib
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import ROOMY
@@ -65,6 +68,28 @@ def test_a_dead_daemon_is_told(relay, name, end):
     assert processes.wait_until(lambda: get(relay, "/healthz") == (200, "ok\n"), 15, 0.2)
 
 
+@pytest.mark.parametrize("clients, local, general, told", [
+    ("{ unix:post365/milter, default_action=accept }", "$smtpd_milters", "tempfail",
+     "mail comes in all the same, and post365-transport makes it right"),
+    ("unix:post365/milter", "unix:post365/milter", "accept", "mail comes in all the same, and post365-transport makes it right"),
+    ("{ unix:post365/milter, default_action=tempfail }", "$smtpd_milters", "accept",
+     "clients are told to come again later, and mail of this machine stays in the maildrop"),
+    ("{ unix:post365/milter, default_action=accept }", "unix:post365/milter", "tempfail",
+     "mail of clients comes in all the same, and mail of this machine stays in the maildrop"),
+    ("unix:post365/milter", "", "tempfail",
+     "clients are told to come again later, and mail of this machine comes in all the same"),
+])
+def test_what_a_dead_milter_holds_up_is_what_main_cf_says(relay, clients, local, general, told):
+    relay.milter.stop()
+    relay.postfix.configure({"smtpd_milters": clients, "non_smtpd_milters": local, "milter_default_action": general})
+    relay.postfix.reload()
+    done = run(relay, "status")
+    assert done.returncode == 1 and told in " ".join(done.stdout.split())
+    with smtplib.SMTP("127.0.0.1", relay.postfix.smtp_port) as smtp:
+        smtp.ehlo()
+        assert (smtp.mail(UPN)[0] == 451) is ("clients are told" in told)
+
+
 def test_what_main_cf_does_not_name_is_not_missed(relay):
     relay.milter.stop()
     relay.postfix.configure({"smtpd_milters": "", "non_smtpd_milters": ""})
@@ -103,3 +128,43 @@ def test_mail_in_the_maildrop_is_explained(relay):
         assert smtp.mail(UPN)[0] == 451
     relay.milter.start()
     assert "milter-down" not in run(relay, "queue").stdout
+
+
+class Several(dict):
+    """A name may be there more than once: its values, one a line."""
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, self[name] + value if name in self and isinstance(value, list) else value)
+
+
+def reload_as_systemd(daemon):
+    """Runs the unit's ExecReload= lines, each if the one before has worked, with the program and the configuration of the
+    test; returns whether all have."""
+    text = (Path(__file__).parents[2] / "conf" / f"{daemon.program}.service").read_text()
+    unit = configparser.RawConfigParser(strict=False, dict_type=Several, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(text)
+    lines = unit["Service"]["ExecReload"].splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("+/bin/sh -c ")
+        line = line.lstrip("+").replace("$MAINPID", str(daemon.pid)).replace(
+            f"/usr/sbin/{daemon.program}", " ".join(map(str, daemon.arguments)))
+        if subprocess.run(shlex.split(line), timeout=60, check=False, capture_output=True).returncode != 0:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["milter", "policyd", "transport"])
+@pytest.mark.parametrize("wrong", [{"post365_message_quota": "junk"}, {"post365_max_wait": "soon"}, {"post365_upn": "nobody"}])
+def test_a_reload_with_wrong_settings_fails_before_the_daemon_hears_of_it(relay, name, wrong):
+    daemon = getattr(relay, name)
+    pid, before = daemon.pid, len(daemon.log())
+    kept = {key: relay.postfix.parameters.get(key) for key in wrong}
+    relay.postfix.configure(wrong)
+    assert not reload_as_systemd(daemon)
+    assert daemon.alive() and daemon.pid == pid and "reload" not in daemon.log()[before:]
+    relay.deliver(UPN, ["a@dest.example"], HEADER)
+    relay.postfix.configure(kept)
+    assert reload_as_systemd(daemon)
+    assert processes.wait_until(lambda: "reloaded" in daemon.log()[before:], 20), daemon.log()

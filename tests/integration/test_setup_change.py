@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import threading
 
 import pytest
@@ -163,6 +164,22 @@ def test_mail_comes_in_while_the_milter_is_down(relay_of, office365):
                  send(postfix, "print@intern.example", b"Subject: nobody\r\n")}
     found = all_arrive(postfix, office365, {before, *meanwhile})
     assert {arrival.sender for arrival in found.values()} == {UPN}
+
+
+def test_a_parameter_that_setup_names_reaches_the_daemons(relay_of, office365):
+    """What it says to do next is enough: the milter that runs does not know the parameter yet."""
+    postfix, daemons = relay_of()
+    set_up(postfix, daemons)
+    with (postfix.config_directory / "main.cf").open("a") as main:
+        main.write(f"post365_sender_upn_maps = inline:{{ {{ print@intern.example = {UPN} }} }}\n")
+    said = applied(postfix).stdout
+    assert re.search(r"^ +systemctl reload post365-policyd post365-milter post365-transport\n +postfix reload$", said, re.M), said
+    for daemon in daemons:
+        daemon.reload()
+    postfix.reload()
+    found = send(postfix, "print@intern.example", b"Subject: known\r\n")
+    all_arrive(postfix, office365, {found})
+    assert "account=" + UPN + " (sender map)" in daemons[1].log()
 
 
 def test_a_backlog_from_before_leaves(relay_of, office365):

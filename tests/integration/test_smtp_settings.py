@@ -288,17 +288,29 @@ def test_setup_tells_what_has_no_effect(place, line, told):
     assert told is None or told in remarks
 
 
+@pytest.mark.parametrize("option", ["-o smtp_sasl_password_maps=hash:/etc/x", "-osmtp_sasl_password_maps=static:a@b.example:geheim"])
+def test_setup_says_where_passwords_stand_that_it_does_not_read(place, option):
+    postfix = make(place, Shape(DEBIAN_MAIN + RECIPE.replace("smtp_sasl_password_maps", "# smtp_sasl_password_maps"),
+                                master=f"relaying unix - - n - - smtp\n  {option}\n"))
+    done = run_setup(postfix)
+    assert done.returncode == 78
+    assert "in master.cf, for the service relaying/unix alone" in done.stderr and "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize("dash", ["-o ", "-o"])
 @pytest.mark.parametrize("option, told", [("smtp_helo_name=other.example", "The transport reads main.cf alone"),
                                           ("smtp_bind_address=127.0.0.9", "The transport reads main.cf alone"),
-                                          ("inet_protocols=ipv6", "The transport reads main.cf alone"),
+                                          ("{ inet_protocols = ipv6 }", "The transport reads main.cf alone"),
                                           ("smtp_fallback_relay=[x.example]", "goes to no other server"),
+                                          ("smtp_generic_maps=hash:/etc/postfix/generic", "lmtp_generic_maps"),
+                                          ("smtp_header_checks=regexp:/etc/postfix/checks", "lmtp_header_checks"),
                                           ("smtp_tls_loglevel=2", None)])
-def test_setup_tells_what_master_cf_loses(place, option, told):
+def test_setup_tells_what_master_cf_loses(place, dash, option, told):
     postfix = make(place, Shape(DEBIAN_MAIN + RECIPE))
     master = postfix.config_directory / "master.cf"
     lines = master.read_text().splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("smtp ") and line.split()[1] == "unix")
-    master.write_text("\n".join([*lines[:at + 1], f"  -o {option}", *lines[at + 1:]]) + "\n")
+    master.write_text("\n".join([*lines[:at + 1], f"  {dash}{option}", *lines[at + 1:]]) + "\n")
     remarks = " ".join(run_setup(postfix).stdout.partition("Left as it is")[2].split())
     assert ("smtp/unix in master.cf" in remarks) == (told is not None), remarks
     assert told is None or told in remarks

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from attacking import FULL, HEADER, TO, _rig, rig  # noqa: F401  # fixtures
-from harness import processes
+from harness import processes, workplace
 
 MEGABYTE = 1 << 20
 END = b"\r\n.\r\n"
@@ -255,7 +255,8 @@ def test_clients_that_never_read_are_not_read_from_and_lose_nothing(rig):
         thread.start()
     rig.bystander_sends()
     assert all(thread.is_alive() for thread in talking), "all was read, and all replies are kept somewhere"
-    assert rig.peak() < 32 * 1024
+    if "sanitize" not in str(workplace.BUILD):  # sanitizers keep what was freed
+        assert rig.peak() < 32 * 1024
     for client, thread in zip(clients[:2], talking[:2]):
         assert all(reply == "250 2.0.0 Ok" for reply in client.replies(count))
         thread.join()

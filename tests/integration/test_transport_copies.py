@@ -69,6 +69,16 @@ def test_one_message_that_is_never_answered_is_sent_twice_and_then_its_account_i
     assert CAUSE in queue and "antivirus" in queue, queue
 
 
+def test_ten_parts_of_a_message_that_are_never_answered_are_few_copies(start, office365):
+    """Where Postfix hands on 50 recipients at a time, as it does by itself."""
+    office365.add_fault(stage="dot", action="drop")
+    relay = start({**QUICK, "post365_destination_recipient_limit": "50"})
+    submit(relay, RECIPIENTS)
+    assert processes.wait_until(lambda: CAUSE in pause_cause(relay), 60, 0.5), relay.transport.log()[-3000:]
+    time.sleep(15)
+    assert len(attempts(office365)) <= 3, relay.transport.log()[-5000:]
+
+
 def test_ten_messages_that_are_never_answered_are_few_copies(start, office365):
     office365.add_fault(stage="dot", action="drop")
     relay = start(QUICK)

@@ -77,14 +77,14 @@ def test_a_hundred_messages_send_a_handful_of_passwords(start, office365, fault,
 
 # --- messages ---
 
-SIZE = 9_000_000  # more than the kernels at both ends keep
+SIZE = 9_000_000  # more than the kernels at both ends keep, see send_twelve()
 BODY = (b"x" * 76 + b"\n") * (SIZE // 77)
 STALLS = [{"stage": "mail"}, {"stage": "rcpt"}, {"stage": "data"}, {"stage": "body"}, {"stage": "body", "after": 1000},
           {"stage": "body", "after": SIZE // 10}]
 
 
 def send_twelve(relay, office365, body=BODY, **fault):
-    office365.set(limits={"connections": 3})
+    office365.set(limits={"connections": 3}, receive_buffer=100_000)
     office365.add_fault(every=2, **fault)
     messages = [submit(relay, f"r{number}@dest.example", body) for number in range(12)]
     begun = time.monotonic()

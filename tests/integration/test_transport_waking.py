@@ -147,8 +147,9 @@ COMPLAINTS = ("fatal", "setgid", "postqueue -j has failed")
 def test_wake_ups_wait_for_a_postfix_that_starts_later_and_nobody_complains(start, office365):
     """As after a boot: what was to be woken up is known to no process, and Postfix comes up behind the daemons."""
     relay = start(post365_message_quota="1/30s", post365_max_wait="1s")
-    first, second = submit(relay), submit(relay)
+    first = submit(relay)
     arrives(relay, first)
+    second = submit(relay)
     deferred(relay, "room at")
     relay.transport.stop()
     relay.postfix.stop()
@@ -165,8 +166,9 @@ def test_wake_ups_wait_for_a_postfix_that_starts_later_and_nobody_complains(star
 
 def test_what_was_due_while_postfix_was_stopped_goes_when_it_is_back(start, office365):
     relay = start(post365_message_quota="1/10s", post365_max_wait="1s")
-    first, second = submit(relay), submit(relay)
+    first = submit(relay)
     arrives(relay, first)
+    second = submit(relay)
     deferred(relay, "room at")
     relay.postfix.stop()
     before = len(relay.postfix.log())
@@ -194,8 +196,9 @@ def test_a_wider_limit_wakes_what_waits(start, wider):
 
 def test_another_table_of_quotas_wakes_what_waits(start):
     relay = start(post365_quota_maps={UPN: "messages=1/300s"}, post365_max_wait="1s")
-    first, second = submit(relay), submit(relay)
+    first = submit(relay)
     arrives(relay, first)
+    second = submit(relay)
     deferred(relay, "room at")
     relay.postfix.table("quota_maps", {UPN: "messages=50/300s"})
     arrives(relay, second)

@@ -619,7 +619,7 @@ static void describe_peer(struct session *session, const struct sockaddr *addres
 
 static struct session *session_create(struct server *server, int fd)
 {
-    const int yes = 1;
+    const int yes = 1, room = (int)server->settings->receive_buffer;
     struct session *session = allocate(sizeof *session);
 
     session->server = server;
@@ -633,6 +633,8 @@ static struct session *session_create(struct server *server, int fd)
     if (session->timer == NULL || session->stream == NULL)
         abort();
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (room > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     LIST_INSERT_HEAD(&server->sessions, session, entry);
     gauge_up(&server->connections);
     return session;

@@ -40,6 +40,7 @@ static const struct parameter parameters[] = {
     {"legacy_tls", KIND_BOOLEAN, AT(legacy_tls), true},
     {"late_answer", KIND_SECONDS, AT(late_answer), false},
     {"idle_timeout", KIND_SECONDS, AT(idle_timeout), false},
+    {"receive_buffer", KIND_NUMBER, AT(receive_buffer), false},
     {"message_size", KIND_NUMBER, AT(message_size), false},
     {"null_sender", KIND_NULL_SENDER, AT(null_sender_passes), false},
     {"unauthenticated", KIND_ROW, AT(unauthenticated), false},

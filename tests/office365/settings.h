@@ -37,6 +37,7 @@ struct settings {
     /* at any time */
     double late_answer;      /* seconds until failed AUTH and unauthenticated MAIL are answered */
     double idle_timeout;     /* seconds without a byte from the client; 0: for ever */
+    int64_t receive_buffer;  /* bytes that the kernel keeps of what is sent; 0: as it likes */
     int64_t message_size;    /* bytes, as SIZE announces them */
     bool null_sender_passes; /* "null_sender": "accept" */
     enum reply_row unauthenticated;

@@ -19,6 +19,14 @@ struct fixture {
     struct destinations *destinations;
 };
 
+#define TRANSPORTS                                                                                 \
+    "inline:{ {gmail@t.example = smtp:[smtp.gmail.com]:587}, {@u.example = slow:smtp.u.example},"  \
+    " {plain@t.example = smtp:}, {bare@t.example = smtp}, {odd@t.example = lmtp:unix:private/x},"  \
+    " {us@t.example = smtp:[smtp.office365.com]:587}, {relay@t.example = "                         \
+    "smtp:[mail.example]:2525},"                                                                   \
+    " {own@t.example = post365:unix:post365/accounts/own@t.example},"                              \
+    " {kim@a.example = smtp:[smtp.first.example]} }"
+
 static void open_fixture(struct fixture *fixture, const char *relayhost, const char *maps)
 {
     struct error error;
@@ -26,6 +34,8 @@ static void open_fixture(struct fixture *fixture, const char *relayhost, const c
                                           .relayhost = memory_copy(relayhost),
                                           .sender_relayhost_maps = memory_copy(maps),
                                           .null_sender_relay_key = memory_copy("<>"),
+                                          .sender_transport_maps = memory_copy(TRANSPORTS),
+                                          .null_sender_transport_key = memory_copy("<null>"),
                                           .recipient_delimiter = memory_copy("+"),
                                           .local_domains = memory_copy("relay.example")};
     fixture->destinations = destinations_reopen(NULL, &fixture->settings, &error);
@@ -40,6 +50,8 @@ static void close_fixture(struct fixture *fixture)
     free(fixture->settings.relayhost);
     free(fixture->settings.sender_relayhost_maps);
     free(fixture->settings.null_sender_relay_key);
+    free(fixture->settings.sender_transport_maps);
+    free(fixture->settings.null_sender_transport_key);
     free(fixture->settings.recipient_delimiter);
     free(fixture->settings.local_domains);
 }
@@ -63,6 +75,7 @@ static void a_sender_has_his_own_server_or_relayhosts(void **state)
     } cases[] = {
         {"news@a.example", "[smtp.mailgun.org]:587", false},
         {"NEWS+x@A.example", "[smtp.mailgun.org]:587", false},
+        {"kim@a.example", "[smtp.first.example]", false},
         {"joe@a.example", "smtp.office365.com", true},
         {"hve@b.example", "[smtp-hve.office365.com]:587", true},
         {"ann@b.example", "[smtp.sendgrid.net]", false},
@@ -78,6 +91,16 @@ static void a_sender_has_his_own_server_or_relayhosts(void **state)
         {"root@relay.example", "[local.example]:25", false},
         {"root@else.example", "[mail.example]:2525", true},
         {"nobody@d.example", "[mail.example]:2525", true},
+        {"gmail@t.example", "[smtp.gmail.com]:587", false},
+        {"Gmail+x@T.example", "[smtp.gmail.com]:587", false},
+        {"any@u.example", "smtp.u.example", false},
+        {"@u.example", "smtp.u.example", false},
+        {"plain@t.example", "[mail.example]:2525", true},
+        {"bare@t.example", "[mail.example]:2525", true},
+        {"odd@t.example", "[mail.example]:2525", true},
+        {"us@t.example", "[mail.example]:2525", true},
+        {"relay@t.example", "[mail.example]:2525", true},
+        {"own@t.example", "[mail.example]:2525", true},
     };
     struct fixture fixture;
     open_fixture(&fixture, "[mail.example]:2525", SENDERS);

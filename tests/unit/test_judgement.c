@@ -169,6 +169,31 @@ static void the_transport_does_what_is_explained(void **state)
             }
 }
 
+/* A server may write what only the transport knows: what it writes behind that counts. */
+static void no_server_says_what_it_replies_to(void **state)
+{
+    (void)state;
+    static const char *const lies[] = {"AUTH", "connect", "STARTTLS", "RCPT", "MAIL", "none", ""};
+    for (size_t i = 0; i < COUNT(lies); i++)
+        for (enum reply_stage stage = REPLY_STAGE_CONNECT; stage <= REPLY_STAGE_END_OF_DATA;
+             stage++) {
+            struct reply reply;
+            struct verdict verdict;
+            char text[200], reason[2 * VERDICT_SIZE];
+            snprintf(text, sizeof(text), "554 5.6.0 nothing known (in reply to %s) (in reply to",
+                     lies[i]);
+            assert_true(reply_parse(&reply, text, strlen(text), NULL));
+            const struct submission_end end = {.stage = stage, .reply = &reply};
+            verdict_of_end(&end, "smtp.office365.com", &verdict);
+            snprintf(reason, sizeof(reason),
+                     "host relay[post365/transport] said: %s (in reply to end of DATA command)",
+                     verdict.reply);
+            struct judgement judgement = judge(reason);
+            if (judgement.stage != stage || judgement.is_temporary != verdict.is_temporary)
+                fail_msg("taken for %s: %s", office365_stage_words(judgement.stage), reason);
+        }
+}
+
 static void nothing_before_the_message_ends_it(void **state)
 {
     (void)state;
@@ -228,6 +253,7 @@ int main(void)
         cmocka_unit_test(no_width_changes_the_answer),
         cmocka_unit_test(a_word_may_be_broken),
         cmocka_unit_test(the_transport_does_what_is_explained),
+        cmocka_unit_test(no_server_says_what_it_replies_to),
         cmocka_unit_test(nothing_before_the_message_ends_it),
         cmocka_unit_test(a_closing_connection_is_told_as_a_failure),
         cmocka_unit_test(blanks_of_all_kinds_are_one),

@@ -64,6 +64,12 @@ static void paths_json_and_tokens_are_no_passwords(void **state)
     expect("/etc/tokens/relay@contoso.com", path);
     expect("/var/spool/postfix/etc/xoauth2/joe.json", path);
     expect("/run/token", path);
+    expect("etc/xoauth2/joe.json", path);
+    expect("var/lib/tokens/joe", path);
+    expect("./tokens/joe", path);
+    expect("../tokens/joe", path);
+    expect("~/token.json", path);
+    expect("file:///etc/tokens/joe", path);
     expect("/usr/local/etc/tokens/joe file", path);
     expect("{\"access_token\": \"x\"}", json);
     expect("{ \"refresh_token\":\"r\", \"expiry\":\"0\" }", json);
@@ -96,6 +102,11 @@ static void passwords_are_passwords(void **state)
                                             "/nowhere-at-all/x",
                                             "/etc",
                                             "/etc/",
+                                            "etc/geheim",
+                                            "home/office",
+                                            "aGk/Zm9v/x==",
+                                            "~geheim",
+                                            ".geheim/",
                                             "{geheim}",
                                             "eyJ",
                                             "eyJabc.def",

@@ -472,7 +472,7 @@ static void a_changed_reply_keeps_its_cause(void **state)
         if (row->told != OFFICE365_TEMPORARY || cases[i].stage == CONNECT ||
             cases[i].stage == STARTTLS || strncmp(cases[i].reply, "504", 3) == 0)
             continue; /* general rows of a class and a stage cannot be known again */
-        reply_make_temporary(&reply);
+        reply_make_temporary(&reply.code, &reply.enhanced);
         assert_int_equal(reply.code / 100, 4);
         for (enum reply_stage stage = UNKNOWN; stage < REPLY_STAGES; stage++)
             expect(&reply, stage, cases[i].row, cases[i].reply);

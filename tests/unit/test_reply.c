@@ -322,7 +322,7 @@ static void makes_only_permanent_replies_temporary(void **state)
         struct reply reply;
         assert_true(reply_parse(&reply, cases[i].reply, strlen(cases[i].reply), NULL));
         for (int again = 0; again < 2; again++) {
-            reply_make_temporary(&reply);
+            reply_make_temporary(&reply.code, &reply.enhanced);
             char enhanced[32];
             enhanced_string(&reply, enhanced, sizeof(enhanced));
             assert_int_equal(reply.code, cases[i].code);

@@ -31,6 +31,9 @@
  * account: behind the final dot each may be a copy, before it nothing is lost. */
 #define UNKNOWN_MOST 2
 #define LOST_MOST    3
+/* So many stalls of one message double the patience with it; of so many messages that is known. */
+#define STALLS_A_DOUBLING 4
+#define STALLS_MOST       10000
 
 /* All zero: nobody has answered. */
 struct trouble {
@@ -288,6 +291,21 @@ void delivery_obey(struct delivery *delivery)
     do_as_told(delivery);
 }
 
+static void count_stall(struct delivery *delivery)
+{
+    struct dictionary *all = delivery->all->stalls;
+    unsigned *stalls = dictionary_find(all, delivery->queue_id);
+    if (stalls != NULL) {
+        ++*stalls;
+        return;
+    }
+    if (delivery->queue_id[0] == '\0' || dictionary_count(all) >= STALLS_MOST)
+        return;
+    stalls = memory_zero(1, sizeof(*stalls));
+    *stalls = 1;
+    dictionary_put(all, delivery->queue_id, stalls);
+}
+
 /* Nothing was sent: another connection may carry it at once. Those that were there at the same time
  * and are lost together are one loss. */
 static void note_lost(struct delivery *delivery, struct trouble *trouble)
@@ -316,6 +334,9 @@ static void note_loss(struct delivery *delivery, enum silence silence)
             pause_account(delivery, 5 * MINUTE, HOUR);
         return;
     case SILENCE_STALLED:
+        count_stall(delivery);
+        note_lost(delivery, trouble);
+        return;
     case SILENCE_LOST:
         note_lost(delivery, trouble);
         return;
@@ -336,18 +357,25 @@ void delivery_note_end(struct delivery *delivery, const struct submission_end *e
         note_loss(delivery, end->silence);
         return;
     }
-    if (end->stage == REPLY_STAGE_END_OF_DATA)
+    if (end->stage == REPLY_STAGE_END_OF_DATA) {
+        dictionary_remove(delivery->all->stalls, delivery->queue_id);
         delivery_note_known(delivery);
+    }
     if (verdict->account == OFFICE365_ACCOUNT_NOTHING)
         note_health(delivery, end->stage);
     if (!verdict->is_accepted && end->stage != REPLY_STAGE_RCPT)
         delivery_obey(delivery);
 }
 
+/* A message that stalls while others get through is what stalls: it is shown more patience, too,
+ * though not as soon. Ever the same patience could be too little for ever. */
 unsigned delivery_losses(const struct delivery *delivery)
 {
     const struct trouble *trouble = dictionary_find(delivery->all->troubled, delivery->account);
-    return trouble != NULL ? trouble->lost : 0;
+    const unsigned *stalls = dictionary_find(delivery->all->stalls, delivery->queue_id);
+    unsigned lost = trouble != NULL ? trouble->lost : 0;
+    unsigned stalled = stalls != NULL ? *stalls / STALLS_A_DOUBLING : 0;
+    return lost > stalled ? lost : stalled;
 }
 
 /* --- stalls ---------------------------------------------------------------------- */
@@ -381,6 +409,17 @@ static const struct delivery *find_stalled(const struct deliveries *all, const c
     return delivery;
 }
 
+/* The way is free, and it is this connection that stalls: up to the final dot nothing is lost by
+ * taking another one at once. */
+static void give_up_if_overtaken(struct delivery *delivery)
+{
+    bool is_before_dot = delivery->state == DELIVERY_ENVELOPE || delivery->state == DELIVERY_BODY;
+    if (!is_before_dot || delivery_losses(delivery) > 0 || !delivery_is_overtaken(delivery))
+        return;
+    delivery->is_given_up = true;
+    delivery_set_timer(delivery, 0);
+}
+
 void delivery_note_stalled(struct delivery *delivery, bool is_stalled)
 {
     struct deliveries *all = delivery->all;
@@ -391,6 +430,15 @@ void delivery_note_stalled(struct delivery *delivery, bool is_stalled)
         log_warning("%s: account <%s>: %s", delivery_shown_id(delivery), delivery->account, cause);
     leave_note(all, delivery->account, cause);
     free(cause);
+    if (is_stalled)
+        give_up_if_overtaken(delivery);
+}
+
+void delivery_give_up_stalled(struct deliveries *all, const char *account)
+{
+    for (struct delivery *delivery = all->first; delivery != NULL; delivery = delivery->next)
+        if (delivery->is_stalled && strcmp(delivery->account, account) == 0)
+            give_up_if_overtaken(delivery);
 }
 
 void delivery_note_stalls_again(struct deliveries *all)

@@ -338,6 +338,7 @@ static void message_ended(void *context, const struct submission_end *end)
     char *account = memory_copy(delivery->account);
     tell_end(delivery, end);
     delivery_look_at_held(all, account);
+    delivery_give_up_stalled(all, account);
     free(account);
 }
 
@@ -356,6 +357,7 @@ static void connection_granted(void *context, struct submission *submission, boo
     delivery->submission = submission;
     delivery->is_fresh = is_fresh;
     delivery->connected = distribution_clock();
+    delivery->is_given_up = false;
     delivery->state = DELIVERY_ENVELOPE;
     if (is_fresh && delivery->all->parts.worked != NULL)
         delivery->all->parts.worked(delivery->all->parts.context, delivery->account);
@@ -392,6 +394,18 @@ void delivery_put_off(struct delivery *delivery, const char *reply)
     delivery_reply(delivery);
 }
 
+/* The connection was to be given up, if it still stalls. */
+static void give_up(struct delivery *delivery)
+{
+    uint64_t waited = (distribution_clock() - delivery->begun) / 1000000;
+    delivery->is_given_up = false;
+    if (delivery->state == DELIVERY_ENVELOPE)
+        delivery_set_timer(
+            delivery, waited < DELIVERY_DATA_TIMEOUT ? DELIVERY_DATA_TIMEOUT - (time_t)waited : 1);
+    if (delivery->is_stalled && delivery->submission != NULL)
+        submission_give_up(delivery->submission);
+}
+
 /* Postfix would give up, and with the whole connection. What was accepted is told although the
  * ledger has not answered: it has been asked, and will count. */
 static void patience_ends(evutil_socket_t descriptor, short what, void *argument)
@@ -399,6 +413,11 @@ static void patience_ends(evutil_socket_t descriptor, short what, void *argument
     (void)descriptor;
     (void)what;
     struct delivery *delivery = argument;
+    if (delivery->is_given_up &&
+        (delivery->state == DELIVERY_ENVELOPE || delivery->state == DELIVERY_BODY)) {
+        give_up(delivery);
+        return;
+    }
     if (delivery->state == DELIVERY_HELD) {
         delivery_finish(delivery);
         return;
@@ -479,6 +498,7 @@ struct deliveries *deliveries_new(const struct delivery_parts *parts)
     deliveries->troubled = dictionary_new(free);
     deliveries->standings = dictionary_new(free);
     deliveries->doubtful = dictionary_new(free);
+    deliveries->stalls = dictionary_new(free);
     deliveries->waiting = dictionary_new(free);
     deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
     deliveries->counts.room_times.scale = &distribution_waits;
@@ -568,6 +588,7 @@ void deliveries_free(struct deliveries *deliveries)
     dictionary_free(deliveries->troubled);
     dictionary_free(deliveries->standings);
     dictionary_free(deliveries->doubtful);
+    dictionary_free(deliveries->stalls);
     dictionary_free(deliveries->waiting);
     buffer_free(&deliveries->greeting);
     event_free(deliveries->look);

@@ -36,6 +36,7 @@
 struct standing {
     bool is_proven;   /* the last message that was sent had its reply */
     unsigned replies; /* in a row, no connection lost in between; no more than suffice */
+    uint64_t replied; /* the last, distribution_clock() */
 };
 
 #define ANOTHER_PART                                                                               \
@@ -61,6 +62,12 @@ bool delivery_is_careful(const struct delivery *delivery)
 {
     const struct standing *standing = dictionary_find(delivery->all->standings, delivery->account);
     return standing == NULL || standing->replies < REPLIES_PROVING;
+}
+
+bool delivery_is_overtaken(const struct delivery *delivery)
+{
+    const struct standing *standing = dictionary_find(delivery->all->standings, delivery->account);
+    return standing != NULL && standing->replied > delivery->connected;
 }
 
 static struct standing *standing_of(struct delivery *delivery)
@@ -144,6 +151,7 @@ void delivery_note_known(struct delivery *delivery)
         dictionary_remove(all->doubtful, delivery->queue_id);
     struct standing *standing = standing_of(delivery);
     standing->is_proven = true;
+    standing->replied = distribution_clock();
     if (standing->replies < REPLIES_PROVING)
         standing->replies++;
 }

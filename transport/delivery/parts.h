@@ -45,6 +45,7 @@ struct delivery {
     bool is_fresh, was_retried;
     const char *obeyed;        /* the last cause's name that the account was paused for */
     bool is_stalled;           /* its connection is */
+    bool is_given_up;          /* its connection is, at the next turn */
     bool is_unknown;           /* it may have been delivered */
     struct event *timer;       /* the end of Postfix's patience */
     uint64_t begun, connected; /* microseconds of distribution_clock() */
@@ -60,6 +61,7 @@ struct deliveries {
     uint64_t ledger_lost;       /* when it was first missed, distribution_clock(); 0: it is there */
     struct dictionary *waiting; /* accounts of which mail waits for room: widening.c */
     struct dictionary *doubtful; /* queue ids of what may have been delivered */
+    struct dictionary *stalls;   /* and how often those have stalled that have */
     struct buffer greeting;      /* for the one who was turned away last */
     struct event *look;
 };
@@ -95,6 +97,10 @@ void delivery_note_known(struct delivery *delivery);
 void delivery_note_unknown(struct delivery *delivery);
 /* The connection was lost before the final dot. */
 void delivery_note_broken(struct delivery *delivery);
+/* Other messages get through: those that stall are given up. */
+void delivery_give_up_stalled(struct deliveries *all, const char *account);
+/* Whether one has got through while this one had its connection. */
+bool delivery_is_overtaken(const struct delivery *delivery);
 /* Whether the connection is to be looked at before the final dot. */
 bool delivery_is_careful(const struct delivery *delivery);
 

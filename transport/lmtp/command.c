@@ -472,8 +472,3 @@ void lmtp_command_read(char *line, size_t length, struct lmtp_command *command)
     line[length] = '\0';
     command->mistake = read_verb(line, command);
 }
-
-const char *lmtp_forward_name(enum lmtp_forward which)
-{
-    return forward_names[which];
-}

@@ -91,7 +91,4 @@ struct lmtp_command {
  */
 void lmtp_command_read(char *line, size_t length, struct lmtp_command *command);
 
-/* The name of an attribute of XFORWARD. */
-const char *lmtp_forward_name(enum lmtp_forward which);
-
 #endif

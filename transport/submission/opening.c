@@ -144,7 +144,7 @@ static void begin_tls(struct submission *submission)
     size_t injected = evbuffer_get_length(input);
     if (injected > 0) {
         submission_lose(submission,
-                        "%zu bytes in plain text behind STARTTLS's reply; somebody stands between",
+                        "%zu bytes in plain text behind STARTTLS's reply; something stands between",
                         injected);
         return;
     }

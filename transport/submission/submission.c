@@ -432,6 +432,13 @@ void submission_abandon(struct submission *submission)
     submission_drop(submission);
 }
 
+void submission_give_up(struct submission *submission)
+{
+    submission->is_impatient = true;
+    submission_lose(submission, submission->state == SUBMISSION_BODY ? "does not take the message"
+                                                                     : "does not answer");
+}
+
 void submission_close(struct submission *submission)
 {
     if (submission->state == SUBMISSION_IDLE) {

@@ -116,6 +116,9 @@ void submission_write_all(struct submission *submission, struct evbuffer *bytes)
  * by SUBMISSION_CARE: where it breaks or stalls in the body it is known that nothing was taken. */
 void submission_end_body(struct submission *submission, bool is_careful);
 
+/* Up to the final dot: ends the connection as if the peer's time were over. */
+void submission_give_up(struct submission *submission);
+
 /* The message is not wanted any more: the connection is closed, `ended` is not called. */
 void submission_abandon(struct submission *submission);
 
