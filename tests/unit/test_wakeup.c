@@ -359,7 +359,7 @@ static void a_look_that_failed_is_taken_again(void **state)
     write_file(place, "broken", "");
     write_file(place, "queue", LINE("A", "10"));
     wakeup_put_account(place->wakeup, UPN, clock_now(clock_system()));
-    expect(place, "-j \n");
+    expect(place, "-j \n-i A\n"); /* what it told before it failed */
     snprintf(path, sizeof(path), "%s/broken", place->directory);
     write_file(place, "queue", LINE("A", "10") LINE("B", "20"));
     assert_int_equal(unlink(path), 0);
