@@ -157,16 +157,15 @@ static enum table_answer find_elsewhere(struct destinations *destinations, const
     return answer;
 }
 
-enum table_answer destinations_find(struct destinations *destinations, const char *sender,
-                                    struct destination_list *list, bool *ours, struct error *error)
+/* By sender_dependent_relayhost_maps, else by relayhost. */
+static enum table_answer find_relayhost(struct destinations *destinations, const char *sender,
+                                        struct destination_list *list, bool *ours,
+                                        struct error *error)
 {
     char *value = NULL;
-    enum table_answer answer = find_elsewhere(destinations, sender, list, error);
-    *ours = false;
-    if (answer != TABLE_NONE)
-        return answer;
-    answer = find_value(destinations, destinations->tables, sender,
-                        destinations->settings->null_sender_relay_key, &value, error);
+    enum table_answer answer =
+        find_value(destinations, destinations->tables, sender,
+                   destinations->settings->null_sender_relay_key, &value, error);
     if (answer == TABLE_FAILED)
         return answer;
     *ours = read_value(destinations, answer == TABLE_FOUND ? value : "DUNNO", list);
@@ -178,6 +177,14 @@ enum table_answer destinations_find(struct destinations *destinations, const cha
     struct destination none;
     destination_parse(destinations->settings, &none, error);
     return TABLE_NONE;
+}
+
+enum table_answer destinations_find(struct destinations *destinations, const char *sender,
+                                    struct destination_list *list, bool *ours, struct error *error)
+{
+    enum table_answer answer = find_elsewhere(destinations, sender, list, error);
+    *ours = false;
+    return answer != TABLE_NONE ? answer : find_relayhost(destinations, sender, list, ours, error);
 }
 
 static void note_server(void *context, const char *sender, const struct destination *destination,
@@ -212,7 +219,10 @@ enum table_answer destinations_of_account(struct destinations *destinations, con
                                           struct destination_list *list, bool *ours,
                                           struct error *error)
 {
-    enum table_answer answer = destinations_find(destinations, upn, list, ours, error);
+    *ours = false;
+    /* A transport is for who is the sender. The account may send others' mail by relayhost all the
+     * same, and relayhost's line is its own. */
+    enum table_answer answer = find_relayhost(destinations, upn, list, ours, error);
     if (answer == TABLE_FOUND && *ours && list->count == destinations->relayhost.count &&
         destination_equal(&list->items[0], &destinations->relayhost.items[0]))
         copy_accounts(destinations, list);
