@@ -46,9 +46,10 @@ enum table_answer destinations_find(struct destinations *destinations, const cha
                                     struct destination_list *list, bool *is_ours,
                                     struct error *error);
 
-/* Where mail may go that an account sends: as destinations_find() where the table has something for
- * it; else relayhost's servers and, behind them, those of ours that the tables name for any sender,
- * as far as these can be enumerated. An account may be known for one of these alone. */
+/* Where mail may go that an account sends: where sender_dependent_relayhost_maps says, if it has
+ * something for the account (a transport of the account as a sender does not count); else
+ * relayhost's servers and, behind them, those of ours that the tables name for any sender, as far
+ * as these can be enumerated. An account may be known for one of these alone. */
 enum table_answer destinations_of_account(struct destinations *destinations, const char *upn,
                                           struct destination_list *list, bool *is_ours,
                                           struct error *error);
