@@ -262,29 +262,12 @@ static bool decide(const struct message *message, struct outcome *outcome, struc
     outcome->sender_changed =
         sender_covered == TABLE_NONE || wants_envelope_of_null_sender(message);
 
-    const struct settings *settings = configuration_settings(message->configuration);
-    const struct rewrite_rules rules = {.upn = message->account.upn,
-                                        .envelope_sender = message->sender,
-                                        .rewrite_from = settings->rewrite_from,
-                                        .add_reply_to = settings->reply_to == REPLY_TO_ADD,
-                                        .replaces_null_sender =
-                                            wants_envelope_of_null_sender(message),
-                                        .covered = coverage_ask,
-                                        .context = &question};
-    switch (rewrite_headers(message->headers, message->header_count, &rules, &outcome->edits)) {
-    case REWRITE_OK:
-        return true;
-    case REWRITE_LOOKUP_FAILED:
-        *error = question.error;
-        return false;
-    case REWRITE_INVALID_UPN:
-        break;
-    }
-    return error_set(
-        error,
-        "the account \"%s\" is no address that can stand in From:; correct the table or "
-        "parameter that names it",
-        message->account.upn);
+    const struct rewrite_rules rules =
+        coverage_rules(&question, configuration_settings(message->configuration), message->sender,
+                       wants_envelope_of_null_sender(message));
+    return coverage_is_decided(
+        rewrite_headers(message->headers, message->header_count, &rules, &outcome->edits),
+        &question, error);
 }
 
 /* Says to the transport, where there is one, which account it is; the client's own ENVID goes

@@ -39,29 +39,12 @@ static void give_up(struct delivery *delivery, const char *reason)
 /* False with the reason. */
 static bool judge(const struct delivery *delivery, struct rewrite_edits *edits, struct error *error)
 {
-    const struct settings *settings = delivery->all->parts.settings;
     struct coverage_question question = {.identities = delivery->all->parts.identities,
                                          .upn = delivery->account};
-    const struct rewrite_rules rules = {.upn = delivery->account,
-                                        .envelope_sender = delivery->sent.sender,
-                                        .rewrite_from = settings->rewrite_from,
-                                        .add_reply_to = settings->reply_to == REPLY_TO_ADD,
-                                        .replaces_null_sender = delivery->sent.sender[0] == '\0',
-                                        .covered = coverage_ask,
-                                        .context = &question};
-    switch (header_judge(delivery->header, &rules, edits)) {
-    case REWRITE_OK:
-        return true;
-    case REWRITE_LOOKUP_FAILED:
-        *error = question.error;
-        return false;
-    case REWRITE_INVALID_UPN:
-        break;
-    }
-    return error_set(error,
-                     "the account \"%s\" is no address that can stand in From:; correct the table "
-                     "or parameter that names it",
-                     delivery->account);
+    const char *sender = delivery->sent.sender;
+    const struct rewrite_rules rules =
+        coverage_rules(&question, delivery->all->parts.settings, sender, sender[0] == '\0');
+    return coverage_is_decided(header_judge(delivery->header, &rules, edits), &question, error);
 }
 
 static void log_edits(const struct delivery *delivery, const struct rewrite_edits *edits)
