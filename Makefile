@@ -31,7 +31,7 @@ SBINDIR ?= $(PREFIX)/sbin
 
 DAEMONS          := post365-milter post365-policyd post365-transport
 PROGRAMS         := $(DAEMONS) post365
-COMMON_SOURCES   := $(wildcard common/*.c common/metrics/*.c common/sender/*.c)
+COMMON_SOURCES   := $(wildcard common/*.c common/metrics/*.c common/oauth2/*.c common/sender/*.c)
 # For those that log in at Microsoft's.
 UPSTREAM_SOURCES := $(wildcard common/upstream/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)

@@ -2,6 +2,7 @@
 #include "common/parameter.h"
 
 #include "common/address.h"
+#include "common/attr.h"
 #include "common/memory.h"
 #include "common/quota.h"
 #include "common/socket.h"
@@ -136,6 +137,20 @@ static bool parse_choice(const char *value, const char *const choices[], unsigne
     return error_set(error, "write %s or %s", choices[0], choices[1]);
 }
 
+/* A user name and a password would stand where everybody reads them. */
+static bool parse_proxy(const char *value, struct error *error)
+{
+    static const char scheme[] = "http://";
+    const char *place = value + sizeof(scheme) - 1;
+    const char *port = strrchr(value, ':');
+    uint64_t number;
+    if (strncmp(value, scheme, sizeof(scheme) - 1) == 0 && port > place &&
+        strpbrk(place, "@/ \t") == NULL &&
+        attr_digits(port + 1, strlen(port + 1), 65535, &number) && number > 0)
+        return true;
+    return error_set(error, "write http://host:port, without a user name");
+}
+
 static bool parse_text(const struct parameter *parameter, const char *value,
                        const struct settings *settings, struct error *error)
 {
@@ -146,6 +161,8 @@ static bool parse_text(const struct parameter *parameter, const char *value,
         return socket_parse(value, settings->queue_directory, &place, error);
     if (parameter->type == PARAMETER_LISTEN && value[0] != '\0')
         return socket_parse_address(value, &place, error);
+    if (parameter->type == PARAMETER_PROXY && value[0] != '\0')
+        return parse_proxy(value, error);
     if (parameter->type == PARAMETER_DIRECTORY && value[0] != '/')
         return error_set(error, "write an absolute path");
     if (parameter->type == PARAMETER_UPN && value[0] != '\0' && !address_is_upn(value))
