@@ -463,10 +463,12 @@ static bool take_skew(struct reading *reading, struct token_subject *subject)
 {
     struct attr *attr = &reading->field[FIELD_SKEW];
     subject->has_skew = has(reading, FIELD_SKEW);
-    bool is_behind = subject->has_skew && attr->value_length > 0 && attr->value[0] == '-';
+    if (!subject->has_skew)
+        return true;
+    bool is_behind = attr->value_length > 0 && attr->value[0] == '-';
     attr->value += is_behind;
     attr->value_length -= is_behind;
-    if (!take_time_if_any(reading, FIELD_SKEW, &subject->skew))
+    if (!take_time(reading, FIELD_SKEW, &subject->skew))
         return false;
     if (is_behind)
         subject->skew = -subject->skew;
