@@ -375,6 +375,19 @@ struct attr_channel *attr_channel_new(struct event_base *base, const struct sock
     return channel;
 }
 
+void attr_channel_drop(struct attr_channel *channel, const char *reason)
+{
+    bool was_busy = channel->is_busy;
+    if (channel->state == CHANNEL_DOWN)
+        return;
+    error_set(&channel->reason, "%s", reason);
+    begin_event(channel);
+    lose(channel);
+    channel->is_busy = was_busy;
+    if (channel->is_released && !was_busy)
+        destroy(channel);
+}
+
 size_t attr_channel_calls(const struct attr_channel *channel)
 {
     return channel->call_count;

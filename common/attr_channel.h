@@ -68,6 +68,9 @@ uint64_t attr_channel_ask(struct attr_channel *channel, const void *command, voi
 /* Within `replied`: no further reply comes. The request is the owner's again. */
 void attr_channel_end(struct attr_channel *channel, uint64_t tag);
 
+/* Ends the connection: the owner is told that it was lost for this reason, from here. */
+void attr_channel_drop(struct attr_channel *channel, const char *reason);
+
 /* Requests under way. */
 size_t attr_channel_calls(const struct attr_channel *channel);
 
