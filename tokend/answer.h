@@ -19,9 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANSWER_BODY_MAX  ((size_t)64 * 1024) /* bytes that are read of a body; more is no answer */
-#define ANSWER_TOKEN_MAX ((size_t)8000) /* bytes of an access token: it must fit a line of attr.h  \
-                                         */
+#define ANSWER_BODY_MAX ((size_t)64 * 1024) /* bytes that are read of a body; more is no answer */
+#define ANSWER_TOKEN_MAX                                                                           \
+    ((size_t)8000) /* bytes of an access token: it must fit a line of attr.h                       \
+                    */
 #define ANSWER_REFRESH_TOKEN_MAX ((size_t)16 * 1024)
 #define ANSWER_LIFE_MAX          86400 /* seconds after which a token is asked for anew in any case */
 #define ANSWER_LIFE_DEFAULT      3599 /* where expires_in is missing, which RFC 6749 permits */
@@ -30,7 +31,8 @@
 
 /* What was asked. */
 enum answer_question {
-    ANSWER_APP,          /* client credentials, or a managed identity */
+    ANSWER_APP,          /* client credentials */
+    ANSWER_MANAGED,      /* a managed identity: of a metadata service */
     ANSWER_REFRESH,      /* by a refresh token */
     ANSWER_DEVICE_BEGIN, /* a device code */
     ANSWER_DEVICE_POLL   /* the tokens of a login by device code */
@@ -45,6 +47,9 @@ struct answer_received {
     const struct secret *body; /* at most ANSWER_BODY_MAX, cut there; NULL: empty */
     bool is_cut;               /* the body was longer */
     int64_t now;               /* seconds since the epoch, when it came, for dates */
+    /* What was sent and must not be shown, should it be in the answer: NULL or a client secret, a
+     * refresh token. */
+    const struct secret *hidden;
 };
 
 enum answer_outcome { ANSWER_FAILED, ANSWER_TOKEN, ANSWER_CODE };
