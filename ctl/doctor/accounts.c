@@ -311,7 +311,8 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
     check_pause(&visit);
     /* That it has none was said before. */
     if (credentials_find(credentials, upn, &visit.credential, &error) == TABLE_FOUND &&
-        (visit.way = find_way(&visit)) != NULL && can_log_in(&visit) && may_log_in(&visit))
+        visit.credential.secret != NULL && (visit.way = find_way(&visit)) != NULL &&
+        can_log_in(&visit) && may_log_in(&visit))
         try_login(&visit);
     dialogue_close(&visit.dialogue);
     credential_release(&visit.credential);
