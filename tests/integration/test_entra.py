@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import re
+import smtplib
 import socket
 import ssl
 import time
@@ -114,24 +115,17 @@ def token_of(entra, app, **changes):
     return reply.content["access_token"]
 
 
-def login(office365, token, upn=UPN):
-    """The reply to AUTH with a token."""
-    with contextlib.closing(socket.create_connection(("127.0.0.1", office365.port), 5)) as plain:
-        lines = plain.makefile("rb")
-        lines.readline()
-        for command in (b"EHLO client.example", b"STARTTLS"):
-            plain.sendall(command + b"\r\n")
-            while lines.readline()[3:4] == b"-":
-                pass
-        context = ssl.create_default_context(cafile=office365.ca_file)
-        with context.wrap_socket(plain, server_hostname="localhost") as secure:
-            lines = secure.makefile("rb")
-            text = base64.b64encode(f"user={upn}\1auth=Bearer {token}\1\1".encode())
-            for command in (b"EHLO client.example", b"AUTH XOAUTH2 " + text):
-                secure.sendall(command + b"\r\n")
-                while (line := lines.readline())[3:4] == b"-":
-                    pass
-            return line.decode()
+def login(office365, token, upn=UPN, message=None):
+    """The reply to AUTH with a token, or to the message (bytes) after it."""
+    with smtplib.SMTP("localhost", office365.port, timeout=5) as client:
+        client.starttls(context=ssl.create_default_context(cafile=office365.ca_file))
+        client.ehlo()
+        code, text = client.docmd("AUTH", "XOAUTH2 " + base64.b64encode(f"user={upn}\1auth=Bearer {token}\1\1".encode()).decode())
+        if message is not None and code == 235:
+            client.mail(upn)
+            client.rcpt("somebody@example.net")
+            code, text = client.data(message)
+        return f"{code} {text.decode()}"
 
 
 def objection(office365):
@@ -529,7 +523,11 @@ def test_classic_model_needs_full_access(entra, office365):
     app = entra.app(model="classic", accounts=[UPN])
     token = token_of(entra, app)
     assert claims_of(token)["roles"] == ["SMTP.SendAsApp"]
+    message = f"From: {UPN}\r\nSubject: test\r\n\r\nhello\r\n".encode()
+    assert login(office365, token, message=message).startswith("250 ")
+    entra.principal(app.client_id, app.object_id)
     assert login(office365, token).startswith("235 ")
+    assert login(office365, token, message=message).startswith("430 4.2.0 ")
     none = entra.app(model=None)
     assert login(office365, token_of(entra, none)).startswith("535 5.7.3 ") and objection(office365) == "permission"
 
