@@ -8,8 +8,9 @@
  *
  * DIAGNOSTICS
  *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
- *     69 post365-policyd or postqueue(1) cannot be asked, 74 what was found cannot be written, 75
- *     another setup is at work, 77 not allowed, 78 wrong configuration.
+ *     69 post365-policyd, post365-tokend or postqueue(1) cannot be asked, 73 a file cannot be made,
+ *     or is there already, 74 what was found cannot be written, 75 another setup is at work, 77 not
+ *     allowed, 78 wrong configuration.
  */
 #include "ctl/command.h"
 
@@ -73,6 +74,12 @@ static const struct command commands[] = {
      "back, also after other edits.\n"
      "--yes: without asking.\n",
      setup_run},
+    {"oauth2", "certificate [--directory DIR] NAME",
+     "Make a key and a certificate for an app-only registration",
+     "NAME.key, of post365_oauth2_user alone, and NAME.pem, which is uploaded to Entra,\n"
+     "in DIR, else in post365 in Postfix's configuration directory; nothing is\n"
+     "overwritten.\n",
+     oauth2_run},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

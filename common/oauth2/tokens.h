@@ -125,7 +125,10 @@
 #define TOKENS_EXPIRES          "expires"
 #define TOKENS_USER             "user"
 
-/* `reason` is never longer, in octets. */
+/* `reason` is never longer, in octets; nor is a token, which has to fit into a line of attr.h. */
 #define TOKENS_REASON_MAX 400
+#define TOKENS_TOKEN_MAX  8000
+/* Registrations in one reply to `list`. */
+#define TOKENS_LIST_MAX 100
 
 #endif
