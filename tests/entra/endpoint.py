@@ -17,7 +17,6 @@ _JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no
          "Expires": "-1", "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
          "X-Content-Type-Options": "nosniff", "Set-Cookie": "fpc=AsOmE; path=/; secure; HttpOnly; SameSite=None"}
 _HANDSHAKE = 60  # seconds
-_PIECE = b" " * 4096
 
 
 class Endpoint:
@@ -42,14 +41,14 @@ class Endpoint:
         self.journal.write("connect", connection=number, fault=fault.number if fault else None)
         if fault:
             time.sleep(fault.delay or 0)
-            if self._act(fault, http.Connection(stream), b""):
+            if not self.faults.act(fault, http.Connection(stream), b""):
                 return
         fault = self.faults.match("tls")
         kind = "right"
         if fault:
             time.sleep(fault.delay or 0)
             kind = fault.certificate or kind
-            if self._act(fault, http.Connection(stream), b""):
+            if not self.faults.act(fault, http.Connection(stream), b""):
                 return
         stream.settimeout(_HANDSHAKE)
         try:
@@ -110,9 +109,10 @@ class Endpoint:
         if reply is not None and request.headers.get("return-client-request-id", "").lower() == "true":
             reply.headers["client-request-id"] = correlation
         data = http.octets(reply, self._date()) if reply is not None else b""
-        if fault is not None and self._act(fault, connection, data):
+        if fault is None:
+            connection.write(data)
+        elif not self.faults.act(fault, connection, data):
             return False
-        connection.write(data)
         return reply.headers.get("Connection") != "close" and request.headers.get("connection", "").lower() != "close"
 
     def _note(self, number, request, seen, reply, refusal, fault, arrived, correlation):
@@ -227,45 +227,6 @@ class Endpoint:
         if isinstance(value, str) and value.startswith("date:"):
             return http.date(self.now() + float(value[5:]))
         return str(value)
-
-    def _act(self, fault, connection, data):
-        """What the fault does to octets. Returns whether the connection has ended."""
-        action = fault.action or "none"
-        if action == "none":
-            return False
-        if action == "reset":
-            http.reset(connection.stream)
-        elif action == "silence":
-            connection.wait_for_end()
-        elif action == "garbage":
-            connection.write(self.faults.octets(fault.bytes or 4096))
-        elif action in ("half", "cut"):
-            connection.write(_half(data, action == "half"))
-        elif action == "trickle":
-            connection.trickle(data, fault.interval or 60)
-            return False
-        elif action.startswith("endless"):
-            _without_end(connection, action == "endless-header")
-        return True
-
-
-def _half(data, honest):
-    """Half of the body; `honest`: with a length that fits."""
-    head, _, body = data.partition(b"\r\n\r\n")
-    body, whole = body[:len(body) // 2], len(body)
-    if honest:
-        head = head.replace(b"Content-Length: %d" % whole, b"Content-Length: %d" % len(body))
-    return head + b"\r\n\r\n" + body
-
-
-def _without_end(connection, header):
-    connection.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
-    piece = b"X-Filler: " + _PIECE[:1000] + b"\r\n"
-    if not header:
-        connection.write(b"\r\n{\"token_type\":")
-        piece = _PIECE
-    while True:
-        connection.write(piece)
 
 
 def _kind_of(target):

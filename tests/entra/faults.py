@@ -9,9 +9,10 @@ import json
 import random
 import threading
 
-from . import certificates
+from . import certificates, http
 from .problem import Problem, take
 
+_PIECE = b" " * 4096
 STAGES = ("connect", "tls", "answer")
 _WHEN = {"stage", "kind", "tenant", "client_id", "account", "skip", "every", "times", "probability"}
 _ACTIONS = ("none", "drop", "reset", "silence", "cut", "half", "endless", "endless-header", "trickle", "garbage")
@@ -109,6 +110,8 @@ class Fault:
         self.stage = value.get("stage", "tls" if "certificate" in value else "answer")
         if self.stage not in STAGES:
             raise Problem(f'"stage" must be one of {", ".join(STAGES)}')
+        if self.commit is False and self._spoils_true_answer():
+            raise Problem('without effect there is no true answer: "commit": false needs an error, a body or an action')
         self.seen = self.hits = 0
 
     def __getattr__(self, name):
@@ -137,8 +140,11 @@ class Fault:
         """Whether the request has its effect all the same. If nobody says so: when the true answer is needed."""
         if self.commit is not None:
             return self.commit
-        return self.body is None and self.error is None and self.action not in ("drop", "reset", "silence", "garbage",
-                                                                               "endless", "endless-header")
+        return self._spoils_true_answer()
+
+    def _spoils_true_answer(self):
+        return self.body is None and self.error is None and self.value.get("action", "none") in (
+            "none", "cut", "half", "trickle")
 
 
 class Faults:
@@ -182,6 +188,44 @@ class Faults:
     def octets(self, count):
         with self._lock:
             return self._random.randbytes(count)
+
+    def act(self, fault, connection, data):
+        """Writes what the fault leaves of `data`. Returns whether the connection goes on."""
+        action = fault.action or "none"
+        if action == "none":
+            connection.write(data)
+        elif action == "trickle":
+            connection.trickle(data, fault.interval or 60)
+        elif action == "reset":
+            http.reset(connection.stream)
+        elif action == "silence":
+            connection.wait_for_end()
+        elif action == "garbage":
+            connection.write(self.octets(fault.bytes or 4096))
+        elif action in ("half", "cut"):
+            connection.write(_half(data, action == "half"))
+        elif action.startswith("endless"):
+            _without_end(connection, action == "endless-header")
+        return action in ("none", "trickle")
+
+
+def _half(data, honest):
+    """Half of the body; `honest`: with a length that fits."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    body, whole = body[:len(body) // 2], len(body)
+    if honest:
+        head = head.replace(b"Content-Length: %d" % whole, b"Content-Length: %d" % len(body))
+    return head + b"\r\n\r\n" + body
+
+
+def _without_end(connection, header):
+    connection.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+    piece = b"X-Filler: " + _PIECE[:1000] + b"\r\n"
+    if not header:
+        connection.write(b"\r\n{\"token_type\":")
+        piece = _PIECE
+    while True:
+        connection.write(piece)
 
 
 def change(answer, fault):

@@ -16,10 +16,13 @@ class Proxy:
         self.login = None  # "user:password" that it asks for
 
     def serve(self, connection, request):
-        """One request on a Connection, after which it ends."""
-        status, place = self._judge(request)
+        """One request on a Connection, after which it ends. Of a fault its status and its action count."""
+        fault = self.faults.match("answer", kind="proxy")
+        status, place = (fault.status, None) if fault and fault.status else self._judge(request)
         # A proxy's user name and password never get into the journal.
         self.journal.write("proxy", method=request.method, target=request.target.split("?")[0], status=status)
+        if fault and not self.faults.act(fault, connection, b""):
+            return
         if status != 200:
             headers = {"Proxy-Authenticate": 'Basic realm="proxy"'} if status == 407 else {}
             connection.write(octets(Answer(status, {"Content-Type": "text/plain", "Connection": "close", **headers},
@@ -40,9 +43,6 @@ class Proxy:
 
     def _judge(self, request):
         """(status, where it leads)"""
-        fault = self.faults.match("answer", kind="proxy")
-        if fault and fault.status:
-            return fault.status, None
         if self.login is not None:
             right = "Basic " + base64.b64encode(self.login.encode()).decode()
             if not hmac.compare_digest(request.headers.get("proxy-authorization", "").encode(), right.encode()):

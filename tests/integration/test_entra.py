@@ -586,7 +586,7 @@ def test_errors_on_demand(entra):
     entra.fault(error=90055, retry_after="date:60", times=1)
     reply = post(entra, with_secret(app))
     assert reply.status == 429 and reply.headers["Retry-After"].endswith(" GMT")
-    for wrong in ({"named": "no such"}, {"action": "odd"}, {"odd": 1}, {"certificate": "odd"}):
+    for wrong in ({"named": "no such"}, {"action": "odd"}, {"odd": 1}, {"certificate": "odd"}, {"commit": False}):
         with pytest.raises(ControlError):
             entra.add_fault(**wrong)
 
@@ -721,6 +721,12 @@ def test_proxy(entra):
     right = base64.b64encode(b"relay:geheim").decode()
     assert through_proxy(entra, "localhost", entra.port, **{"Proxy-Authorization": f"Basic {right}"}) == 200
     assert [entry["status"] for entry in entra.journal("proxy")] == [200, 200, 502, 407, 200]
+    entra.fault(kind="proxy", status=503, times=1)
+    with pytest.raises(OSError, match="503"):
+        through_proxy(entra, "localhost", entra.port)
+    entra.fault(kind="proxy", action="reset", times=1)
+    with pytest.raises(ConnectionResetError):
+        through_proxy(entra, "localhost", entra.port)
     assert "geheim" not in entra.journal_path.read_text() and right not in entra.journal_path.read_text()
 
 
