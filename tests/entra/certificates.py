@@ -54,6 +54,13 @@ def _alternatives(names):
     return x509.SubjectAlternativeName(found)
 
 
+def _usage(certificates):
+    """What a key is for: signing certificates, or else handshakes."""
+    return x509.KeyUsage(digital_signature=not certificates, key_cert_sign=certificates, crl_sign=certificates,
+                         content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+                         encipher_only=False, decipher_only=False)
+
+
 def _issue(subject, key, issuer, issuer_key, days, names):
     """A certificate of an authority (names is None) or of a server."""
     builder = (x509.CertificateBuilder()
@@ -61,6 +68,7 @@ def _issue(subject, key, issuer, issuer_key, days, names):
                .serial_number(x509.random_serial_number())
                .not_valid_before(_day(days[0])).not_valid_after(_day(days[1]))
                .add_extension(x509.BasicConstraints(ca=names is None, path_length=None), critical=True)
+               .add_extension(_usage(certificates=names is None), critical=True)
                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False))
     if names is not None:
