@@ -61,7 +61,7 @@ class Metadata:
 
     def _challenge(self):
         """401, and a file that only who belongs to this machine can read."""
-        self.keys.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self.keys.mkdir(mode=0o755, parents=True, exist_ok=True)
         path = self.keys / f"{secrets.token_hex(16)}.key"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         with open(descriptor, "w", encoding="ascii") as file:

@@ -17,6 +17,7 @@ import grp
 import os
 import pwd
 import secrets
+import shutil
 import sys
 import uuid
 from pathlib import Path
@@ -43,7 +44,8 @@ class Entra(standin.StandIn):
 
     def __init__(self, directory, office365=None, **settings):
         environment = {**os.environ, "PYTHONPATH": str(workplace.PROJECT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}
-        defaults = {"tenants": {TENANT: {"domains": [DOMAIN]}}, "apps": {}, "ports": {}}
+        defaults = {"tenants": {TENANT: {"domains": [DOMAIN]}}, "apps": {}, "ports": {},
+                    "arc_keys": str(Path(directory) / "arc")}
         if office365:
             defaults["authority_directory"] = str(office365.directory / "state")
         super().__init__("entra", [sys.executable, "-m", "entra"], directory, {**defaults, **settings}, environment)
@@ -52,6 +54,8 @@ class Entra(standin.StandIn):
 
     def start(self, timeout=20.0):
         super().start(timeout)
+        # Where it was made only root gets to, and the daemon that reads it is somebody else.
+        shutil.copyfile(self.ready["ca_file"], self.ca_file)
         if self.office365:
             self._tell_office365(token_keys=[self.ready["token_key"]])
         return self
@@ -70,7 +74,7 @@ class Entra(standin.StandIn):
 
     @property
     def ca_file(self):
-        return self.ready["ca_file"]
+        return str(self.directory / "ca.pem")
 
     @property
     def proxy(self):
