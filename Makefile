@@ -31,21 +31,22 @@ SBINDIR ?= $(PREFIX)/sbin
 
 DAEMONS          := post365-milter post365-policyd post365-transport
 PROGRAMS         := $(DAEMONS) post365
-COMMON_SOURCES   := $(wildcard common/*.c common/metrics/*.c common/oauth2/*.c common/sender/*.c)
+COMMON_SOURCES   := $(wildcard common/*.c common/entra/*.c common/metrics/*.c common/oauth2/*.c common/sender/*.c)
 # For those that log in at Microsoft's.
 UPSTREAM_SOURCES := $(wildcard common/upstream/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
 POLICYD_SOURCES  := $(wildcard policyd/*.c policyd/*/*.c)
 TRANSPORT_SOURCES := $(wildcard transport/*.c transport/*/*.c)
+TOKEND_SOURCES   := $(wildcard tokend/*.c)
 CTL_SOURCES      := $(wildcard ctl/*.c ctl/*/*.c)
 STANDIN_SOURCES  := $(wildcard tests/office365/*.c)
 UNIT_SOURCES     := $(wildcard tests/unit/test_*.c)
 SUPPORT_SOURCES  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 FUZZ_SOURCES     := $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SOURCES     := $(wildcard tools/*.c)
-ALL_SOURCES      := $(COMMON_SOURCES) $(UPSTREAM_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(CTL_SOURCES) \
+ALL_SOURCES      := $(COMMON_SOURCES) $(UPSTREAM_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(TOKEND_SOURCES) $(CTL_SOURCES) \
                     $(STANDIN_SOURCES) $(UNIT_SOURCES) $(SUPPORT_SOURCES) $(FUZZ_SOURCES) $(TOOL_SOURCES)
-ALL_HEADERS      := $(wildcard common/*.h common/*/*.h milter/*.h policyd/*.h policyd/*/*.h transport/*.h transport/*/*.h ctl/*.h ctl/*/*.h tests/*/*.h)
+ALL_HEADERS      := $(wildcard common/*.h common/*/*.h milter/*.h policyd/*.h policyd/*/*.h transport/*.h transport/*/*.h tokend/*.h ctl/*.h ctl/*/*.h tests/*/*.h)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -132,7 +133,7 @@ office365: $(BUILD)/office365
 
 # --- unit tests --------------------------------------------------------------
 
-TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) \
+TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(TOKEND_SOURCES) \
                     $(CTL_SOURCES) $(UPSTREAM_SOURCES) $(COMMON_SOURCES)))
 UNIT_PROGRAMS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
