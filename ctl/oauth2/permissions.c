@@ -1,6 +1,7 @@
 /* permissions.c - what an administrator of Exchange Online types so that an application may send */
 #include "ctl/oauth2/permissions.h"
 
+#include "common/guid.h"
 #include "common/memory.h"
 
 #include <ctype.h>
@@ -8,20 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GUID_LENGTH 36
-
 /* --- words of PowerShell ------------------------------------------------------------ */
 
 static bool is_guid(const char *text)
 {
-    if (text == NULL || strlen(text) != GUID_LENGTH)
-        return false;
-    for (size_t i = 0; i < GUID_LENGTH; i++) {
-        bool is_hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-        if (is_hyphen ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
-            return false;
-    }
-    return true;
+    return text != NULL && guid_is(text, strlen(text));
 }
 
 /* What PowerShell takes as one word wherever it stands, and as nothing else. */
