@@ -19,9 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANSWER_BODY_MAX  ((size_t)64 * 1024) /* bytes that are read of a body; more is no answer */
-#define ANSWER_TOKEN_MAX ((size_t)8000) /* bytes of an access token: it must fit a line of attr.h  \
-                                         */
+#define ANSWER_BODY_MAX ((size_t)64 * 1024) /* bytes that are read of a body; more is no answer */
+#define ANSWER_TOKEN_MAX                                                                           \
+    ((size_t)8000) /* bytes of an access token: it must fit a line of attr.h                       \
+                    */
 #define ANSWER_REFRESH_TOKEN_MAX ((size_t)16 * 1024)
 #define ANSWER_LIFE_MAX          86400 /* seconds after which a token is asked for anew in any case */
 #define ANSWER_LIFE_DEFAULT      3599 /* where expires_in is missing, which RFC 6749 permits */
