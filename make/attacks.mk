@@ -1,6 +1,6 @@
 # attacks.mk - the transport between clients and servers that mean no good
 #
-#   make attacks [ATTACK_SEED=7]   all of it, with the deadlines in full: ten minutes (make test leaves these out)
+#   make attacks [ATTACK_SEED=7]   all of it, with the deadlines in full: a quarter of an hour (make test leaves these out)
 
 ATTACK_SEED ?=
 

@@ -2,7 +2,7 @@
 leave as it was.
 
 POST365_ATTACK_SEED    the seed that a failing test named: the same random octets again
-POST365_ATTACK_FULL    1: also wait for the transport's own deadlines, about ten minutes (`make attacks`)
+POST365_ATTACK_FULL    1: also wait for the transport's own deadlines, about a quarter of an hour (`make attacks`)
 """
 
 import itertools
