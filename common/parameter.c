@@ -3,6 +3,7 @@
 
 #include "common/address.h"
 #include "common/attr.h"
+#include "common/closest.h"
 #include "common/memory.h"
 #include "common/quota.h"
 #include "common/socket.h"
@@ -48,9 +49,6 @@ static const char *const transport_suffixes[] = {
 static const char *const reply_to_choices[] = {"add", "no", NULL};
 static const char *const meter_choices[] = {"delivery", "submission", NULL};
 
-/* A name further away than this many letters is no misspelling. */
-#define CLOSE_ENOUGH 4
-
 size_t parameter_count(void)
 {
     return PARAMETERS;
@@ -69,39 +67,12 @@ bool parameter_is_of_transport(const char *name)
     return false;
 }
 
-static unsigned smallest(unsigned a, unsigned b, unsigned c)
-{
-    unsigned least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* How many letters must change to make one name of the other (Levenshtein). */
-static unsigned distance(const char *one, const char *other)
-{
-    unsigned row[64];
-    size_t width = strlen(other);
-    if (width >= 64)
-        return UINT32_MAX;
-    for (unsigned i = 0; i <= width; i++)
-        row[i] = i;
-    for (unsigned line = 1; *one != '\0'; one++, line++) {
-        unsigned diagonal = row[0];
-        row[0] = line;
-        for (size_t i = 1; i <= width; i++) {
-            unsigned replaced = diagonal + (*one == other[i - 1] ? 0 : 1);
-            diagonal = row[i];
-            row[i] = smallest(row[i] + 1, row[i - 1] + 1, replaced);
-        }
-    }
-    return row[width];
-}
-
 const struct parameter *parameter_closest(const char *name)
 {
     const struct parameter *closest = NULL;
-    unsigned least = CLOSE_ENOUGH;
+    unsigned least = CLOSEST_ENOUGH;
     for (size_t i = 0; i < PARAMETERS; i++) {
-        unsigned changes = distance(name, parameters[i].name);
+        unsigned changes = closest_distance(name, parameters[i].name);
         if (changes < least) {
             least = changes;
             closest = &parameters[i];

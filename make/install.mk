@@ -12,7 +12,7 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 ACCOUNT          := post365
 SOCKET_DIRECTORY := /var/spool/postfix/post365
 LEDGER_DIRECTORY := /var/lib/post365
-UNITS            := $(DAEMONS:%=%.service)
+UNITS            := $(notdir $(wildcard conf/*.service))
 MANUALS          := $(wildcard docs/*.[1-8])
 manual_place      = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 

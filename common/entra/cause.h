@@ -54,7 +54,8 @@ struct entra_answer {
     const char *suberror;    /* NULL: none */
     const unsigned *numbers; /* of AADSTS, the most telling first */
     size_t number_count;
-    bool is_user; /* a grant of a user was asked for (grant = user), not an application's own */
+    bool is_user;    /* a grant of a user was asked for (grant = user), not an application's own */
+    bool is_managed; /* it is the metadata service of a managed identity that was asked */
 };
 
 /* The row that says what an answer means, never NULL: by its number, else by its `suberror` and
