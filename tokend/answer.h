@@ -31,7 +31,8 @@
 
 /* What was asked. */
 enum answer_question {
-    ANSWER_APP,          /* client credentials, or a managed identity */
+    ANSWER_APP,          /* client credentials */
+    ANSWER_MANAGED,      /* a managed identity: of a metadata service */
     ANSWER_REFRESH,      /* by a refresh token */
     ANSWER_DEVICE_BEGIN, /* a device code */
     ANSWER_DEVICE_POLL   /* the tokens of a login by device code */
@@ -46,6 +47,9 @@ struct answer_received {
     const struct secret *body; /* at most ANSWER_BODY_MAX, cut there; NULL: empty */
     bool is_cut;               /* the body was longer */
     int64_t now;               /* seconds since the epoch, when it came, for dates */
+    /* What was sent and must not be shown, should it be in the answer: NULL or a client secret, a
+     * refresh token. */
+    const struct secret *hidden;
 };
 
 enum answer_outcome { ANSWER_FAILED, ANSWER_TOKEN, ANSWER_CODE };
