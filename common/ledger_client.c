@@ -58,7 +58,7 @@ static bool send_request(struct ledger_client *client, int64_t deadline, struct 
         else if (errno == EAGAIN && !wait_for(client, POLLOUT, deadline, error))
             return false;
         else if (errno != EAGAIN && errno != EINTR)
-            return ledger_socket_explain_loss(errno, error);
+            return attr_socket_explain_loss(&ledger_peer, errno, error);
     }
     return true;
 }
@@ -74,11 +74,11 @@ static bool receive(struct ledger_client *client, int64_t deadline, struct error
             return true;
         }
         if (length == 0)
-            return ledger_socket_explain_loss(0, error);
+            return attr_socket_explain_loss(&ledger_peer, 0, error);
         if (errno == EAGAIN && !wait_for(client, POLLIN, deadline, error))
             return false;
         if (errno != EAGAIN && errno != EINTR)
-            return ledger_socket_explain_loss(errno, error);
+            return attr_socket_explain_loss(&ledger_peer, errno, error);
     }
 }
 
@@ -95,10 +95,10 @@ static bool receive_reply(struct ledger_client *client, int64_t deadline, struct
         progress = attr_read(&reader, client->reply.data, client->reply.length, &length, error);
     }
     if (progress == ATTR_MALFORMED)
-        return ledger_socket_explain_garbage(error);
+        return attr_socket_explain_garbage(&ledger_peer, error);
     if (length < client->reply.length) {
         error_set(error, "there is more behind the reply");
-        return ledger_socket_explain_garbage(error);
+        return attr_socket_explain_garbage(&ledger_peer, error);
     }
     return true;
 }
@@ -119,7 +119,7 @@ static bool exchange(struct ledger_client *client, const struct ledger_command *
         return false;
     return ledger_reply_read(reply, command->kind, client->reply.data, client->reply.length,
                              error) ||
-           ledger_socket_explain_garbage(error);
+           attr_socket_explain_garbage(&ledger_peer, error);
 }
 
 bool ledger_client_ask(struct ledger_client *client, const struct ledger_command *command,
@@ -154,7 +154,7 @@ static bool stuck(struct ledger_client *client, struct error *error)
 {
     hang_up(client);
     error_set(error, "a page does not lead on to the next");
-    return ledger_socket_explain_garbage(error);
+    return attr_socket_explain_garbage(&ledger_peer, error);
 }
 
 bool ledger_client_list(struct ledger_client *client, ledger_client_account *tell, void *context,
@@ -210,7 +210,7 @@ bool ledger_client_history(struct ledger_client *client, const char *account, en
 static int connect_until(const struct socket_place *place, int64_t deadline, struct error *error)
 {
     int descriptor;
-    while ((descriptor = ledger_socket_connect(place, error)) < 0 && errno == EAGAIN &&
+    while ((descriptor = attr_socket_connect(&ledger_peer, place, error)) < 0 && errno == EAGAIN &&
            deadline_left(deadline) > 0)
         poll(NULL, 0, BUSY_PAUSE);
     return descriptor;

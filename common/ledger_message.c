@@ -99,6 +99,7 @@ static void write_details(struct buffer *text, const struct ledger_command *comm
         write_pause(text, command);
         break;
     case LEDGER_COMMAND_NOTE:
+    case LEDGER_COMMAND_RESUME:
         if (command->cause != NULL)
             write_cause(text, command);
         break;

@@ -74,6 +74,18 @@ static const struct command commands[] = {
      "back, also after other edits.\n"
      "--yes: without asking.\n",
      setup_run},
+    {"login", "ACCOUNT", "Let a user log in at Microsoft's, so that post365 may send for him",
+     "For an account whose registration has `grant = user`. Shows an address and a\n"
+     "code, and waits until the user has entered it; post365-tokend keeps what comes\n"
+     "of it. Exit status 1 if nothing did.\n",
+     login_run},
+    {"logout", "ACCOUNT", "Forget that login",
+     "Its mail waits until the next one. Exit status 1 if there was none.\n", logout_run},
+    {"token", "[--json] [ACCOUNT]...",
+     "How each access token of OAuth2 stands, what ends when, what is wrong",
+     "Without ACCOUNT: of all registrations. The token itself is never shown.\n"
+     "Exit status 1 if something is wrong, or ends within post365_oauth2_warn_time.\n",
+     token_run},
     {"oauth2", "certificate [--directory DIR] NAME",
      "Make a key and a certificate for an app-only registration",
      "NAME.key, of post365_oauth2_user alone, and NAME.pem, which is uploaded to Entra,\n"

@@ -73,7 +73,7 @@ static bool send_request(struct token_client *client, int64_t deadline, struct e
             continue;
         }
         if (errno != EAGAIN && errno != EINTR)
-            return token_socket_explain_loss(errno, error);
+            return attr_socket_explain_loss(&token_peer, errno, error);
         enum outcome outcome =
             errno == EAGAIN ? wait_for(client, POLLOUT, deadline, -1, error) : READY;
         if (outcome != READY)
@@ -94,7 +94,7 @@ static enum outcome receive(struct token_client *client, int64_t deadline, int o
             return READY;
         }
         if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
-            token_socket_explain_loss(length == 0 ? 0 : errno, error);
+            attr_socket_explain_loss(&token_peer, length == 0 ? 0 : errno, error);
             return FAILED;
         }
         enum outcome outcome =
@@ -125,7 +125,7 @@ static enum outcome receive_whole(struct token_client *client, int64_t deadline,
             return READY;
         client->read = 0;
         if (progress == ATTR_MALFORMED) {
-            token_socket_explain_garbage(error);
+            attr_socket_explain_garbage(&token_peer, error);
             return FAILED;
         }
         enum outcome outcome = receive(client, deadline, other, error);
@@ -145,7 +145,7 @@ static enum outcome receive_reply(struct token_client *client, int64_t deadline,
     } while (token_reply_tag(client->received, client->read, &tag) && tag != client->tag);
     if (token_reply_read(reply, client->kind, client->received, client->read, error))
         return READY;
-    token_socket_explain_garbage(error);
+    attr_socket_explain_garbage(&token_peer, error);
     return FAILED;
 }
 
@@ -218,7 +218,7 @@ static bool stuck(struct token_client *client, struct error *error)
 {
     hang_up(client);
     error_set(error, "a page does not lead on to the next");
-    return token_socket_explain_garbage(error);
+    return attr_socket_explain_garbage(&token_peer, error);
 }
 
 /* False: nobody wants to hear more. */
@@ -276,7 +276,7 @@ static enum outcome receive_told(struct token_client *client, int64_t deadline, 
     if (*is_over ||
         token_reply_read(reply, TOKEN_COMMAND_WATCH, client->received, client->read, error))
         return READY;
-    token_socket_explain_garbage(error);
+    attr_socket_explain_garbage(&token_peer, error);
     return FAILED;
 }
 
@@ -321,7 +321,7 @@ bool token_client_subjects(struct token_client *client, token_client_subject *te
 static int connect_until(const struct socket_place *place, int64_t deadline, struct error *error)
 {
     int descriptor;
-    while ((descriptor = token_socket_connect(place, error)) < 0 && errno == EAGAIN &&
+    while ((descriptor = attr_socket_connect(&token_peer, place, error)) < 0 && errno == EAGAIN &&
            deadline_left(deadline) > 0)
         poll(NULL, 0, BUSY_PAUSE);
     return descriptor;
