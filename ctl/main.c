@@ -54,7 +54,10 @@ static const struct command commands[] = {
     {"pause", "[--for TIME] ACCOUNT [CAUSE]", "Let an account's mail wait in the queue",
      "TIME is 30m, 2h, 1d; without it until somebody resumes the account.\n", pause_run},
     {"resume", "ACCOUNT", "Let its mail go again",
-     "Ends any pause, also one that an answer of Microsoft's has begun.\n", resume_run},
+     "Ends any pause, also one that an answer of Microsoft's has begun. Where the\n"
+     "account logs in with OAuth2 a new token is asked for before. Exit status 1 if\n"
+     "there is none.\n",
+     resume_run},
     {"explain", "[--json] 'REPLY'", "What a reply of Office 365 means, and what to do",
      "REPLY may be pasted whole out of mail.log, postqueue -p or a report.\n"
      "Exit status 1 if somebody has to do something about it.\n",

@@ -598,7 +598,7 @@ static const struct entra_row rows[] = {
         .meaning = "post365-tokend does not answer.",
         .remedy = "`systemctl status post365-tokend` and `journalctl -u post365-tokend` say why; "
                   "start it, and the mail goes by itself.",
-        .class = ENTRA_RETRY,
+        .class = ENTRA_ADMIN,
     },
     /* --- general: what no row above knows --- */
     {

@@ -168,6 +168,9 @@ static bool read_line(struct lines *lines, struct buffer *line, unsigned number,
     if (equals == NULL)
         return error_set(error, "no name = value; write one, or # before a comment");
     char *value = equals + 1, *end = line->data + line->length;
+    for (char *byte = value; byte < end; byte++)
+        if (is_blank(*byte))
+            *byte = ' ';
     while (is_blank(*value))
         value++;
     while (end > value && is_blank(end[-1]))
