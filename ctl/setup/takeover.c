@@ -6,6 +6,7 @@
 #include "common/identity.h"
 #include "common/memory.h"
 #include "common/oauth2/registration.h"
+#include "common/oauth2/registrations.h"
 #include "common/relayhost.h"
 #include "common/table.h"
 #include "common/upstream/mechanism.h"
@@ -39,7 +40,8 @@ struct found {
 struct search {
     const struct relay *relay;
     struct takeover *takeover;
-    struct tables *known[2]; /* post365_oauth2_maps, post365_token_maps */
+    struct registrations *registrations;
+    struct tables *tokens; /* post365_token_maps */
     struct tables *passwords;
     struct found *found;
     size_t found_count;
@@ -85,13 +87,12 @@ static bool open_tables(struct search *search, struct error *error)
 {
     const struct settings *settings = search->relay->settings;
     const char *directory = settings->config_directory;
-    search->known[0] =
-        tables_open("post365_oauth2_maps", settings->oauth2_maps, directory, TABLE_VALUES, error);
-    search->known[1] = search->known[0] != NULL
-                           ? tables_open("post365_token_maps", settings->token_maps, directory,
-                                         TABLE_VALUES, error)
-                           : NULL;
-    search->passwords = search->known[1] != NULL
+    search->registrations = registrations_reopen(NULL, settings, error);
+    search->tokens = search->registrations != NULL
+                         ? tables_open("post365_token_maps", settings->token_maps, directory,
+                                       TABLE_VALUES, error)
+                         : NULL;
+    search->passwords = search->tokens != NULL
                             ? tables_open("post365_password_maps", settings->password_maps,
                                           directory, TABLE_PASSWORDS, error)
                             : NULL;
@@ -103,11 +104,13 @@ static bool has_tokens(struct search *search, const char *account)
 {
     const char *domain = strrchr(account, '@');
     const char *const keys[] = {account, domain != NULL ? domain : account};
-    bool found = false;
-    for (size_t i = 0; i < 4 && !found; i++) {
-        char *value = NULL;
-        struct error ignored;
-        found = tables_find(search->known[i / 2], keys[i % 2], &value, &ignored) != TABLE_NONE;
+    struct error ignored;
+    char *value = NULL;
+    bool found = registrations_find(search->registrations, account, &value, &ignored) != TABLE_NONE;
+    free(value);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !found; i++) {
+        value = NULL;
+        found = tables_find(search->tokens, keys[i], &value, &ignored) != TABLE_NONE;
         free(value);
     }
     return found;
@@ -483,8 +486,8 @@ static bool find(struct search *search, const char *file, struct error *error)
     }
     free(search->found);
     tables_close(search->passwords);
-    tables_close(search->known[0]);
-    tables_close(search->known[1]);
+    tables_close(search->tokens);
+    registrations_close(search->registrations);
     return fine;
 }
 
