@@ -29,23 +29,24 @@ SBINDIR ?= $(PREFIX)/sbin
 
 # --- sources -----------------------------------------------------------------
 
-DAEMONS          := post365-milter post365-policyd post365-transport
+DAEMONS          := post365-milter post365-policyd post365-tokend post365-transport
 PROGRAMS         := $(DAEMONS) post365
-COMMON_SOURCES   := $(wildcard common/*.c common/metrics/*.c common/sender/*.c)
+COMMON_SOURCES   := $(wildcard common/*.c common/entra/*.c common/metrics/*.c common/oauth2/*.c common/sender/*.c)
 # For those that log in at Microsoft's.
 UPSTREAM_SOURCES := $(wildcard common/upstream/*.c)
 MILTER_SOURCES   := $(wildcard milter/*.c)
 POLICYD_SOURCES  := $(wildcard policyd/*.c policyd/*/*.c)
 TRANSPORT_SOURCES := $(wildcard transport/*.c transport/*/*.c)
+TOKEND_SOURCES   := $(wildcard tokend/*.c)
 CTL_SOURCES      := $(wildcard ctl/*.c ctl/*/*.c)
 STANDIN_SOURCES  := $(wildcard tests/office365/*.c)
 UNIT_SOURCES     := $(wildcard tests/unit/test_*.c)
 SUPPORT_SOURCES  := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 FUZZ_SOURCES     := $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SOURCES     := $(wildcard tools/*.c)
-ALL_SOURCES      := $(COMMON_SOURCES) $(UPSTREAM_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(CTL_SOURCES) \
+ALL_SOURCES      := $(COMMON_SOURCES) $(UPSTREAM_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(TOKEND_SOURCES) $(CTL_SOURCES) \
                     $(STANDIN_SOURCES) $(UNIT_SOURCES) $(SUPPORT_SOURCES) $(FUZZ_SOURCES) $(TOOL_SOURCES)
-ALL_HEADERS      := $(wildcard common/*.h common/*/*.h milter/*.h policyd/*.h policyd/*/*.h transport/*.h transport/*/*.h ctl/*.h ctl/*/*.h tests/*/*.h)
+ALL_HEADERS      := $(wildcard common/*.h common/*/*.h milter/*.h policyd/*.h policyd/*/*.h transport/*.h transport/*/*.h tokend/*.h ctl/*.h ctl/*/*.h tests/*/*.h)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -73,6 +74,8 @@ endif
 COMPILE = $(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS)
 LINK    = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(BASE_LDFLAGS) $(LDFLAGS)
 LIBS    = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -ldb
+# Of post365-tokend alone, and of what is tested of it.
+TOKEND_LIBS := -lcurl
 
 .PHONY: all
 all: $(PROGRAMS:%=$(BUILD)/%)
@@ -85,7 +88,7 @@ $(FLAGS_STAMP): FORCE
 	@printf '%s\n' $(call quote,$(FLAGS_TEXT)) | cmp -s - $@ || { $(FIND_HEADERS) && \
 	    printf '%s\n' $(call quote,$(FLAGS_TEXT)) >$@; }
 # Somebody who begins with `make` shall not have to guess what is missing.
-HEADERS := libmilter/mfapi.h db.h event2/event.h openssl/ssl.h systemd/sd-daemon.h microhttpd.h
+HEADERS := libmilter/mfapi.h db.h event2/event.h openssl/ssl.h systemd/sd-daemon.h microhttpd.h curl/curl.h
 FIND_HEADERS = { printf '\#include <%s>\n' $(HEADERS) | $(CC) -E -x c -o /dev/null - || \
     { echo 'make: run "make deps" (or "make deps-build") as root first' >&2; exit 1; }; }
 quote = '$(subst ','\'',$(1))'
@@ -115,6 +118,10 @@ $(BUILD)/post365-policyd: $(call object,$(POLICYD_SOURCES) $(COMMON_SOURCES))
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
 
+$(BUILD)/post365-tokend: $(call object,$(TOKEND_SOURCES) $(COMMON_SOURCES))
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ -pthread $(TOKEND_LIBS) $(LIBS)
+
 $(BUILD)/post365-transport: $(call object,$(TRANSPORT_SOURCES) $(UPSTREAM_SOURCES) $(COMMON_SOURCES))
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ -pthread $(LIBS)
@@ -132,7 +139,7 @@ office365: $(BUILD)/office365
 
 # --- unit tests --------------------------------------------------------------
 
-TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) \
+TESTED_OBJECTS := $(filter-out %/main.o,$(call object,$(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(TOKEND_SOURCES) \
                     $(CTL_SOURCES) $(UPSTREAM_SOURCES) $(COMMON_SOURCES)))
 UNIT_PROGRAMS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
@@ -146,7 +153,7 @@ $(TESTED): $(call object,$(SUPPORT_SOURCES)) $(TESTED_OBJECTS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TESTED)
 	@mkdir -p $(@D)
 	$(call say,link)
-	$(Q)$(LINK) -o $@ $^ -lcmocka -lmilter -pthread $(LIBS)
+	$(Q)$(LINK) -o $@ $^ -lcmocka -lmilter -pthread $(TOKEND_LIBS) $(LIBS)
 
 .PHONY: unit unit-programs
 unit-programs: $(UNIT_PROGRAMS)

@@ -111,6 +111,20 @@ bool attr_number(const struct attr *attr, uint32_t *number)
     return true;
 }
 
+void attr_text(const char *bytes, size_t length, char *text, size_t size)
+{
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && ((unsigned char)bytes[length] & 0xc0) == 0x80)
+            length--;
+    }
+    memcpy(text, bytes, length);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = ' ';
+    text[length] = '\0';
+}
+
 void attr_write(struct buffer *reply, const char *name, const char *value)
 {
     buffer_append_string(reply, name);

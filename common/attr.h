@@ -136,6 +136,10 @@ bool attr_digits(const char *digits, size_t length, uint64_t most, uint64_t *num
  * if it is none, or over 32 bits. */
 bool attr_number(const struct attr *attr, uint32_t *number);
 
+/* Copies a value, or any bytes, as one line for people: at most size - 1 bytes, whole characters;
+ * control characters become blanks. */
+void attr_text(const char *bytes, size_t length, char *text, size_t size);
+
 /* Appends `name=value` and its line end. Line ends, NULs and other control characters in the value
  * become blanks, so that a value can never add a line. */
 void attr_write(struct buffer *reply, const char *name, const char *value);

@@ -31,10 +31,14 @@
  *       of them the pause lasts until `resume`. Who waits longer than he may is answered. A pause
  *       without least and most ends the row, too.
  *       result=done account until (left out: until `resume`) failures (in a row)
- *   request=note account [cause]                what is wrong with the account, which is not
- * paused; without a cause: nothing any more. A later note takes the place of the one before; it is
- * the connection's, and gone with it. result=done account request=resume account ends the pause and
- * the row of failures result=done result=unknown                          it is not paused
+ *   request=note account [cause]
+ *       What is wrong with the account, which is not paused; without a cause: nothing any more. A
+ *       later note takes the place of the one before; it is the connection's, and gone with it.
+ *       result=done account
+ *   request=resume account [cause]              ends the pause and the row of failures; with a
+ *     cause only if that is the pause's
+ *       result=done
+ *       result=unknown                          it is not paused, or not for this cause
  *   request=status account
  *       result=done account now, and for recipients and messages: X_used (open reservations
  *       included), X_reserved, X_limit, X_period; recipients_per_message; earliest (when one more

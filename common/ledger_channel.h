@@ -20,6 +20,7 @@
 #ifndef POST365_COMMON_LEDGER_CHANNEL_H
 #define POST365_COMMON_LEDGER_CHANNEL_H
 
+#include "common/attr_channel.h"
 #include "common/error.h"
 #include "common/ledger_message.h"
 #include "common/socket.h"
@@ -28,8 +29,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define LEDGER_CHANNEL_CALLS_MAX  16384U     /* requests under way */
-#define LEDGER_CHANNEL_UNSENT_MAX (4U << 20) /* bytes that policyd has not taken yet */
+#define LEDGER_CHANNEL_CALLS_MAX  ATTR_CHANNEL_CALLS_MAX
+#define LEDGER_CHANNEL_UNSENT_MAX ATTR_CHANNEL_UNSENT_MAX
 
 struct ledger_channel;
 struct ledger_call; /* a request under way */

@@ -5,22 +5,19 @@
  */
 #include "common/ledger_client.h"
 
-#include "common/clock.h"
+#include "common/deadline.h"
 #include "common/ledger_socket.h"
 #include "common/memory.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MILLISECOND INT64_C(1000)
-#define BUSY_PAUSE  10 /* milliseconds, before connecting is tried again */
-#define READ_SIZE   16384
+#define BUSY_PAUSE 10 /* milliseconds, before connecting is tried again */
+#define READ_SIZE  16384
 /* So many of the longest accounts there are fit into a reply of ATTR_REQUEST_MAX bytes. */
 #define LIST_PAGE 50
 
@@ -33,34 +30,12 @@ struct ledger_client {
 
 /* --- waiting ----------------------------------------------------------------- */
 
-/* Microseconds of a clock that nobody sets. */
-static int64_t monotonic_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * CLOCK_SECOND + time.tv_nsec / 1000;
-}
-
-static int64_t deadline_after(int64_t time)
-{
-    int64_t now = monotonic_now();
-    return time < INT64_MAX - now ? now + time : INT64_MAX;
-}
-
-/* Milliseconds for poll(2), rounded up; 0 when it is over. */
-static int left_until(int64_t deadline)
-{
-    int64_t now = monotonic_now();
-    int64_t left = deadline > now ? (deadline - now - 1) / MILLISECOND + 1 : 0;
-    return left < INT_MAX ? (int)left : INT_MAX;
-}
-
 static bool wait_for(const struct ledger_client *client, short events, int64_t deadline,
                      struct error *error)
 {
     struct pollfd waiting = {.fd = client->descriptor, .events = events};
     for (;;) {
-        int ready = poll(&waiting, 1, left_until(deadline));
+        int ready = poll(&waiting, 1, deadline_left(deadline));
         if (ready > 0)
             return true;
         if (ready < 0 && errno != EINTR)
@@ -83,7 +58,7 @@ static bool send_request(struct ledger_client *client, int64_t deadline, struct 
         else if (errno == EAGAIN && !wait_for(client, POLLOUT, deadline, error))
             return false;
         else if (errno != EAGAIN && errno != EINTR)
-            return ledger_socket_explain_loss(errno, error);
+            return attr_socket_explain_loss(&ledger_peer, errno, error);
     }
     return true;
 }
@@ -99,11 +74,11 @@ static bool receive(struct ledger_client *client, int64_t deadline, struct error
             return true;
         }
         if (length == 0)
-            return ledger_socket_explain_loss(0, error);
+            return attr_socket_explain_loss(&ledger_peer, 0, error);
         if (errno == EAGAIN && !wait_for(client, POLLIN, deadline, error))
             return false;
         if (errno != EAGAIN && errno != EINTR)
-            return ledger_socket_explain_loss(errno, error);
+            return attr_socket_explain_loss(&ledger_peer, errno, error);
     }
 }
 
@@ -120,10 +95,10 @@ static bool receive_reply(struct ledger_client *client, int64_t deadline, struct
         progress = attr_read(&reader, client->reply.data, client->reply.length, &length, error);
     }
     if (progress == ATTR_MALFORMED)
-        return ledger_socket_explain_garbage(error);
+        return attr_socket_explain_garbage(&ledger_peer, error);
     if (length < client->reply.length) {
         error_set(error, "there is more behind the reply");
-        return ledger_socket_explain_garbage(error);
+        return attr_socket_explain_garbage(&ledger_peer, error);
     }
     return true;
 }
@@ -144,7 +119,7 @@ static bool exchange(struct ledger_client *client, const struct ledger_command *
         return false;
     return ledger_reply_read(reply, command->kind, client->reply.data, client->reply.length,
                              error) ||
-           ledger_socket_explain_garbage(error);
+           attr_socket_explain_garbage(&ledger_peer, error);
 }
 
 bool ledger_client_ask(struct ledger_client *client, const struct ledger_command *command,
@@ -179,7 +154,7 @@ static bool stuck(struct ledger_client *client, struct error *error)
 {
     hang_up(client);
     error_set(error, "a page does not lead on to the next");
-    return ledger_socket_explain_garbage(error);
+    return attr_socket_explain_garbage(&ledger_peer, error);
 }
 
 bool ledger_client_list(struct ledger_client *client, ledger_client_account *tell, void *context,
@@ -235,8 +210,8 @@ bool ledger_client_history(struct ledger_client *client, const char *account, en
 static int connect_until(const struct socket_place *place, int64_t deadline, struct error *error)
 {
     int descriptor;
-    while ((descriptor = ledger_socket_connect(place, error)) < 0 && errno == EAGAIN &&
-           left_until(deadline) > 0)
+    while ((descriptor = attr_socket_connect(&ledger_peer, place, error)) < 0 && errno == EAGAIN &&
+           deadline_left(deadline) > 0)
         poll(NULL, 0, BUSY_PAUSE);
     return descriptor;
 }

@@ -30,21 +30,6 @@ static const struct {
     [LEDGER_COMMAND_SETTINGS] = {CONTROL_SETTINGS, false},
 };
 
-/* Copies at most size - 1 bytes, whole characters, as one line for people. */
-static void copy_text(char *copy, size_t size, const char *bytes, size_t length)
-{
-    if (length >= size) {
-        length = size - 1;
-        while (length > 0 && ((unsigned char)bytes[length] & 0xc0) == 0x80)
-            length--;
-    }
-    memcpy(copy, bytes, length);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)copy[i] < ' ' || copy[i] == 0x7f)
-            copy[i] = ' ';
-    copy[length] = '\0';
-}
-
 static void write_number(struct buffer *text, const char *name, uint64_t number)
 {
     buffer_format(text, "%s=%" PRIu64 "\n", name, number);
@@ -70,7 +55,7 @@ static void write_cause(struct buffer *text, const struct ledger_command *comman
 {
     char cause[CONTROL_CAUSE_MAX + 1] = "";
     if (command->cause != NULL)
-        copy_text(cause, sizeof(cause), command->cause, strlen(command->cause));
+        attr_text(command->cause, strlen(command->cause), cause, sizeof(cause));
     attr_write(text, CONTROL_CAUSE, cause);
 }
 
@@ -114,6 +99,7 @@ static void write_details(struct buffer *text, const struct ledger_command *comm
         write_pause(text, command);
         break;
     case LEDGER_COMMAND_NOTE:
+    case LEDGER_COMMAND_RESUME:
         if (command->cause != NULL)
             write_cause(text, command);
         break;
@@ -223,7 +209,7 @@ static bool read_account(const struct attr *attr, struct ledger_reply_account *a
     if (name_length == 0 || name_length > ADDRESS_MAX)
         return false;
     *account = (struct ledger_reply_account){0};
-    copy_text(account->name, sizeof(account->name), text, name_length);
+    attr_text(text, name_length, account->name, sizeof(account->name));
     text += name_length;
     for (struct attr word; next_word(&text, end, &word);) {
         if (attr_is(&word, CONTROL_RECIPIENTS))
@@ -437,7 +423,7 @@ static bool take_text(struct reading *reading, enum field field, char *text, siz
 {
     const struct attr *attr = need(reading, field);
     if (attr != NULL)
-        copy_text(text, size, attr->value, attr->value_length);
+        attr_text(attr->value, attr->value_length, text, size);
     return attr != NULL;
 }
 

@@ -51,7 +51,7 @@ struct ledger_command {
     int64_t wait;         /* reserve; 0: the reply comes at once */
     bool is_under_way;    /* reserve: room or not */
     bool is_doubtful;     /* settle: it may have been sent */
-    const char *cause;    /* pause; note, or NULL; cut off at CONTROL_CAUSE_MAX bytes */
+    const char *cause;    /* pause; note, resume, or NULL; cut off at CONTROL_CAUSE_MAX bytes */
     int64_t until;        /* pause, with most == 0: a time, or LEDGER_FOREVER */
     int64_t least, most;  /* pause, with most > 0: it grows */
     uint32_t after;       /* list: 0, or where the last page says that the next begins */

@@ -203,11 +203,12 @@ static const struct office365_row rows[] = {
             "it is set, `smtp_sasl_password_maps`), and run postmap if it is an indexed one: the "
             "account is then tried again by itself. Where the table is no file (ldap: and the "
             "like), `post365 resume <UPN>`. The user name is the account's UPN, not an alias, and "
-            "with multi-factor authentication the password is an app password. OAuth2: "
-            "`New-ServicePrincipal` wants the object id of "
-            "the enterprise application (not of the app registration), and the application needs "
-            "SMTP.SendAsApp with admin consent and `Add-MailboxPermission -Identity <UPN> "
-            "-AccessRights FullAccess`; new grants take a while to spread.",
+            "with multi-factor authentication the password is an app password. OAuth2: permit the "
+            "application by RBAC for Applications, with the role Application SMTP.SendAsApp, or "
+            "the classic way, with the API permission SMTP.SendAsApp and FullAccess; its service "
+            "principal must have been made with the object id of the Enterprise application, and "
+            "changes take up to two hours: see the cause token-refused.",
+        .with_token = "token-refused",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
@@ -215,6 +216,87 @@ static const struct office365_row rows[] = {
                       .code = 535,
                       .enhanced = {5, 7, 3},
                       .example = "535 5.7.3 Authentication unsuccessful"}},
+    },
+    {
+        .name = "token-refused",
+        .meaning = "The access token is good for Microsoft Entra, and Exchange does not take it "
+                   "for this mailbox.",
+        .remedy =
+            "`post365 doctor <UPN>` looks for the reason. After a change of permissions wait two "
+            "hours: until then a refusal says nothing. If it stays, in Exchange Online PowerShell: "
+            "`New-ServicePrincipal -AppId <client id> -ObjectId <object id>` wants the object id "
+            "that the Enterprise application shows, not the app registration's. Then permit it by "
+            "RBAC for Applications: `New-ManagementRoleAssignment -Role 'Application "
+            "SMTP.SendAsApp' -App <client id> -CustomResourceScope <scope>`, with the mailbox in "
+            "the scope, which `Test-ServicePrincipalAuthorization -Identity <client id> -Resource "
+            "<UPN>` shows (InScope True). Or the classic way: API permission Office 365 Exchange "
+            "Online, SMTP.SendAsApp (not Microsoft Graph's Mail.Send) with admin consent, and "
+            "`Add-MailboxPermission -Identity <UPN> -User <service principal> -AccessRights "
+            "FullAccess`. With a login by device code the account itself must have logged in.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+    },
+    /* High Volume Email has replies of its own for tokens. */
+    {
+        .name = "token-ends-soon",
+        .meaning = "High Volume Email does not take an access token that ends within minutes, or "
+                   "has ended.",
+        .remedy = "Nothing: a new token is got, and the mail goes by itself. If it lasts and "
+                  "`post365_token_maps` names the token, renew its file ten minutes earlier.",
+        .told = OFFICE365_TEMPORARY,
+        .account = OFFICE365_ACCOUNT_PAUSE_SHORT,
+        .patterns = {{.stages = AT_AUTH,
+                      .code = 501,
+                      .enhanced = {5, 5, 127},
+                      .example = "501 5.5.127 Token will expire soon"},
+                     {.stages = AT_AUTH,
+                      .code = 535,
+                      .enhanced = {5, 7, 142},
+                      .detail_last = 143,
+                      .example = "535 5.7.142 Token will expire soon"}},
+    },
+    {
+        .name = "token-malformed",
+        .meaning = "High Volume Email cannot read the access token.",
+        .remedy = "If `post365_token_maps` names the token, its file must have the token alone, of "
+                  "the resource https://outlook.office365.com. `post365 doctor <UPN>` looks at it.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_AUTH,
+                      .code = 501,
+                      .enhanced = {5, 5, 121},
+                      .detail_last = 126,
+                      .example = "501 5.5.121 Malformed token"}},
+    },
+    {
+        .name = "token-permission",
+        .meaning = "The access token does not have the permission that High Volume Email wants.",
+        .remedy = "Microsoft Entra admin centre, App registrations, the application, API "
+                  "permissions: Office 365 Exchange Online, Mail.Send, with admin consent.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_AUTH,
+                      .code = 535,
+                      .enhanced = {5, 7, 144},
+                      .example = "535 5.7.144 Invalid API permissions"}},
+    },
+    {
+        .name = "application-not-listed",
+        .meaning = "The application is not among those that may send as this account of High "
+                   "Volume Email.",
+        .remedy = "Exchange Online PowerShell: `Add-HVEAppAccess -Identity <UPN> -AppIds <object "
+                  "id>` with the object id that the Enterprise application shows; it takes some "
+                  "minutes.",
+        .told = OFFICE365_TEMPORARY,
+        .account = UNTIL_FIXED,
+        .needs_admin = true,
+        .patterns = {{.stages = AT_AUTH,
+                      .code = 550,
+                      .enhanced = {5, 7, 240},
+                      .example = "550 5.7.240 Application not authorized for this account"}},
     },
     {
         .name = "basic-auth-retired",
@@ -668,8 +750,15 @@ static const struct office365_row rows[] = {
         .name = "mailbox-logon",
         .meaning = "The application's OAuth2 token is good, but it may not open this mailbox; it "
                    "does not heal by itself although the code says temporary.",
-        .remedy = "Give the application's service principal the right: `Add-MailboxPermission "
-                  "-Identity <UPN> -User <service principal> -AccessRights FullAccess`.",
+        .remedy =
+            "Permit the application to send as the mailbox by RBAC for Applications, in Exchange "
+            "Online PowerShell: `New-ManagementRoleAssignment -Role 'Application "
+            "SMTP.SendAsApp' -App <client id> -CustomResourceScope <scope>`, with the "
+            "mailbox in the scope. `Test-ServicePrincipalAuthorization -Identity <client id> "
+            "-Resource <UPN>` shows it (InScope True). Or, where it has the classic API "
+            "permission: `Add-MailboxPermission -Identity <UPN> -User <service principal> "
+            "-AccessRights FullAccess`. A change takes up to two hours; then `post365 resume "
+            "<UPN>`, or wait for the next probe.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,
@@ -727,6 +816,19 @@ static const struct office365_row rows[] = {
                                  "QuotaExceededException.MapiExceptionQuotaExceeded"}},
     },
     /* --- the message itself: permanent --- */
+    {
+        .name = "external-recipient",
+        .meaning = "The recipient is outside the organisation, and High Volume Email delivers "
+                   "within it alone.",
+        .remedy = "Send such mail with a mailbox: let `post365_sender_upn_maps` have another "
+                  "account for its sender.",
+        .told = OFFICE365_AS_IS,
+        .account = OFFICE365_ACCOUNT_NOTHING,
+        .patterns = {{.stages = AT_RCPT | AT_END_OF_DATA,
+                      .code = 550,
+                      .enhanced = {5, 5, 105},
+                      .example = "550 5.5.105 External recipients are not supported"}},
+    },
     {
         .name = "unknown-recipient",
         .meaning = "There is no such recipient in the organisation that the address belongs to, or "
@@ -1132,6 +1234,14 @@ const struct office365_row *office365_rows(size_t *count)
 {
     *count = ROWS;
     return rows;
+}
+
+const struct office365_row *office365_of_token(const struct office365_row *row)
+{
+    for (size_t i = 0; row->with_token != NULL && i < ROWS; i++)
+        if (strcmp(rows[i].name, row->with_token) == 0)
+            return &rows[i];
+    return row;
 }
 
 size_t office365_row_number(const struct office365_row *row)

@@ -79,7 +79,10 @@ struct office365_row {
     bool needs_admin;
     /* The text may quote the reply to a login that failed before, which says more. */
     bool may_quote_login;
-    /* In use as long as `example` is set. */
+    /* The name of the row that it is where the login was with an access token: see
+     * office365_of_token(). NULL: this one. */
+    const char *with_token;
+    /* In use as long as `example` is set. A row without is another's with_token. */
     struct office365_pattern patterns[OFFICE365_PATTERNS_MAX];
 };
 
@@ -88,6 +91,10 @@ struct office365_row {
  * saw, if any. A reply that reply_make_temporary() has changed gets the row it had before, so that
  * a reason in Postfix's queue is understood. The first row that fits is the answer. */
 const struct office365_row *office365_explain(const struct reply *reply, enum reply_stage stage);
+
+/* A reply does not tell whether a password or an access token was refused; whoever has sent it
+ * does. The row for the latter. */
+const struct office365_row *office365_of_token(const struct office365_row *row);
 
 /* All rows, `*count` of them, in the order in which they are tried. */
 const struct office365_row *office365_rows(size_t *count);

@@ -2,6 +2,8 @@
 #include "common/parameter.h"
 
 #include "common/address.h"
+#include "common/attr.h"
+#include "common/closest.h"
 #include "common/memory.h"
 #include "common/quota.h"
 #include "common/socket.h"
@@ -47,9 +49,6 @@ static const char *const transport_suffixes[] = {
 static const char *const reply_to_choices[] = {"add", "no", NULL};
 static const char *const meter_choices[] = {"delivery", "submission", NULL};
 
-/* A name further away than this many letters is no misspelling. */
-#define CLOSE_ENOUGH 4
-
 size_t parameter_count(void)
 {
     return PARAMETERS;
@@ -68,39 +67,12 @@ bool parameter_is_of_transport(const char *name)
     return false;
 }
 
-static unsigned smallest(unsigned a, unsigned b, unsigned c)
-{
-    unsigned least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* How many letters must change to make one name of the other (Levenshtein). */
-static unsigned distance(const char *one, const char *other)
-{
-    unsigned row[64];
-    size_t width = strlen(other);
-    if (width >= 64)
-        return UINT32_MAX;
-    for (unsigned i = 0; i <= width; i++)
-        row[i] = i;
-    for (unsigned line = 1; *one != '\0'; one++, line++) {
-        unsigned diagonal = row[0];
-        row[0] = line;
-        for (size_t i = 1; i <= width; i++) {
-            unsigned replaced = diagonal + (*one == other[i - 1] ? 0 : 1);
-            diagonal = row[i];
-            row[i] = smallest(row[i] + 1, row[i - 1] + 1, replaced);
-        }
-    }
-    return row[width];
-}
-
 const struct parameter *parameter_closest(const char *name)
 {
     const struct parameter *closest = NULL;
-    unsigned least = CLOSE_ENOUGH;
+    unsigned least = CLOSEST_ENOUGH;
     for (size_t i = 0; i < PARAMETERS; i++) {
-        unsigned changes = distance(name, parameters[i].name);
+        unsigned changes = closest_distance(name, parameters[i].name);
         if (changes < least) {
             least = changes;
             closest = &parameters[i];
@@ -136,6 +108,20 @@ static bool parse_choice(const char *value, const char *const choices[], unsigne
     return error_set(error, "write %s or %s", choices[0], choices[1]);
 }
 
+/* A user name and a password would stand where everybody reads them. */
+static bool parse_proxy(const char *value, struct error *error)
+{
+    static const char scheme[] = "http://";
+    const char *place = value + sizeof(scheme) - 1;
+    const char *port = strrchr(value, ':');
+    uint64_t number;
+    if (strncmp(value, scheme, sizeof(scheme) - 1) == 0 && port > place &&
+        strpbrk(place, "@/ \t") == NULL &&
+        attr_digits(port + 1, strlen(port + 1), 65535, &number) && number > 0)
+        return true;
+    return error_set(error, "write http://host:port, without a user name");
+}
+
 static bool parse_text(const struct parameter *parameter, const char *value,
                        const struct settings *settings, struct error *error)
 {
@@ -146,6 +132,8 @@ static bool parse_text(const struct parameter *parameter, const char *value,
         return socket_parse(value, settings->queue_directory, &place, error);
     if (parameter->type == PARAMETER_LISTEN && value[0] != '\0')
         return socket_parse_address(value, &place, error);
+    if (parameter->type == PARAMETER_PROXY && value[0] != '\0')
+        return parse_proxy(value, error);
     if (parameter->type == PARAMETER_DIRECTORY && value[0] != '/')
         return error_set(error, "write an absolute path");
     if (parameter->type == PARAMETER_UPN && value[0] != '\0' && !address_is_upn(value))

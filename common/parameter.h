@@ -24,6 +24,7 @@ enum parameter_type {
     PARAMETER_DIRECTORY, /* an absolute path */
     PARAMETER_SOCKET,
     PARAMETER_LISTEN,       /* address:port, or empty */
+    PARAMETER_PROXY,        /* http://host:port, or empty */
     PARAMETER_LOCAL_SOCKET, /* unix: alone */
     /* kept as what they mean */
     PARAMETER_BOOLEAN,

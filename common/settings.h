@@ -57,6 +57,15 @@ struct settings {
     bool ledger_sync;
     char *password_maps;
     char *token_maps;
+    char *oauth2_maps;
+    char *oauth2_socket;
+    char *oauth2_user;
+    char *oauth2_directory;
+    char *oauth2_proxy; /* "": none */
+    char *oauth2_ca_file;
+    char *oauth2_ca_path;
+    int64_t oauth2_timeout;   /* microseconds */
+    int64_t oauth2_warn_time; /* microseconds */
     char *milter_socket;
     char *policy_socket;
     char *control_socket;

@@ -415,6 +415,19 @@ void tables_each_value(struct tables *tables,
     each(tables, visit_value, &visits);
 }
 
+void tables_each_static(struct tables *tables, void (*visit)(void *context, const char *value),
+                        void *context)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        struct table_value value;
+        if (!is_static(tables->list[i]) ||
+            find_in(tables->list[i]->table, "any", &value, NULL) != TABLE_FOUND)
+            continue;
+        visit(context, value.text);
+        table_release(&value);
+    }
+}
+
 void tables_each_secret(struct tables *tables,
                         void (*visit)(void *context, const char *key, const struct secret *secret),
                         void *context)

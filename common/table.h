@@ -106,7 +106,10 @@ void tables_each_key(struct tables *tables, void (*visit)(void *context, const c
 void tables_each_value(struct tables *tables,
                        void (*visit)(void *context, const char *key, const char *value),
                        void *context);
-/* The same for TABLE_PASSWORDS. */
+/* Calls `visit` with what each static: table says to every key; not for TABLE_PASSWORDS. */
+void tables_each_static(struct tables *tables, void (*visit)(void *context, const char *value),
+                        void *context);
+/* tables_each_value() for TABLE_PASSWORDS. */
 void tables_each_secret(struct tables *tables,
                         void (*visit)(void *context, const char *key, const struct secret *secret),
                         void *context);

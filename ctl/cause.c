@@ -97,9 +97,11 @@ static const struct cause own[OWN_CAUSES] = {
     [NO_CREDENTIALS] =
         {.name = "no-credentials",
          .meaning = "There is no password and no token for the account.",
-         .remedy = "Add the line `<UPN> <UPN>:password` to the table that "
-                   "`post365_password_maps` names (unless it is set, "
-                   "`smtp_sasl_password_maps`), and run postmap on it if it is an indexed one.",
+         .remedy =
+             "Add the line `<UPN> <UPN>:password` to the table that "
+             "`post365_password_maps` names (unless it is set, "
+             "`smtp_sasl_password_maps`), and run postmap on it if it is an indexed one. With "
+             "OAuth2: a line for the account in `post365_oauth2_maps`.",
          .wait = CAUSE_SOMEBODY},
     [UNFIT_CREDENTIALS] = {.name = "credentials-unfit",
                            .meaning = "What the table has for the account is no password, or the "
@@ -401,6 +403,40 @@ static const struct office365_row *row_named(const char *name, size_t length)
     return NULL;
 }
 
+/* --- of the token endpoint, and the way to it -------------------------------------- */
+
+/* As above. */
+static struct cause of_entra[ROWS_MAX];
+
+static const struct cause *cause_of_entra(const struct entra_row *row)
+{
+    size_t count;
+    struct cause *cause = &of_entra[row - entra_rows(&count)];
+    if (cause->name == NULL)
+        *cause = (struct cause){.name = row->name,
+                                .meaning = row->meaning,
+                                .remedy = row->remedy,
+                                .wait = row->class == ENTRA_RETRY ? CAUSE_PAUSE : CAUSE_SOMEBODY,
+                                .entra = row};
+    return cause;
+}
+
+/* The name in "NAME: ...". */
+static const struct cause *entra_written(const char *text)
+{
+    char *name = memory_copy_bytes(text, strcspn(text, ": "));
+    const struct entra_row *row = entra_named(name);
+    free(name);
+    return row != NULL ? cause_of_entra(row) : NULL;
+}
+
+/* "...; secret-expired: remedy", as the transport writes it, or Microsoft's own number. */
+static const struct cause *find_entra(const char *text)
+{
+    const struct entra_row *row = entra_of_text(text, strlen(text));
+    return row != NULL ? cause_of_entra(row) : NULL;
+}
+
 /* The name in "NAME: ...", as the transport writes it. */
 static const struct office365_row *row_written(const char *text)
 {
@@ -573,6 +609,8 @@ const struct cause *cause_of_account(const char *text)
 {
     const struct office365_row *row = row_written(text);
     const struct cause *cause = row != NULL ? cause_of_row(row) : silence_written(text);
+    if (cause == NULL)
+        cause = entra_written(text);
     return cause != NULL ? cause : &own[PAUSED_BY_HAND];
 }
 
@@ -632,6 +670,8 @@ static const struct cause *find_in_line(const char *reason, const struct setting
     if (meant == MEANT_UNKNOWN && is_local(reason))
         return &own[LOCAL_DELIVERY];
     const struct cause *cause = find_pause(reason);
+    if (cause == NULL && is_known)
+        cause = find_entra(reason);
     if (cause == NULL)
         cause = find_own(reason, is_known);
     if (cause == NULL && is_known)
@@ -653,6 +693,11 @@ bool cause_is_elsewhere(const struct cause *cause)
     return cause == &own[ANOTHER_SERVER];
 }
 
+bool cause_is_answer(const struct cause *cause)
+{
+    return cause->row != NULL || cause->entra != NULL;
+}
+
 bool cause_is_general(const struct cause *cause)
 {
     return cause == &own[NOT_TRIED] || cause == &own[OTHER];
@@ -660,16 +705,21 @@ bool cause_is_general(const struct cause *cause)
 
 size_t cause_count(void)
 {
-    size_t rows;
-    office365_rows(&rows);
-    return OWN_CAUSES + rows;
+    size_t replies, errors;
+    office365_rows(&replies);
+    entra_rows(&errors);
+    return OWN_CAUSES + replies + errors;
 }
 
 const struct cause *cause_at(size_t number)
 {
-    size_t rows;
-    return number < OWN_CAUSES ? &own[number]
-                               : cause_of_row(&office365_rows(&rows)[number - OWN_CAUSES]);
+    size_t replies, errors;
+    const struct office365_row *rows = office365_rows(&replies);
+    if (number < OWN_CAUSES)
+        return &own[number];
+    number -= OWN_CAUSES;
+    return number < replies ? cause_of_row(&rows[number])
+                            : cause_of_entra(&entra_rows(&errors)[number - replies]);
 }
 
 const struct cause *cause_named(const char *name)

@@ -1,13 +1,15 @@
 /* cause.h - why a message waits: the reason in Postfix's queue, in plain words, with the remedy
  *
  * A reason is what Postfix says (smtp(8), lmtp(8), qmgr(8)), what post365-transport told it, or
- * what Office 365 told that: the cause is found in the innermost words that make sense. Pure.
+ * what Office 365 or its token endpoint told that: the cause is found in the innermost words that
+ * make sense. Pure.
  *
  * The texts of others are believed: this is for showing, and for choosing what to look at.
  */
 #ifndef POST365_CTL_CAUSE_H
 #define POST365_CTL_CAUSE_H
 
+#include "common/entra/cause.h"
 #include "common/judgement.h"
 #include "common/settings.h"
 
@@ -23,11 +25,12 @@ enum cause_wait {
 };
 
 struct cause {
-    const char *name;    /* stable: one of ours, or of an office365_row */
+    const char *name;    /* stable: one of ours, of an office365_row or of an entra_row */
     const char *meaning; /* one sentence */
-    const char *remedy;  /* sentences; `<UPN>` in them is the account */
+    const char *remedy;  /* sentences; `<UPN>` in them is the account, see entra_row for more */
     enum cause_wait wait;
     const struct office365_row *row; /* NULL: not an answer of Office 365's */
+    const struct entra_row *entra;   /* NULL: not about the account's access token */
 };
 
 /* The cause in a reason, as postqueue(1) or the log has it, line breaks and further blanks in it or
@@ -57,6 +60,9 @@ const struct cause *cause_named(const char *name);
 /* Why an account is paused, or what a note says of it: the name in front of the text; without one
  * it is somebody's own. */
 const struct cause *cause_of_account(const char *text);
+
+/* Whether it is Microsoft that did not take the mail, or gave no token for it. */
+bool cause_is_answer(const struct cause *cause);
 
 /* Whether it says no more than that there is a reason, or none. */
 bool cause_is_general(const struct cause *cause);

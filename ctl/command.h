@@ -38,6 +38,10 @@ int pause_run(struct command_call *call, int argc, char *argv[]);
 int resume_run(struct command_call *call, int argc, char *argv[]);
 int doctor_run(struct command_call *call, int argc, char *argv[]);
 int setup_run(struct command_call *call, int argc, char *argv[]);
+int login_run(struct command_call *call, int argc, char *argv[]);
+int logout_run(struct command_call *call, int argc, char *argv[]);
+int token_run(struct command_call *call, int argc, char *argv[]);
+int oauth2_run(struct command_call *call, int argc, char *argv[]);
 
 /* Says what is wrong on stderr, as screen_text() shows it, and returns `status`. */
 __attribute__((format(printf, 2, 3))) int command_fail(int status, const char *format, ...);

@@ -8,8 +8,9 @@
  *
  * DIAGNOSTICS
  *     Exit status: 0 fine, 1 something needs attention, 2 wrong usage, 65 text that makes no sense,
- *     69 post365-policyd or postqueue(1) cannot be asked, 74 what was found cannot be written, 75
- *     another setup is at work, 77 not allowed, 78 wrong configuration.
+ *     69 post365-policyd, post365-tokend or postqueue(1) cannot be asked, 73 a file cannot be made,
+ *     or is there already, 74 what was found cannot be written, 75 another setup is at work, 77 not
+ *     allowed, 78 wrong configuration.
  */
 #include "ctl/command.h"
 
@@ -53,7 +54,10 @@ static const struct command commands[] = {
     {"pause", "[--for TIME] ACCOUNT [CAUSE]", "Let an account's mail wait in the queue",
      "TIME is 30m, 2h, 1d; without it until somebody resumes the account.\n", pause_run},
     {"resume", "ACCOUNT", "Let its mail go again",
-     "Ends any pause, also one that an answer of Microsoft's has begun.\n", resume_run},
+     "Ends any pause, also one that an answer of Microsoft's has begun. Where the\n"
+     "account logs in with OAuth2 a new token is asked for before. Exit status 1 if\n"
+     "there is none.\n",
+     resume_run},
     {"explain", "[--json] 'REPLY'", "What a reply of Office 365 means, and what to do",
      "REPLY may be pasted whole out of mail.log, postqueue -p or a report.\n"
      "Exit status 1 if somebody has to do something about it.\n",
@@ -66,13 +70,33 @@ static const struct command commands[] = {
      "--send-to: sends a test message through the relay, and follows it; without it\n"
      "nothing is sent. Exit status 1 if a check is not ok.\n",
      doctor_run},
-    {"setup", "[--apply | --undo] [--yes] [--json]",
+    {"setup", "[--oauth2 FILE] [--apply | --undo] [--yes] [--json]",
      "What main.cf and master.cf need, as a diff with reasons",
      "Without an option nothing is changed; exit status 1 if there is something to\n"
      "change. --apply makes the changes and keeps what was there, --undo takes them\n"
      "back, also after other edits.\n"
+     "--oauth2: the accounts log in with OAuth2 from then on; FILE is a registration\n"
+     "file, or the configuration of sasl-xoauth2 or email-oauth2-proxy.\n"
      "--yes: without asking.\n",
      setup_run},
+    {"login", "ACCOUNT", "Let a user log in at Microsoft's, so that post365 may send for him",
+     "For an account whose registration has `grant = user`. Shows an address and a\n"
+     "code, and waits until the user has entered it; post365-tokend keeps what comes\n"
+     "of it. Exit status 1 if nothing did.\n",
+     login_run},
+    {"logout", "ACCOUNT", "Forget that login",
+     "Its mail waits until the next one. Exit status 1 if there was none.\n", logout_run},
+    {"token", "[--json] [ACCOUNT]...",
+     "How each access token of OAuth2 stands, what ends when, what is wrong",
+     "Without ACCOUNT: of all registrations. The token itself is never shown.\n"
+     "Exit status 1 if something is wrong, or ends within post365_oauth2_warn_time.\n",
+     token_run},
+    {"oauth2", "certificate [--directory DIR] NAME",
+     "Make a key and a certificate for an app-only registration",
+     "NAME.key, of post365_oauth2_user alone, and NAME.pem, which is uploaded to Entra,\n"
+     "in DIR, else in post365 in Postfix's configuration directory; nothing is\n"
+     "overwritten.\n",
+     oauth2_run},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

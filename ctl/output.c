@@ -1,19 +1,22 @@
 /* output.c - what is said to programs: JSON, one object a line */
 #include "ctl/output.h"
 
-#include "ctl/screen.h"
-
 #include <stdio.h>
 
-json_t *output_text_about(const char *text, const char *account)
+json_t *output_text_named(const char *text, const struct screen_names *names)
 {
     struct buffer shown = {0};
     if (text == NULL)
         return json_null();
-    screen_text_about(&shown, text, account);
+    screen_text_named(&shown, text, names);
     json_t *value = json_stringn(shown.data, shown.length);
     buffer_free(&shown);
     return value;
+}
+
+json_t *output_text_about(const char *text, const char *account)
+{
+    return output_text_named(text, &(struct screen_names){.account = account});
 }
 
 json_t *output_text(const char *text)

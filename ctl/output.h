@@ -2,6 +2,8 @@
 #ifndef POST365_CTL_OUTPUT_H
 #define POST365_CTL_OUTPUT_H
 
+#include "ctl/screen.h"
+
 #include <jansson.h>
 
 /* Text of others, as screen_text() shows it; null for NULL. The caller's, like all below. */
@@ -9,6 +11,9 @@ json_t *output_text(const char *text);
 
 /* The same, as screen_text_about() shows it. */
 json_t *output_text_about(const char *text, const char *account);
+
+/* The same, as screen_text_named() shows it. */
+json_t *output_text_named(const char *text, const struct screen_names *names);
 
 /* Prints an object in the order of its making, and releases it. */
 void output_line(json_t *object);

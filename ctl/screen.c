@@ -14,8 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define NARROWEST   20
-#define PLACEHOLDER "<UPN>"
+#define NARROWEST 20
 
 struct screen screen_open(void)
 {
@@ -57,17 +56,43 @@ void screen_text(struct buffer *line, const char *text)
     }
 }
 
-void screen_text_about(struct buffer *line, const char *text, const char *account)
+/* The first place in the text whose name is known, or NULL. */
+static const char *find_place(const char *text, const struct screen_names *names, const char **name,
+                              size_t *length)
 {
-    const char *place;
-    while (account != NULL && (place = strstr(text, PLACEHOLDER)) != NULL) {
+    const struct {
+        const char *place, *name;
+    } places[] = {{"<UPN>", names->account},
+                  {"<client id>", names->client_id},
+                  {"<tenant>", names->tenant},
+                  {"<registration>", names->registration}};
+    for (text = strchr(text, '<'); text != NULL; text = strchr(text + 1, '<'))
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+            *length = strlen(places[i].place);
+            *name = places[i].name;
+            if (*name != NULL && strncmp(text, places[i].place, *length) == 0)
+                return text;
+        }
+    return NULL;
+}
+
+void screen_text_named(struct buffer *line, const char *text, const struct screen_names *names)
+{
+    const char *place, *name;
+    size_t length;
+    while ((place = find_place(text, names, &name, &length)) != NULL) {
         char *before = memory_copy_bytes(text, (size_t)(place - text));
         screen_text(line, before);
-        screen_text(line, account);
+        screen_text(line, name);
         free(before);
-        text = place + strlen(PLACEHOLDER);
+        text = place + length;
     }
     screen_text(line, text);
+}
+
+void screen_text_about(struct buffer *line, const char *text, const char *account)
+{
+    screen_text_named(line, text, &(struct screen_names){.account = account});
 }
 
 void screen_paint(const struct screen *screen, struct buffer *line, enum screen_style style,

@@ -34,7 +34,18 @@ void screen_measure(struct screen *screen);
  * becomes "", not NULL. */
 void screen_text(struct buffer *line, const char *text);
 
-/* The same, with the name of the account (NULL: none is known) where <UPN> stands. */
+/* What a remedy is about; NULL: not known, and its place is shown as it stands. */
+struct screen_names {
+    const char *account;      /* <UPN> */
+    const char *client_id;    /* <client id> */
+    const char *tenant;       /* <tenant> */
+    const char *registration; /* <registration>: its file */
+};
+
+/* The same, with these names in their places. */
+void screen_text_named(struct buffer *line, const char *text, const struct screen_names *names);
+
+/* The same with the account's alone, which may be NULL. */
 void screen_text_about(struct buffer *line, const char *text, const char *account);
 
 /* Appends text of ours in a style. */

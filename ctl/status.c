@@ -3,6 +3,7 @@
 #include "common/quota.h"
 #include "ctl/account_text.h"
 #include "ctl/command.h"
+#include "ctl/oauth2/overview.h"
 #include "ctl/output.h"
 #include "ctl/services.h"
 #include "ctl/status_watch.h"
@@ -174,8 +175,11 @@ static int show_once(struct command_call *call, char *const names[], size_t coun
         status = show_all(call, &ledger, names, count, as_json);
     else
         status = show_known(call, &ledger, as_json);
+    int tokens = overview_show(call, ledger.settings, names, count, as_json);
     int services = show_services(call, ledger.settings, as_json);
     command_close(&ledger);
+    if (status == COMMAND_FINE)
+        status = tokens;
     return status == COMMAND_FINE ? services : status;
 }
 

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "ctl/account_text.h"
+#include "ctl/oauth2/overview.h"
 #include "ctl/watch.h"
 
 #include <stdlib.h>
@@ -182,6 +183,7 @@ static void draw(void *context, const struct screen *screen, struct buffer *fram
         view->client = ledger_client_open(view->settings, TIMEOUT, &error);
     bool is_there = view->client != NULL && find_entries(view, &error);
     write_head(screen, frame, view);
+    overview_write(screen, frame, view->settings, TIMEOUT);
     if (is_there && view->count == 0)
         buffer_append_string(frame, "The ledger knows no account yet: nothing was sent.\n");
     is_there = is_there && write_accounts(screen, frame, view, &error);

@@ -6,9 +6,9 @@
 
 # libc6-dev: gcc only recommends it.
 DEPS_BUILD := gcc libc6-dev make pkg-config libmilter-dev libdb-dev libevent-dev libssl-dev libjansson-dev \
-              libsystemd-dev libmicrohttpd-dev
+              libsystemd-dev libmicrohttpd-dev libcurl4-openssl-dev
 DEPS_TEST  := postfix libsasl2-modules sasl2-bin libcmocka-dev \
-              python3 python3-pytest procps openssl iproute2 systemd-journal-remote
+              python3 python3-pytest python3-cryptography procps openssl iproute2 systemd-journal-remote
 DEPS_CHECK := debootstrap clang clang-format clang-tidy libclang-rt-dev mandoc
 
 .PHONY: deps deps-build deps-check

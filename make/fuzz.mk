@@ -11,8 +11,9 @@ FUZZ         ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 FUZZ_CC      ?= clang
 FUZZ_BUILD   := $(BUILD)/fuzz
 
-FUZZ_TESTED  := $(filter-out milter/main.c milter/session.c policyd/main.c transport/main.c ctl/main.c, \
-                $(COMMON_SOURCES) $(UPSTREAM_SOURCES) $(CTL_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(SUPPORT_SOURCES))
+FUZZ_TESTED  := $(filter-out milter/main.c milter/session.c policyd/main.c transport/main.c tokend/main.c ctl/main.c, \
+                $(COMMON_SOURCES) $(UPSTREAM_SOURCES) $(CTL_SOURCES) $(MILTER_SOURCES) $(POLICYD_SOURCES) $(TRANSPORT_SOURCES) $(TOKEND_SOURCES) \
+                $(SUPPORT_SOURCES))
 FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ_BUILD)/obj/%.o,$(FUZZ_TESTED))
 FUZZ_PROGRAMS := $(FUZZ:%=$(FUZZ_BUILD)/fuzz_%)
 
@@ -29,7 +30,7 @@ $(FUZZ_BUILD)/tested.a: $(FUZZ_OBJECTS)
 	$(AR) qcs $@ $^
 
 $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/tested.a
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,$(FUZZ_CHECKS) -o $@ $^ -Wl,--as-needed -pthread $(LIBS)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,$(FUZZ_CHECKS) -o $@ $^ -Wl,--as-needed -pthread $(TOKEND_LIBS) $(LIBS)
 
 .PHONY: fuzz fuzz-programs
 fuzz-programs: $(FUZZ_PROGRAMS)

@@ -341,7 +341,8 @@ static void begin_pause(struct exchange *exchange)
 
 static void resume(struct exchange *exchange)
 {
-    bool was_paused = ledger_resume(exchange->control->parts.ledger, exchange->account);
+    const char *cause = exchange->command->cause[0] != '\0' ? exchange->command->cause : NULL;
+    bool was_paused = ledger_resume(exchange->control->parts.ledger, exchange->account, cause);
     exchange->verdict->needs_commit = was_paused;
     write_result(exchange, was_paused ? CONTROL_DONE : CONTROL_UNKNOWN);
 }

@@ -293,15 +293,25 @@ static void print_overview(const struct office365_row *rows, size_t count)
     }
 }
 
-static void print_row(const struct office365_row *row)
+static void print_examples(const struct office365_row *row, const char *condition)
 {
-    printf("\n### %s\n\n", row->name);
     const struct office365_pattern *pattern;
     for (size_t i = 0; (pattern = pattern_at(row, i)) != NULL; i++) {
         printf("- `%s` (", pattern->example);
         print_stages(pattern);
-        printf(")\n");
+        printf("%s)\n", condition);
     }
+}
+
+static void print_row(const struct office365_row *row)
+{
+    size_t count;
+    const struct office365_row *rows = office365_rows(&count);
+    printf("\n### %s\n\n", row->name);
+    print_examples(row, "");
+    for (size_t i = 0; i < count; i++)
+        if (&rows[i] != row && office365_of_token(&rows[i]) == row)
+            print_examples(&rows[i], ", with an access token");
     printf("\n%s\n\n", row->meaning);
     printf("**Postfix is told:** %s. **The account:** %s. **Passes by itself:** %s.\n\n",
            row->told == OFFICE365_TEMPORARY ? "4xx with Microsoft's text" : "the reply as it is",

@@ -16,6 +16,7 @@ enum verdict {
     VERDICT_WARNING, /* works, but not as it should, or not for long */
     VERDICT_WRONG,
     VERDICT_UNTRIED, /* not tried, or not to be known: `seen` says why, and how it may be */
+    VERDICT_NOTE,    /* nothing is wrong, and it is worth knowing; counts for nothing */
     VERDICTS,
 };
 
@@ -24,10 +25,12 @@ struct finding {
     enum verdict verdict;
     const char
         *account; /* NULL: about none. Its name takes the place of <UPN> in the texts below */
+    const struct screen_names *names; /* of what else has a place in them; NULL: of nothing */
     const char *tried;
     const char *seen;
-    const char *meaning; /* of a warning, or of what is wrong, as the next; NULL: none */
+    const char *meaning; /* of what is neither ok nor not tried, as the next two; NULL: none */
     const char *remedy;
+    const char *commands; /* to be copied as they are: lines, each ended by LF; NULL: none */
 };
 
 struct report {
@@ -47,12 +50,12 @@ void report_section(struct report *report, const char *heading);
 __attribute__((format(printf, 2, 3))) const char *report_format(struct report *report,
                                                                 const char *format, ...);
 
-/* Counts and prints a finding, at once: whoever watches sees how far it is. Of one that is neither
- * a warning nor wrong meaning and remedy are left out. */
+/* Counts and prints a finding, at once: whoever watches sees how far it is. Of one that is ok or
+ * not tried meaning, remedy and commands are left out. */
 void report_finding(struct report *report, const struct finding *finding);
 
 /* Prints how many there are of each kind (not for programs), and releases what the report holds.
- * Returns whether all checks were made and are ok. */
+ * Returns whether all checks were made and are ok; notes do not matter. */
 bool report_end(struct report *report);
 
 #endif

@@ -113,7 +113,7 @@ static void estimate_room(const struct account *account, const struct cause *cau
         return;
     }
     entry->when =
-        account_is_paused(&account->status) && cause->row != NULL ? SURVEY_TRIED : SURVEY_GOES;
+        account_is_paused(&account->status) && cause_is_answer(cause) ? SURVEY_TRIED : SURVEY_GOES;
     if (entry->time == INT64_MAX) {
         entry->when = SURVEY_NEVER;
         entry->time = 0;
@@ -128,7 +128,7 @@ static void estimate_attempt(const struct account *account, const struct cause *
     bool waits = account != NULL && account_is_paused(&account->status);
     if (waits && account->status.pause.until == LEDGER_FOREVER)
         entry->time = 0;
-    else if (waits && (cause->row != NULL || entry->time < account->status.pause.until))
+    else if (waits && (cause_is_answer(cause) || entry->time < account->status.pause.until))
         entry->time = account->status.pause.until;
     if (cause->wait == CAUSE_SOMEBODY)
         entry->when = SURVEY_MENDED;

@@ -242,12 +242,13 @@ void ledger_pause(struct ledger *ledger, const char *name, const struct ledger_p
     ledger_want_service(ledger, account);
 }
 
-bool ledger_resume(struct ledger *ledger, const char *name)
+bool ledger_resume(struct ledger *ledger, const char *name, const char *cause)
 {
     struct account *account = accounts_find(&ledger->accounts, name);
     int64_t now = ledger_now(ledger);
     if (account == NULL ||
-        (!pause_is_in_force(account->pause, now) && !pause_is_probing(account->pause, now)))
+        (!pause_is_in_force(account->pause, now) && !pause_is_probing(account->pause, now)) ||
+        (cause != NULL && !pause_is_for(account->pause, cause)))
         return false;
     batch_pause(&ledger->batch, account, NULL);
     ledger_want_service(ledger, account);

@@ -209,8 +209,8 @@ struct ledger_pause {
 void ledger_pause(struct ledger *ledger, const char *account, const struct ledger_pause *pause);
 
 /* Ends a pause and its row of failures; part of the batch. False if it is neither paused nor
- * probed. */
-bool ledger_resume(struct ledger *ledger, const char *account);
+ * probed, or not for this cause (NULL: any), cut off as that is. */
+bool ledger_resume(struct ledger *ledger, const char *account, const char *cause);
 
 /* What is known about an account's pause. */
 struct ledger_pause_state {

@@ -35,6 +35,12 @@ int64_t pause_length(uint32_t failures, int64_t least, int64_t most)
     return length;
 }
 
+bool pause_is_for(const struct pause *pause, const char *cause)
+{
+    size_t length = cut(cause);
+    return strlen(pause->cause) == length && memcmp(pause->cause, cause, length) == 0;
+}
+
 bool pause_is_in_force(const struct pause *pause, int64_t now)
 {
     return pause != NULL && now < pause->until;

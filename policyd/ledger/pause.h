@@ -23,6 +23,9 @@ struct pause *pause_new(int64_t since, int64_t until, uint32_t failures, const c
  * Microseconds. */
 int64_t pause_length(uint32_t failures, int64_t least, int64_t most);
 
+/* Whether it has this cause, cut off as above. */
+bool pause_is_for(const struct pause *pause, const char *cause);
+
 /* NULL is no pause. */
 bool pause_is_in_force(const struct pause *pause, int64_t now);
 

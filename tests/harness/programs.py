@@ -1,9 +1,10 @@
-"""post365-milter, post365-policyd and post365-transport, as a private Postfix's queue directory sees them.
+"""post365-milter, post365-policyd, post365-transport and post365-tokend, as a private Postfix's queue directory sees them.
 
 They read their settings from that Postfix's main.cf, log to a file, and run as post365_user.
 """
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -102,3 +103,31 @@ class Transport(Daemon):
         shutil.copyfile("/usr/sbin/postqueue", commands / "postqueue")
         (commands / "postqueue").chmod(0o755)
         super().__init__(postfix, "-o", f"command_directory={commands}", *options)
+
+
+class Tokend(Daemon):
+    """With its directories as tmpfiles and the unit make them. `user`: post365_oauth2_user."""
+
+    program = "post365-tokend"
+    parameter = "post365_oauth2_socket"
+    default = "unix:post365/oauth2/tokens"
+
+    def __init__(self, postfix, user, *options):
+        super().__init__(postfix, *options)
+        self.user = pwd.getpwnam(user)
+
+    def start(self):
+        kind, _, where = self.place.partition(":")
+        reader = pwd.getpwnam(self.postfix.parameters.get("post365_user", workplace.USER))
+        if kind == "unix":
+            directory = (self.postfix.queue_directory / where).parent
+            if not directory.parent.exists():
+                directory.parent.mkdir(mode=0o755)
+                os.chown(directory.parent, reader.pw_uid, reader.pw_gid)
+            directory.mkdir(mode=0o750, exist_ok=True)
+            os.chown(directory, self.user.pw_uid, reader.pw_gid)
+        kept = self.postfix.parameters.get("post365_oauth2_directory")
+        if kept:
+            os.makedirs(kept, mode=0o700, exist_ok=True)
+            os.chown(kept, self.user.pw_uid, self.user.pw_gid)
+        return super().start()

@@ -101,8 +101,10 @@ class Relay:
     logins       {login: password} of the submission port
     services     further lines of master.cf
 
-    `postfix`, `milter`, `policyd` and `transport` (None without) can be stopped, killed and started one
-    by one.
+    With post365_oauth2_maps there is post365-tokend as well, see harness.entra for what it needs.
+
+    `postfix`, `milter`, `policyd`, `tokend` and `transport` (None without) can be stopped, killed and
+    started one by one.
     """
 
     def __init__(self, directory, office365, *, post365=None, transport=None, parameters=None,
@@ -110,7 +112,7 @@ class Relay:
         self.office365 = office365
         self.postfix = Postfix(Path(directory), logins=logins,
                                services=services if transport is None else SERVICE + services)
-        self.milter = self.policyd = self.transport = None
+        self.milter = self.policyd = self.transport = self.tokend = None
         passwords = passwords or {f"[localhost]:{office365.port}": f"{UPN}:{PASSWORD}"}
         table = self.postfix.table("sasl_passwd", passwords, "texthash", mode=0o600)
         settings = recipe(office365, table)
@@ -119,9 +121,12 @@ class Relay:
             ledger = self.postfix.directory / "ledger"
             tables = {name: self.postfix.table(name.removeprefix("post365_"), value)
                       for name, value in post365.items() if isinstance(value, dict)}
-            settings |= with_post365({"post365_ledger": str(ledger), **post365, **tables})
+            kept = {"post365_oauth2_directory": str(self.postfix.directory / "grants")} if "post365_oauth2_maps" in post365 else {}
+            settings |= with_post365({"post365_ledger": str(ledger), **kept, **post365, **tables})
             self.milter = programs.Milter(self.postfix)
             self.policyd = programs.Policyd(self.postfix)
+            if "post365_oauth2_maps" in post365:
+                self.tokend = programs.Tokend(self.postfix, post365["post365_oauth2_user"])
         if transport is not None:
             settings |= through_transport(transport)
             self.transport = programs.Transport(self.postfix)
@@ -129,7 +134,7 @@ class Relay:
 
     def start(self):
         """Daemons first: Postfix finds them ready."""
-        for daemon in (self.policyd, self.milter, self.transport):
+        for daemon in (self.policyd, self.tokend, self.milter, self.transport):
             if daemon:
                 daemon.start()
         self.postfix.start()
@@ -170,6 +175,6 @@ class Relay:
 
     def stop(self):
         self.postfix.stop()
-        for daemon in (self.transport, self.milter, self.policyd):
+        for daemon in (self.transport, self.milter, self.tokend, self.policyd):
             if daemon:
                 daemon.stop()

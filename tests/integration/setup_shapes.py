@@ -244,8 +244,8 @@ def run_setup(postfix, *words, program=PROGRAM, environment=None, **options):
                               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, **options)
 
 
-def applied(postfix):
-    done = run_setup(postfix, "--apply", "--yes")
+def applied(postfix, *words):
+    done = run_setup(postfix, *words, "--apply", "--yes")
     assert (done.returncode, done.stderr) == (0, ""), done
     return done
 

@@ -45,7 +45,7 @@ def offered(line, program=PROGRAM, **options):
 
 def commands():
     """The subcommands, by the program's own help."""
-    return re.findall(r"^  ([a-z]+) +[A-Z]", run("--help").stdout, re.M)
+    return re.findall(r"^  ([a-z][a-z0-9]*) +[A-Z]", run("--help").stdout, re.M)
 
 
 def test_all_commands_of_the_help_are_offered():
@@ -108,6 +108,9 @@ def test_causes_and_other_values():
     if "queue" in commands():
         assert all(action in run("queue", "--help").stdout for action in offered("post365 queue "))
     assert offered("post365 explain ") == []
+    assert offered("post365 oauth2 ") == ["certificate"]
+    assert offered("post365 oauth2 certificate ") == []
+    assert any(name.endswith("/etc") for name in offered("post365 oauth2 certificate --directory /et"))
     assert any(name.endswith("/etc") for name in offered("post365 -c /et"))
 
 

@@ -7,6 +7,7 @@
 #include "auth.h"
 
 #include "allocate.h"
+#include "clock.h"
 #include "dialogue.h"
 #include "encoding.h"
 
@@ -70,12 +71,20 @@ static enum reply_row judge_password(const struct settings *settings, const stru
     return gate_objection(settings, mailbox, true);
 }
 
-static enum reply_row judge_token(const struct settings *settings, const struct mailbox *mailbox,
+/* judge_token - a token that is simply listed, or one of Entra ID; the gates are behind it */
+static enum reply_row judge_token(struct session *session, const struct mailbox *mailbox,
                                   const char *token)
 {
-    if (mailbox == NULL ||
-        (!list_has(&mailbox->tokens, token) && !list_has(&settings->app_tokens, token)))
-        return REPLY_WRONG_PASSWORD;
+    const struct settings *settings = session->server->settings;
+    int64_t now = clock_real() + (int64_t)(settings->token_clock * (double)CLOCK_SECOND);
+
+    session->bearer = (struct bearer_verdict){.objection = BEARER_FINE};
+    if (mailbox == NULL)
+        return settings->token_refused;
+    if (!list_has(&mailbox->tokens, token) && !list_has(&settings->app_tokens, token))
+        session->bearer = bearer_judge(&settings->bearer, mailbox, token, now / CLOCK_SECOND);
+    if (session->bearer.objection != BEARER_FINE)
+        return settings->token_refused;
     return gate_objection(settings, mailbox, false);
 }
 
@@ -87,6 +96,11 @@ static json_t *describe_login(const struct session *session, const char *usernam
 
     encoding_set(login, "username", encoding_json(username, strlen(username)));
     encoding_set(login, "mechanism", json_string(session->mechanism));
+    if (session->bearer.token[0] != '\0')
+        encoding_set(login, "token", json_string(session->bearer.token));
+    if (session->bearer.objection != BEARER_FINE)
+        encoding_set(login, "objection",
+                     json_string(bearer_objection_name(session->bearer.objection)));
     return login;
 }
 
@@ -203,7 +217,7 @@ static void take_token(struct session *session, const char *base64)
         dialogue_reply(session, BAD_BASE64);
     } else {
         struct mailbox *mailbox = mailboxes_find(session->server->mailboxes, username);
-        decide(session, mailbox, username, judge_token(session->server->settings, mailbox, token));
+        decide(session, mailbox, username, judge_token(session, mailbox, token));
     }
     if (text != NULL)
         OPENSSL_cleanse(text, length);
@@ -229,6 +243,7 @@ static bool is_offered(struct session *session)
 static void begin_login(struct session *session, const char *initial)
 {
     session->mechanism = "LOGIN";
+    session->bearer = (struct bearer_verdict){.objection = BEARER_FINE};
     if (initial != NULL)
         take_username(session, initial);
     else

@@ -11,6 +11,7 @@
 #define OFFICE365_SESSION_H
 
 #include "answer.h"
+#include "bearer.h"
 #include "envelope.h"
 #include "message.h"
 #include "server.h"
@@ -85,7 +86,8 @@ struct session {
     bool overlong; /* the line that is coming in is too long */
     struct mailbox *mailbox;
     const char *mechanism;
-    char *username; /* of AUTH LOGIN, until the password is there */
+    char *username;               /* of AUTH LOGIN, until the password is there */
+    struct bearer_verdict bearer; /* on the token of the last AUTH XOAUTH2 */
 
     struct transaction transaction;
     int64_t messages; /* begun so far, to name them */

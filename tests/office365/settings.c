@@ -16,6 +16,8 @@ enum kind {
     KIND_ROW,
     KIND_NULL_SENDER,
     KIND_UNKNOWN_RECIPIENTS,
+    KIND_PRINCIPALS,
+    KIND_OFFSET,
     KIND_LIMITS
 };
 
@@ -54,6 +56,13 @@ static const struct parameter parameters[] = {
     {"basic_disabled", KIND_BOOLEAN, AT(basic_disabled), false},
     {"basic_retired", KIND_BOOLEAN, AT(basic_retired), false},
     {"app_tokens", KIND_LIST, AT(app_tokens), false},
+    {"token_keys", KIND_LIST, AT(bearer.keys), false},
+    {"token_audiences", KIND_LIST, AT(bearer.audiences), false},
+    {"token_tenant", KIND_STRING, AT(bearer.tenant), false},
+    {"token_clock", KIND_OFFSET, AT(token_clock), false},
+    {"token_refused", KIND_ROW, AT(token_refused), false},
+    {"revoked_tokens", KIND_LIST, AT(bearer.revoked), false},
+    {"principals", KIND_PRINCIPALS, AT(bearer), false},
     {"refuse_notes", KIND_LIST, AT(refuse_notes), false},
     {"unknown_recipients", KIND_UNKNOWN_RECIPIENTS, AT(unknown_recipients), false},
     {"limits", KIND_LIMITS, AT(limits), false},
@@ -76,6 +85,7 @@ struct settings *settings_create(void)
     settings->message_size = 157286400;
     settings->unauthenticated = REPLY_UNAUTHENTICATED;
     settings->wrong_password = REPLY_WRONG_PASSWORD;
+    settings->token_refused = REPLY_WRONG_PASSWORD;
     settings->send_as_denied = REPLY_SEND_AS_DENIED;
     settings->recipients_over = REPLY_RECIPIENT_QUOTA;
     settings->messages_over = REPLY_ACCESS_DENIED;
@@ -95,6 +105,7 @@ void settings_free(struct settings *settings)
         else if (parameters[i].kind == KIND_STRING)
             free(*(char **)place);
     }
+    bearer_forget_principals(&settings->bearer);
     for (int i = 0; i < REPLY_ROWS; i++)
         list_clear(&settings->unknown_recipients.patterns[i]);
     free(settings);
@@ -114,6 +125,15 @@ static bool read_seconds(double *place, const char *name, const json_t *value,
                          struct problem *problem)
 {
     if (!json_is_number(value) || json_number_value(value) < 0)
+        return problem_set(problem, "\"%s\" must be a number of seconds", name);
+    *place = json_number_value(value);
+    return true;
+}
+
+static bool read_offset(double *place, const char *name, const json_t *value,
+                        struct problem *problem)
+{
+    if (!json_is_number(value))
         return problem_set(problem, "\"%s\" must be a number of seconds", name);
     *place = json_number_value(value);
     return true;
@@ -200,6 +220,10 @@ static bool read_parameter(struct settings *settings, const struct parameter *pa
         return read_null_sender(place, value, problem);
     case KIND_UNKNOWN_RECIPIENTS:
         return read_unknown_recipients(place, value, problem);
+    case KIND_PRINCIPALS:
+        return bearer_read_principals(place, value, problem);
+    case KIND_OFFSET:
+        return read_offset(place, name, value, problem);
     case KIND_LIMITS:
         return limits_read(place, value, problem);
     }

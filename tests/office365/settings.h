@@ -8,6 +8,7 @@
 #ifndef OFFICE365_SETTINGS_H
 #define OFFICE365_SETTINGS_H
 
+#include "bearer.h"
 #include "limits.h"
 #include "list.h"
 #include "problem.h"
@@ -46,11 +47,14 @@ struct settings {
     enum reply_row recipients_over;
     enum reply_row messages_over;
     enum reply_row connections_over;
-    bool security_defaults;   /* gate 1 is closed */
-    bool tenant_switch;       /* gate 2 is closed */
-    bool basic_disabled;      /* basic authentication is off for the tenant */
-    bool basic_retired;       /* basic authentication is gone for good */
-    struct list app_tokens;   /* app-only tokens: they open every mailbox */
+    bool security_defaults;     /* gate 1 is closed */
+    bool tenant_switch;         /* gate 2 is closed */
+    bool basic_disabled;        /* basic authentication is off for the tenant */
+    bool basic_retired;         /* basic authentication is gone for good */
+    struct list app_tokens;     /* literal tokens: they open every mailbox */
+    struct bearer_rules bearer; /* what becomes of those of Entra ID */
+    double token_clock;         /* seconds that the endpoint's clock is ahead of ours */
+    enum reply_row token_refused;
     struct list refuse_notes; /* notes on a message (message.h) that refuse it */
     struct unknown_recipients unknown_recipients;
     struct limits limits;

@@ -79,6 +79,8 @@ static enum reply_row verdict(const struct session *session, const struct limits
                              transaction->message, other);
     if (row == REPLY_NONE && reply_stage(mailbox->state) == STAGE_DOT)
         row = mailbox->state;
+    if (row == REPLY_NONE && session->bearer.locked_out)
+        row = REPLY_LOGON_FAILURE;
     if (row == REPLY_NONE)
         row = limit_objection(session, limits, now);
     return row;

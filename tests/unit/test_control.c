@@ -379,6 +379,24 @@ static void a_pause_lasts_until_it_is_resumed(void **state)
     reserve(fixture, "relay@contoso.com", 1);
 }
 
+static void only_the_pause_that_is_meant_is_resumed(void **state)
+{
+    struct fixture *fixture = *state;
+    expect(fixture, fixture->owner, "request=resume account=relay@contoso.com cause=secret-expired",
+           "result=unknown");
+    expect(fixture, fixture->owner, "request=pause account=relay@contoso.com cause=By=hand",
+           "result=done");
+    expect(fixture, fixture->owner, "request=resume account=relay@contoso.com cause=secret-expired",
+           "result=unknown");
+    expect(fixture, fixture->owner, "request=resume account=relay@contoso.com cause=By=hand2",
+           "result=unknown");
+    expect(fixture, fixture->owner, "request=reserve account=relay@contoso.com recipients=1",
+           "result=later measure=pause cause=By=hand");
+    expect(fixture, fixture->owner, "request=resume account=relay@contoso.com cause=By=hand",
+           "result=done");
+    reserve(fixture, "relay@contoso.com", 1);
+}
+
 static void a_growing_pause_is_twice_as_long_each_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -560,6 +578,7 @@ int main(void)
         TEST(who_waits_too_long_is_told_when),
         TEST(a_vanished_owner_waits_no_more),
         TEST(a_pause_lasts_until_it_is_resumed),
+        TEST(only_the_pause_that_is_meant_is_resumed),
         TEST(a_growing_pause_is_twice_as_long_each_time),
         TEST(what_could_not_be_written_was_not_reserved),
         TEST(a_tag_comes_back_first),

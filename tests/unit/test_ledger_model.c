@@ -1019,7 +1019,7 @@ static void resume(struct schedule *schedule, int account)
 {
     begin_batch(schedule);
     bool want = model_resume(&schedule->model, account);
-    bool got = ledger_resume(schedule->ledger, name_of(account));
+    bool got = ledger_resume(schedule->ledger, name_of(account), NULL);
     say(schedule, "resume %s\n", name_of(account));
     CHECK(schedule, got == want, "%s was %spaused", name_of(account), got ? "" : "not ");
     schedule->deeds.changes = schedule->deeds.changes || got;

@@ -193,7 +193,7 @@ static void of_a_paused_account_the_client_sees_the_cause(void **state)
     assert_true(policy_commit(fixture->policy, &error));
     expect_action(send_message(fixture, 1),
                   "DEFER 4.7.1 relay@contoso.com is paused until somebody resumes it: by hand");
-    assert_true(ledger_resume(fixture->parts.ledger, "relay@contoso.com"));
+    assert_true(ledger_resume(fixture->parts.ledger, "relay@contoso.com", NULL));
     expect_action(send_message(fixture, 1), "DUNNO");
 }
 

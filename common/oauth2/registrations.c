@@ -1,0 +1,191 @@
+/* registrations.c - which application registration an account logs in with */
+#include "common/oauth2/registrations.h"
+
+#include "common/address.h"
+#include "common/dictionary.h"
+#include "common/file_state.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PARAMETER "post365_oauth2_maps"
+
+struct registrations {
+    const struct settings *settings;
+    struct tables *tables;
+    struct dictionary *files; /* path to struct file_state, of those that were given out */
+    uint64_t changes;         /* of the files */
+};
+
+/* --- open and close --- */
+
+struct registrations *registrations_reopen(struct registrations *old,
+                                           const struct settings *settings, struct error *error)
+{
+    struct tables *tables =
+        tables_reopen(old != NULL ? old->tables : NULL, PARAMETER, settings->oauth2_maps,
+                      settings->config_directory, TABLE_VALUES, error);
+    if (tables == NULL)
+        return NULL;
+    struct registrations *registrations = memory_zero(1, sizeof(*registrations));
+    registrations->settings = settings;
+    registrations->tables = tables;
+    registrations->files = dictionary_new(free);
+    return registrations;
+}
+
+bool registrations_check(struct registrations *registrations, struct error *error)
+{
+    return tables_check(registrations->tables, error);
+}
+
+void registrations_close(struct registrations *registrations)
+{
+    if (registrations == NULL)
+        return;
+    tables_close(registrations->tables);
+    dictionary_free(registrations->files);
+    free(registrations);
+}
+
+/* --- files --- */
+
+static struct file_state look_at(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? file_state_of(&status) : (struct file_state){0};
+}
+
+static void watch(struct registrations *registrations, const char *path)
+{
+    if (dictionary_find(registrations->files, path) != NULL)
+        return;
+    struct file_state *state = memory_zero(1, sizeof(*state));
+    *state = look_at(path);
+    dictionary_put(registrations->files, path, state);
+}
+
+static void notice_change(void *context, const char *path, void *value)
+{
+    struct registrations *registrations = context;
+    struct file_state *state = value;
+    const struct file_state now = look_at(path);
+    if (file_state_equal(state, &now))
+        return;
+    *state = now;
+    registrations->changes++;
+}
+
+uint64_t registrations_version(struct registrations *registrations)
+{
+    uint64_t version;
+    tables_refresh(registrations->tables, &version);
+    dictionary_each(registrations->files, notice_change, registrations);
+    return version + registrations->changes;
+}
+
+/* --- look-ups --- */
+
+static enum table_answer refuse(const struct registrations *registrations, const char *upn,
+                                const char *value, struct error *error)
+{
+    error_set(error,
+              "%s/main.cf: " PARAMETER " = " ERROR_SHOWN ": for key " ERROR_SHOWN ": \"" ERROR_SHOWN
+              "\" is no absolute path; write that of the registration file",
+              registrations->settings->config_directory, registrations->settings->oauth2_maps, upn,
+              value);
+    return TABLE_FAILED;
+}
+
+/* Takes an answer as a path. */
+static enum table_answer take(struct registrations *registrations, const char *upn,
+                              enum table_answer answer, char **path, struct error *error)
+{
+    if (answer != TABLE_FOUND)
+        return answer;
+    if ((*path)[0] == '/') {
+        watch(registrations, *path);
+        return TABLE_FOUND;
+    }
+    answer = refuse(registrations, upn, *path, error);
+    free(*path);
+    *path = NULL;
+    return answer;
+}
+
+enum table_answer registrations_find_exact(struct registrations *registrations, const char *upn,
+                                           char **path, struct error *error)
+{
+    *path = NULL;
+    enum table_answer answer = tables_find_exact(registrations->tables, upn, path, error);
+    return take(registrations, upn, answer, path, error);
+}
+
+enum table_answer registrations_find(struct registrations *registrations, const char *upn,
+                                     char **path, struct error *error)
+{
+    const char *domain = address_domain(upn);
+    enum table_answer answer = registrations_find_exact(registrations, upn, path, error);
+    if (answer == TABLE_NONE && domain != NULL && domain > upn)
+        answer = registrations_find_exact(registrations, domain - 1, path, error);
+    if (answer != TABLE_NONE)
+        return answer;
+    answer = tables_find(registrations->tables, upn, path, error);
+    return take(registrations, upn, answer, path, error);
+}
+
+/* --- enumeration --- */
+
+struct upn_visit {
+    void (*visit)(void *context, const char *upn);
+    void *context;
+};
+
+static void visit_upn(void *context, const char *key)
+{
+    const struct upn_visit *upns = context;
+    if (address_is_upn(key))
+        upns->visit(upns->context, key);
+}
+
+bool registrations_each(struct registrations *registrations,
+                        void (*visit)(void *context, const char *upn), void *context)
+{
+    struct upn_visit upns = {.visit = visit, .context = context};
+    tables_each_key(registrations->tables, visit_upn, &upns);
+    return tables_can_list(registrations->tables);
+}
+
+struct file_visit {
+    void (*visit)(void *context, const char *path);
+    void *context;
+};
+
+static void add_value(void *context, const char *key, const char *value)
+{
+    (void)key;
+    if (value[0] == '/')
+        watch(context, value);
+}
+
+static void add_static(void *context, const char *value)
+{
+    add_value(context, NULL, value);
+}
+
+static void visit_file(void *context, const char *path, void *state)
+{
+    const struct file_visit *files = context;
+    (void)state;
+    files->visit(files->context, path);
+}
+
+void registrations_each_file(struct registrations *registrations,
+                             void (*visit)(void *context, const char *path), void *context)
+{
+    struct file_visit files = {.visit = visit, .context = context};
+    tables_each_value(registrations->tables, add_value, registrations);
+    tables_each_static(registrations->tables, add_static, registrations);
+    dictionary_each(registrations->files, visit_file, &files);
+}

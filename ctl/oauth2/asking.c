@@ -1,0 +1,65 @@
+/* asking.c - what the subcommands that ask post365-tokend share */
+#include "ctl/oauth2/asking.h"
+
+#include "common/clock.h"
+
+#include <sysexits.h>
+
+#define MORE (10 * CLOCK_SECOND) /* than a request of tokend's own */
+
+struct token_client *asking_connect(const struct settings *settings, struct error *error)
+{
+    return token_client_open(settings, settings->oauth2_timeout + MORE, error);
+}
+
+bool asking_open(const struct command_call *call, struct asking *asking, int *status)
+{
+    struct error error;
+    *asking = (struct asking){.client = NULL};
+    asking->settings =
+        settings_read(call->config_directory, (const char *const *)call->overrides, &error);
+    if (asking->settings == NULL) {
+        *status = command_fail(EX_CONFIG, "%s", error.text);
+        return false;
+    }
+    if (asking->settings->oauth2_maps[0] == '\0')
+        return true;
+    asking->client = asking_connect(asking->settings, &error);
+    if (asking->client != NULL)
+        return true;
+    *status = command_fail(EX_UNAVAILABLE, "%s", error.text);
+    asking_close(asking);
+    return false;
+}
+
+void asking_close(struct asking *asking)
+{
+    token_client_close(asking->client);
+    settings_free(asking->settings);
+    *asking = (struct asking){.client = NULL};
+}
+
+bool asking_accept(const struct token_reply *reply, int *status)
+{
+    if (reply->result == TOKEN_REPLY_REFUSED)
+        *status = command_fail(EX_NOPERM, "%s", reply->reason);
+    else if (reply->result == TOKEN_REPLY_ERROR)
+        *status = command_fail(EX_UNAVAILABLE, "%s", reply->reason);
+    else
+        return true;
+    return false;
+}
+
+bool asking_ask(struct token_client *client, const struct token_command *command,
+                struct token_reply *reply, int *status)
+{
+    struct error error;
+    if (!token_client_ask(client, command, reply, &error)) {
+        *status = command_fail(EX_UNAVAILABLE, "%s", error.text);
+        return false;
+    }
+    if (asking_accept(reply, status))
+        return true;
+    token_reply_release(reply);
+    return false;
+}
