@@ -54,7 +54,10 @@ static const struct command commands[] = {
     {"pause", "[--for TIME] ACCOUNT [CAUSE]", "Let an account's mail wait in the queue",
      "TIME is 30m, 2h, 1d; without it until somebody resumes the account.\n", pause_run},
     {"resume", "ACCOUNT", "Let its mail go again",
-     "Ends any pause, also one that an answer of Microsoft's has begun.\n", resume_run},
+     "Ends any pause, also one that an answer of Microsoft's has begun. Where the\n"
+     "account logs in with OAuth2 a new token is asked for before. Exit status 1 if\n"
+     "there is none.\n",
+     resume_run},
     {"explain", "[--json] 'REPLY'", "What a reply of Office 365 means, and what to do",
      "REPLY may be pasted whole out of mail.log, postqueue -p or a report.\n"
      "Exit status 1 if somebody has to do something about it.\n",
@@ -67,11 +70,13 @@ static const struct command commands[] = {
      "--send-to: sends a test message through the relay, and follows it; without it\n"
      "nothing is sent. Exit status 1 if a check is not ok.\n",
      doctor_run},
-    {"setup", "[--apply | --undo] [--yes] [--json]",
+    {"setup", "[--oauth2 FILE] [--apply | --undo] [--yes] [--json]",
      "What main.cf and master.cf need, as a diff with reasons",
      "Without an option nothing is changed; exit status 1 if there is something to\n"
      "change. --apply makes the changes and keeps what was there, --undo takes them\n"
      "back, also after other edits.\n"
+     "--oauth2: the accounts log in with OAuth2 from then on; FILE is a registration\n"
+     "file, or the configuration of sasl-xoauth2 or email-oauth2-proxy.\n"
      "--yes: without asking.\n",
      setup_run},
     {"login", "ACCOUNT", "Let a user log in at Microsoft's, so that post365 may send for him",

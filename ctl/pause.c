@@ -4,6 +4,7 @@
 #include "common/room.h"
 #include "common/upstream/credentials.h"
 #include "ctl/command.h"
+#include "ctl/oauth2/renewal.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -48,17 +49,31 @@ static int check_exists(const struct settings *settings, const char *account)
     return status;
 }
 
-static int change(struct command_call *call, const struct ledger_command *command,
-                  struct ledger_reply *reply)
+static int begin_pause(struct command_call *call, const struct ledger_command *command,
+                       struct ledger_reply *reply)
 {
     struct command_ledger ledger;
     int status = COMMAND_FINE;
     if (!command_open(call, &ledger, &status))
         return status;
-    if (command->kind == LEDGER_COMMAND_PAUSE)
-        status = check_exists(ledger.settings, command->account);
+    status = check_exists(ledger.settings, command->account);
     if (status == COMMAND_FINE)
         command_ask(&ledger, command, reply, &status);
+    command_close(&ledger);
+    return status;
+}
+
+/* The mail that goes then would come back to the pause if there were no token for it. Without one
+ * it is resumed all the same: `*token` says whether there was something in the way. */
+static int end_pause(struct command_call *call, const struct ledger_command *command,
+                     struct ledger_reply *reply, int *token)
+{
+    struct command_ledger ledger;
+    int status = COMMAND_FINE;
+    if (!command_open(call, &ledger, &status))
+        return status;
+    *token = renewal_ask(call, ledger.settings, command->account);
+    command_ask(&ledger, command, reply, &status);
     command_close(&ledger);
     return status;
 }
@@ -86,7 +101,7 @@ int pause_run(struct command_call *call, int argc, char *argv[])
     command.account = argv[optind];
     if (argc - optind == 2)
         command.cause = argv[optind + 1];
-    int status = change(call, &command, &reply);
+    int status = begin_pause(call, &command, &reply);
     if (status != COMMAND_FINE)
         return status;
     struct buffer line = {0};
@@ -102,6 +117,7 @@ int resume_run(struct command_call *call, int argc, char *argv[])
 {
     static const struct option options[] = {{0}};
     struct ledger_reply reply;
+    int token = COMMAND_FINE;
     if (command_option(argc, argv, options) != -1)
         return COMMAND_USAGE;
     if (argc - optind != 1)
@@ -109,12 +125,12 @@ int resume_run(struct command_call *call, int argc, char *argv[])
     if (command_check_accounts(argv + optind, 1) != COMMAND_FINE)
         return COMMAND_USAGE;
     const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = argv[optind]};
-    int status = change(call, &command, &reply);
+    int status = end_pause(call, &command, &reply, &token);
     if (status != COMMAND_FINE)
         return status;
     if (reply.result == LEDGER_REPLY_UNKNOWN)
         printf("%s was not paused\n", argv[optind]);
     else
         printf("%s is resumed; its deferred mail is tried within seconds\n", argv[optind]);
-    return COMMAND_FINE;
+    return token;
 }

@@ -4,13 +4,15 @@
  * which gate is closed, and of those behind it nothing.
  */
 #include "common/clock.h"
+#include "common/destinations.h"
+#include "common/entra/cloud.h"
 #include "common/judgement.h"
 #include "common/memory.h"
 #include "common/room.h"
 #include "common/upstream/credentials.h"
 #include "ctl/account_text.h"
 #include "ctl/doctor/dialogue.h"
-#include "ctl/doctor/doctor.h"
+#include "ctl/doctor/oauth2.h"
 #include "ctl/doctor/stamp.h"
 
 #include <stdlib.h>
@@ -20,12 +22,24 @@ struct visit {
     struct doctor *doctor;
     const char *upn;
     struct credential credential;
-    struct way *way; /* to the server that the credential is for */
+    struct oauth2_account *oauth2;   /* NULL: it logs in otherwise */
+    char token[TOKEN_ID_LENGTH + 1]; /* its id, with OAuth2 */
+    struct way *way;                 /* to the server that the credential is for */
     struct dialogue dialogue;
     bool is_paused; /* in the ledger */
 };
 
 /* --- the ledger's word ----------------------------------------------------------------- */
+
+/* What comes at the end of a message, which nothing here sends, is known from the pause alone. */
+static void note_refusal(struct visit *visit, const char *cause)
+{
+    size_t count, length = strcspn(cause, ": ");
+    const struct office365_row *rows = office365_rows(&count);
+    for (size_t i = 0; i < count && visit->oauth2 != NULL; i++)
+        if (strlen(rows[i].name) == length && memcmp(rows[i].name, cause, length) == 0)
+            visit->oauth2->refusal = &rows[i];
+}
 
 /* That it cannot be asked is told once, by doctor_check_ledger(). */
 static void check_pause(struct visit *visit)
@@ -43,6 +57,7 @@ static void check_pause(struct visit *visit)
     }
     if (reply.pause.cause[0] != '\0')
         buffer_format(&seen, ": %s", reply.pause.cause);
+    note_refusal(visit, reply.pause.cause);
     report_finding(&visit->doctor->report,
                    &(struct finding){.check = "pause",
                                      .verdict = VERDICT_WARNING,
@@ -181,6 +196,22 @@ static void try_sender(struct visit *visit)
         dialogue_quit(&visit->dialogue);
 }
 
+/* For what is told of all accounts of a registration, and for post365-tokend, which knows then that
+ * its token is good. Of what a pause has told stays what comes later than a login that works. */
+static void note_login(struct visit *visit, const struct office365_row *row)
+{
+    struct oauth2_account *oauth2 = visit->oauth2;
+    if (oauth2 == NULL)
+        return;
+    oauth2->has_logged_in = row == NULL;
+    if (row != NULL)
+        oauth2->refusal = row;
+    else if (oauth2->refusal != NULL && strcmp(oauth2->refusal->name, "mailbox-logon") != 0)
+        oauth2->refusal = NULL;
+    if (row == NULL)
+        doctor_praise_token(visit->doctor, oauth2, visit->token);
+}
+
 static void try_login(struct visit *visit)
 {
     const char *tried =
@@ -195,6 +226,7 @@ static void try_login(struct visit *visit)
     }
     const struct office365_row *row = report_reply(visit, "auth", tried, REPLY_STAGE_AUTH, &reply);
     report_gates(visit, row);
+    note_login(visit, row);
     if (row != NULL)
         return;
     if (visit->is_paused)
@@ -219,18 +251,20 @@ static bool can_log_in(struct visit *visit)
     bool is_offered = mechanism == SASL_LOGIN ? way->offers_login : way->offers_xoauth2;
     if (way->is_fine && is_offered)
         return true;
-    report_finding(report,
-                   &(struct finding){
-                       .check = "auth",
-                       .verdict = way->is_fine ? VERDICT_WRONG : VERDICT_UNTRIED,
-                       .account = visit->upn,
-                       .tried = "login of <UPN>",
-                       .seen = way->is_fine ? report_format(report, "the server does not offer %s",
-                                                            sasl_mechanism_name(mechanism))
-                                            : "there is no way to the server",
-                       .meaning = "This account cannot log in there.",
-                       .remedy = "A password takes LOGIN, a token (post365_token_maps) "
-                                 "XOAUTH2; Microsoft offers both. See who answers there."});
+    report_finding(
+        report,
+        &(struct finding){
+            .check = "auth",
+            .verdict = way->is_fine ? VERDICT_WRONG : VERDICT_UNTRIED,
+            .account = visit->upn,
+            .tried = "login of <UPN>",
+            .seen = way->is_fine ? report_format(report, "the server does not offer %s",
+                                                 sasl_mechanism_name(mechanism))
+                                 : "there is no way to the server",
+            .meaning = "This account cannot log in there.",
+            .remedy =
+                "A password takes LOGIN, a token (" OAUTH2_MAPS ", "
+                "post365_token_maps) XOAUTH2; Microsoft offers both. See who answers there."});
     return false;
 }
 
@@ -303,15 +337,46 @@ static struct way *find_way(struct visit *visit)
     return way;
 }
 
+static bool find_server(struct visit *visit)
+{
+    struct destination_list servers;
+    struct error error;
+    bool is_ours = false;
+    struct destinations *destinations = destinations_reopen(NULL, visit->doctor->settings, &error);
+    enum table_answer answer =
+        destinations != NULL
+            ? destinations_of_account(destinations, visit->upn, &servers, &is_ours, &error)
+            : TABLE_FAILED;
+    destinations_close(destinations);
+    if (answer != TABLE_FOUND || !is_ours)
+        return false;
+    visit->credential.destination = servers.items[0];
+    return true;
+}
+
+/* False where there is none, which was said. */
+static bool find_credential(struct visit *visit, struct credentials *credentials)
+{
+    struct error error;
+    if (visit->oauth2 == NULL)
+        return credentials_find(credentials, visit->upn, &visit->credential, &error) == TABLE_FOUND;
+    if (!find_server(visit))
+        return false;
+    visit->credential.mechanism = SASL_XOAUTH2;
+    visit->credential.user = memory_copy(visit->upn);
+    visit->credential.secret = doctor_find_token(visit->doctor, visit->oauth2, visit->token);
+    visit->oauth2->is_high_volume = cloud_is_high_volume(visit->credential.destination.host);
+    return visit->credential.secret != NULL;
+}
+
 static void check_account(struct doctor *doctor, struct credentials *credentials, const char *upn)
 {
-    struct visit visit = {.doctor = doctor, .upn = upn};
-    struct error error;
+    struct visit visit = {
+        .doctor = doctor, .upn = upn, .oauth2 = doctor_oauth2_account(doctor, upn)};
     dialogue_init(&visit.dialogue);
     check_pause(&visit);
-    /* That it has none was said before. */
-    if (credentials_find(credentials, upn, &visit.credential, &error) == TABLE_FOUND &&
-        (visit.way = find_way(&visit)) != NULL && can_log_in(&visit) && may_log_in(&visit))
+    if (find_credential(&visit, credentials) && (visit.way = find_way(&visit)) != NULL &&
+        can_log_in(&visit) && may_log_in(&visit))
         try_login(&visit);
     dialogue_close(&visit.dialogue);
     credential_release(&visit.credential);

@@ -7,16 +7,19 @@
 
 #include "common/address.h"
 #include "common/destination.h"
+#include "common/entra/cloud.h"
 #include "common/identity.h"
 #include "common/memory.h"
 #include "common/microsoft.h"
 #include "common/relayhost.h"
 #include "common/table.h"
-#include "ctl/doctor/doctor.h"
+#include "ctl/doctor/oauth2.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define PASSWORDS_NAMED 3
 
 /* --- relayhost --------------------------------------------------------------------- */
 
@@ -213,11 +216,65 @@ static void find_accounts(struct doctor *doctor, struct credentials *credentials
     identities_close(identities);
 }
 
-static void check_account(struct doctor *doctor, struct credentials *credentials, const char *upn)
+/* Accounts that log in with a password where Microsoft does not take one for much longer. */
+struct passwords {
+    unsigned count;
+    struct buffer names; /* of the first few */
+};
+
+static void note_password(struct passwords *passwords, const char *upn)
 {
+    if (++passwords->count <= PASSWORDS_NAMED)
+        buffer_format(&passwords->names, "%s%s", passwords->count > 1 ? ", " : "", upn);
+}
+
+/* That it will stop is no trouble yet: a note, and one for all. */
+static void report_passwords(struct doctor *doctor, const struct passwords *passwords)
+{
+    struct report *report = &doctor->report;
+    if (passwords->count == 0)
+        return;
+    unsigned others = passwords->count > PASSWORDS_NAMED ? passwords->count - PASSWORDS_NAMED : 0;
+    const char *more = others > 0 ? report_format(report, " and %u more", others) : "";
+    report_finding(
+        report,
+        &(struct finding){
+            .check = "passwords",
+            .verdict = VERDICT_NOTE,
+            .tried = "logins with passwords",
+            .seen = report_format(report, "%s%s", passwords->names.data, more),
+            .meaning = "At the end of December 2026 Microsoft switches basic authentication for "
+                       "SMTP AUTH off by default (550 5.7.30, or `basic-auth-disabled`): then "
+                       "their mail waits, until somebody switches it on again for the time that "
+                       "is left.",
+            .remedy = "Move them to OAuth2, one by one: ADMIN.md, \"Moving to OAuth2\"; `post365 "
+                      "setup` helps. A line in " OAUTH2_MAPS " wins over the password, whose line "
+                      "may stay for the way back."});
+}
+
+static void check_account(struct doctor *doctor, struct credentials *credentials, const char *upn,
+                          struct passwords *passwords)
+{
+    const struct oauth2_account *oauth2 = doctor_oauth2_account(doctor, upn);
     struct credential credential;
     struct error error;
+    if (oauth2 != NULL) {
+        const struct oauth2_subject *subject = &doctor->oauth2->subjects[oauth2->subject];
+        report_finding(
+            &doctor->report,
+            &(struct finding){
+                .check = "credentials",
+                .verdict = VERDICT_OK,
+                .account = upn,
+                .tried = "credentials of <UPN>",
+                .seen = report_format(&doctor->report, "OAuth2, by %s",
+                                      doctor->oauth2->registrations[subject->registration].path)});
+        return;
+    }
     enum table_answer answer = credentials_find(credentials, upn, &credential, &error);
+    if (answer == TABLE_FOUND && credential.mechanism == SASL_LOGIN &&
+        !cloud_is_high_volume(credential.destination.host))
+        note_password(passwords, upn);
     report_finding(
         &doctor->report,
         &(struct finding){
@@ -239,10 +296,12 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
 void doctor_check_credentials(struct doctor *doctor)
 {
     struct error error;
+    struct passwords passwords = {0};
     check_relayhost(doctor);
     check_line(doctor);
     struct credentials *credentials = credentials_open(doctor->settings, &error);
     find_accounts(doctor, credentials);
+    doctor_find_oauth2(doctor);
     if (credentials == NULL)
         report_finding(
             &doctor->report,
@@ -254,6 +313,8 @@ void doctor_check_credentials(struct doctor *doctor)
                               .remedy = "Do what the error says; only root may read "
                                         "passwords: run this as root."});
     for (size_t i = 0; credentials != NULL && i < doctor->account_count; i++)
-        check_account(doctor, credentials, doctor->accounts[i]);
+        check_account(doctor, credentials, doctor->accounts[i], &passwords);
     credentials_close(credentials);
+    report_passwords(doctor, &passwords);
+    buffer_free(&passwords.names);
 }

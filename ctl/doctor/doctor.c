@@ -7,6 +7,7 @@
 
 #include "common/address.h"
 #include "common/memory.h"
+#include "ctl/doctor/oauth2.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -65,10 +66,13 @@ static void examine(struct doctor *doctor, const char *send_to)
     doctor_check_setup(doctor);
     report_section(report, "sockets");
     doctor_check_sockets(doctor);
+    report_section(report, "OAuth2");
+    doctor_check_oauth2(doctor);
     report_section(report, "server");
     way_check(&doctor->way, doctor->settings, report);
     report_section(report, "accounts");
     doctor_check_accounts(doctor);
+    doctor_check_refusals(doctor);
     report_section(report, "ledger and quotas");
     doctor_check_ledger(doctor);
     report_section(report, "test message");
@@ -104,6 +108,7 @@ static bool prepare(struct doctor *doctor, const struct command_call *call)
 
 static void finish(struct doctor *doctor)
 {
+    doctor_free_oauth2(doctor);
     way_free(&doctor->way);
     for (size_t i = 0; i < doctor->way_count; i++)
         way_free(&doctor->ways[i]);

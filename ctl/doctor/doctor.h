@@ -33,10 +33,11 @@ struct doctor {
     char *upn;       /* the account of mail that no map claims; NULL: there is none */
     char **accounts; /* those to be checked, folded, in the order of the alphabet */
     size_t account_count;
-    bool are_named;      /* by the command line */
-    bool force;          /* log in although the last time was a moment ago */
-    bool needs_setup;    /* main.cf or master.cf is wrong, and setup would change something */
-    bool is_ledger_mute; /* it could not be asked: who asks again waits as long */
+    bool are_named;        /* by the command line */
+    bool force;            /* log in although the last time was a moment ago */
+    bool needs_setup;      /* main.cf or master.cf is wrong, and setup would change something */
+    struct oauth2 *oauth2; /* who logs in with OAuth2 (oauth2.h); NULL: nobody can */
+    bool is_ledger_mute;   /* it could not be asked: who asks again waits as long */
 };
 
 /* An account to be checked, once; what is no UPN is none. */

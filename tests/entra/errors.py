@@ -133,6 +133,11 @@ ERRORS = {
     650052: (*_REQUEST, "The app is trying to access a service that your organization '{tenant}' lacks a service principal for."),
     53003: (400, "access_denied", "Access has been blocked by Conditional Access policies. The access policy does not allow "
                                   "token issuance."),
+    53000: (*_INTERACTION, "Device is not in required device state: {reason}."),
+    53001: (*_INTERACTION, "Device is not in required device state: {reason}. Domain joined devices are required."),
+    53002: (*_INTERACTION, "The app used is not an approved app for Conditional Access."),
+    53004: (*_INTERACTION, "User needs to complete the multi-factor authentication registration process before accessing this "
+                           "content."),
     530032: (400, "access_denied", "User blocked due to risk or by a tenant security policy."),
     530035: (400, "access_denied", "Access has been blocked by security defaults."),
     53011: (400, "access_denied", "User blocked due to risk on home tenant."),

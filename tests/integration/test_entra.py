@@ -21,9 +21,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from entra import assertion, certificates, jwt
+from entra.errors import ERRORS
 from harness.entra import DOMAIN, NAMED, TENANT, Entra, make_certificate
 from harness.office365 import Office365
 from harness.standin import ControlError
+from harness.workplace import PROJECT
 
 UPN = "relay@example.com"
 OTHER = "sales@example.com"
@@ -589,6 +591,12 @@ def test_errors_on_demand(entra):
     for wrong in ({"named": "no such"}, {"action": "odd"}, {"odd": 1}, {"certificate": "odd"}, {"commit": False}):
         with pytest.raises(ControlError):
             entra.add_fault(**wrong)
+
+
+def test_every_number_that_post365_knows_can_be_said():
+    table = (PROJECT / "common" / "entra" / "cause.c").read_text()
+    known = {int(number) for row in re.findall(r"\.numbers = {([^}]+)}", table) for number in re.findall(r"\d+", row)}
+    assert len(known) > 60 and known <= set(ERRORS)
 
 
 def test_lost_answer_may_have_had_its_effect(entra):
