@@ -155,50 +155,55 @@ static void report_renewal(struct doctor *doctor, const struct oauth2_subject *s
         report_failure(doctor, subject, registration, tried, reply->cause, reply->reason);
 }
 
-/* How it stands, and what the token says of itself. */
-static void learn_state(struct doctor *doctor, struct oauth2_subject *subject,
-                        const struct oauth2_registration *registration)
+/* How it stands, and what the token says of itself. False with the reason. */
+static bool learn_state(struct doctor *doctor, struct oauth2_subject *subject,
+                        const struct oauth2_registration *registration, struct error *error)
 {
     const struct token_command command = {.kind = TOKEN_COMMAND_STATUS,
                                           .account = subject->account,
                                           .registration = registration->path};
     struct token_reply reply;
-    struct error error;
-    if (!ask(doctor, &command, &reply, &error))
-        return;
+    if (!ask(doctor, &command, &reply, error))
+        return false;
     subject->state = reply.subject;
     claims_take(&subject->claims, &reply);
     subject->is_told = true;
     token_reply_release(&reply);
+    return true;
 }
 
-static void check_token(struct doctor *doctor, struct oauth2_subject *subject,
-                        const struct oauth2_registration *registration)
+/* False with the reason, where tokend has not said how it went. */
+static bool renew(struct doctor *doctor, struct oauth2_subject *subject,
+                  const struct oauth2_registration *registration, const char *tried,
+                  struct error *error)
 {
     const struct token_command command = {.kind = TOKEN_COMMAND_RENEW,
                                           .account = subject->account,
                                           .registration = registration->path};
     struct token_reply reply;
+    if (!may_renew(doctor, subject, registration, tried))
+        return true;
+    if (!ask(doctor, &command, &reply, error))
+        return false;
+    bool is_told = learn_state(doctor, subject, registration, error);
+    if (is_told)
+        report_renewal(doctor, subject, registration, tried, &reply);
+    token_reply_release(&reply);
+    return is_told;
+}
+
+static void check_token(struct doctor *doctor, struct oauth2_subject *subject,
+                        const struct oauth2_registration *registration)
+{
     struct error error;
-    const char *tried = subject->account != NULL
-                            ? report_format(&doctor->report, "access token of <UPN>")
-                            : "access token";
-    learn_state(doctor, subject, registration);
-    if (registration->is_cut_off) {
+    const char *tried = subject->account != NULL ? "access token of <UPN>" : "access token";
+    bool is_told = learn_state(doctor, subject, registration, &error);
+    if (is_told && registration->is_cut_off)
         doctor_report_cause(doctor, registration, subject->account, "oauth2-token", VERDICT_UNTRIED,
                             tried, "there is no way to the token endpoint", NULL);
-        return;
-    }
-    if (!may_renew(doctor, subject, registration, tried))
-        return;
-    if (!ask(doctor, &command, &reply, &error)) {
+    else if (!is_told || !renew(doctor, subject, registration, tried, &error))
         doctor_report_cause(doctor, registration, subject->account, "oauth2-token", VERDICT_WRONG,
                             tried, error.text, entra_named(ENTRA_DAEMON_DOWN));
-        return;
-    }
-    learn_state(doctor, subject, registration);
-    report_renewal(doctor, subject, registration, tried, &reply);
-    token_reply_release(&reply);
 }
 
 /* --- what it says of itself
