@@ -246,8 +246,8 @@ def run_setup(postfix, *words, program=PROGRAM, environment=None, **options):
     return done
 
 
-def applied(postfix):
-    done = run_setup(postfix, "--apply", "--yes")
+def applied(postfix, *words):
+    done = run_setup(postfix, *words, "--apply", "--yes")
     assert (done.returncode, done.stderr) == (0, ""), done
     return done
 

@@ -130,7 +130,7 @@ static const struct {
     {"", {"nothing proves who the application is", "certificate_file"}},
     {"tenat = x\n" MINIMUM, {"line 1: tenat: no such name; did you mean tenant?"}},
     {MINIMUM "colouring = blue", {"line 4: colouring: no such name; post365_oauth2(5)"}},
-    {MINIMUM "\n\nCloud = china", {"line 6", "what stands before = is no name"}},
+    {MINIMUM "\n\nQ~8x.hunter2 = china", {"line 6", "what stands before = is no name"}},
     {MINIMUM "client_secret = hunter2", {"line 4: client_secret: a secret must not stand"}},
     {MINIMUM TENANT, {"line 4: tenant: stands on line 1 already"}},
     {MINIMUM "cloud =", {"line 4: cloud: has no value"}},
