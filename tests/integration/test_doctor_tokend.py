@@ -63,7 +63,7 @@ def stage(module_place):
     app = entra.app("secret", accounts=[UPN, SECOND, THIRD])
     app.write(client_secret_expires="2035-01-01")
     relay = Relay(module_place.directory / "relay", office365, transport=[UPN, SECOND, THIRD],
-                  passwords={upn: f"{upn}:password" for upn in (UPN, SECOND, THIRD)},
+                  passwords={SECOND: f"{SECOND}:password"},  # which OAuth2 comes before
                   parameters={"authorized_submit_users": "root", "smtpd_sender_login_maps": f"inline:{{ {{ {UPN} = joe }} }}"},
                   post365={"post365_upn": UPN, **entra.parameters(),
                            "post365_oauth2_maps": {upn: app.file for upn in (UPN, SECOND, THIRD)}})
@@ -116,7 +116,7 @@ def test_all_is_well(relay, app, tokend):
     found = look(relay, UPN, SECOND, THIRD)
     assert found.status == 0 and found.not_ok() == [], found.text
     assert TENANT in found["oauth2-registration"]["seen"] and "2035-01-01" in found["oauth2-secret-end"]["seen"]
-    assert {finding["seen"] for finding in found.all("credentials")} == {f"OAuth2, by {app.file}"}
+    assert {finding["seen"] for finding in found.all("credentials")} == {f"OAuth2, by {app.file}, for localhost"}
     assert "good for 59 minutes" in found["oauth2-token"]["seen"]
     assert app.object_id in found["oauth2-object-id"]["seen"] and "RBAC" in found["oauth2-permission"]["seen"]
     for step in STEPS:
