@@ -30,6 +30,14 @@ static const struct {
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
+/* The machine's own metadata service is no endpoint with a name, a certificate and tenants. */
+static bool is_left_out(const struct oauth2_registration *registration,
+                        const struct token_step *step)
+{
+    return step->result == TOKEN_STEP_UNKNOWN && registration->file != NULL &&
+           registration_is_managed(registration->file);
+}
+
 static void report_step(struct doctor *doctor, struct oauth2_registration *registration,
                         const struct token_step *step)
 {
@@ -39,7 +47,7 @@ static void report_step(struct doctor *doctor, struct oauth2_registration *regis
     size_t i = 0;
     while (i < STEPS && strcmp(steps[i].name, step->name) != 0)
         i++;
-    if (i == STEPS)
+    if (i == STEPS || is_left_out(registration, step))
         return;
     const struct entra_row *row = entra_of_text(step->text, strlen(step->text));
     if (step->result == TOKEN_STEP_WRONG && steps[i].is_way)
