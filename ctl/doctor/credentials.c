@@ -244,7 +244,7 @@ static void report_passwords(struct doctor *doctor, const struct passwords *pass
             .tried = "logins with passwords",
             .seen = report_format(report, "%s%s", passwords->names.data, more),
             .meaning = "At the end of December 2026 Microsoft switches basic authentication for "
-                       "SMTP AUTH off by default (550 5.7.30, or `basic-auth-disabled`): then "
+                       "SMTP AUTH off by default (basic-auth-retired, basic-auth-disabled): then "
                        "their mail waits, until somebody switches it on again for the time that "
                        "is left.",
             .remedy = "Move them to OAuth2, one by one: ADMIN.md, \"Moving to OAuth2\"; `post365 "
