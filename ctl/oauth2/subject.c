@@ -410,17 +410,13 @@ static json_t *failure_json(const struct token_subject *state)
 {
     const struct entra_row *row = entra_named(state->cause);
     const struct screen_names names = names_of(state);
-    struct buffer remedy = {0};
     if (!is_failing(state))
         return json_null();
-    screen_text_named(&remedy, row != NULL ? row->remedy : "", &names);
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "cause", text_json(state->cause), "meaning",
-                  text_json(row != NULL ? row->meaning : ""), "remedy", text_json(remedy.data),
-                  "reason", text_json(state->reason), "since", time_json(state->failed_since),
-                  "failures", (json_int_t)state->failures);
-    buffer_free(&remedy);
-    return object;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "cause", text_json(state->cause), "meaning",
+                     text_json(row != NULL ? row->meaning : ""), "remedy",
+                     output_text_named(row != NULL ? row->remedy : NULL, &names), "reason",
+                     text_json(state->reason), "since", time_json(state->failed_since), "failures",
+                     (json_int_t)state->failures);
 }
 
 static void append_wrong(void *context, const char *label, const char *text, bool is_wrong)
