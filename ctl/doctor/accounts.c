@@ -359,7 +359,9 @@ static bool find_credential(struct visit *visit, struct credentials *credentials
 {
     struct error error;
     if (visit->oauth2 == NULL)
-        return credentials_find(credentials, visit->upn, &visit->credential, &error) == TABLE_FOUND;
+        return credentials_find(credentials, visit->upn, &visit->credential, &error) ==
+                   TABLE_FOUND &&
+               visit->credential.secret != NULL;
     if (!find_server(visit))
         return false;
     visit->credential.mechanism = SASL_XOAUTH2;
