@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define LABEL      13 /* columns */
-#define DAY        86400
+#define DAY        INT64_C(86400)
 #define GRANT_LIFE (90 * DAY) /* a refresh token that nobody uses for so long is over */
 #define SKEW_TOLD  60         /* seconds */
 #define SKEW_WRONG 300        /* from here on Entra takes a signature for one of another time */
@@ -432,7 +432,8 @@ static json_t *claims_json(const struct subject *subject)
     json_t *object = json_object(), *wrong = json_array();
     for (size_t i = 0; i < CLAIMS; i++)
         if (subject->claims.value[i][0] != '\0')
-            json_object_set_new(object, claims_name(i), output_text(subject->claims.value[i]));
+            json_object_set_new(object, claims_name((enum claim)i),
+                                output_text(subject->claims.value[i]));
     claims_explain(&subject->claims, &subject->state, append_wrong, wrong);
     json_object_set_new(object, "wrong", wrong);
     return object;
