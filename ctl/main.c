@@ -70,11 +70,13 @@ static const struct command commands[] = {
      "--send-to: sends a test message through the relay, and follows it; without it\n"
      "nothing is sent. Exit status 1 if a check is not ok.\n",
      doctor_run},
-    {"setup", "[--apply | --undo] [--yes] [--json]",
+    {"setup", "[--oauth2 FILE] [--apply | --undo] [--yes] [--json]",
      "What main.cf and master.cf need, as a diff with reasons",
      "Without an option nothing is changed; exit status 1 if there is something to\n"
      "change. --apply makes the changes and keeps what was there, --undo takes them\n"
      "back, also after other edits.\n"
+     "--oauth2: the accounts log in with OAuth2 from then on; FILE is a registration\n"
+     "file, or the configuration of sasl-xoauth2 or email-oauth2-proxy.\n"
      "--yes: without asking.\n",
      setup_run},
     {"login", "ACCOUNT", "Let a user log in at Microsoft's, so that post365 may send for him",
@@ -92,7 +94,7 @@ static const struct command commands[] = {
     {"oauth2", "certificate [--directory DIR] NAME",
      "Make a key and a certificate for an app-only registration",
      "NAME.key, of post365_oauth2_user alone, and NAME.pem, which is uploaded to Entra,\n"
-     "in DIR, else in post365 in Postfix's configuration directory; nothing is\n"
+     "in DIR, else in /etc/post365, beside Postfix's configuration; nothing is\n"
      "overwritten.\n",
      oauth2_run},
 };

@@ -10,10 +10,14 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 # What packages (DESTDIR) leave to the machine that they are for. systemd reads it in conf/.
 ACCOUNT          := post365
+TOKEN_ACCOUNT    := post365-token
 SOCKET_DIRECTORY := /var/spool/postfix/post365
 LEDGER_DIRECTORY := /var/lib/post365
-UNITS            := $(notdir $(wildcard conf/*.service))
+TOKEN_DIRECTORY  := /var/lib/post365-tokens
+UNITS            := $(DAEMONS:%=%.service)
 MANUALS          := $(wildcard docs/*.[1-8])
+add_account       = { getent passwd $(1) >/dev/null || useradd --system --user-group --no-create-home \
+	        --home-dir /nonexistent --shell /usr/sbin/nologin --comment '$(2)' $(1); }
 manual_place      = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 
 .PHONY: install install-account uninstall
@@ -40,11 +44,12 @@ install-account:
 	    systemd-sysusers post365.conf && systemd-tmpfiles --create post365.conf && \
 	    systemctl daemon-reload; \
 	else \
-	    { getent passwd $(ACCOUNT) >/dev/null || \
-	        useradd --system --user-group --no-create-home --home-dir /nonexistent \
-	            --shell /usr/sbin/nologin --comment 'post365 for Postfix' $(ACCOUNT); } && \
+	    $(call add_account,$(ACCOUNT),post365 for Postfix) && \
+	    $(call add_account,$(TOKEN_ACCOUNT),post365 for Microsoft Entra) && \
 	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 755 $(SOCKET_DIRECTORY) && \
-	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 700 $(LEDGER_DIRECTORY); \
+	    install -d -o $(TOKEN_ACCOUNT) -g $(ACCOUNT) -m 2750 $(SOCKET_DIRECTORY)/oauth2 && \
+	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 700 $(LEDGER_DIRECTORY) && \
+	    install -d -o $(TOKEN_ACCOUNT) -g $(TOKEN_ACCOUNT) -m 700 $(TOKEN_DIRECTORY); \
 	fi
 
 # Without its milter Postfix would put off all mail: main.cf comes first.
@@ -63,8 +68,9 @@ endif
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	rm -rf $(SOCKET_DIRECTORY)
-	@if [ -e $(LEDGER_DIRECTORY) ] || getent passwd $(ACCOUNT) >/dev/null; then \
-	    echo 'left, since another installation would need them: what was sent within the last day, and the account.'; \
-	    echo 'To remove these as well: rm -r $(LEDGER_DIRECTORY); userdel $(ACCOUNT)'; \
+	@if [ -e $(LEDGER_DIRECTORY) ] || [ -e $(TOKEN_DIRECTORY) ] || getent passwd $(ACCOUNT) >/dev/null || \
+	    getent passwd $(TOKEN_ACCOUNT) >/dev/null; then \
+	    echo 'left, since another installation would need them: what was sent within the last day, refresh tokens, and the accounts.'; \
+	    echo 'To remove these as well: rm -r $(LEDGER_DIRECTORY) $(TOKEN_DIRECTORY); userdel $(ACCOUNT); userdel $(TOKEN_ACCOUNT)'; \
 	fi
 endif

@@ -124,11 +124,13 @@ void doctor_check_setup(struct doctor *doctor)
 {
     struct report *report = &doctor->report;
     struct relay relay = {.settings = NULL};
+    struct takeover takeover = {.source = NULL};
     struct plan plan = {.relay = NULL};
     struct buffer names = {0};
     struct error error;
-    bool is_known = relay_read(doctor->settings->config_directory, &relay, &error) &&
-                    plan_make(&relay, &plan, &error);
+    bool is_known =
+        takeover_read(doctor->settings->config_directory, NULL, &relay, &takeover, &error) &&
+        plan_make(&relay, &takeover, &plan, &error);
     bool is_told = report->counts[VERDICT_WRONG] + report->counts[VERDICT_WARNING] > 0;
     doctor->needs_setup = report->counts[VERDICT_WRONG] > 0 && (!is_known || plan.change_count > 0);
     name_changes(&plan, &names);
@@ -145,4 +147,5 @@ void doctor_check_setup(struct doctor *doctor)
     buffer_free(&names);
     plan_free(&plan);
     relay_free(&relay);
+    takeover_free(&takeover);
 }

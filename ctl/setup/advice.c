@@ -1,12 +1,14 @@
 /* advice.c - what has to be done beside the two files, and what becomes of mail that waits */
 #include "ctl/setup/advice.h"
 
+#include "common/memory.h"
 #include "common/socket.h"
 #include "ctl/relay/backlog.h"
 #include "ctl/relay/judge.h"
 #include "ctl/setup/show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -77,7 +79,24 @@ static void tell_commands(const struct setup_call *call, const char *const comma
     }
 }
 
-void advice_after(const struct setup_call *call, const struct relay *relay)
+/* Tokens first: Postfix hands the mail over that needs them when it is reloaded. */
+static void tell_oauth2(const struct setup_call *call, const struct takeover *takeover)
+{
+    /* It may run already, without what is new. */
+    static const char *const start[] = {"post365-tokend -t", "systemctl enable post365-tokend",
+                                        "systemctl restart post365-tokend"};
+    if (takeover->account_count > 0)
+        tell_commands(call, start, sizeof(start) / sizeof(start[0]));
+    for (size_t i = 0; i < takeover->account_count; i++)
+        if (takeover->accounts[i].is_user) {
+            char *login = memory_format("post365 login %s", takeover->accounts[i].account);
+            tell_commands(call, (const char *const[]){login}, 1);
+            free(login);
+        }
+}
+
+void advice_after(const struct setup_call *call, const struct relay *relay,
+                  const struct takeover *takeover)
 {
     static const char *const start[] = {
         "post365-milter -t && post365-policyd -t && post365-transport -t",
@@ -95,6 +114,7 @@ void advice_after(const struct setup_call *call, const struct relay *relay)
               "Done; what was there is kept in %s/post365-setup, and post365 setup --undo puts it "
               "back. What comes next:",
               call->config_directory);
+    tell_oauth2(call, takeover);
     if (relay->settings->meter == METER_SUBMISSION || !answers(relay->settings))
         tell_commands(call, start, sizeof(start) / sizeof(start[0]));
     else

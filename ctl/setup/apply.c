@@ -1,8 +1,8 @@
 /* apply.c - post365 setup, and --apply
  *
  * In this order: what was there is kept; master.cf, so that the transport is there before main.cf
- * names it; main.cf; postfix check. Whoever ends it in between, each file is whole, and what was
- * there is on the disk.
+ * names it; registrations, so that main.cf names none that is not there; main.cf; postfix check.
+ * Whoever ends it in between, each file is whole, and what was there is on the disk.
  */
 #include "common/error.h"
 #include "common/memory.h"
@@ -67,7 +67,7 @@ static bool check(const char *config_directory, struct error *error)
 }
 
 static bool carry_out(const struct setup_call *call, const struct relay *relay,
-                      struct record *record, struct error *error)
+                      const struct takeover *takeover, struct record *record, struct error *error)
 {
     record_tidy(call->config_directory);
     for (size_t i = 0; i < RELAY_FILES; i++) {
@@ -77,10 +77,11 @@ static bool carry_out(const struct setup_call *call, const struct relay *relay,
     }
     if (!record_keep(call->config_directory, record, error))
         return false;
-    if (write_files(relay, record, true, error) && check(call->config_directory, error))
+    if (created_make(takeover, &record->created, relay->settings, error) &&
+        write_files(relay, record, true, error) && check(call->config_directory, error))
         return true;
     struct error again;
-    if (!write_files(relay, record, false, &again))
+    if (!write_files(relay, record, false, &again) || !created_remove(&record->created, &again))
         return error_prefix(error,
                             "%s; what was there is kept in %s/post365-setup/%u, and post365 setup "
                             "--undo puts it back",
@@ -95,6 +96,7 @@ static bool carry_out(const struct setup_call *call, const struct relay *relay,
 static void make_record(struct plan *plan, struct record *record)
 {
     *record = (struct record){.number = 0};
+    created_plan(plan->takeover, &record->created);
     for (size_t i = 0; i < RELAY_FILES; i++) {
         struct record_file *file = &record->file[i];
         const struct text *text = &plan->relay->text[i];
@@ -109,7 +111,8 @@ static void make_record(struct plan *plan, struct record *record)
     }
 }
 
-static int apply(const struct setup_call *call, const struct relay *relay, struct record *record)
+static int apply(const struct setup_call *call, const struct relay *relay,
+                 const struct takeover *takeover, struct record *record)
 {
     struct error error;
     int status;
@@ -118,20 +121,21 @@ static int apply(const struct setup_call *call, const struct relay *relay, struc
         return COMMAND_ATTENTION;
     if (!setup_lock(call->config_directory, &status))
         return status;
-    if (!carry_out(call, relay, record, &error))
+    if (!carry_out(call, relay, takeover, record, &error))
         return setup_fail(&error);
-    advice_after(call, relay);
+    advice_after(call, relay, takeover);
     return COMMAND_FINE;
 }
 
-static int show(const struct setup_call *call, const struct relay *relay, bool does_apply)
+static int show(const struct setup_call *call, const struct relay *relay,
+                const struct takeover *takeover, bool does_apply)
 {
     const struct screen *screen = &call->command->screen;
     struct plan plan;
     struct record record = {.number = 0};
     struct error error;
     int status;
-    if (!plan_make(relay, &plan, &error)) {
+    if (!plan_make(relay, takeover, &plan, &error)) {
         status = setup_fail(&error);
     } else {
         make_record(&plan, &record);
@@ -153,9 +157,11 @@ static int show(const struct setup_call *call, const struct relay *relay, bool d
         else if (plan.change_count == 0)
             show_text(screen, call->as_json, "done", "post365 is set up already.");
         else if (does_apply)
-            status = apply(call, relay, &record);
+            status = apply(call, relay, takeover, &record);
         else
-            show_text(screen, call->as_json, "next", "post365 setup --apply makes these changes.");
+            show_text(
+                screen, call->as_json, "next", "post365 setup%s%s --apply makes these changes.",
+                call->oauth2 != NULL ? " --oauth2 " : "", call->oauth2 != NULL ? call->oauth2 : "");
     }
     record_free(&record);
     plan_free(&plan);
@@ -166,8 +172,11 @@ int setup_apply(const struct setup_call *call, bool does_apply)
 {
     struct relay relay;
     struct error error;
-    int status = relay_read(call->config_directory, &relay, &error) ? show(call, &relay, does_apply)
-                                                                    : setup_fail(&error);
+    struct takeover takeover;
+    int status = takeover_read(call->config_directory, call->oauth2, &relay, &takeover, &error)
+                     ? show(call, &relay, &takeover, does_apply)
+                     : setup_fail(&error);
     relay_free(&relay);
+    takeover_free(&takeover);
     return status;
 }

@@ -30,18 +30,19 @@ static bool is_literal(const char *text)
 static bool is_harmless(const char *name)
 {
     static const char *const names[] = {"sender_dependent_default_transport_maps",
-                                        "sender_canonical_maps", "transport_maps"};
+                                        "sender_canonical_maps", "transport_maps",
+                                        "post365_oauth2_maps"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
     return false;
 }
 
-/* "name = type:/file": the password is elsewhere. */
+/* "name = type:/file", or a file that a registration names: the password is elsewhere. */
 static bool names_file(const char *entry)
 {
     const char *value = entry + strcspn(entry, "=");
-    return has(value, ":/") && !is_literal(value);
+    return (has(value, ":/") || has(entry, "client_secret_file = /")) && !is_literal(value);
 }
 
 static bool is_secret_entry(const char *name, const char *entry)

@@ -96,6 +96,25 @@ void plan_set(struct plan *plan, const char *name, const char *value)
         append(plan, name, lines);
 }
 
+void plan_add_table(struct plan *plan, const char *name, const char *lines)
+{
+    const struct text *main = &plan->relay->text[RELAY_MAIN];
+    const struct text_entry *entry = text_find(main, name);
+    struct text_span value = {0};
+    if (entry != NULL)
+        value = text_value(main, entry);
+    if (value.end == value.begin) {
+        char *table = memory_format("\n    inline:{\n      %s }", lines);
+        plan_set(plan, name, table);
+        free(table);
+        return;
+    }
+    plan_replace(plan, entry,
+                 memory_format("%.*s,\n    inline:{\n      %s }\n",
+                               (int)(value.end - entry->span.begin), main->data + entry->span.begin,
+                               lines));
+}
+
 void plan_remove(struct plan *plan, const char *name)
 {
     const struct text_entry *entry = text_find(&plan->relay->text[RELAY_MAIN], name);
@@ -115,13 +134,15 @@ bool plan_removes(const struct plan *plan, const char *name)
 
 /* --- all of it --- */
 
-bool plan_make(const struct relay *relay, struct plan *plan, struct error *error)
+bool plan_make(const struct relay *relay, const struct takeover *takeover, struct plan *plan,
+               struct error *error)
 {
-    *plan = (struct plan){.relay = relay};
+    *plan = (struct plan){.relay = relay, .takeover = takeover};
     if (relay->is_direct_send) {
         plan_direct_send(plan);
         return true;
     }
+    plan_oauth2(plan);
     if (!plan_relayhost(plan, error) || !plan_recipes(plan, error) || !plan_milters(plan, error) ||
         !plan_transport(plan, error) || !plan_services(plan, error) || !plan_smtp(plan, error))
         return false;

@@ -9,18 +9,21 @@
 #include "ctl/relay/judge.h"
 #include "ctl/setup/edits.h"
 #include "ctl/setup/relay.h"
+#include "ctl/setup/takeover.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct change {
     enum relay_file file;
-    char *name; /* of the parameter, or the service */
-    char *why;  /* a sentence or two */
+    const char *path; /* of a file that is to be made, in place of `file`; else NULL */
+    char *name;       /* of the parameter, or the service */
+    char *why;        /* a sentence or two */
 };
 
 struct plan {
     const struct relay *relay;
+    const struct takeover *takeover;
     struct edits edits[RELAY_FILES];
     struct change *changes;
     size_t change_count;
@@ -30,9 +33,10 @@ struct plan {
     size_t duty_count;
 };
 
-/* Makes the plan. The relay must outlive it. False with the reason; plan_free() releases what is
- * there in both cases. */
-bool plan_make(const struct relay *relay, struct plan *plan, struct error *error);
+/* Makes the plan. The relay, which is as it will be with the takeover, and that must outlive it.
+ * False with the reason; plan_free() releases what is there in both cases. */
+bool plan_make(const struct relay *relay, const struct takeover *takeover, struct plan *plan,
+               struct error *error);
 void plan_free(struct plan *plan);
 
 /* --- for the parts of a plan --- */
@@ -51,12 +55,15 @@ void plan_set(struct plan *plan, const char *name, const char *value);
 /* Puts other lines in place of the definition that counts, and takes earlier ones out. Takes
  * `lines` over. */
 void plan_replace(struct plan *plan, const struct text_entry *entry, char *lines);
+/* Appends an inline: table with these lines to the tables that a parameter of main.cf lists. */
+void plan_add_table(struct plan *plan, const char *name, const char *lines);
 /* Takes all its definitions out. */
 void plan_remove(struct plan *plan, const char *name);
 /* Whether that was done. */
 bool plan_removes(const struct plan *plan, const char *name);
 
 /* The parts. False with the reason. */
+void plan_oauth2(struct plan *plan);
 bool plan_milters(struct plan *plan, struct error *error);
 bool plan_transport(struct plan *plan, struct error *error);
 bool plan_services(struct plan *plan, struct error *error);

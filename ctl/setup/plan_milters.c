@@ -27,8 +27,16 @@ static char *values_of(const struct text *text)
     return text_copy(text, (struct text_span){0, text->length});
 }
 
-/* `${name?}` for each post365_ parameter that is set and not referred to, behind a blank. It
- * expands to nothing, and postconf(1) does not warn. */
+/* Whether it is one of ours, which postconf(1) does not know. */
+static bool is_ours(const struct plan *plan, const char *name)
+{
+    return strncmp(name, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) == 0 &&
+           !parameter_is_of_transport(name) &&
+           !(strcmp(name, METER) == 0 && meter_goes(plan->relay));
+}
+
+/* `${name?}` for each post365_ parameter that is set, or will be, and not referred to, behind a
+ * blank. It expands to nothing, and postconf(1) does not warn. */
 static char *references(const struct plan *plan)
 {
     const struct text *main = &plan->relay->text[RELAY_MAIN];
@@ -37,11 +45,13 @@ static char *references(const struct plan *plan)
     struct buffer list = {0};
     for (size_t i = 0; i < main->count; i++) {
         const char *name = main->entries[i].name;
-        bool is_ours = strncmp(name, PARAMETER_PREFIX, strlen(PARAMETER_PREFIX)) == 0 &&
-                       !parameter_is_of_transport(name);
-        bool goes = strcmp(name, METER) == 0 && meter_goes(plan->relay);
-        if (is_ours && !goes && text_find(main, name) == &main->entries[i] &&
+        if (is_ours(plan, name) && text_find(main, name) == &main->entries[i] &&
             !text_refers(main_values, name) && !text_refers(master_values, name))
+            buffer_format(&list, "%s${%s?}", list.length == 0 ? " " : "", name);
+    }
+    for (size_t i = 0; i < plan->edits[RELAY_MAIN].count; i++) {
+        const char *name = plan->edits[RELAY_MAIN].list[i].name;
+        if (is_ours(plan, name) && text_find(main, name) == NULL)
             buffer_format(&list, "%s${%s?}", list.length == 0 ? " " : "", name);
     }
     free(main_values);

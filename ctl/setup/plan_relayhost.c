@@ -94,10 +94,12 @@ bool plan_relayhost(struct plan *plan, struct error *error)
     if (!destination_parse(relay->settings, &destination, error))
         return false;
     if (microsoft_host(destination.host) == MICROSOFT_NONE)
-        plan_remark(plan,
-                    "relayhost = %s is no host of Office 365: its replies and limits may be others "
-                    "than those that post365 knows.",
-                    now);
+        plan_remark(
+            plan,
+            "relayhost = %s is no host of Office 365: its replies and limits may be others "
+            "than those that post365 knows. If it is email-oauth2-proxy on this host, "
+            "`post365 setup --oauth2 FILE`, with its emailproxy.config, takes over from it.",
+            now);
     if (strpbrk(now, ", \t") != NULL) {
         plan_remark(
             plan,

@@ -183,26 +183,6 @@ static bool keep_ways(struct plan *plan, struct tables *tables, struct buffer *l
     return destinations != NULL && ways.fine;
 }
 
-/* The table goes behind those that are there. */
-static void add_table(struct plan *plan, const char *list)
-{
-    const struct text *main = &plan->relay->text[RELAY_MAIN];
-    const struct text_entry *entry = text_find(main, SENDER_MAPS);
-    struct text_span value = {0};
-    if (entry != NULL)
-        value = text_value(main, entry);
-    if (value.end == value.begin) {
-        char *table = memory_format("\n    inline:{\n      %s }", list);
-        plan_set(plan, SENDER_MAPS, table);
-        free(table);
-        return;
-    }
-    char *lines =
-        memory_format("%.*s,\n    inline:{\n      %s }\n", (int)(value.end - entry->span.begin),
-                      main->data + entry->span.begin, list);
-    plan_replace(plan, entry, lines);
-}
-
 static bool plan_accounts(struct plan *plan, struct error *error)
 {
     const struct relay *relay = plan->relay;
@@ -222,7 +202,7 @@ static bool plan_accounts(struct plan *plan, struct error *error)
     fine = fine && keep_ways(plan, tables, &list, error);
     tables_close(tables);
     if (fine && list.length > 0)
-        add_table(plan, list.data);
+        plan_add_table(plan, SENDER_MAPS, list.data);
     buffer_free(&list);
     return fine;
 }

@@ -15,9 +15,10 @@
 
 #define DIRECTORY "post365-setup"
 /* A record on its way to be one, and on its way out. */
-#define COMING "new"
-#define GOING  "old"
-#define EDITS  "edits"
+#define COMING  "new"
+#define GOING   "old"
+#define EDITS   "edits"
+#define CREATED "created"
 /* What stands for no name in EDITS. */
 #define NO_NAME "-"
 
@@ -101,6 +102,17 @@ static bool write_file(const char *directory, const char *name, const char *suff
     return fine;
 }
 
+static bool write_created(const char *directory, const struct created_list *created,
+                          struct error *error)
+{
+    struct buffer lines = {0};
+    for (size_t i = 0; i < created->count; i++)
+        buffer_format(&lines, "%s %s\n", created->items[i].fingerprint, created->items[i].path);
+    bool fine = write_file(directory, CREATED, "", lines.data, lines.length, error);
+    buffer_free(&lines);
+    return fine;
+}
+
 static bool write_record(const char *directory, const struct record *record, struct error *error)
 {
     struct buffer lines = {0};
@@ -121,6 +133,7 @@ static bool write_record(const char *directory, const struct record *record, str
         }
     }
     fine = fine && write_file(directory, EDITS, "", lines.data, lines.length, error) &&
+           (record->created.count == 0 || write_created(directory, &record->created, error)) &&
            file_sync_directory(directory, error);
     buffer_free(&lines);
     return fine;
@@ -222,6 +235,23 @@ static bool read_edit(char *line, const char *directory, struct record *record, 
     return true;
 }
 
+/* Where nothing else was made there is no such file. */
+static bool read_created(const char *directory, struct created_list *created, struct error *error)
+{
+    struct text text = {.data = NULL};
+    char *path = memory_format("%s/" CREATED, directory);
+    bool fine = access(path, F_OK) != 0 || read_text(directory, CREATED, "", &text, error);
+    char *rest = text.data, *line;
+    while (fine && rest != NULL && (line = strsep(&rest, "\n")) != NULL) {
+        const char *fingerprint = strsep(&line, " ");
+        if (line != NULL && line[0] == '/')
+            created_add(created, line, fingerprint);
+    }
+    free(path);
+    text_free(&text);
+    return fine;
+}
+
 bool record_read(const char *config_directory, unsigned limit, struct record *record,
                  struct error *error)
 {
@@ -233,7 +263,8 @@ bool record_read(const char *config_directory, unsigned limit, struct record *re
     if (record->number == 0)
         return true;
     char *place = numbered(config_directory, record->number);
-    bool fine = read_text(place, EDITS, "", &edits, error);
+    bool fine =
+        read_created(place, &record->created, error) && read_text(place, EDITS, "", &edits, error);
     if (fine)
         error_set(error,
                   "%s/" EDITS " is damaged; main.cf.before and master.cf.before in %s are "
@@ -257,6 +288,7 @@ void record_free(struct record *record)
         text_free(&record->file[i].after);
         edits_free(&record->file[i].edits);
     }
+    created_free(&record->created);
     *record = (struct record){.number = 0};
 }
 

@@ -2,7 +2,8 @@
  *
  * <config_directory>/post365-setup/1/ (2, 3 for what was changed later), root's alone since main.cf
  * may hold passwords: main.cf.before, main.cf.after and the same of master.cf, and `edits`, which
- * says line by line which bytes of the one took the place of which of the other. It lies beside
+ * says line by line which bytes of the one took the place of which of the other; `created`, where
+ * other files were made, has their fingerprints and paths. It lies beside
  * the files that it is about: each instance of Postfix has its own, and what saves the
  * configuration saves it, too. A record is there as a whole or not at all.
  */
@@ -10,6 +11,7 @@
 #define POST365_CTL_SETUP_RECORD_H
 
 #include "common/error.h"
+#include "ctl/setup/created.h"
 #include "ctl/setup/edits.h"
 #include "ctl/setup/relay.h"
 
@@ -25,6 +27,7 @@ struct record_file {
 struct record {
     unsigned number;
     struct record_file file[RELAY_FILES];
+    struct created_list created;
 };
 
 /* The name that a file has in a record, and in the configuration directory. */

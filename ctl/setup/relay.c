@@ -113,7 +113,8 @@ static bool no_accounts(const struct relay *relay, struct error *error)
                      "%s: there are no credentials for %s; write these first: "
                      "smtp_sasl_auth_enable = yes, smtp_sasl_password_maps = "
                      "hash:/etc/postfix/sasl_passwd, and there a line \"%s "
-                     "relay@contoso.com:password\" with the mailbox that sends",
+                     "relay@contoso.com:password\" with the mailbox that sends; or name a "
+                     "registration for it in post365_oauth2_maps, see post365_oauth2(5)",
                      relay->path[RELAY_MAIN], relay->settings->relayhost,
                      relay->settings->relayhost);
 }
@@ -144,22 +145,24 @@ static bool read_accounts(struct relay *relay, struct error *error)
 bool relay_expand(const struct relay *relay, const char *const list[], size_t count, char *values[],
                   struct error *error)
 {
-    const struct postconf postconf = {.directory = relay->settings->config_directory};
+    const struct postconf postconf = {.directory = relay->settings->config_directory,
+                                      .overrides = relay->overrides};
     return postconf_expand(&postconf, list, count, values, error);
 }
 
-bool relay_read(const char *config_directory, struct relay *relay, struct error *error)
+bool relay_read(const char *config_directory, const char *const overrides[], struct relay *relay,
+                struct error *error)
 {
     struct destination destination;
-    *relay = (struct relay){.settings = NULL};
+    *relay = (struct relay){.overrides = overrides};
     char *directory = postconf_directory(config_directory, error);
     if (directory == NULL)
         return false;
     bool fine = read_files(directory, relay, error) &&
-                (relay->settings = settings_read(directory, NULL, error)) != NULL &&
+                (relay->settings = settings_read(directory, overrides, error)) != NULL &&
                 destination_parse(relay->settings, &destination, error) &&
                 relay_expand(relay, expressions, RELAY_VALUES, relay->value, error) &&
-                config_read(&relay->config, relay->settings, NULL, error);
+                config_read(&relay->config, relay->settings, overrides, error);
     relay->is_direct_send = fine && microsoft_host(destination.host) == MICROSOFT_MX;
     fine = fine && (relay->is_direct_send || read_accounts(relay, error));
     free(directory);

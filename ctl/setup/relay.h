@@ -33,6 +33,7 @@ enum relay_value {
 };
 
 struct relay {
+    const char *const *overrides; /* what it was read with; NULL: nothing */
     struct settings *settings;
     char *path[RELAY_FILES];
     struct text text[RELAY_FILES];
@@ -43,8 +44,11 @@ struct relay {
     bool is_direct_send; /* relayhost is a tenant's mail exchanger: accounts are of no use there */
 };
 
-/* Reads it. False with the reason; relay_free() releases what is there in both cases. */
-bool relay_read(const char *config_directory, struct relay *relay, struct error *error);
+/* Reads it, with `overrides` ("name=value", ended by NULL; may be NULL, else must outlive it) in
+ * place of what main.cf has. False with the reason; relay_free() releases what is there in both
+ * cases. */
+bool relay_read(const char *config_directory, const char *const overrides[], struct relay *relay,
+                struct error *error);
 void relay_free(struct relay *relay);
 
 /* Whether mail may be sent as this one. */

@@ -49,11 +49,10 @@ bool setup_lock(const char *config_directory, int *status)
 static bool read_options(int argc, char *argv[], struct setup_call *call, bool *does_apply,
                          bool *does_undo)
 {
-    static const struct option options[] = {{"apply", no_argument, NULL, 'a'},
-                                            {"undo", no_argument, NULL, 'u'},
-                                            {"yes", no_argument, NULL, 'y'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {0}};
+    static const struct option options[] = {
+        {"apply", no_argument, NULL, 'a'},        {"undo", no_argument, NULL, 'u'},
+        {"yes", no_argument, NULL, 'y'},          {"json", no_argument, NULL, 'j'},
+        {"oauth2", required_argument, NULL, 'o'}, {0}};
     int letter;
     while ((letter = command_option(argc, argv, options)) != -1) {
         if (letter == '?')
@@ -62,12 +61,18 @@ static bool read_options(int argc, char *argv[], struct setup_call *call, bool *
         *does_undo = *does_undo || letter == 'u';
         call->is_confirmed = call->is_confirmed || letter == 'y';
         call->as_json = call->as_json || letter == 'j';
+        if (letter == 'o')
+            call->oauth2 = optarg;
     }
     const char *wrong = NULL;
     if (optind < argc)
         wrong = "it takes no argument";
     else if (*does_apply && *does_undo)
         wrong = "--apply or --undo, not both";
+    else if (call->oauth2 != NULL && *does_undo)
+        wrong = "--undo takes all back, and needs no --oauth2";
+    else if (call->oauth2 != NULL && call->oauth2[0] != '/')
+        wrong = "--oauth2 wants the absolute path of a file";
     else if (call->is_confirmed && !*does_apply && !*does_undo)
         wrong = "--yes goes with --apply or --undo";
     else if ((*does_apply || *does_undo) && !call->is_confirmed &&

@@ -10,7 +10,8 @@ struct setup_call {
     const struct command_call *command;
     const char *config_directory;
     bool as_json;
-    bool is_confirmed; /* --yes */
+    bool is_confirmed;  /* --yes */
+    const char *oauth2; /* --oauth2, an absolute path, or NULL */
 };
 
 /* Shows the plan, and with `does_apply` carries it out. Both return the exit status. */

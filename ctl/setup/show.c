@@ -4,6 +4,7 @@
 #include "ctl/command.h"
 #include "ctl/output.h"
 #include "ctl/setup/diff.h"
+#include "ctl/setup/record.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -15,9 +16,10 @@
 
 static void print_change(const struct plan *plan, const struct change *change)
 {
-    output_line(json_pack("{s:s, s:o, s:o, s:o}", "kind", "change", "file",
-                          output_text(plan->relay->path[change->file]), "name",
-                          output_text(change->name), "why", output_text(change->why)));
+    output_line(json_pack(
+        "{s:s, s:o, s:o, s:o}", "kind", "change", "file",
+        output_text(change->path != NULL ? change->path : plan->relay->path[change->file]), "name",
+        output_text(change->name), "why", output_text(change->why)));
 }
 
 /* --- for people --- */
@@ -41,7 +43,7 @@ static void print_changes(const struct screen *screen, const struct plan *plan)
         screen_text(&name, change->name);
         screen_paint(screen, &painted, SCREEN_BOLD, name.data);
         printf("%2zu. %s (%s)\n    ", i + 1, painted.data,
-               change->file == RELAY_MAIN ? "main.cf" : "master.cf");
+               change->path != NULL ? "a new file" : record_file_name(change->file));
         print_wrapped(screen, change->why, 4);
         buffer_free(&name);
         buffer_free(&painted);
@@ -73,6 +75,22 @@ void show_diff(const struct screen *screen, bool as_json, const char *path,
     buffer_free(&diff);
 }
 
+/* Files that are to be made, but for those that nobody shall see. */
+static void show_files(const struct screen *screen, bool as_json, const struct takeover *takeover)
+{
+    for (size_t i = 0; i < takeover->file_count; i++) {
+        const struct takeover_file *file = &takeover->files[i];
+        const char *content =
+            file->is_secret ? "(not shown: it is a secret)\n" : secret_reveal(file->content);
+        struct text none, text;
+        text_read(&none, "", 0);
+        text_read(&text, content, strlen(content));
+        show_diff(screen, as_json, file->path, &none, &text);
+        text_free(&text);
+        text_free(&none);
+    }
+}
+
 void show_plan(const struct screen *screen, bool as_json, const struct plan *plan,
                const struct text after[])
 {
@@ -88,6 +106,7 @@ void show_plan(const struct screen *screen, bool as_json, const struct plan *pla
     }
     for (size_t i = 0; i < RELAY_FILES; i++)
         show_diff(screen, as_json, plan->relay->path[i], &plan->relay->text[i], &after[i]);
+    show_files(screen, as_json, plan->takeover);
     if (as_json)
         return;
     print_texts(screen, "Left as it is, and wrong; yours to mend:", plan->duties, plan->duty_count);

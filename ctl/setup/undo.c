@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct undo {
     const struct setup_call *call;
@@ -53,6 +54,22 @@ static void tell_left(struct undo *undo, enum relay_file file, const struct reve
     undo->left += revert->left_count;
 }
 
+/* What was made beside the two files. */
+static void tell_created(struct undo *undo, const struct created_list *created)
+{
+    const struct setup_call *call = undo->call;
+    for (size_t i = 0; i < created->count; i++) {
+        const char *path = created->items[i].path;
+        bool is_ours = created_is_ours(&created->items[i]);
+        if (is_ours || access(path, F_OK) == 0)
+            show_text(&call->command->screen, call->as_json, is_ours ? "remove" : "left",
+                      is_ours ? "%s is removed."
+                              : "%s was changed since post365 setup, and is left as it is.",
+                      path);
+        undo->left += !is_ours && access(path, F_OK) == 0;
+    }
+}
+
 /* Takes one record back, in memory alone or in the files, too. */
 static bool take_back(struct undo *undo, const struct record *record, bool does_write,
                       struct error *error)
@@ -75,7 +92,9 @@ static bool take_back(struct undo *undo, const struct record *record, bool does_
         text_read(&undo->text[i], result, revert.result.length);
         revert_free(&revert);
     }
-    return fine;
+    if (!does_write)
+        tell_created(undo, &record->created);
+    return fine && (!does_write || created_remove(&record->created, error));
 }
 
 /* All records; `*count` says how many there were. */
