@@ -423,10 +423,9 @@ static void do_renew(struct desk *desk, struct client *client, const struct ques
         find_subject(desk, client, question->tag, question->account, question->registration);
     if (subject == NULL)
         return;
-    subject_renew(subject);
+    bool is_pending = subject_renew(subject);
     struct errand *errand = new_errand(visitor_of(desk, client), question);
-    enum renewal_state state = renewal_state(&subject->renewal, stock_now());
-    if (state == RENEWAL_ASKING || state == RENEWAL_RENEWING)
+    if (is_pending)
         subject_wait(subject, &errand->waiter);
     else
         answer_renewal(errand);
