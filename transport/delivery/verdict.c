@@ -151,7 +151,8 @@ static bool is_name_of_reply(const char *name)
 enum verdict_end verdict_end_of_cause(const char *cause)
 {
     char name[64], stage[64];
-    size_t length = strcspn(cause, ":");
+    const char *colon = strstr(cause, ": ");
+    size_t length = colon != NULL ? (size_t)(colon - cause) : 0;
     snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : 0), cause);
     snprintf(stage, sizeof(stage), "(in reply to %s)", office365_stage_words(REPLY_STAGE_AUTH));
     if (entra_named(name) != NULL)
