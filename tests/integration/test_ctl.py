@@ -100,6 +100,13 @@ def test_what_the_token_endpoint_says_is_explained(text, cause, status):
     assert found["cause"] == cause and found["needs_admin"] == bool(status)
 
 
+@pytest.mark.parametrize("name", ["token-refused", "mailbox-logon", "consent-missing"])
+def test_a_cause_is_explained_by_its_name_and_names_the_new_permission_first(name):
+    text = " ".join(run("explain", name).stdout.split())
+    assert f"cause {name} meaning " in text
+    assert 0 < text.index("Application SMTP.SendAsApp") < text.index("FullAccess" if name != "consent-missing" else "API permission")
+
+
 def test_every_error_of_the_endpoint_has_words_of_its_own():
     general = {"request-refused", "login-again", "login-pending"}
     causes = {}
