@@ -66,8 +66,9 @@ static void tell_failure(struct subject *subject, const struct attempt_outcome *
 {
     int64_t now = stock_now();
     bool is_good = renewal_is_good(&subject->renewal, now);
+    bool is_worse = subject->class != ENTRA_RETRY && subject->told_class == ENTRA_RETRY;
     if (subject->told_row == subject->row ||
-        (subject->told_row != NULL && now < subject->told_at + TELL_AGAIN))
+        (subject->told_row != NULL && !is_worse && now < subject->told_at + TELL_AGAIN))
         return;
     char *name = name_of(subject);
     int64_t next = (renewal_next(&subject->renewal) - now) / CLOCK_SECOND;
@@ -82,6 +83,7 @@ static void tell_failure(struct subject *subject, const struct attempt_outcome *
     free(state);
     free(name);
     subject->told_row = subject->row;
+    subject->told_class = subject->class;
     subject->told_at = now;
     subject->told_end = !is_good;
 }
@@ -165,6 +167,9 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
     set_failure(subject, answer->row, answer->class, answer->reason);
     if (outcome->used_former)
         proof_drop_former(subject->app->proof);
+    /* The endpoint counts what the application asks for, whoever it is for. */
+    if (answer->wait > 0)
+        subject->app->paused_until = stock_now() + (int64_t)answer->wait * CLOCK_SECOND;
     renewal_failed(&subject->renewal, stock_now(), answer->class, answer->wait);
     tell_failure(subject, outcome);
 }
@@ -394,7 +399,8 @@ bool subject_judge(struct subject *subject, const char *account, const char *id,
     int64_t now = stock_now();
     if (strcmp(id, subject->id) != 0)
         /* There is another one already. */
-        return reply != NULL && subject->token != NULL && renewal_is_good(&subject->renewal, now);
+        return reply != NULL && acceptance_is_of_token(reply) && subject->token != NULL &&
+               renewal_is_good(&subject->renewal, now);
     if (reply == NULL) {
         acceptance_note(&subject->acceptance, account, now);
         stock_changed(subject);
