@@ -218,7 +218,7 @@ def test_the_time_that_is_told_is_the_time_at_which_it_goes(limited, name, count
         waiting = queue(limited).get(upn, [])
         return len(waiting) == count - first and all(
             message["queue"] == "deferred" and message["causes"][0]["when"] == "room" for message in waiting)
-    assert processes.wait_until(is_put_off, 5, 0.1), (queue(limited), limited.transport.log())
+    assert processes.wait_until(is_put_off, 30, 0.1), (queue(limited), limited.transport.log())
     assert causes(limited)[upn] <= {"messages-used", "recipients-used", "waits-its-turn"}
     check_estimates(limited, upn, sent)
     assert not limited.refused()

@@ -112,7 +112,7 @@ def test_sigterm_puts_off_who_waits_for_room(start):
             return b'messages_under_way{state="ledger"} 1' in page.read()
     assert processes.wait_until(waits, 20, 0.2), relay.transport.log()[-3000:]
     relay.transport.signal(signal.SIGTERM)
-    assert processes.wait_until(lambda: not relay.transport.alive(), 10), relay.transport.log()[-3000:]
+    assert processes.wait_until(lambda: not relay.transport.alive(), 30), relay.transport.log()[-3000:]
     deferred(relay, "451 4.3.2")
 
 
@@ -216,5 +216,5 @@ def test_a_silent_client_does_not_hold_up_sigterm(start):
         relay.transport.signal(signal.SIGTERM)
         assert idle.reply().startswith("421")
         assert time.monotonic() - begun < 2
-        assert processes.wait_until(lambda: not relay.transport.alive(), 15), relay.transport.log()[-3000:]
+        assert processes.wait_until(lambda: not relay.transport.alive(), 30), relay.transport.log()[-3000:]
         assert time.monotonic() - begun < 10
