@@ -22,6 +22,7 @@ enum map {
     MAP_SEND_AS,
     MAP_PASSWORD,
     MAP_TOKEN,
+    MAP_OAUTH2,
     MAPS,
 };
 
@@ -35,7 +36,7 @@ struct identities {
 static const char *const map_parameters[MAPS] = {
     [MAP_LOGIN] = "post365_login_upn_maps", [MAP_SENDER] = "post365_sender_upn_maps",
     [MAP_SEND_AS] = "post365_send_as_maps", [MAP_PASSWORD] = "post365_password_maps",
-    [MAP_TOKEN] = "post365_token_maps",
+    [MAP_TOKEN] = "post365_token_maps",     [MAP_OAUTH2] = "post365_oauth2_maps",
 };
 
 /* --- open and close --- */
@@ -51,6 +52,8 @@ static const char *map_value(const struct settings *settings, enum map map)
         return settings->send_as_maps;
     case MAP_TOKEN:
         return settings->token_maps != NULL ? settings->token_maps : "";
+    case MAP_OAUTH2:
+        return settings->oauth2_maps != NULL ? settings->oauth2_maps : "";
     case MAP_PASSWORD:
     case MAPS:
         break;
@@ -199,15 +202,17 @@ static enum table_answer find_line(struct identities *identities, const char *ad
     return answer;
 }
 
-/* An address that has credentials. A token table says by @domain, or static:, how accounts log in,
- * and names none of them. */
+/* An address that has credentials. Tables of tokens and of registrations say by @domain, or
+ * static:, how accounts log in, and name none of them. */
 static enum table_answer find_credentials(struct identities *identities, const char *address,
                                           char **upn, struct error *error)
 {
+    static const enum map exact[] = {MAP_TOKEN, MAP_OAUTH2};
     char *path = NULL;
     enum table_answer answer = TABLE_NONE;
-    if (address_is_upn(address))
-        answer = tables_find_exact(identities->maps[MAP_TOKEN], address, &path, error);
+    for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]) && answer == TABLE_NONE; i++)
+        if (address_is_upn(address))
+            answer = tables_find_exact(identities->maps[exact[i]], address, &path, error);
     free(path);
     if (answer == TABLE_FOUND)
         *upn = memory_copy(address);
@@ -365,7 +370,7 @@ enum table_answer identity_find_default(struct identities *identities, struct id
 
 bool identities_refresh(struct identities *identities, uint64_t *version)
 {
-    static const enum map asked[] = {MAP_LOGIN, MAP_SENDER, MAP_PASSWORD, MAP_TOKEN};
+    static const enum map asked[] = {MAP_LOGIN, MAP_SENDER, MAP_PASSWORD, MAP_TOKEN, MAP_OAUTH2};
     bool can_tell = destinations_refresh(identities->destinations, version);
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
         uint64_t readings;

@@ -58,11 +58,12 @@ void identities_close(struct identities *identities);
  * the mail is for, who says so, and what main.cf must have for it. Thread-safe.
  *
  * Keys are tried in the order of tables_find_address(). "Has credentials" means that
- * post365_token_maps has a line for this very address, or that post365_password_maps knows it; in
- * the latter case the account is the user name found there, since that is who Microsoft will see.
- * A line of the password table that is for another server (destinations.h) is nobody's. An empty
- * post365_upn means the user name that post365_password_maps has for $relayhost: for its host name,
- * then for the whole as written, which is how smtp(8) finds it.
+ * post365_token_maps or post365_oauth2_maps has a line for this very address, or that
+ * post365_password_maps knows it; in the latter case the account is the user name found there,
+ * since that is who Microsoft will see. A line of the password table that is for another server
+ * (destinations.h) is nobody's. An empty post365_upn means the user name that post365_password_maps
+ * has for $relayhost: for its host name, then for the whole as written, which is how smtp(8) finds
+ * it.
  */
 enum table_answer identity_find(struct identities *identities, const char *login,
                                 const char *sender, struct identity *identity, struct error *error);

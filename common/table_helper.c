@@ -139,9 +139,13 @@ static bool names_table(const char *value, const char *name)
 static bool may_read(const struct helper *helper, const char *name, enum table_content content)
 {
     const struct settings *settings = helper->settings;
-    const char *const values[] = {settings->login_upn_maps,       settings->sender_upn_maps,
-                                  settings->send_as_maps,         settings->quota_maps,
-                                  settings->token_maps,           settings->sender_relayhost_maps,
+    const char *const values[] = {settings->login_upn_maps,
+                                  settings->sender_upn_maps,
+                                  settings->send_as_maps,
+                                  settings->quota_maps,
+                                  settings->token_maps,
+                                  settings->oauth2_maps,
+                                  settings->sender_relayhost_maps,
                                   settings->sender_transport_maps};
     if (content != TABLE_VALUES)
         return (content == TABLE_USER_NAMES || helper->needs_passwords) &&

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-#define TIMEOUT   (10 * CLOCK_SECOND)   /* for the ledger */
-#define TEXT_SIZE (2 * ERROR_TEXT_SIZE) /* of a complaint; what is longer is cut */
+#define TIMEOUT (10 * CLOCK_SECOND) /* for the ledger */
+
+/* Of a complaint, the names of all causes in it; what is longer is cut. */
+#define TEXT_SIZE (4 * ERROR_TEXT_SIZE)
 
 int command_fail(int status, const char *format, ...)
 {

@@ -14,14 +14,9 @@ json_t *output_text_named(const char *text, const struct screen_names *names)
     return value;
 }
 
-json_t *output_text_about(const char *text, const char *account)
-{
-    return output_text_named(text, &(struct screen_names){.account = account});
-}
-
 json_t *output_text(const char *text)
 {
-    return output_text_about(text, NULL);
+    return output_text_named(text, &(struct screen_names){.account = NULL});
 }
 
 void output_line(json_t *object)

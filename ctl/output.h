@@ -9,9 +9,6 @@
 /* Text of others, as screen_text() shows it; null for NULL. The caller's, like all below. */
 json_t *output_text(const char *text);
 
-/* The same, as screen_text_about() shows it. */
-json_t *output_text_about(const char *text, const char *account);
-
 /* The same, as screen_text_named() shows it. */
 json_t *output_text_named(const char *text, const struct screen_names *names);
 

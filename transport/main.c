@@ -41,6 +41,8 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/metrics/http.h"
+#include "common/oauth2/token_channel.h"
+#include "common/oauth2/token_socket.h"
 #include "common/service.h"
 #include "common/socket.h"
 #include "common/table.h"
@@ -56,6 +58,7 @@
 #include "transport/queue/master.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
+#include "transport/token_subjects.h"
 
 #include <errno.h>
 #include <event2/dns.h>
@@ -87,13 +90,15 @@ struct daemon {
     uint64_t credentials_version;
     uint64_t messages_seen; /* the last time that Postfix was looked for */
     bool was_postfix_away, is_lock_hidden;
-    struct socket_place place, control_place;
+    struct socket_place place, control_place, token_place;
     int listening;
     struct account_sockets *accounts;
     struct tls *tls;
     struct event_base *base;
     struct evdns_base *dns;
     struct ledger_channel *channel;
+    struct token_channel *tokens;
+    struct token_subjects *subjects;
     struct dial_settings dialling;
     struct submission_parts submission_parts;
     struct pool *pool;
@@ -144,7 +149,8 @@ static void open_tables(struct daemon *daemon)
                                  TABLE_VALUES, &error)) != NULL &&
                 (daemon->credentials = credentials_open(settings, &error)) != NULL &&
                 (daemon->tls = tls_new(settings, &error)) != NULL &&
-                ledger_socket_find(settings, &daemon->control_place, &error);
+                ledger_socket_find(settings, &daemon->control_place, &error) &&
+                token_socket_find(settings, &daemon->token_place, &error);
     if (!fine)
         service_refuse(&daemon->service, &error);
 }
@@ -246,6 +252,49 @@ static void channel_changed(void *context, bool is_up, const struct error *error
     }
 }
 
+/* --- access tokens --- */
+
+static void tokens_changed(void *context, bool is_up, const struct error *error)
+{
+    struct daemon *daemon = context;
+    token_subjects_lose(daemon->subjects);
+    if (is_up) {
+        log_info("post365-tokend answers");
+        deliveries_tokens_up(daemon->deliveries);
+    } else {
+        log_warning("%s; mail of accounts that have no connection waits in Postfix's queue",
+                    error->text);
+    }
+}
+
+static void token_told(void *context, const struct token_subject *subject)
+{
+    struct daemon *daemon = context;
+    int64_t now = clock_now(clock_system()) + clock_set_since();
+    enum token_news news = token_subjects_note(daemon->subjects, subject, now);
+    if (news != TOKEN_NEWS_NONE)
+        deliveries_token_fresh(daemon->deliveries, subject->registration, subject->account,
+                               news == TOKEN_NEWS_ANOTHER);
+}
+
+static void token_gone(void *context, const char *registration, const char *account)
+{
+    const struct daemon *daemon = context;
+    token_subjects_forget(daemon->subjects, registration, account);
+}
+
+/* At the start and after each reload. What is down at the start is told, since nothing changes. */
+static void use_tokens(struct daemon *daemon)
+{
+    struct error error;
+    bool is_used = credentials_use_oauth2(daemon->credentials);
+    bool was_used = token_channel_is_used(daemon->tokens);
+    token_channel_use(daemon->tokens, is_used);
+    if (is_used && !was_used && !token_channel_is_up(daemon->tokens, &error))
+        log_warning("%s; mail of accounts in post365_oauth2_maps waits in Postfix's queue",
+                    error.text);
+}
+
 /* Again after a reload: a laptop's, or a container's, change. */
 static void find_name_servers(struct daemon *daemon)
 {
@@ -290,6 +339,8 @@ static bool has_postfix(void *context)
 
 static void open_upstream(struct daemon *daemon)
 {
+    static const struct token_watcher token_watcher = {
+        .changed = tokens_changed, .told = token_told, .gone = token_gone};
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
                                        .age = AGE_SECONDS * CLOCK_SECOND};
@@ -304,7 +355,10 @@ static void open_upstream(struct daemon *daemon)
                                                          .dialling = &daemon->dialling,
                                                          .smtp = &settings->smtp};
     read_smtp(daemon, settings);
-    daemon->pool = pool_new(&daemon->submission_parts, daemon->credentials, &limits);
+    daemon->subjects = token_subjects_new();
+    daemon->tokens = token_channel_new(daemon->base, &daemon->token_place, &token_watcher, daemon);
+    daemon->pool =
+        pool_new(&daemon->submission_parts, daemon->credentials, daemon->tokens, &limits);
     char *postqueue = memory_format("%s/postqueue", settings->command_directory);
     daemon->wakeup = wakeup_new(daemon->base, postqueue, settings->config_directory, &knowledge);
     free(postqueue);
@@ -321,6 +375,7 @@ static void open_downstream(struct daemon *daemon)
     const struct delivery_parts parts = parts_of(daemon);
     struct lmtp_handler handler = delivery_handler;
     daemon->deliveries = deliveries_new(&parts);
+    use_tokens(daemon);
     handler.context = daemon->deliveries;
     daemon->lmtp = lmtp_new(daemon->base, &settings, &handler);
     lmtp_listen(daemon->lmtp, daemon->listening, NULL);
@@ -335,7 +390,9 @@ static void start_metrics(struct daemon *daemon)
                                                   .sessions_max = SESSIONS_MAX,
                                                   .pool = daemon->pool,
                                                   .wakeup = daemon->wakeup,
-                                                  .channel = daemon->channel};
+                                                  .channel = daemon->channel,
+                                                  .tokens = daemon->tokens,
+                                                  .subjects = daemon->subjects};
     if (daemon->metrics_listening < 0)
         return;
     daemon->metrics = transport_metrics_start(daemon->base, daemon->metrics_listening, &parts,
@@ -417,6 +474,7 @@ static void adopt(struct daemon *daemon, struct settings *settings, struct ident
     const struct delivery_parts parts = parts_of(daemon);
     deliveries_configure(daemon->deliveries, &parts);
     pool_configure(daemon->pool, credentials);
+    use_tokens(daemon);
     account_sockets_update(daemon->accounts, credentials, identities, settings);
     transport_metrics_list_accounts(daemon->metrics, credentials, identities);
     find_name_servers(daemon);
@@ -537,6 +595,8 @@ static void finish(struct daemon *daemon)
     lmtp_free(daemon->lmtp);
     deliveries_free(daemon->deliveries);
     pool_free(daemon->pool);
+    token_channel_free(daemon->tokens);
+    token_subjects_free(daemon->subjects);
     ledger_channel_free(daemon->channel);
     wakeup_free(daemon->wakeup);
     evdns_base_free(daemon->dns, 0);

@@ -91,7 +91,8 @@ static void write_connections(const struct transport_metrics_parts *parts, struc
     static const char *const failures[POOL_FAILURES] = {[POOL_NOT_CONNECTED] = "connection",
                                                         [POOL_NOT_SECURE] = "tls",
                                                         [POOL_NOT_LOGGED_IN] = "login",
-                                                        [POOL_LOGIN_REFUSED] = "login_refused"};
+                                                        [POOL_LOGIN_REFUSED] = "login_refused",
+                                                        [POOL_NO_TOKEN] = "token"};
     const struct pool_counts *counts = pool_counts(parts->pool);
     exposition_number(text, "transport_sessions", EXPOSITION_GAUGE, "LMTP clients.",
                       lmtp_sessions(parts->lmtp));
@@ -113,6 +114,7 @@ static void write_pauses(const struct delivery_counts *counts, struct buffer *te
 {
     size_t count;
     const struct office365_row *rows = office365_rows(&count);
+    const struct entra_row *rows_of_tokens;
     exposition_family(text, "transport_pauses_total", EXPOSITION_COUNTER,
                       "Pauses of an account that were asked for, by cause.");
     for (size_t i = 0; i < count; i++)
@@ -120,6 +122,11 @@ static void write_pauses(const struct delivery_counts *counts, struct buffer *te
             exposition_integer(text, "transport_pauses_total",
                                &(struct exposition_label){"cause", rows[i].name}, 1,
                                counts->pauses[i]);
+    rows_of_tokens = entra_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        exposition_integer(text, "transport_pauses_total",
+                           &(struct exposition_label){"cause", rows_of_tokens[i].name}, 1,
+                           counts->token_pauses[i]);
     for (enum silence silence = SILENCE_NONE + 1; silence < SILENCES; silence++)
         exposition_integer(text, "transport_pauses_total",
                            &(struct exposition_label){"cause", silence_name(silence)}, 1,
@@ -143,6 +150,16 @@ static void write_waiting(const struct transport_metrics_parts *parts, bool is_l
                       wakeup_woken(parts->wakeup));
     exposition_number(text, "transport_ledger_up", EXPOSITION_GAUGE,
                       "Whether post365-policyd answers, and has a ledger.", is_ledger_up);
+}
+
+/* Nothing where nobody uses OAuth2. */
+static void write_tokens(const struct transport_metrics_parts *parts, struct buffer *text)
+{
+    if (!token_channel_is_used(parts->tokens))
+        return;
+    exposition_number(text, "transport_tokend_up", EXPOSITION_GAUGE,
+                      "Whether post365-tokend answers.", token_channel_is_up(parts->tokens, NULL));
+    token_subjects_write(parts->subjects, text);
 }
 
 /* Absent until somebody has looked. */
@@ -174,6 +191,7 @@ static void publish(evutil_socket_t descriptor, short what, void *argument)
     account_metrics_write(metrics->accounts, metrics->parts.pool, &text);
     write_pauses(deliveries_counts(metrics->parts.deliveries), &text);
     write_waiting(&metrics->parts, trouble[0] == '\0', &text);
+    write_tokens(&metrics->parts, &text);
     write_oldest(metrics->parts.wakeup, &text);
     http_publish(metrics->http, &text, trouble);
 }

@@ -8,11 +8,13 @@
 
 #include "common/error.h"
 #include "common/ledger_channel.h"
+#include "common/oauth2/token_channel.h"
 #include "common/upstream/credentials.h"
 #include "transport/delivery/delivery.h"
 #include "transport/lmtp/server.h"
 #include "transport/queue/wakeup.h"
 #include "transport/submission/pool.h"
+#include "transport/token_subjects.h"
 
 #include <event2/event.h>
 
@@ -26,6 +28,8 @@ struct transport_metrics_parts {
     const struct pool *pool;
     const struct wakeup *wakeup;
     struct ledger_channel *channel;
+    const struct token_channel *tokens;
+    const struct token_subjects *subjects;
 };
 
 /* Starts to answer on a listening descriptor, which becomes its own. NULL with the reason. */

@@ -134,6 +134,11 @@ static const struct attr_channel_owner owner = {
 
 /* --- asking ------------------------------------------------------------------ */
 
+bool token_channel_is_used(const struct token_channel *channel)
+{
+    return channel->channel != NULL;
+}
+
 bool token_channel_is_up(const struct token_channel *channel, struct error *error)
 {
     if (channel->channel == NULL)

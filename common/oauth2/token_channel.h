@@ -51,6 +51,8 @@ struct token_channel *token_channel_new(struct event_base *base, const struct so
  * what comes later. If not any more, requests under way are lost at once. */
 void token_channel_use(struct token_channel *channel, bool is_in_use);
 
+bool token_channel_is_used(const struct token_channel *channel);
+
 /* Whether requests can be made now. If not, `error` says why (it may be NULL). */
 bool token_channel_is_up(const struct token_channel *channel, struct error *error);
 

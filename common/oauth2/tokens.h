@@ -25,7 +25,9 @@
  *   request=watch
  *       result=done, then for each subject, at once and whenever it changes, a reply with the same
  *       tag: result=subject and the attributes of `status` without claims; result=gone with its
- *       names where the settings have it no longer
+ *       names where the settings have it no longer. What is told at once comes before the reply to
+ *       any request made after this one on the connection, however many subjects there are: who
+ *       asks for a list behind it knows by the reply that he was told all
  *   request=list [after]
  *       result=done, then for each registration registration=PATH, at most 100 a reply, then, if
  *       there is more, after=PATH for the next request

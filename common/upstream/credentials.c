@@ -10,6 +10,8 @@
 #include "common/dictionary.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/oauth2/registration.h"
+#include "common/oauth2/registrations.h"
 #include "common/relayhost.h"
 #include "common/upstream/mechanism.h"
 #include "common/upstream/token.h"
@@ -24,6 +26,7 @@ struct credentials {
     const struct settings *settings;
     struct tables *passwords;
     struct tokens *tokens;
+    struct registrations *registrations;
     struct destinations *destinations;
     uint64_t version_base;       /* added, so that a reload is a change */
     struct dictionary *accounts; /* user name, folded, to the first of its keys; NULL: not made */
@@ -59,6 +62,9 @@ struct credentials *credentials_reopen(struct credentials *old, const struct set
     if (credentials->passwords != NULL)
         credentials->tokens = tokens_reopen(old != NULL ? old->tokens : NULL, settings, error);
     if (credentials->tokens != NULL)
+        credentials->registrations =
+            registrations_reopen(old != NULL ? old->registrations : NULL, settings, error);
+    if (credentials->registrations != NULL)
         return credentials;
     credentials_close(credentials);
     return NULL;
@@ -70,6 +76,7 @@ void credentials_close(struct credentials *credentials)
         return;
     tables_close(credentials->passwords);
     tokens_close(credentials->tokens);
+    registrations_close(credentials->registrations);
     destinations_close(credentials->destinations);
     dictionary_free(credentials->accounts);
     free(credentials);
@@ -87,12 +94,13 @@ static uint64_t lines_version(struct credentials *credentials)
 uint64_t credentials_version(struct credentials *credentials)
 {
     return credentials->version_base + lines_version(credentials) +
-           tokens_version(credentials->tokens);
+           tokens_version(credentials->tokens) + registrations_version(credentials->registrations);
 }
 
 void credential_release(struct credential *credential)
 {
     free(credential->user);
+    free(credential->registration);
     secret_free(credential->secret);
     *credential = (struct credential){0};
 }
@@ -316,7 +324,7 @@ static enum table_answer no_password(const struct search *search, struct error *
     error_set(error,
               "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
               "%s/main.cf: " PARAMETER " add the line \"%s %s:password\", or give "
-              "post365_token_maps a token for it",
+              "post365_oauth2_maps a registration for it",
               search->upn, search->other != NULL ? ": " : "",
               search->other != NULL ? search->other : "",
               search->credentials->settings->config_directory, search->upn, search->upn);
@@ -336,25 +344,58 @@ static enum table_answer find_password(struct search *search, struct error *erro
     return answer;
 }
 
+/* What a token logs in to, with the UPN as the user name. */
+static struct credential new_bearer(const struct search *search)
+{
+    return (struct credential){.destination = search->servers.items[0],
+                               .mechanism = SASL_XOAUTH2,
+                               .user = memory_copy(search->upn)};
+}
+
+static enum table_answer find_token(const struct search *search, struct error *error)
+{
+    struct secret *token = NULL;
+    enum table_answer answer = tokens_find(search->credentials->tokens, search->upn, &token, error);
+    if (answer == TABLE_FOUND) {
+        *search->found = new_bearer(search);
+        search->found->secret = token;
+    }
+    return answer;
+}
+
+static enum table_answer find_registration(const struct search *search, struct error *error)
+{
+    char *path = NULL;
+    enum table_answer answer =
+        registrations_find(search->credentials->registrations, search->upn, &path, error);
+    if (answer == TABLE_FOUND) {
+        *search->found = new_bearer(search);
+        search->found->registration = path;
+    }
+    return answer;
+}
+
 enum table_answer credentials_find(struct credentials *credentials, const char *upn,
                                    struct credential *credential, struct error *error)
 {
-    struct secret *token = NULL;
     struct search search = {.credentials = credentials, .upn = upn, .found = credential};
     *credential = (struct credential){0};
     enum table_answer answer = find_servers(credentials, upn, &search.servers, error);
     if (answer != TABLE_FOUND)
         return answer;
-    answer = tokens_find(credentials->tokens, upn, &token, error);
+    answer = find_token(&search, error);
+    if (answer == TABLE_NONE)
+        answer = find_registration(&search, error);
     if (answer == TABLE_NONE)
         answer = find_password(&search, error);
-    else if (answer == TABLE_FOUND)
-        *credential = (struct credential){.destination = search.servers.items[0],
-                                          .mechanism = SASL_XOAUTH2,
-                                          .user = memory_copy(upn),
-                                          .secret = token};
     free(search.other);
     return answer;
+}
+
+bool credentials_use_oauth2(const struct credentials *credentials)
+{
+    const char *maps = credentials->settings->oauth2_maps;
+    return maps != NULL && maps[strspn(maps, ", \t\r\n")] != '\0';
 }
 
 /* --- enumeration --- */
@@ -411,6 +452,7 @@ bool credentials_each(struct credentials *credentials,
     struct dictionary *all = dictionary_new(free);
     dictionary_each(accounts_of(credentials), add_password_account, all);
     bool are_all = tokens_each(credentials->tokens, add_token_account, all);
+    are_all = registrations_each(credentials->registrations, add_token_account, all) && are_all;
     add_user_of_relayhost(credentials, all);
     dictionary_each(all, visit_account, &accounts);
     dictionary_free(all);
@@ -438,16 +480,33 @@ static void collect_account(void *context, const char *upn)
     dictionary_put(context, upn, memory_copy(upn));
 }
 
+/* What is wrong with a registration that stands there, as far as anybody may know who does not read
+ * secrets. */
+static void try_registration(void *context, const char *path)
+{
+    struct credentials *credentials = context;
+    struct error error;
+    struct registration *registration = registration_read(path, NULL, &error);
+    if (registration == NULL && credentials->warnings < WARNINGS_MAX) {
+        log_warning("%s/main.cf: post365_oauth2_maps: %s", credentials->settings->config_directory,
+                    error.text);
+        credentials->warnings++;
+    }
+    registration_free(registration);
+}
+
 bool credentials_check(struct credentials *credentials, struct error *error)
 {
     if (!tables_check(credentials->passwords, error) ||
         !destinations_check(credentials->destinations, error) ||
-        !tokens_check(credentials->tokens, error))
+        !tokens_check(credentials->tokens, error) ||
+        !registrations_check(credentials->registrations, error))
         return false;
     struct dictionary *all = dictionary_new(free);
     credentials->warnings = 0;
     credentials_each(credentials, collect_account, all);
     dictionary_each(all, try_account, credentials);
+    registrations_each_file(credentials->registrations, try_registration, credentials);
     dictionary_free(all);
     return true;
 }

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define LABEL      13 /* columns */
-#define DAY        86400
+#define DAY        INT64_C(86400)
 #define GRANT_LIFE (90 * DAY) /* a refresh token that nobody uses for so long is over */
 #define SKEW_TOLD  60         /* seconds */
 #define SKEW_WRONG 300        /* from here on Entra takes a signature for one of another time */
@@ -375,7 +375,8 @@ void subject_write(const struct screen *screen, struct buffer *lines, const stru
         write_briefly(&page);
     } else {
         write_failure(&page);
-        write_credential(&page);
+        if (extent == SUBJECT_WHOLE || subject->state.credential_ends != 0)
+            write_credential(&page);
         write_grant(&page);
     }
     write_clock(&page);
@@ -410,17 +411,13 @@ static json_t *failure_json(const struct token_subject *state)
 {
     const struct entra_row *row = entra_named(state->cause);
     const struct screen_names names = names_of(state);
-    struct buffer remedy = {0};
     if (!is_failing(state))
         return json_null();
-    screen_text_named(&remedy, row != NULL ? row->remedy : "", &names);
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "cause", text_json(state->cause), "meaning",
-                  text_json(row != NULL ? row->meaning : ""), "remedy", text_json(remedy.data),
-                  "reason", text_json(state->reason), "since", time_json(state->failed_since),
-                  "failures", (json_int_t)state->failures);
-    buffer_free(&remedy);
-    return object;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "cause", text_json(state->cause), "meaning",
+                     text_json(row != NULL ? row->meaning : ""), "remedy",
+                     output_text_named(row != NULL ? row->remedy : NULL, &names), "reason",
+                     text_json(state->reason), "since", time_json(state->failed_since), "failures",
+                     (json_int_t)state->failures);
 }
 
 static void append_wrong(void *context, const char *label, const char *text, bool is_wrong)
@@ -436,7 +433,8 @@ static json_t *claims_json(const struct subject *subject)
     json_t *object = json_object(), *wrong = json_array();
     for (size_t i = 0; i < CLAIMS; i++)
         if (subject->claims.value[i][0] != '\0')
-            json_object_set_new(object, claims_name(i), output_text(subject->claims.value[i]));
+            json_object_set_new(object, claims_name((enum claim)i),
+                                output_text(subject->claims.value[i]));
     claims_explain(&subject->claims, &subject->state, append_wrong, wrong);
     json_object_set_new(object, "wrong", wrong);
     return object;

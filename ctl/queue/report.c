@@ -22,10 +22,19 @@ static const char *const when_names[SURVEY_WHENS] = {
     [SURVEY_NEVER] = "never",
 };
 
-char *report_remedy(const struct cause *cause, const char *account)
+static struct screen_names names_in(const struct survey *survey, const struct cause *cause,
+                                    const char *account)
+{
+    if (cause->entra != NULL)
+        return applications_names(survey->applications, account);
+    return (struct screen_names){.account = account[0] != '\0' ? account : NULL};
+}
+
+char *report_remedy(const struct survey *survey, const struct cause *cause, const char *account)
 {
     struct buffer text = {0};
-    screen_text_about(&text, cause->remedy, account[0] != '\0' ? account : NULL);
+    const struct screen_names names = names_in(survey, cause, account);
+    screen_text_named(&text, cause->remedy, &names);
     return buffer_take(&text);
 }
 
@@ -205,7 +214,7 @@ static void print_group(const struct screen *screen, const struct survey *survey
 {
     const struct survey_group *group = &survey->groups[number];
     struct buffer when = {0};
-    char *remedy = report_remedy(group->cause, group->account);
+    char *remedy = report_remedy(survey, group->cause, group->account);
     write_span(&when, group, survey->now);
     print_head(screen, group, survey->now);
     report_line(screen, "cause", group->cause->meaning);
@@ -278,10 +287,11 @@ static json_t *time_json(int64_t time)
     return time == 0 ? json_null() : json_real((double)time / 1e6);
 }
 
-/* An account that is not known has no name. */
-static json_t *remedy_json(const struct cause *cause, const char *account)
+static json_t *remedy_json(const struct survey *survey, const struct cause *cause,
+                           const char *account)
 {
-    return output_text_about(cause->remedy, account[0] != '\0' ? account : NULL);
+    const struct screen_names names = names_in(survey, cause, account);
+    return output_text_named(cause->remedy, &names);
 }
 
 /* null: Microsoft's, or none at all. */
@@ -300,7 +310,7 @@ void report_json(struct survey *survey)
             json_pack("{s:o, s:s, s:s, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o}",
                       "account", output_text(group->account), "cause", group->cause->name,
                       "meaning", group->cause->meaning, "server", server_json(group->server),
-                      "remedy", remedy_json(group->cause, group->account), "needs_admin",
+                      "remedy", remedy_json(survey, group->cause, group->account), "needs_admin",
                       group->cause->wait == CAUSE_SOMEBODY, "messages", (json_int_t)group->messages,
                       "recipients", (json_int_t)group->recipients, "held", (json_int_t)group->held,
                       "active", (json_int_t)group->active, "oldest", time_json(group->oldest),
@@ -315,7 +325,7 @@ static json_t *part_json(const struct survey *survey, const struct listing_messa
 {
     const struct survey_entry *entry = survey_find(survey, message->id, part->cause);
     return json_pack("{s:s, s:s, s:o, s:b, s:I, s:s, s:o}", "cause", part->cause->name, "meaning",
-                     part->cause->meaning, "remedy", remedy_json(part->cause, account),
+                     part->cause->meaning, "remedy", remedy_json(survey, part->cause, account),
                      "needs_admin", part->cause->wait == CAUSE_SOMEBODY, "recipients",
                      (json_int_t)part->recipients, "when",
                      when_names[entry != NULL ? entry->when : SURVEY_UNKNOWN], "at",

@@ -29,7 +29,8 @@ void report_when(struct buffer *line, enum survey_when when, int64_t time, int64
 /* A message with what is known about its recipients; the caller's to json_decref(). */
 json_t *report_message_json(struct survey *survey, const struct listing_message *message);
 
-/* The remedy with the account's name in it; the caller's to free(). */
-char *report_remedy(const struct cause *cause, const char *account);
+/* The remedy with the account's name in it, and where it is about its token, the application's; the
+ * caller's to free(). */
+char *report_remedy(const struct survey *survey, const struct cause *cause, const char *account);
 
 #endif

@@ -68,7 +68,7 @@ static void print_part(const struct single *single, const struct listing_message
 {
     const struct survey_entry *entry = survey_find(single->survey, message->id, part->cause);
     struct buffer when = {0}, cause = {0};
-    char *remedy = report_remedy(part->cause, account);
+    char *remedy = report_remedy(single->survey, part->cause, account);
     putchar('\n');
     for (size_t i = 0; i < message->recipient_count; i++)
         if (survey_cause(single->survey, message, message->recipients[i].reason) == part->cause)

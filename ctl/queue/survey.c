@@ -28,6 +28,7 @@ void survey_begin(struct survey *survey, const struct settings *settings,
                               .keeps_labels = keeps_labels,
                               .now = clock_now(clock_system()),
                               .owners = owners_new(settings),
+                              .applications = applications_new(settings),
                               .schedule = schedule_new(settings),
                               .standing = standing_new(settings),
                               .numbers = dictionary_new(free),
@@ -49,6 +50,7 @@ void survey_free(struct survey *survey)
     schedule_free(survey->schedule);
     standing_free(survey->standing);
     owners_free(survey->owners);
+    applications_free(survey->applications);
     *survey = (struct survey){.count = 0};
 }
 

@@ -12,6 +12,7 @@
 #include "common/ledger_client.h"
 #include "common/settings.h"
 #include "ctl/cause.h"
+#include "ctl/oauth2/applications.h"
 #include "ctl/queue/filter.h"
 #include "ctl/queue/listing.h"
 #include "ctl/queue/owners.h"
@@ -63,6 +64,7 @@ struct survey {
     bool keeps_labels;
     int64_t now;
     struct owners *owners;
+    struct applications *applications;
     struct schedule *schedule;
     struct standing *standing;
     struct dictionary *numbers; /* of groups, by account, cause and server */

@@ -8,6 +8,7 @@ import pytest
 from test_ctl import PROGRAM, UPN, reserve, run
 from test_policyd import Policyd
 
+from harness.fake_tokend import FakeTokend, subject
 from harness.workplace import PROJECT
 
 COMPLETION = PROJECT / "conf" / "post365.bash-completion"
@@ -82,6 +83,17 @@ def test_accounts(policyd):
     assert offered(f"{at} queue --account jo") == ["joe@contoso.com"]
     assert offered(f"{at} queue --account=jo") == ["joe@contoso.com"]
     assert offered(f"{at} -o post365_upn=x status jo") == ["joe@contoso.com"]
+
+
+def test_accounts_that_log_in(place, policyd):
+    """Those that the token daemon knows of, and the ledger's."""
+    tokend = place.add(FakeTokend(place.directory / "tokens"))
+    tokend.subjects = [subject(), *(subject(grant="user", account=account) for account in ("new@contoso.com", "joe@contoso.com"))]
+    policyd.configure(post365_oauth2_maps="static:/etc/user.cf", post365_oauth2_socket=f"unix:{tokend.path}")
+    for command in ("login", "logout", "token"):
+        assert offered(f"post365 -c {policyd.etc} {command} ") == ["new@contoso.com", "joe@contoso.com", UPN, r"o\'neil@contoso.com"]
+    assert offered(f"post365 -c {policyd.etc} login n") == ["new@contoso.com"]
+    policyd.configure(post365_oauth2_maps="")
 
 
 def test_a_name_is_no_pattern_for_files(tmp_path):

@@ -1,6 +1,7 @@
 """post365 login, logout, token, oauth2, and what status and resume tell of tokens: the admin's side of OAuth2."""
 
 import json
+import os
 import pwd
 import re
 import signal
@@ -34,6 +35,8 @@ class Settings:
                       **parameters}
         (self.etc / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in parameters.items()))
         (self.etc / "master.cf").write_text("")
+        # Postfix reads a file that changed within the last two seconds again until it is quiet.
+        os.utime(self.etc / "main.cf", (1, 1))
 
     def run(self, *words, **options):
         return command.run(self.etc, *words, **options)
@@ -49,7 +52,7 @@ def settings(place):
 def test_a_pair_is_made_and_what_to_do_with_it_is_said(settings):
     done = settings.run("oauth2", "certificate", "relay")
     assert (done.returncode, done.stderr) == (0, "")
-    key, certificate = settings.etc / "post365/relay.key", settings.etc / "post365/relay.pem"
+    key, certificate = settings.directory / "post365/relay.key", settings.directory / "post365/relay.pem"
     found = key.stat()
     assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o600, OWNER.pw_uid, OWNER.pw_gid)
     assert stat.S_IMODE(certificate.stat().st_mode) == 0o644 and certificate.stat().st_uid == 0
@@ -68,7 +71,7 @@ def test_a_pair_is_made_and_what_to_do_with_it_is_said(settings):
 
 def test_nothing_is_overwritten(settings):
     assert settings.run("oauth2", "certificate", "relay").returncode == 0
-    directory = settings.etc / "post365"
+    directory = settings.directory / "post365"
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
     for gone in ("relay.pem", "relay.key"):
         done = settings.run("oauth2", "certificate", "relay")
@@ -115,7 +118,7 @@ def test_a_key_that_its_user_could_not_read_is_not_made(settings):
 def test_wrong_usage_of_oauth2(settings, words):
     done = settings.run("oauth2", *words)
     assert done.returncode == 2 and done.stdout == "" and len(done.stderr) > 20
-    assert not (settings.etc / "post365").exists()
+    assert not (settings.directory / "post365").exists()
 
 
 def test_the_key_needs_its_user(place):
@@ -125,7 +128,7 @@ def test_the_key_needs_its_user(place):
     done = subprocess.run([command.PROGRAM, "-c", settings.etc, "-o", "post365_oauth2_user=daemon", "oauth2", "certificate", "relay"],
                           user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 77 and "root" in done.stderr
-    assert not (settings.etc / "post365").exists()
+    assert not (settings.directory / "post365").exists()
 
 
 # --- login ---
@@ -399,7 +402,7 @@ def policyd(place, tokend):
 
 def test_status_tells_of_tokens(policyd, tokend):
     reserve(policyd, UPN, 1)
-    tokend.subjects = [subject(**fresh(), credential_ends=int(time.time()) + 40 * DAY)]
+    tokend.subjects = [subject(**fresh(), credential_ends=int(time.time()) + 40 * DAY + 60)]
     done = command.run(policyd.etc, "status")
     assert done.returncode == 0
     assert re.search(r"^/etc/postfix/post365/contoso\.cf\n  token +good for 50 min.*\n  credential +certificate, until ", done.stdout, re.M)
@@ -436,6 +439,46 @@ def test_status_that_is_watched(policyd, tokend):
         terminal.wait_for("^user.@contoso")
         terminal.press("q")
         assert terminal.wait_end() == 0 and terminal.is_as_before()
+
+
+REGISTRATION = """tenant = 99999999-2222-3333-4444-555555555555
+client_id = 11111111-2222-3333-4444-555555555555
+grant = app
+client_secret_file = /etc/postfix/post365/contoso.secret
+"""
+
+
+def queue(policyd, reason, *words):
+    """`post365 queue`, with one message that waits for this."""
+    told = {"queue_name": "deferred", "queue_id": "4D1F200001", "arrival_time": int(time.time()) - 60, "message_size": 365,
+            "forced_expire": False, "sender": UPN, "recipients": [{"address": "a@dest.example", "delay_reason": reason}]}
+    program = policyd.directory / "postqueue"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(told)}\nEND\n")
+    program.chmod(0o755)
+    return command.run(policyd.etc, "-o", f"command_directory={policyd.directory}", "queue", *words)
+
+
+@pytest.mark.parametrize("reason, cause, needs", [
+    ("host relay.example[post365/transport] said: 451 4.7.0 no access token for relay@contoso.com: 401 invalid_client: AADSTS7000222: The "
+     "provided client secret keys are expired; secret-expired: Make a new one (in reply to end of DATA command)", "secret-expired", True),
+    ("host relay.example[post365/transport] said: 451 4.7.0 no access token for relay@contoso.com; token-daemon-down: start it "
+     "(in reply to RCPT TO command)", "token-daemon-down", True),
+    ("host relay.example[post365/transport] said: 451 4.7.0 relay@contoso.com is paused until 14:05:00 (in 61 s): endpoint-unreachable: "
+     "login.microsoftonline.com port 443: Connection refused (in reply to RCPT TO command)", "endpoint-unreachable", False)])
+def test_the_queue_names_what_is_wrong_with_a_token(policyd, reason, cause, needs):
+    registration = policyd.directory / "contoso.cf"
+    registration.write_text(REGISTRATION)
+    policyd.configure(post365_oauth2_maps=f"static:{registration}")
+    done = queue(policyd, reason)
+    assert re.search(rf"^relay@contoso\.com  {cause}$", done.stdout, re.M), done.stdout
+    found = json.loads(queue(policyd, reason, "--json").stdout)["causes"][0]
+    assert (found["cause"], found["needs_admin"]) == (cause, needs)
+    assert not re.search("<(?:UPN|client id|tenant|registration)>", found["remedy"])
+    if cause == "secret-expired":
+        assert "the application `11111111-2222-3333-4444-555555555555`" in found["remedy"] and str(registration) in found["remedy"]
+        registration.unlink()  # then at least which one it is
+        assert f"in {registration} names" in json.loads(queue(policyd, reason, "--json").stdout)["causes"][0]["remedy"]
+    assert f"{cause}: " in queue(policyd, reason, "explain", "4D1F200001").stdout
 
 
 def test_resume_asks_for_a_token_before(policyd, tokend):

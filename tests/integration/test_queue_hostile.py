@@ -146,7 +146,8 @@ def test_a_log_that_is_none(tell, policyd, log):
 
 def test_a_queue_directory_of_any_length(tell):
     # No socket's path is made of it then.
-    sockets = [word for name in ("milter", "policy", "transport", "control") for word in ("-o", f"post365_{name}_socket=unix:/nowhere/{name}")]
+    sockets = [word for name in ("milter", "policy", "transport", "control", "oauth2")
+               for word in ("-o", f"post365_{name}_socket=unix:/nowhere/{name}")]
     done = tell(message(), before=["-o", f"queue_directory=/{'x' * 2000}", *sockets])
     assert done.returncode == 1 and "4D1F200001" in done.stdout and "at Postfix's next attempt" in done.stdout, done
 

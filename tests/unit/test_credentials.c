@@ -26,18 +26,26 @@ struct fixture {
     struct credentials *credentials;
 };
 
-static void open_fixture(struct fixture *fixture, struct fixture *old, const char *password_maps,
-                         const char *relayhost, const char *token_maps)
+static void open_fixture_with(struct fixture *fixture, struct fixture *old,
+                              const char *password_maps, const char *relayhost,
+                              const char *token_maps, const char *oauth2_maps)
 {
     struct error error;
     fixture->settings = (struct settings){.config_directory = memory_copy(workplace_directory()),
                                           .relayhost = memory_copy(relayhost),
                                           .password_maps = memory_copy(password_maps),
-                                          .token_maps = memory_copy(token_maps)};
+                                          .token_maps = memory_copy(token_maps),
+                                          .oauth2_maps = memory_copy(oauth2_maps)};
     fixture->credentials =
         credentials_reopen(old != NULL ? old->credentials : NULL, &fixture->settings, &error);
     if (fixture->credentials == NULL)
         fail_msg("%s", error.text);
+}
+
+static void open_fixture(struct fixture *fixture, struct fixture *old, const char *password_maps,
+                         const char *relayhost, const char *token_maps)
+{
+    open_fixture_with(fixture, old, password_maps, relayhost, token_maps, "");
 }
 
 static void close_fixture(struct fixture *fixture)
@@ -47,10 +55,11 @@ static void close_fixture(struct fixture *fixture)
     free(fixture->settings.relayhost);
     free(fixture->settings.password_maps);
     free(fixture->settings.token_maps);
+    free(fixture->settings.oauth2_maps);
 }
 
-/* `want` is "LOGIN user secret", "XOAUTH2 user token", or "none: part of the reason", "failed: part
- * of the reason". */
+/* `want` is "LOGIN user secret", "XOAUTH2 user token", "XOAUTH2 user by registration", or "none:
+ * part of the reason", "failed: part of the reason". */
 static void expect(struct fixture *fixture, const char *upn, const char *want)
 {
     struct credential credential;
@@ -58,8 +67,10 @@ static void expect(struct fixture *fixture, const char *upn, const char *want)
     char got[2048] = "";
     enum table_answer answer = credentials_find(fixture->credentials, upn, &credential, &error);
     if (answer == TABLE_FOUND)
-        snprintf(got, sizeof(got), "%s %s %s", sasl_mechanism_name(credential.mechanism),
-                 credential.user, secret_reveal(credential.secret));
+        snprintf(got, sizeof(got), "%s %s %s%s", sasl_mechanism_name(credential.mechanism),
+                 credential.user, credential.registration != NULL ? "by " : "",
+                 credential.registration != NULL ? credential.registration
+                                                 : secret_reveal(credential.secret));
     else
         snprintf(got, sizeof(got), "%s: %s", answer == TABLE_NONE ? "none" : "failed", error.text);
     const char *reason = strchr(want, ' ') + 1;
@@ -185,7 +196,8 @@ static void open_several(struct fixture *fixture, const char *maps, const char *
                                           .sender_relayhost_maps = SEVERAL_SERVERS,
                                           .sasl_mechanism_filter = (char *)filter,
                                           .password_maps = memory_copy(maps),
-                                          .token_maps = memory_copy("")};
+                                          .token_maps = memory_copy(""),
+                                          .oauth2_maps = memory_copy("")};
     fixture->credentials = credentials_open(&fixture->settings, &error);
     if (fixture->credentials == NULL)
         fail_msg("%s", error.text);
@@ -304,7 +316,8 @@ static void a_wrong_configuration_does_not_open(void **state)
     struct settings settings = {.config_directory = (char *)workplace_directory(),
                                 .relayhost = "",
                                 .password_maps = "inline:{geheim",
-                                .token_maps = ""};
+                                .token_maps = "",
+                                .oauth2_maps = ""};
     assert_null(credentials_open(&settings, &error));
     assert_contains(error.text, "/main.cf: post365_password_maps = inline:...: ");
     assert_null(strstr(error.text, "geheim"));
@@ -574,6 +587,84 @@ static void tokens_are_tried_at_the_start(void **state)
     free(maps);
 }
 
+/* --- registrations --- */
+
+static void open_registrations(struct fixture *fixture, const char *oauth2_maps)
+{
+    workplace_write("passwords", "a@x a@x:geheim1\nb@x b@x:geheim2\n");
+    open_fixture_with(fixture, NULL, table_of("texthash", "passwords"), "",
+                      "inline:{ f@y=/run/file, t@y=/run/file }", oauth2_maps);
+}
+
+static void a_registration_stands_between_token_and_password(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_registrations(&fixture, "inline:{ a@x=/r/own.cf, @y=/r/domain.cf, t@y=/r/own.cf }");
+    assert_true(credentials_use_oauth2(fixture.credentials));
+    expect(&fixture, "A@x", "XOAUTH2 A@x by /r/own.cf");
+    expect(&fixture, "b@x", "LOGIN b@x geheim2");
+    expect(&fixture, "z@y", "XOAUTH2 z@y by /r/domain.cf");
+    expect(&fixture, "t@y", "failed: /run/file: No such file or directory");
+    expect(&fixture, "c@x", "none: post365_oauth2_maps a registration for it");
+    close_fixture(&fixture);
+    open_registrations(&fixture, "static:/r/all.cf");
+    expect(&fixture, "a@x", "XOAUTH2 a@x by /r/all.cf");
+    close_fixture(&fixture);
+    open_registrations(&fixture, " ,\t");
+    assert_false(credentials_use_oauth2(fixture.credentials));
+    close_fixture(&fixture);
+}
+
+static void a_line_for_the_address_makes_an_account(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    workplace_write("none", "");
+    open_fixture_with(&fixture, NULL, table_of("texthash", "none"), "mail.example", "",
+                      "inline:{ A@x=/r/a.cf, @x=/r/x.cf, word=/r/w.cf }, static:/r/all.cf");
+    expect_accounts(&fixture, "a@x");
+    close_fixture(&fixture);
+}
+
+static void a_registration_is_tried_at_the_start(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct error error;
+    char *maps = memory_format("inline:{ a@x=%s, b@x=%s, c@x=relative.cf }",
+                               workplace_path("wrong.cf"), workplace_path("absent.cf"));
+    workplace_write("wrong.cf", "tenat = contoso.com\n");
+    open_registrations(&fixture, maps);
+    workplace_log_start();
+    assert_true(credentials_check(fixture.credentials, &error));
+    const char *log = workplace_log_end();
+    assert_contains(log, "/wrong.cf");
+    assert_contains(log, "tenat");
+    assert_contains(log, "/absent.cf");
+    assert_contains(log, "\"relative.cf\" is no absolute path");
+    close_fixture(&fixture);
+    free(maps);
+}
+
+static void a_changed_registration_is_noticed(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    char *maps = memory_format("inline:{ a@x=%s }", workplace_path("changing.cf"));
+    workplace_write("changing.cf", "tenant = a.example\n");
+    open_registrations(&fixture, maps);
+    uint64_t version = credentials_version(fixture.credentials);
+    char *want = memory_format("XOAUTH2 a@x by %s", workplace_path("changing.cf"));
+    expect(&fixture, "a@x", want);
+    assert_true(credentials_version(fixture.credentials) == version);
+    workplace_replace("changing.cf", "tenant = b.example\n");
+    assert_true(credentials_version(fixture.credentials) > version);
+    close_fixture(&fixture);
+    free(want);
+    free(maps);
+}
+
 /* --- nothing stays --- */
 
 #ifdef MEMORY_CAN_BE_SEARCHED
@@ -700,6 +791,10 @@ int main(void)
         cmocka_unit_test(a_changed_token_is_noticed),
         cmocka_unit_test(what_is_no_token_is_a_failure_that_says_what_to_do),
         cmocka_unit_test(tokens_are_tried_at_the_start),
+        cmocka_unit_test(a_registration_stands_between_token_and_password),
+        cmocka_unit_test(a_line_for_the_address_makes_an_account),
+        cmocka_unit_test(a_registration_is_tried_at_the_start),
+        cmocka_unit_test(a_changed_registration_is_noticed),
 #ifdef MEMORY_CAN_BE_SEARCHED
         cmocka_unit_test(no_password_stays_that_was_released_or_read_anew),
         cmocka_unit_test(no_token_stays_that_was_released),

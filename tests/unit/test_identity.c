@@ -25,6 +25,7 @@ struct setup {
     const char *relayhost;
     const char *sender_relayhosts;
     const char *token_maps;
+    const char *oauth2_maps;
     const char *append_origin;
     bool login_only;
 };
@@ -47,6 +48,7 @@ static void fill_settings(struct settings *settings, const struct setup *setup)
         .sender_relayhost_maps = text_of(setup->sender_relayhosts),
         .null_sender_relay_key = memory_copy("<>"),
         .token_maps = text_of(setup->token_maps),
+        .oauth2_maps = text_of(setup->oauth2_maps),
         .recipient_delimiter = memory_copy("+"),
         .local_domains = memory_copy("relay.example localhost"),
         .upn = text_of(setup->upn),
@@ -69,6 +71,7 @@ static void empty_settings(struct settings *settings)
     free(settings->sender_relayhost_maps);
     free(settings->null_sender_relay_key);
     free(settings->token_maps);
+    free(settings->oauth2_maps);
     free(settings->recipient_delimiter);
     free(settings->local_domains);
     free(settings->upn);
@@ -314,6 +317,7 @@ static const struct setup several_servers = {
         " {lent@corp.example = alerts@gmail.com:p} }",
     .token_maps =
         "inline:{ token@contoso.com=/run/token, @domain.example=/run/token }, static:/run/any",
+    .oauth2_maps = "inline:{ app@contoso.com=/r/a.cf, @domain.example=/r/a.cf }, static:/r/any.cf",
     .relayhost = "[smtp.office365.com]:587",
 };
 
@@ -360,6 +364,9 @@ static void a_token_line_of_its_own_makes_an_account(void **state)
     expect(&fixture, "", "joe@domain.example", "post365_upn: relay@contoso.com");
     expect(&fixture, "", "nobody@contoso.com", "post365_upn: relay@contoso.com");
     expect(&fixture, "", "token+x@contoso.com", "post365_upn: relay@contoso.com");
+    expect(&fixture, "", "App@contoso.com", "sender: App@contoso.com");
+    expect(&fixture, "app@contoso.com", "", "login: app@contoso.com");
+    expect(&fixture, "", "app+x@contoso.com", "post365_upn: relay@contoso.com");
     close_fixture(&fixture);
 }
 

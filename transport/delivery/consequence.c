@@ -5,6 +5,7 @@
  * woken up when the trouble may be over: Postfix by itself waits longer and longer. When Microsoft
  * has answered that one without a word about the account, the others are.
  */
+#include "common/attr.h"
 #include "common/clock.h"
 #include "common/control.h"
 #include "common/dictionary.h"
@@ -39,7 +40,8 @@
 struct trouble {
     int64_t until; /* LEDGER_FOREVER: until somebody ends it; 0: not paused, or not any more */
     bool is_asked; /* the ledger is to pause it, and has not answered: `until` is a guess */
-    bool is_login; /* ends with other credentials */
+    enum verdict_end end; /* what ends it before its time */
+    char *registration;   /* of the token that is refused, or not there; NULL: none, or not known */
     unsigned unknown, lost; /* ends in a row, behind the final dot and before */
     uint64_t lost_at;       /* the last that counted among the latter; distribution_clock() */
     char cause[CONTROL_CAUSE_MAX + 1];
@@ -79,20 +81,33 @@ static struct trouble *trouble_of(struct deliveries *all, const char *account)
     return trouble;
 }
 
-/* What an AUTH that failed has in its cause. */
-static bool is_about_login(const char *cause)
+void delivery_release_trouble(void *value)
 {
-    return strstr(cause, office365_stage_words(REPLY_STAGE_AUTH)) != NULL;
+    struct trouble *trouble = value;
+    free(trouble->registration);
+    free(trouble);
 }
 
+static void note_way_out(struct trouble *trouble, enum verdict_end end, const char *registration)
+{
+    char *copy = registration != NULL ? memory_copy(registration) : NULL;
+    free(trouble->registration);
+    trouble->registration = copy;
+    trouble->end = end;
+}
+
+/* The same cause leaves what is known of it. */
 static struct trouble *note_cause(struct deliveries *all, const char *account, const char *cause,
                                   int64_t until)
 {
+    char text[CONTROL_CAUSE_MAX + 1];
     struct trouble *trouble = trouble_of(all, account);
+    attr_text(cause, strlen(cause), text, sizeof(text));
     trouble->until = until;
     trouble->is_asked = false;
-    trouble->is_login = is_about_login(cause);
-    snprintf(trouble->cause, sizeof(trouble->cause), "%s", cause);
+    if (strcmp(text, trouble->cause) != 0)
+        note_way_out(trouble, verdict_end_of_cause(text), NULL);
+    strcpy(trouble->cause, text);
     return trouble;
 }
 
@@ -222,21 +237,41 @@ static void paused(void *context, const struct ledger_reply *reply, const struct
 
 static void count_pause(struct delivery_counts *counts, const struct verdict *verdict)
 {
+    size_t count;
     if (verdict->row != NULL) {
         counts->pauses[office365_row_number(verdict->row)]++;
+        return;
+    }
+    if (verdict->entra != NULL) {
+        counts->token_pauses[verdict->entra - entra_rows(&count)]++;
         return;
     }
     for (enum silence silence = SILENCE_NONE + 1; silence < SILENCES; silence++)
         counts->silences[silence] += strcmp(silence_name(silence), verdict->name) == 0;
 }
 
-/* The cause begins with its name, for programs, and for people who see no more than its beginning;
- * the remedy is no part of it. From now on nothing of the account begins: what has its room already
- * does not wait for the ledger's answer to send one more password, or one more copy. */
-static void pause_account(struct delivery *delivery, int64_t least, int64_t most)
+/* What lacks is one token, for however many accounts: post365-tokend has said what there is to say
+ * of it. */
+static void log_pause(const struct delivery *delivery, const char *cause)
 {
-    const struct verdict *verdict = &delivery->verdict;
-    char *cause = memory_format("%s: %.*s", verdict->name, (int)verdict->said, verdict->reply);
+    if (delivery->verdict.entra != NULL)
+        log_info("%s: account <%s> is paused for want of an access token: %s, registration %s",
+                 delivery_shown_id(delivery), delivery->account, delivery->verdict.name,
+                 delivery->registration != NULL ? delivery->registration : "unknown");
+    else
+        log_warning("%s: account <%s> is paused, cause %s", delivery_shown_id(delivery),
+                    delivery->account, cause);
+}
+
+static bool is_paused_for(const struct trouble *trouble, const char *cause, int64_t now)
+{
+    char text[CONTROL_CAUSE_MAX + 1];
+    attr_text(cause, strlen(cause), text, sizeof(text));
+    return now < trouble->until && strcmp(trouble->cause, text) == 0;
+}
+
+static void ask_pause(struct delivery *delivery, const char *cause, int64_t least, int64_t most)
+{
     const struct ledger_command command = {.kind = LEDGER_COMMAND_PAUSE,
                                            .account = delivery->account,
                                            .cause = cause,
@@ -245,16 +280,40 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
     struct asked *asked = new_asked(delivery->all, delivery->account, cause);
     struct trouble *trouble = trouble_of(delivery->all, delivery->account);
     int64_t now = clock_now(clock_system());
-    if (now >= trouble->until)
-        trouble = note_cause(delivery->all, delivery->account, cause, now + least);
+    if (now >= trouble->until) {
+        note_cause(delivery->all, delivery->account, cause, now + least);
+        note_way_out(trouble, delivery->verdict.end, delivery->registration);
+    }
     trouble->is_asked =
         ledger_channel_ask(delivery->all->parts.channel, &command, paused, asked, NULL) != NULL;
     if (!trouble->is_asked)
         free_asked(asked);
-    count_pause(&delivery->all->counts, verdict);
-    log_warning("%s: account <%s> is paused, cause %s", delivery_shown_id(delivery),
-                delivery->account, cause);
+}
+
+/* The cause begins with its name, for programs, and for people who see no more than its beginning;
+ * the remedy is no part of it. From now on nothing of the account begins: what has its room already
+ * does not wait for the ledger's answer to send one more password, or one more copy. Those who
+ * waited together, and are refused together, are one reason. */
+static void pause_account(struct delivery *delivery, int64_t least, int64_t most)
+{
+    const struct verdict *verdict = &delivery->verdict;
+    char *cause = memory_format("%s: %.*s", verdict->name, (int)verdict->said, verdict->reply);
+    const struct trouble *trouble = trouble_of(delivery->all, delivery->account);
+    if (!is_paused_for(trouble, cause, clock_now(clock_system()))) {
+        ask_pause(delivery, cause, least, most);
+        count_pause(&delivery->all->counts, verdict);
+        log_pause(delivery, cause);
+    }
     free(cause);
+}
+
+/* Until the time that is known, within bounds. */
+static void pause_until(struct delivery *delivery, int64_t until)
+{
+    int64_t length = until - clock_now(clock_system());
+    length = length > 5 * SECOND ? length : 5 * SECOND;
+    length = length < HOUR ? length : HOUR;
+    pause_account(delivery, length, length);
 }
 
 static void do_as_told(struct delivery *delivery)
@@ -271,7 +330,10 @@ static void do_as_told(struct delivery *delivery)
         pause_account(delivery, 5 * SECOND, MINUTE);
         return;
     case OFFICE365_ACCOUNT_PAUSE_SHORT:
-        pause_account(delivery, MINUTE, MINUTE);
+        if (delivery->verdict.until > 0)
+            pause_until(delivery, delivery->verdict.until);
+        else
+            pause_account(delivery, MINUTE, MINUTE);
         return;
     case OFFICE365_ACCOUNT_PAUSE_FOR_ROOM:
         pause_account(delivery, 5 * MINUTE, HOUR);
@@ -350,9 +412,27 @@ static void note_loss(struct delivery *delivery, enum silence silence)
     }
 }
 
+/* There is no token to log in with. */
+static void note_no_token(struct delivery *delivery)
+{
+    struct deliveries *all = delivery->all;
+    if (delivery->verdict.account != OFFICE365_ACCOUNT_NOTHING) {
+        delivery_obey(delivery);
+        return;
+    }
+    delivery_note_silence(all, delivery->account);
+    note_way_out(trouble_of(all, delivery->account), VERDICT_ENDS_WITH_TOKEN,
+                 delivery->registration);
+}
+
 void delivery_note_end(struct delivery *delivery, const struct submission_end *end)
 {
     const struct verdict *verdict = &delivery->verdict;
+    delivery->registration = end->registration;
+    if (end->token_cause != NULL) {
+        note_no_token(delivery);
+        return;
+    }
     if (end->reply == NULL) {
         note_loss(delivery, end->silence);
         return;
@@ -453,22 +533,83 @@ void delivery_note_stalls_again(struct deliveries *all)
 
 /* --- credentials ---------------------------------------------------------------- */
 
-/* One message shows whether it was the credentials. */
-static void resume(void *context, const char *account, void *value)
+/* One message shows whether that was it. What somebody has paused by hand meanwhile stays so. */
+static void resume(const struct deliveries *all, const char *account, struct trouble *trouble)
 {
-    const struct deliveries *all = context;
-    struct trouble *trouble = value;
-    const struct ledger_command command = {.kind = LEDGER_COMMAND_RESUME, .account = account};
-    if (!trouble->is_login)
-        return;
-    ledger_channel_ask(all->parts.channel, &command, NULL, NULL, NULL);
+    const struct ledger_command command = {
+        .kind = LEDGER_COMMAND_RESUME, .account = account, .cause = trouble->cause};
+    if (trouble->cause[0] != '\0')
+        ledger_channel_ask(all->parts.channel, &command, NULL, NULL, NULL);
     trouble->until = 0;
     trouble->is_asked = false;
     wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + SECOND);
+}
+
+static void resume_for_credentials(void *context, const char *account, void *value)
+{
+    struct trouble *trouble = value;
+    if (trouble->end == VERDICT_ENDS_WITH_TIME)
+        return;
+    resume(context, account, trouble);
     log_info("the credentials have changed: account <%s> is resumed", account);
 }
 
 void deliveries_credentials_changed(struct deliveries *deliveries)
 {
-    dictionary_each(deliveries->troubled, resume, deliveries);
+    dictionary_each(deliveries->troubled, resume_for_credentials, deliveries);
+}
+
+/* Of which subject there is a token. */
+struct fresh {
+    const struct deliveries *all;
+    const char *registration, *account;
+    bool is_another;
+};
+
+/* Whose pause another process has begun may be anybody's. */
+static bool is_of_subject(const struct fresh *fresh, const char *account,
+                          const struct trouble *trouble)
+{
+    const char *registration = trouble->registration;
+    if (fresh->account[0] != '\0' && strcmp(fresh->account, account) != 0)
+        return false;
+    if (registration == NULL)
+        return trouble->end == VERDICT_ENDS_WITH_TOKEN;
+    return strcmp(registration, fresh->registration) == 0;
+}
+
+static void resume_for_token(void *context, const char *account, void *value)
+{
+    const struct fresh *fresh = context;
+    struct trouble *trouble = value;
+    bool is_over = trouble->end == VERDICT_ENDS_WITH_TOKEN ||
+                   (trouble->end == VERDICT_ENDS_WITH_CREDENTIALS && fresh->is_another);
+    if (!is_over || !is_of_subject(fresh, account, trouble))
+        return;
+    resume(fresh->all, account, trouble);
+    log_info("there is an access token of %s: account <%s> is resumed", fresh->registration,
+             account);
+}
+
+void deliveries_token_fresh(struct deliveries *deliveries, const char *registration,
+                            const char *account, bool is_another)
+{
+    struct fresh fresh = {.all = deliveries,
+                          .registration = registration,
+                          .account = account,
+                          .is_another = is_another};
+    dictionary_each(deliveries->troubled, resume_for_token, &fresh);
+}
+
+static void try_again(void *context, const char *account, void *value)
+{
+    const struct deliveries *all = context;
+    const struct trouble *trouble = value;
+    if (trouble->end == VERDICT_ENDS_WITH_TOKEN && trouble->until == 0)
+        wakeup_put_probe(all->parts.wakeup, account, clock_now(clock_system()) + SECOND);
+}
+
+void deliveries_tokens_up(struct deliveries *deliveries)
+{
+    dictionary_each(deliveries->troubled, try_again, deliveries);
 }

@@ -493,14 +493,17 @@ const struct lmtp_handler delivery_handler = {.greet = delivery_greet,
 struct deliveries *deliveries_new(const struct delivery_parts *parts)
 {
     struct deliveries *deliveries = memory_zero(1, sizeof(*deliveries));
-    size_t rows;
+    size_t rows, token_rows;
     (void)office365_rows(&rows);
-    deliveries->troubled = dictionary_new(free);
+    (void)entra_rows(&token_rows);
+    deliveries->troubled = dictionary_new(delivery_release_trouble);
     deliveries->standings = dictionary_new(free);
     deliveries->doubtful = dictionary_new(free);
     deliveries->stalls = dictionary_new(free);
     deliveries->waiting = dictionary_new(free);
     deliveries->counts.pauses = memory_zero(rows, sizeof(*deliveries->counts.pauses));
+    deliveries->counts.token_pauses =
+        memory_zero(token_rows, sizeof(*deliveries->counts.token_pauses));
     deliveries->counts.room_times.scale = &distribution_waits;
     deliveries->counts.times.scale = &distribution_waits;
     deliveries_configure(deliveries, parts);
@@ -593,5 +596,6 @@ void deliveries_free(struct deliveries *deliveries)
     buffer_free(&deliveries->greeting);
     event_free(deliveries->look);
     free(deliveries->counts.pauses);
+    free(deliveries->counts.token_pauses);
     free(deliveries);
 }

@@ -74,6 +74,7 @@ struct delivery_counts {
     uint64_t turned_away;                /* clients of an account that is paused */
     uint64_t octets;                     /* of messages, handed to a connection */
     uint64_t *pauses;                    /* asked for, by the row of office365_rows() */
+    uint64_t *token_pauses;              /* likewise, by the row of entra_rows() */
     uint64_t silences[SILENCES];         /* likewise, where nobody has replied */
     struct distribution room_times;      /* microseconds until the ledger had answered */
     struct distribution times;           /* and until Postfix had its last reply */
@@ -91,8 +92,18 @@ void deliveries_configure(struct deliveries *deliveries, const struct delivery_p
  * again. */
 void deliveries_ledger_up(struct deliveries *deliveries);
 
-/* Credentials may have changed: accounts that are paused since their login failed are resumed. */
+/* Credentials may have changed: accounts that are paused since their login failed, or since they
+ * had nothing to log in with, are resumed. */
 void deliveries_credentials_changed(struct deliveries *deliveries);
+
+/* There is an access token of this registration, of this account's alone unless `account` is "":
+ * accounts that are paused for want of it are resumed. With `is_another` it is no successor of the
+ * one that there was, but of other credentials: those whose login failed with that are, too. */
+void deliveries_token_fresh(struct deliveries *deliveries, const char *registration,
+                            const char *account, bool is_another);
+
+/* post365-tokend answers again: accounts that could not ask it are tried. */
+void deliveries_tokens_up(struct deliveries *deliveries);
 
 /* Where lmtp.h hands messages to; its context is the deliveries. */
 extern const struct lmtp_handler delivery_handler;

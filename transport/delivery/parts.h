@@ -44,6 +44,7 @@ struct delivery {
     struct submission *submission;
     bool is_fresh, was_retried;
     const char *obeyed;        /* the last cause's name that the account was paused for */
+    const char *registration;  /* within delivery_note_end(): submission_end's */
     bool is_stalled;           /* its connection is */
     bool is_given_up;          /* its connection is, at the next turn */
     bool is_unknown;           /* it may have been delivered */
@@ -165,6 +166,8 @@ void delivery_note_pause(struct deliveries *all, const char *account, const char
                          int64_t until);
 /* Microsoft has not answered, or the ledger cannot. */
 void delivery_note_silence(struct deliveries *all, const char *account);
+/* Of what is in deliveries.troubled. */
+void delivery_release_trouble(void *trouble);
 /* From now on it is noticed when somebody ends a pause. */
 void delivery_look_begin(struct deliveries *all);
 /* lmtp_handler's greet: 421 while the account is known to be paused. */

@@ -5,18 +5,28 @@
  */
 #include "transport/submission/pool.h"
 
+#include "common/clock.h"
+#include "common/entra/cloud.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/upstream/asking.h"
+#include "transport/submission/judging.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
 
+/* So long a token is waited for, which tokend may have to ask Microsoft for. Postfix waits longer.
+ */
+#define TOKEN_PATIENCE (60 * CLOCK_SECOND)
+
 struct lane;
 
 enum line_state {
+    LINE_WAITING, /* for the credential */
     LINE_OPENING,
+    LINE_JUDGED, /* its login was refused: tokend says whether another token is worth a try */
     LINE_IDLE,
     LINE_BUSY,
 };
@@ -25,12 +35,18 @@ enum line_state {
 struct line {
     struct line *next;
     struct lane *lane;
-    struct submission *submission;
+    struct submission *submission; /* NULL: LINE_WAITING, LINE_JUDGED */
     enum line_state state;
     bool was_used, is_stalled;
     bool is_outdated;           /* opened by settings that are no longer in force */
     int64_t opened, idle_since; /* microseconds of the monotonic clock */
+    int64_t ends;               /* likewise: it takes no message any more; INT64_MAX: never */
     struct event *idle_timer;
+    struct asking *asking;              /* LINE_WAITING */
+    char *registration;                 /* of the token that it logs in with, or NULL */
+    char token_id[TOKEN_ID_LENGTH + 1]; /* of that token, else "" */
+    struct judging *judging;            /* LINE_JUDGED */
+    bool was_judged;                    /* there is no third login */
 };
 
 struct pool_request {
@@ -56,6 +72,7 @@ struct lane {
 
 struct pool {
     const struct submission_parts *parts;
+    struct asking_parts asking;
     struct credentials *credentials;
     struct pool_limits limits;
     struct lane *lanes;
@@ -144,6 +161,15 @@ static void become_idle(struct line *line)
     want_service(line->lane);
 }
 
+static struct judging_login login_of(const struct line *line)
+{
+    const struct pool *pool = line->lane->pool;
+    return (struct judging_login){.base = pool->parts->base,
+                                  .channel = pool->asking.channel,
+                                  .account = line->lane->account,
+                                  .token_id = line->token_id};
+}
+
 static void opened(void *context)
 {
     struct line *line = context;
@@ -151,6 +177,10 @@ static void opened(void *context)
     counts->opened++;
     counts->resumed += submission_is_resumed(line->submission);
     line->opened = monotonic();
+    if (line->token_id[0] != '\0') {
+        const struct judging_login login = login_of(line);
+        judging_tell_accepted(&login);
+    }
     become_idle(line);
 }
 
@@ -162,7 +192,10 @@ static void remove_line(struct line *line)
         link = &(*link)->next;
     *link = line->next;
     lane->line_count--;
+    asking_cancel(line->asking);
+    judging_cancel(line->judging);
     event_free(line->idle_timer);
+    free(line->registration);
     free(line);
 }
 
@@ -192,46 +225,127 @@ static enum pool_failure failure_of(const struct submission_end *end)
     return end->stage == REPLY_STAGE_STARTTLS ? POOL_NOT_SECURE : POOL_NOT_CONNECTED;
 }
 
+/* The line could not be opened, and is no more. */
+static void give_up(struct line *line, const struct submission_end *end)
+{
+    struct lane *lane = line->lane;
+    char *registration = line->registration;
+    line->registration = NULL;
+    remove_line(line);
+    refuse_all(lane, end);
+    want_service(lane);
+    free(registration);
+}
+
+static void ask_credential(struct line *line);
+
+static void judged(void *context, bool again, const struct submission_end *end)
+{
+    struct line *line = context;
+    bool was_judged = line->was_judged;
+    line->judging = NULL;
+    line->was_judged = true;
+    if (again && !was_judged)
+        ask_credential(line);
+    else
+        give_up(line, end);
+}
+
+/* The login was refused, and the connection is gone. Whoever gave the token may have a better one.
+ */
+static bool is_judged(struct line *line, const struct submission_end *end)
+{
+    if (line->token_id[0] == '\0' || end->stage != REPLY_STAGE_AUTH || end->reply == NULL)
+        return false;
+    const struct judging_login login = login_of(line);
+    line->judging = judging_begin(&login, end, judged, line);
+    if (line->judging == NULL)
+        return false;
+    line->submission = NULL;
+    line->state = LINE_JUDGED;
+    return true;
+}
+
 static void closed(void *context, const struct submission_end *end)
 {
     struct line *line = context;
     struct lane *lane = line->lane;
     bool was_opening = line->state == LINE_OPENING;
-    remove_line(line);
-    if (lane->pool->is_ending)
-        return;
-    if (was_opening && end != NULL) {
+    if (!lane->pool->is_ending && was_opening && end != NULL) {
+        struct submission_end told = *end;
+        told.registration = line->registration;
         lane->pool->counts.failed[failure_of(end)]++;
-        refuse_all(lane, end);
+        if (!is_judged(line, &told))
+            give_up(line, &told);
+        return;
     }
-    want_service(lane);
+    remove_line(line);
+    if (!lane->pool->is_ending)
+        want_service(lane);
+}
+
+/* A session that outlives its token is ended by the servers of High Volume Email alone. */
+static int64_t end_of(const struct credential *credential)
+{
+    bool is_bounded =
+        credential->token_id[0] != '\0' && cloud_is_high_volume(credential->destination.host);
+    return is_bounded ? monotonic() + credential->token_left : INT64_MAX;
+}
+
+static void credential_told(void *context, struct credential *credential,
+                            const struct asking_failure *failure)
+{
+    struct line *line = context;
+    struct pool *pool = line->lane->pool;
+    line->asking = NULL;
+    if (failure != NULL) {
+        const struct submission_end end = {.stage = REPLY_STAGE_AUTH,
+                                           .text = failure->text,
+                                           .token_cause = failure->cause,
+                                           .is_stopped = failure->is_stopped,
+                                           .until = failure->until,
+                                           .registration = failure->registration};
+        if (failure->cause != NULL)
+            pool->counts.failed[POOL_NO_TOKEN]++;
+        give_up(line, &end);
+        return;
+    }
+    line->state = LINE_OPENING;
+    line->ends = end_of(credential);
+    free(line->registration);
+    line->registration =
+        credential->registration != NULL ? memory_copy(credential->registration) : NULL;
+    memcpy(line->token_id, credential->token_id, sizeof(line->token_id));
+    line->submission = submission_open(pool->parts, credential, &line_handler, line);
+}
+
+/* What is at hand is told before this returns, and the line may be gone then. */
+static void ask_credential(struct line *line)
+{
+    const struct pool *pool = line->lane->pool;
+    line->state = LINE_WAITING;
+    asking_begin(&pool->asking, pool->credentials, line->lane->account, credential_told, line,
+                 &line->asking);
 }
 
 static void open_line(struct lane *lane)
 {
-    struct pool *pool = lane->pool;
-    struct credential credential;
-    struct error error;
-    if (credentials_find(pool->credentials, lane->account, &credential, &error) != TABLE_FOUND) {
-        const struct submission_end end = {.stage = REPLY_STAGE_AUTH, .text = error.text};
-        refuse_all(lane, &end);
-        return;
-    }
     struct line *line = memory_zero(1, sizeof(*line));
     line->lane = lane;
-    line->state = LINE_OPENING;
-    line->idle_timer = new_event(pool, close_idle, line);
+    line->idle_timer = new_event(lane->pool, close_idle, line);
     line->next = lane->lines;
     lane->lines = line;
     lane->line_count++;
-    line->submission = submission_open(pool->parts, &credential, &line_handler, line);
+    ask_credential(line);
 }
 
 /* --- serving ------------------------------------------------------------------- */
 
 static bool is_old(const struct line *line)
 {
-    return line->is_outdated || monotonic() - line->opened >= line->lane->pool->limits.age;
+    int64_t now = monotonic();
+    return line->is_outdated || now - line->opened >= line->lane->pool->limits.age ||
+           now >= line->ends;
 }
 
 /* The idle line that was used last: the others may then become old enough to be closed. */
@@ -252,6 +366,13 @@ static size_t count_lines(const struct lane *lane, enum line_state state)
     for (const struct line *line = lane->lines; line != NULL; line = line->next)
         count += line->state == state;
     return count;
+}
+
+/* Up to the login. */
+static size_t count_openings(const struct lane *lane)
+{
+    return count_lines(lane, LINE_WAITING) + count_lines(lane, LINE_OPENING) +
+           count_lines(lane, LINE_JUDGED);
 }
 
 static size_t count_stalled(const struct lane *lane)
@@ -287,7 +408,7 @@ static void forget_spares(struct lane *lane)
 /* How many may be opened at the same time. */
 static size_t openings_at_once(const struct lane *lane)
 {
-    bool is_logged_in = count_lines(lane, LINE_OPENING) < lane->line_count;
+    bool is_logged_in = count_openings(lane) < lane->line_count;
     return is_logged_in ? lane->limit : 1;
 }
 
@@ -325,7 +446,7 @@ static void close_useless(struct lane *lane)
 
 static bool may_be_busy(const struct lane *lane)
 {
-    size_t idle = count_lines(lane, LINE_IDLE) + count_lines(lane, LINE_OPENING);
+    size_t idle = count_lines(lane, LINE_IDLE) + count_openings(lane);
     return count_lines_that_count(lane) - idle < lane->limit;
 }
 
@@ -340,7 +461,7 @@ static void serve(evutil_socket_t descriptor, short what, void *argument)
         grant(lane, line);
     close_useless(lane);
     size_t wanted = count_requests(lane);
-    size_t opening = count_lines(lane, LINE_OPENING);
+    size_t opening = count_openings(lane);
     for (; opening < wanted && opening < openings_at_once(lane) &&
            count_lines_that_count(lane) < lane->limit && lane->first != NULL;
          opening++)
@@ -458,10 +579,12 @@ void pool_each(const struct pool *pool, void (*visit)(void *context, const struc
 /* --- life ---------------------------------------------------------------------- */
 
 struct pool *pool_new(const struct submission_parts *parts, struct credentials *credentials,
-                      const struct pool_limits *limits)
+                      struct token_channel *tokens, const struct pool_limits *limits)
 {
     struct pool *pool = memory_zero(1, sizeof(*pool));
     pool->parts = parts;
+    pool->asking =
+        (struct asking_parts){.base = parts->base, .channel = tokens, .patience = TOKEN_PATIENCE};
     pool->credentials = credentials;
     pool->limits = *limits;
     return pool;
@@ -489,7 +612,10 @@ static void free_lane(struct lane *lane)
     struct line *next;
     for (struct line *line = lane->lines; line != NULL; line = next) {
         next = line->next;
-        submission_drop(line->submission);
+        if (line->submission != NULL)
+            submission_drop(line->submission);
+        else
+            remove_line(line);
     }
     remove_lane(lane);
 }

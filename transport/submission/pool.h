@@ -4,13 +4,16 @@
  * connection carries message after message; one that is idle for long, or old, is closed. Who asks
  * while all are busy waits his turn, first come first served.
  *
- * While none is logged in only one is opened: a wrong password is not sent three times. When all
+ * While none is logged in only one is opened: a wrong password is not sent three times. Where an
+ * access token is refused post365-tokend may think that another one is worth a try: then there is
+ * one more, before who waits is refused. When all
  * that may be there stall, one more is tried: what holds them up may stand between here and
  * Microsoft. If that gets through another one may be, up to twice as many as else.
  */
 #ifndef POST365_TRANSPORT_SUBMISSION_POOL_H
 #define POST365_TRANSPORT_SUBMISSION_POOL_H
 
+#include "common/oauth2/token_channel.h"
 #include "transport/submission/submission.h"
 
 #include <stdbool.h>
@@ -36,9 +39,10 @@ struct pool_handler {
     void (*refused)(void *context, const struct submission_end *end);
 };
 
-/* `parts` and `credentials` outlive the pool. Release with pool_free(). */
+/* `parts`, `credentials` and `tokens`, where access tokens come from, outlive the pool. Release
+ * with pool_free(). */
 struct pool *pool_new(const struct submission_parts *parts, struct credentials *credentials,
-                      const struct pool_limits *limits);
+                      struct token_channel *tokens, const struct pool_limits *limits);
 
 /* Closes everything at once; who waits is told nothing. */
 void pool_free(struct pool *pool);
@@ -70,12 +74,14 @@ bool pool_refuse_spare(struct pool *pool, const char *account);
 /* Closes the idle connections of an account. */
 void pool_shrink(struct pool *pool, const char *account);
 
-/* Why a connection could not be opened: trouble on the way, or an answer to AUTH. */
+/* Why a connection could not be opened: trouble on the way, an answer to AUTH, or no access token
+ * to log in with. */
 enum pool_failure {
     POOL_NOT_CONNECTED,
     POOL_NOT_SECURE,
     POOL_NOT_LOGGED_IN,
     POOL_LOGIN_REFUSED,
+    POOL_NO_TOKEN,
     POOL_FAILURES,
 };
 

@@ -10,6 +10,7 @@
 #ifndef POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
 #define POST365_TRANSPORT_SUBMISSION_SUBMISSION_H
 
+#include "common/entra/cause.h"
 #include "common/reply.h"
 #include "common/silence.h"
 #include "common/upstream/credentials.h"
@@ -43,6 +44,16 @@ struct submission_end {
     const char *text;          /* without a reply: what went wrong, with host and remedy */
     enum silence silence; /* without a reply: what it looks like; SILENCE_NONE on the way there */
     bool is_unknown;      /* the final dot was sent and no reply came: it may have been taken */
+    /* Nobody was asked for want of an access token: why, or NULL; whether it does not pass by
+     * itself; and when tokend tries again (microseconds since the epoch, of clock_system()), or 0.
+     */
+    const struct entra_row *token_cause;
+    bool is_stopped;
+    int64_t until;
+    bool is_token; /* an access token was shown and refused, no password */
+    /* At the stage AUTH: the path of the registration that the login's token is, or would be, of;
+     * NULL: none. */
+    const char *registration;
 };
 
 struct submission_handler {
