@@ -283,12 +283,20 @@ void subject_save(struct subject *subject)
     subject->unsaved = NULL;
 }
 
-void subject_renew(struct subject *subject)
+/* Whether something will come of it soon: others may be ahead of it. */
+static bool is_pending(const struct subject *subject)
 {
-    if (!renewal_force(&subject->renewal, stock_now()))
-        return;
-    stock_schedule(subject);
-    stock_run(subject->stock);
+    int64_t now = stock_now();
+    return subject->attempt != NULL || renewal_due(&subject->renewal, now) <= now;
+}
+
+bool subject_renew(struct subject *subject)
+{
+    if (renewal_force(&subject->renewal, stock_now())) {
+        stock_schedule(subject);
+        stock_run(subject->stock);
+    }
+    return is_pending(subject);
 }
 
 /* --- who asks --- */
@@ -318,11 +326,6 @@ static void set_margin(struct subject *subject, const char *account)
         renewal_set_margin(&subject->renewal, (unsigned)(margin / CLOCK_SECOND));
 }
 
-static bool is_under_way(const struct subject *subject)
-{
-    return subject->attempt != NULL;
-}
-
 enum subject_answer subject_ask(struct subject *subject, const char *account)
 {
     int64_t now = stock_now();
@@ -332,16 +335,14 @@ enum subject_answer subject_ask(struct subject *subject, const char *account)
     bool needs_newer = known != NULL && known->serial > subject->serial;
     if (!needs_newer && renewal_is_good(renewal, now))
         return SUBJECT_TOKEN;
-    if (is_under_way(subject))
+    if (subject->attempt != NULL)
         return SUBJECT_WAIT;
     if (!renewal_want(renewal, now))
         return SUBJECT_FAILED;
     stock_schedule(subject);
     stock_run(subject->stock);
     /* What needs no request has failed by now. */
-    return subject->row != NULL && !is_under_way(subject) && renewal_next(renewal) > now
-               ? SUBJECT_FAILED
-               : SUBJECT_WAIT;
+    return is_pending(subject) || subject->row == NULL ? SUBJECT_WAIT : SUBJECT_FAILED;
 }
 
 void subject_give(struct subject *subject, const char *account)
