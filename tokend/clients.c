@@ -219,10 +219,12 @@ static void write_ready(evutil_socket_t descriptor, short what, void *argument)
     }
     if (client->first != NULL)
         event_add(client->writable, NULL);
-    if (client_has_room(client) && !had_room) {
+    if (!client_has_room(client) || had_room)
+        return;
+    client->clients->handler.drained(client->clients->handler.context, client);
+    /* What it asks next is answered behind all that was to be sent. */
+    if (client_has_room(client))
         event_add(client->readable, NULL);
-        client->clients->handler.drained(client->clients->handler.context, client);
-    }
 }
 
 /* --- receiving --- */

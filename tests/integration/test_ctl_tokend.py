@@ -151,7 +151,7 @@ def test_a_login_without_a_refresh_token(tenant):
 
 def test_an_account_of_an_application_cannot_log_in(tenant):
     done = tenant.run("login", ACCOUNTS["app"])
-    assert done.returncode in (1, 2) and "grant = user" in done.stderr + done.stdout
+    assert done.returncode == 2 and "no `grant = user`" in done.stderr and done.stdout == ""
     done = tenant.run("login", "nobody@example.com")
     assert done.returncode == 2 and "post365_oauth2_maps" in done.stderr
 
@@ -188,6 +188,16 @@ def test_all_tokens_at_once(tenant):
     for words in (("token",), ("token", "--json")):
         shown = tenant.run(*words)
         assert "eyJ" not in shown.stdout + shown.stderr  # how a JWT begins
+
+
+def test_more_users_than_one_reply_has_room_for(tenant):
+    many = [f"user{number}@example.com" for number in range(1200)]
+    before = tenant.maps.read_text()
+    tenant.maps.write_text(before + "".join(f"{account} {tenant.people.file}\n" for account in many))
+    tenant.wait_token(many[-1], needs="now")
+    found = [json.loads(line)["account"] for line in tenant.run("token", "--json").stdout.splitlines()]
+    assert set(many) <= set(found) and len(found) == len(set(found))
+    tenant.maps.write_text(before)
 
 
 def test_a_daemon_that_is_killed_in_the_middle(tenant):
