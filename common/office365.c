@@ -259,8 +259,8 @@ static const struct office365_row rows[] = {
     {
         .name = "token-malformed",
         .meaning = "High Volume Email cannot read the access token.",
-        .remedy = "If `post365_token_maps` names the token, its file must have the token alone, of "
-                  "the resource https://outlook.office365.com. `post365 doctor <UPN>` looks at it.",
+        .remedy = "If `post365_token_maps` names the token, its file must have the token alone. "
+                  "`post365 doctor <UPN>` looks at it.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,

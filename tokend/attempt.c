@@ -101,9 +101,10 @@ static void store(struct attempt *attempt)
     struct error error;
     const struct attempt_parts *parts = &attempt->parts;
     struct attempt_outcome *outcome = &attempt->outcome;
+    const struct vault_key key = vault_key_of(parts->registration, parts->account);
     if (outcome->answer.refresh_token == NULL ||
-        vault_store(parts->vault, parts->registration, parts->account,
-                    outcome->answer.refresh_token, attempt->grant.since, time(NULL), &error))
+        vault_write(parts->vault, &key, outcome->answer.refresh_token, attempt->grant.since,
+                    time(NULL), &error))
         return;
     log_error("a refresh token of %s cannot be stored, and stays in memory until it can: %s",
               parts->account, error.text);
@@ -237,7 +238,7 @@ static void ask(struct attempt *attempt)
                         ? request_app(parts->registration, &shown)
                         : request_refresh(parts->registration,
                                           outcome->used_previous ? attempt->grant.previous
-                                                                 : attempt->grant.current,
+                                                                 : attempt->grant.token,
                                           &shown);
     secret_free(made);
     send_form(attempt);
@@ -248,12 +249,17 @@ static bool find_grant(struct attempt *attempt, const struct secret *unsaved)
 {
     struct error error;
     const struct attempt_parts *parts = &attempt->parts;
-    enum vault_answer answer =
-        vault_find(parts->vault, parts->registration, parts->account, &attempt->grant, &error);
+    struct vault_grant *grant = &attempt->grant;
+    const struct vault_key key = vault_key_of(parts->registration, parts->account);
+    enum vault_answer answer = vault_read(parts->vault, &key, grant, &error);
+    if (answer == VAULT_FOUND && grant->token == NULL) {
+        grant->token = grant->previous; /* the other file is damaged */
+        grant->previous = NULL;
+    }
     if (unsaved != NULL) {
-        secret_free(attempt->grant.previous);
-        attempt->grant.previous = attempt->grant.current;
-        attempt->grant.current = secret_copy(secret_reveal(unsaved), secret_length(unsaved));
+        secret_free(grant->previous);
+        grant->previous = grant->token;
+        grant->token = secret_copy(secret_reveal(unsaved), secret_length(unsaved));
         return true;
     }
     if (answer == VAULT_NONE)

@@ -725,6 +725,7 @@ static void do_logout(struct desk *desk, struct client *client, const struct que
 {
     struct buffer reply = {0};
     struct error error;
+    bool was_there = false;
     struct subject *subject = find_subject(desk, client, question->tag, question->account, NULL);
     if (subject == NULL)
         return;
@@ -733,17 +734,16 @@ static void do_logout(struct desk *desk, struct client *client, const struct que
         return;
     }
     subject_forget(subject);
-    enum vault_answer answer =
-        vault_delete(desk->vault, subject->app->registration, question->account, &error);
-    if (answer == VAULT_FAILED) {
+    const struct vault_key key = vault_key_of(subject->app->registration, question->account);
+    if (!vault_remove(desk->vault, &key, &was_there, &error)) {
         send_reason(client, question->tag, TOKENS_ERROR, error.text);
         return;
     }
-    if (answer == VAULT_FOUND)
+    if (was_there)
         log_info("registration %s, account %s: logged out; the grant is deleted", subject->path,
                  subject->account);
-    begin_reply(&reply, question->tag, answer == VAULT_FOUND ? TOKENS_DONE : TOKENS_NONE);
-    if (answer == VAULT_NONE)
+    begin_reply(&reply, question->tag, was_there ? TOKENS_DONE : TOKENS_NONE);
+    if (!was_there)
         attr_write(&reply, TOKENS_REASON, "nobody has logged in for it");
     send_reply(client, &reply);
 }

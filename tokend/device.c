@@ -105,8 +105,8 @@ static void take_tokens(struct device *device, const struct answer *answer)
         fail_named(device, ENTRA_GRANT_OF_ANOTHER, reason);
         return;
     }
-    if (!vault_store(device->parts.vault, device->app->registration, device->account,
-                     answer->refresh_token, now, now, &error)) {
+    const struct vault_key key = vault_key_of(device->app->registration, device->account);
+    if (!vault_write(device->parts.vault, &key, answer->refresh_token, now, now, &error)) {
         snprintf(reason, sizeof(reason), "it cannot be stored: %.300s", error.text);
         fail_named(device, ENTRA_GRANT_LOST, reason);
         return;

@@ -272,10 +272,11 @@ void subject_forget(struct subject *subject)
 void subject_save(struct subject *subject)
 {
     struct error error;
-    if (subject->unsaved == NULL || subject->attempt != NULL ||
-        subject->app->registration == NULL ||
-        !vault_store(subject->stock->parts.vault, subject->app->registration, subject->account,
-                     subject->unsaved, subject->grant_since, time(NULL), &error))
+    if (subject->unsaved == NULL || subject->attempt != NULL || subject->app->registration == NULL)
+        return;
+    const struct vault_key key = vault_key_of(subject->app->registration, subject->account);
+    if (!vault_write(subject->stock->parts.vault, &key, subject->unsaved, subject->grant_since,
+                     time(NULL), &error))
         return;
     log_info("the refresh token of %s is stored now", subject->account);
     secret_free(subject->unsaved);

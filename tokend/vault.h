@@ -1,21 +1,20 @@
-/* vault.h - the refresh tokens of users' grants, on disk
+/* vault.h - refresh tokens on disk
  *
- * post365_oauth2_directory, mode 0700, the daemon's own, has a file for each grant: its name is the
- * SHA-256 of authority, tenant, client id and account, so that a registration file may be moved and
- * no address can lead out of the directory. It holds lines `name = value`: `account`, `tenant`,
- * `client_id`, `since` (when somebody logged in) and `stored` (both in seconds since the epoch),
- * and last `refresh_token`. Beside it, as NAME.previous, is the token before, for an endpoint's
- * answer that was lost on its way or with the machine.
+ * post365_oauth2_directory has two files for each grant: the refresh token that there is, and
+ * beside it (".previous") the one before, since an endpoint may not have taken the last exchange
+ * for done. A new one is written aside, flushed, given its name, and the directory is flushed:
+ * whenever the program or the machine dies there is one whole file. Nothing is deleted but by
+ * vault_remove().
  *
- * A new token is written aside, flushed, and put in place by rename(2), then the directory is
- * flushed: whenever the program or the machine dies, there is a whole file, with the token before
- * or with the new one. Nothing is deleted but by vault_delete().
+ * A file is text: name=value lines, the token last. It is named by a digest of whose grant it is
+ * (application and account), so that no name can lead elsewhere. Not thread-safe.
+ *
+ * Sources: rename(2), fsync(2); RFC 6749 section 6 (a new refresh token takes the old one's place).
  */
 #ifndef POST365_TOKEND_VAULT_H
 #define POST365_TOKEND_VAULT_H
 
 #include "common/error.h"
-#include "common/oauth2/registration.h"
 #include "common/secret.h"
 
 #include <stdbool.h>
@@ -23,38 +22,54 @@
 
 struct vault;
 
-enum vault_answer { VAULT_FOUND, VAULT_NONE, VAULT_FAILED };
+struct registration;
 
-struct vault_grant {
-    struct secret *current;
-    struct secret *previous; /* NULL: none, or the same */
-    int64_t since;           /* seconds since the epoch */
+/* Whose grant it is. */
+struct vault_key {
+    const char *authority; /* https://login.microsoftonline.com */
+    const char *tenant;
+    const char *client_id;
+    const char *account; /* folded UPN */
 };
 
-/* Opens the directory, which must be there (private_directory_make()), the caller's and closed to
- * others. NULL with the reason and the remedy. */
+/* That of an account of a registration; both outlive it. */
+struct vault_key vault_key_of(const struct registration *registration, const char *account);
+
+/* All zero: none. */
+struct vault_grant {
+    struct secret *token;    /* NULL: that file is not whole, `previous` is */
+    struct secret *previous; /* NULL: there is none */
+    int64_t since;           /* seconds since the epoch: when the user logged in */
+    int64_t written;         /* when the token came */
+};
+
+enum vault_answer { VAULT_FOUND, VAULT_NONE, VAULT_FAILED };
+
+/* The directory must be there, the program's own, and closed to all others. NULL with the reason
+ * and the remedy. Release with vault_close(). */
 struct vault *vault_open(const char *directory, struct error *error);
 /* NULL is allowed. */
 void vault_close(struct vault *vault);
 
-/* The account's grant; release it with vault_release(). Where the file is damaged and there is one
- * from before, that counts. VAULT_FAILED: it cannot be read; `error` says why. */
-enum vault_answer vault_find(struct vault *vault, const struct registration *registration,
-                             const char *account, struct vault_grant *grant, struct error *error);
+/* Reads a grant, the caller's to vault_release(). VAULT_FAILED: there is one that cannot be used,
+ * with the reason. */
+enum vault_answer vault_read(const struct vault *vault, const struct vault_key *key,
+                             struct vault_grant *grant, struct error *error);
+/* Wipes and releases what is in it. */
 void vault_release(struct vault_grant *grant);
 
-/* Stores a refresh token in place of the one that there is; `since` and `now` in seconds since the
- * epoch. When it returns true the disk has it. False with the reason: what was there is still
- * there. */
-bool vault_store(struct vault *vault, const struct registration *registration, const char *account,
-                 const struct secret *token, int64_t since, int64_t now, struct error *error);
+/* Stores a token in place of the one that is there, which becomes the previous one. Returns when it
+ * is on the disk. False with the reason: then what was there is there. */
+bool vault_write(const struct vault *vault, const struct vault_key *key, const struct secret *token,
+                 int64_t since, int64_t now, struct error *error);
 
-/* Deletes the grant and the one before. VAULT_NONE: there was none. */
-enum vault_answer vault_delete(struct vault *vault, const struct registration *registration,
-                               const char *account, struct error *error);
+/* Deletes a grant. True as well if there was none: `*was_there` says. */
+bool vault_remove(const struct vault *vault, const struct vault_key *key, bool *was_there,
+                  struct error *error);
 
-/* Calls `visit` with the account of each grant; of several registrations it may come twice. */
-void vault_each(struct vault *vault, void (*visit)(void *context, const char *account),
+/* Calls `visit` with the account of each grant that there is; of several applications it may come
+ * more than once. */
+void vault_each(const struct vault *vault, void (*visit)(void *context, const char *account),
                 void *context);
 
 #endif

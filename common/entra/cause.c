@@ -135,8 +135,8 @@ static const struct entra_row rows[] = {
     {
         .name = "cloud-wrong",
         .meaning = "The organisation lives in another of Microsoft's clouds.",
-        .remedy = "Set `cloud` in <registration>: `global`, `usgov` (GCC High), `usgov-dod` or "
-                  "`china` (21Vianet); and let `relayhost` be that cloud's server.",
+        .remedy = "Set `cloud` in <registration>: global, usgov (GCC High), usgov-dod or china "
+                  "(21Vianet); and let `relayhost` be that cloud's server.",
         .class = ENTRA_ADMIN,
         .numbers = {900439, 90038, 900382, 900432},
     },
@@ -372,7 +372,7 @@ static const struct entra_row rows[] = {
         .name = ENTRA_REFRESH_TOKEN_MISSING,
         .meaning = "The login gave nothing that could be renewed: it would have ended within an "
                    "hour, and was not stored.",
-        .remedy = "Let `scope` in <registration> have `offline_access`, or take it out, so that "
+        .remedy = "Let `scope` in <registration> have offline_access, or take it out, so that "
                   "post365's own is asked for; then `post365 login <UPN>`.",
         .class = ENTRA_ADMIN,
     },
@@ -582,7 +582,7 @@ static const struct entra_row rows[] = {
                    "it.",
         .remedy = "Azure portal, the virtual machine, Identity: switch the system-assigned one on, "
                   "or let `client_id` in <registration> be that of a user-assigned one. With Arc: "
-                  "`systemctl status himdsd`.",
+                  "see whether its service himdsd runs.",
         .class = ENTRA_ADMIN,
     },
     {

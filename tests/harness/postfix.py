@@ -5,11 +5,13 @@ is here is a relay as an admin would set it up, with nothing chrooted and, so th
 wait for minutes, whatever the caller asks for in `parameters`.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -267,10 +269,29 @@ def age(path):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - 3_000_000_000))
 
 
-def cool(path):
-    """The same for a file that others have written, if it is there and was changed so lately."""
-    if path.exists() and time.time() - path.stat().st_mtime < 3:
-        age(path)
+@contextlib.contextmanager
+def cooled(path):
+    """age() for a file that others write: before, and whenever they have while this lasts. Neither they nor who comes
+    next has to wait for two seconds."""
+    is_over = threading.Event()
+
+    def cool():
+        with contextlib.suppress(OSError):  # it may be away, or for reading only
+            if time.time() - path.stat().st_mtime < 3:
+                age(path)
+
+    def watch():
+        while not is_over.wait(0.01):
+            cool()
+    cool()
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watching.join()
+        cool()
 
 
 def _listens(port):

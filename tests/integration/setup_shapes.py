@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness import workplace
 from harness.given import DEBIAN_MAIN, GivenPostfix, debian_master
-from harness.postfix import cool
+from harness.postfix import cooled
 from harness.relay import PASSWORD, UPN
 
 SECOND = "ann@example.com"
@@ -237,13 +237,11 @@ def make(place, shape, *, port=587, ca_file="/etc/ssl/certs/ca-certificates.crt"
 
 
 def run_setup(postfix, *words, program=PROGRAM, environment=None, **options):
-    """post365 setup on this relay. Nobody has to wait for a main.cf that was just changed, neither it nor who comes next."""
-    cool(postfix.config_directory / "main.cf")
-    done = subprocess.run([program, "-c", postfix.config_directory, "setup", *words], capture_output=True, timeout=60, check=False,
-                          text=True, errors="surrogateescape", cwd="/", stdin=subprocess.DEVNULL,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, **options)
-    cool(postfix.config_directory / "main.cf")
-    return done
+    """post365 setup on this relay."""
+    with cooled(postfix.config_directory / "main.cf"):
+        return subprocess.run([program, "-c", postfix.config_directory, "setup", *words], capture_output=True, timeout=60,
+                              check=False, text=True, errors="surrogateescape", cwd="/", stdin=subprocess.DEVNULL,
+                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, **options)
 
 
 def applied(postfix, *words):

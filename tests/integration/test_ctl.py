@@ -84,6 +84,21 @@ def test_every_row_is_known_out_of_a_line_of_the_log():
     assert not wrong
 
 
+@pytest.mark.parametrize("text, cause, status", [
+    ("AADSTS7000222: The provided client secret keys for app '0b5a' are expired.", "secret-expired", 1),
+    ('{"error":"invalid_grant",\n "error_description":"AADSTS700082: The refresh\n token has expired"}', "grant-idle", 1),
+    ('{"error": "temporarily_unavailable"}', "endpoint-trouble", 0), ("AADSTS7654321: invented tomorrow", "request-refused", 1),
+    ("host relay[post365/accounts/a@b] said: 451 4.7.0 no access token: x; cloud-wrong: Set it (in reply to end of DATA "
+     "command)", "cloud-wrong", 1)])
+def test_what_the_token_endpoint_says_is_explained(text, cause, status):
+    for words in ([text], text.split(" ")):
+        done = run("explain", *words)
+        assert (done.returncode, done.stderr) == (status, "")
+        assert f"cause     {cause}\n" in done.stdout and "remedy    " in done.stdout
+    found = json.loads(run("explain", "--json", text).stdout)
+    assert found["cause"] == cause and found["needs_admin"] == bool(status)
+
+
 def test_a_reply_without_text():
     assert "cause     other-permanent\n" in run("explain", "550").stdout
     found = json.loads(run("explain", "--json", "550").stdout)

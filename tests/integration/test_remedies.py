@@ -12,10 +12,12 @@ from test_ctl import run
 
 from harness.workplace import PROJECT
 
-FOLDERS = ("common", "ctl", "milter", "policyd", "transport")
+FOLDERS = ("common", "ctl", "milter", "policyd", "transport", "tokend")
 LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*')
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 OURS = set(re.findall(r"`(post365_\w+)`", (PROJECT / "docs" / "PARAMETERS.md").read_text()))
+# Of a registration file, see post365_oauth2(5).
+REGISTRATION = set(re.findall(r'\] = "(\w+)",', (PROJECT / "common" / "oauth2" / "registration.c").read_text()))
 UNITS = {path.stem for path in (PROJECT / "conf").glob("*.service")} | {"postfix", "postfix@-"}
 # PowerShell's, as Microsoft documents them, with those of their parameters that are used.
 CMDLETS = {
@@ -26,13 +28,19 @@ CMDLETS = {
     "Format-List": set(),
     "Get-User": {"Identity"},
     "Set-AuthenticationPolicy": {"Identity", "AllowBasicAuthSmtp"},
-    "New-ServicePrincipal": set(),
+    "New-ServicePrincipal": {"AppId", "ObjectId", "DisplayName"},
+    "New-MgServicePrincipal": {"AppId"},
+    "New-ManagementRoleAssignment": {"Name", "Role", "App", "CustomResourceScope"},
+    "Test-ServicePrincipalAuthorization": {"Identity", "Resource"},
+    "Add-HVEAppAccess": {"Identity", "AppIds"},
     "Add-MailboxPermission": {"Identity", "User", "AccessRights"},
     "Add-RecipientPermission": {"AccessRights", "Trustee"},
     "Set-OrganizationConfig": {"SendFromAliasEnabled", "RejectDirectSend"},
     "Set-Mailbox": {"Identity", "RecipientLimits"},
 }
-LINKS = ("https://aka.ms/", "https://sender.office.com")
+ROLES = ("Application SMTP.SendAsApp",)
+# Of pages, and the names of resources.
+LINKS = ("https://aka.ms/", "https://sender.office.com", "https://outlook.office", "https://partner.outlook.cn")
 
 
 def literals(path):
@@ -61,11 +69,13 @@ def postfix_parameters():
 @pytest.fixture(scope="module")
 def helps():
     """Of each command of post365 what --help says."""
-    known = re.findall(r"^  ([a-z]+) +", run("--help").stdout, re.M)
+    known = re.findall(r"^  ([a-z0-9]+) +", run("--help").stdout, re.M)
     return {name: run(name, "--help").stdout for name in known}
 
 
 def wrong_with_parameter(name, postfix_parameters):
+    if name in REGISTRATION:
+        return None
     if name.startswith("post365_destination_"):  # of the service that setup writes into master.cf
         name = "default" + name.removeprefix("post365")
     if name.startswith("post365_"):
@@ -98,7 +108,7 @@ def wrong_with_command(span, helps):
         name, *words = part.split(" ")
         if name == "post365":
             return wrong_with_post365(words, helps)
-        if re.fullmatch(r"post365-(milter|policyd|transport)", name):
+        if re.fullmatch(r"post365-(milter|policyd|transport|tokend)", name):
             continue
         if name == "systemctl" and words[1] not in UNITS | {"%s"}:
             return f"no unit {words[1]}"
@@ -115,9 +125,12 @@ def wrong_with(span, postfix_parameters, helps):
                              r"(?: ?=.*)?", span, re.S)
     if parameter is not None:
         return wrong_with_parameter(parameter.group(1), postfix_parameters)
+    setting = re.fullmatch(r"(\w+) = .*", span)
+    if (setting is not None and setting.group(1) in REGISTRATION) or span in ROLES:
+        return None
     if re.match(r"[A-Z][a-z]+-[A-Z]", span):
         return wrong_with_cmdlets(span)
-    if re.fullmatch(r"-[a-z]|-o|[a-z]+|[<%\[-].*|[a-z]+:.*|[A-Z]+ = [a-z]+:|/.*", span) and not re.match(r"post", span):
+    if re.fullmatch(r"-[a-z]|-o|[._]|[a-z]+|[<%\[-].*|[a-z]+:.*|[A-Z]+ = [a-z]+:|/.*", span) and not re.match(r"post", span):
         return None  # a value, an option, a line of a table, a file whose name is set
     return wrong_with_command(span, helps)
 

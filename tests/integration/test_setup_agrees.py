@@ -29,9 +29,19 @@ def of_kind(rows, kind):
     return [row for row in rows if row["kind"] == kind]
 
 
-def found_wrong(relay, *verdicts):
-    return [finding for finding in examine(relay).findings
+def found_wrong(examination, *verdicts):
+    return [finding for finding in examination.findings
             if finding["verdict"] in verdicts and finding["check"] not in BESIDE]
+
+
+def check_that_warnings_have_remarks(examination, rows):
+    """What is doubtful and stays is told by both."""
+    said = " ".join(row["text"] for row in rows if row["kind"] in ("remark", "duty"))
+    for finding in found_wrong(examination, "warning"):
+        if finding["check"] in ("local-senders", "login-senders"):
+            continue  # whom the admin trusts is no matter of what setup makes
+        words = re.findall(r"(?:non_)?([a-z]+_[a-z_]+|mydestination)", finding["tried"])
+        assert any(word in said for word in words), (finding, said)
 
 
 def test_they_agree(relay):
@@ -44,29 +54,20 @@ def test_they_agree(relay):
     for words in shape.remarked:
         assert any(words in row["text"] for row in rows if row["kind"] in ("remark", "duty")), rows
     # Setup would change something: the doctor is not content.
-    assert changes and (found_wrong(relay, "wrong", "warning") or "post365 setup shows" in read(relay).text)
+    assert changes and (found_wrong(examine(relay), "wrong", "warning") or "post365 setup shows" in read(relay).text)
     before = relay.postfix.contents()
     applied(relay.postfix)
     rows = told(relay)
     assert of_kind(rows, "change") == []
-    wrong = found_wrong(relay, "wrong")
+    examination = examine(relay)
+    wrong = found_wrong(examination, "wrong")
     duties = of_kind(rows, "duty")
     # What is wrong still is the admin's, and setup says so, too.
     assert bool(wrong) == bool(duties), (wrong, duties)
     text = read(relay).text
     assert "post365 setup shows" not in text
     assert not ("set up already" in run_setup(relay.postfix).stdout and wrong), wrong
-    assert not any(finding["check"] == "setup" for finding in examine(relay).findings)
+    assert not any(finding["check"] == "setup" for finding in examination.findings)
+    check_that_warnings_have_remarks(examination, rows)
     undone(relay.postfix)
     assert relay.postfix.contents() == before
-
-
-def test_what_is_doubtful_is_told_by_both(relay):
-    """Each warning that remains has its remark."""
-    applied(relay.postfix)
-    said = " ".join(row["text"] for row in told(relay) if row["kind"] in ("remark", "duty"))
-    for finding in found_wrong(relay, "warning"):
-        if finding["check"] in ("local-senders", "login-senders"):
-            continue  # whom the admin trusts is no matter of what setup makes
-        words = re.findall(r"(?:non_)?([a-z]+_[a-z_]+|mydestination)", finding["tried"])
-        assert any(word in said for word in words), (finding, said)

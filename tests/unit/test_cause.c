@@ -47,6 +47,28 @@ static const struct {
     {LMTP "435 4.7.3 " HOST "535 5.7.3 Authentication unsuccessful [X] (in reply to AUTH); "
           "credentials-refused: Password: put the right one (in reply to end of DATA command)",
      "credentials-refused"},
+    {LMTP "435 4.7.3 " HOST "535 5.7.3 Authentication unsuccessful [X] (in reply to AUTH); "
+          "token-refused: `post365 doctor` looks (in reply to end of DATA command)",
+     "token-refused"},
+    {LMTP "451 4.7.0 no access token: status 401, invalid_client: AADSTS7000222: The secret keys "
+          "are expired.; secret-expired: Make a new one (account <relay@contoso.com>) (in reply to "
+          "end of DATA command)",
+     "secret-expired"},
+    /* Of the way to the endpoint, not to the server. */
+    {LMTP "451 4.7.0 no access token: TLS with login.microsoftonline.com failed: the connection "
+          "was lost; endpoint-tls: look (in reply to end of DATA command)",
+     "endpoint-tls"},
+    /* It was cut before the name. */
+    {LMTP "451 4.7.0 no access token: status 400, invalid_request: AADSTS90002: Tenant 'x' not f",
+     "tenant-unknown"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): endpoint-timeout: no "
+          "answer within 30 s",
+     "endpoint-timeout"},
+    {LMTP "450 4.7.1 relay@contoso.com is paused until 14:05:00 (in 61 s): the newsletter; see "
+          "secret-expired: mine",
+     "paused-by-hand"},
+    {"AADSTS700016: Application with identifier 'x' was not found in the directory",
+     "client-unknown"},
     {LMTP "450 4.5.0 " HOST "450 4.5.0 no idea (in reply to RCPT) (in reply to RCPT TO command)",
      "other-temporary"},
     /* Microsoft's words for its own troubles are not ours. */
@@ -231,6 +253,10 @@ static const struct {
     {"maildir delivery failed: create maildir file /home/bob/Maildir/tmp/1: Permission denied",
      "local-delivery", "local-delivery", ""},
     {"come back later", "other", "other", ""},
+    {"host mx.fabrikam.com[192.0.2.1] said: 451 4.7.0 AADSTS7000222: expired (in reply to MAIL "
+     "FROM "
+     "command)",
+     "another-server", "another-server", "mx.fabrikam.com"},
     /* Where our mail passes the transport, smtp(8) that names nobody speaks of another server. */
     {"Server certificate not trusted", "another-server", "certificate-untrusted", ""},
     {"Cannot start TLS: handshake failure", "another-server", "tls-failed", ""},

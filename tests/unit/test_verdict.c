@@ -69,6 +69,24 @@ static void a_quota_answer_is_temporary_with_microsoft_s_words(void **state)
                                           "STOREDRV.Submission"));
 }
 
+static void a_refused_token_is_no_wrong_password(void **state)
+{
+    (void)state;
+    struct reply reply;
+    struct verdict verdict;
+    static const char text[] = "535 5.7.3 Authentication unsuccessful";
+    assert_true(reply_parse(&reply, text, strlen(text), NULL));
+    const struct submission_end end = {
+        .stage = REPLY_STAGE_AUTH, .reply = &reply, .is_token = true};
+    verdict_of_end(&end, "smtp.office365.com", &verdict);
+    assert_string_equal(verdict.name, "token-refused");
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED);
+    assert_true(verdict.is_temporary);
+    assert_non_null(strstr(verdict.reply, "(in reply to AUTH); token-refused: "));
+    assert_null(strstr(verdict.reply, "password"));
+    assert_string_equal(judge(text, REPLY_STAGE_AUTH).name, "credentials-refused");
+}
+
 static void an_unknown_recipient_stays_refused(void **state)
 {
     (void)state;
@@ -278,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_of_the_table_keeps_its_words),
         cmocka_unit_test(a_quota_answer_is_temporary_with_microsoft_s_words),
+        cmocka_unit_test(a_refused_token_is_no_wrong_password),
         cmocka_unit_test(an_unknown_recipient_stays_refused),
         cmocka_unit_test(no_greeting_is_a_reason_to_bounce),
         cmocka_unit_test(who_is_out_of_step_is_no_reason_to_bounce),
