@@ -274,7 +274,7 @@ RBAC = {"model": "rbac", "claim_aud": "https://outlook.office365.com", "claim_oi
 
 def test_token_that_is_fine(oauth2, tokend):
     now = int(time.time())
-    tokend.subjects = [subject(**fresh(), **RBAC, credential_ends=now + 729 * DAY + 60, accepted_for=UPN, accepted_at=now - 30)]
+    tokend.subjects = [subject(**fresh(), **RBAC, credential_ends=now + 729 * DAY + 60, accepted_for=UPN, accepted_at=now - 300)]
     done = oauth2.run("token")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()

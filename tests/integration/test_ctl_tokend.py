@@ -81,7 +81,7 @@ def tenant(module_place):
     tenant.people = tenant.entra.app("device", name="people")
     made = tenant.run("oauth2", "certificate", "relay")
     assert made.returncode == 0, made
-    pair = tenant.config_directory / "post365"
+    pair = tenant.config_directory.parent / "post365"
     tenant.app = tenant.entra.app("certificate", name="app", certificates=[(pair / "relay.pem").read_text()])
     # As it was said to write it.
     lines = dict(re.findall(r"^    (\w+_file) = (.*)$", made.stdout, re.M))
