@@ -274,6 +274,8 @@ def test_mail_that_waits_for_a_login_goes_after_it(mail):
         assert terminal.wait_end(30) == 0
     relay.arrival(message_id, timeout=30)
     assert run(relay, "status").returncode == 0 and run(relay, "token", account).returncode == 0
+    assert run(relay, "pause", "nobody@example.com").returncode == 2
+    assert run(relay, "pause", account).returncode == 0 and run(relay, "resume", account).returncode == 0
 
 
 def test_mail_goes_after_a_secret_was_mended_and_the_account_resumed(mail):
@@ -284,8 +286,9 @@ def test_mail_goes_after_a_secret_was_mended_and_the_account_resumed(mail):
     told = json.loads(run(relay, "token", "--json", account).stdout)
     assert (told["accepted_for"], told["model"]) == (account, "rbac")
     app.expire_secrets()
-    relay.tokend.stop()
-    relay.tokend.start()  # without the token that was good still
+    for daemon in (relay.transport, relay.tokend):  # without the token, and a connection, that are good still
+        daemon.stop()
+        daemon.start()
     message_id = submit(relay, account)
     done = wait_cause(relay, account, "secret-expired")
     assert app.client_id in done.stdout and app.file in done.stdout and "<" not in done.stdout.replace("<" + account, "")
