@@ -60,7 +60,7 @@ static void check_socket(struct doctor *doctor, const struct socket_place *place
                               : report_format(report,
                                               "`systemctl status post365-tokend` tells whether it "
                                               "runs, and why not. Its directory is %s's, of the "
-                                              "group of %s, mode 0750: `systemd-tmpfiles --create` "
+                                              "group of %s, mode 2750: `systemd-tmpfiles --create` "
                                               "makes it so.",
                                               settings->oauth2_user, settings->user)});
 }

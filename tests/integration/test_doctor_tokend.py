@@ -368,7 +368,7 @@ WAYS = [
     ("connect", "proxy-refused: http://proxy.example:3128 answers 407", "The proxy refuses", "407 means"),
     ("tls", "endpoint-untrusted: the certificate is issued by /O=Contoso/CN=Inspection", "inspects TLS", "`post365_oauth2_CAfile`"),
     ("tenant", "tenant-unknown: AADSTS90002: Tenant 'contoso' not found.", "no such organisation", "Directory (tenant) ID"),
-    ("tenant", "cloud-wrong: the tenant lives in microsoftonline.us", "another of Microsoft's clouds", "`usgov` (GCC High)"),
+    ("tenant", "cloud-wrong: the tenant lives in microsoftonline.us", "another of Microsoft's clouds", "usgov (GCC High)"),
     ("clock", "clock-wrong: this clock is 20 minutes slow", "clock is off", "timedatectl"),
 ]
 
