@@ -78,6 +78,7 @@ class Stage:
     def __init__(self, place):
         self.office365 = place.add(Office365(place.directory / "office365", mailboxes={upn(name): {} for name in NAMES})).start()
         self.entra = place.add(Entra(place.directory / "entra", self.office365)).start()
+        self.entra.set(device_interval=1)
         self.entra.tenant(FOREIGN, domains=["agency.example"], cloud="usgov")
         self.apps = {name: self.make(name) for name in NAMES if name != "inside"}
         self.apps["inside"] = self.apps["scope"]
