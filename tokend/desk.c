@@ -80,6 +80,7 @@ struct errand {
     char *account; /* or NULL: the registration's own subject */
     char *path;    /* renew, check, login: of the registration */
     struct subject_waiter waiter;
+    bool is_ready; /* to be answered as soon as its client reads */
     struct device *device;
     struct inspection *inspection;
     char *user; /* who logged in */
@@ -554,9 +555,17 @@ static uint64_t oldest_told(void *context)
 static void drain(void *context, struct client *client)
 {
     struct visitor *visitor = client_state(client);
+    struct errand *next;
     (void)context;
-    if (visitor != NULL)
-        tell_visitor(visitor);
+    if (visitor == NULL)
+        return;
+    for (struct errand *errand = visitor->first; errand != NULL && client_has_room(client);
+         errand = next) {
+        next = errand->next;
+        if (errand->is_ready)
+            answer_token(errand);
+    }
+    tell_visitor(visitor);
 }
 
 static void do_watch(struct desk *desk, struct client *client, const struct question *question)
@@ -746,7 +755,9 @@ static void wake_errand(struct subject_waiter *waiter)
 {
     struct errand *errand =
         (struct errand *)(void *)((char *)waiter - offsetof(struct errand, waiter));
-    if (errand->kind == KIND_TOKEN)
+    if (errand->kind == KIND_TOKEN && !client_has_room(errand->visitor->client))
+        errand->is_ready = true;
+    else if (errand->kind == KIND_TOKEN)
         answer_token(errand);
     else if (errand->kind == KIND_LOGIN)
         answer_login(errand);
