@@ -94,7 +94,7 @@ static const struct command commands[] = {
     {"oauth2", "certificate [--directory DIR] NAME",
      "Make a key and a certificate for an app-only registration",
      "NAME.key, of post365_oauth2_user alone, and NAME.pem, which is uploaded to Entra,\n"
-     "in DIR, else in post365 in Postfix's configuration directory; nothing is\n"
+     "in DIR, else in /etc/post365, beside Postfix's configuration; nothing is\n"
      "overwritten.\n",
      oauth2_run},
 };

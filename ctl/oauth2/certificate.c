@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "common/user.h"
 #include "ctl/oauth2/pair.h"
+#include "ctl/oauth2/place.h"
 #include "ctl/relay/file.h"
 
 #include <errno.h>
@@ -23,8 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SUBDIRECTORY "post365"
-#define LABEL        14 /* columns */
+#define LABEL 14 /* columns */
 
 struct places {
     char *directory;
@@ -255,7 +255,7 @@ static bool find_places(const char *directory, const char *name, const struct se
     while (length > 1 && directory[length - 1] == '/')
         length--;
     if (directory == NULL)
-        places->directory = memory_format("%s/" SUBDIRECTORY, settings->config_directory);
+        places->directory = place_of_registrations(settings);
     else
         places->directory = memory_copy_bytes(directory, length);
     places->key = memory_format("%s/%s.key", places->directory, name);

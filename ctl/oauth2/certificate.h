@@ -4,7 +4,7 @@
 
 #include "ctl/command.h"
 
-/* Makes NAME.key and NAME.pem in `directory` (NULL: post365 in Postfix's configuration directory),
+/* Makes NAME.key and NAME.pem in `directory` (NULL: that of place.h),
  * and says what to do with them. Nothing is overwritten, and after a failure neither is there.
  * Returns the exit status. */
 int certificate_make(const struct command_call *call, const char *name, const char *directory);

@@ -10,6 +10,7 @@
 #include "common/relayhost.h"
 #include "common/table.h"
 #include "common/upstream/mechanism.h"
+#include "ctl/oauth2/place.h"
 #include "ctl/relay/file.h"
 #include "ctl/setup/foreign.h"
 
@@ -175,28 +176,27 @@ static bool is_taken(const struct takeover *takeover, const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* "<config_directory>/post365/<tenant>": what is free with each of the endings. */
+/* "/etc/post365/<tenant>": what is free with each of the endings. */
 static char *choose_stem(const struct search *search, const char *tenant)
 {
     static const char *const endings[] = {".cf", ".secret", ".key", ".pem"};
-    for (unsigned number = 1;; number++) {
-        char *stem = memory_format("%s/" TAKEOVER_DIRECTORY "/%s",
-                                   search->relay->settings->config_directory, tenant);
-        if (number > 1) {
-            char *other = memory_format("%s-%u", stem, number);
-            free(stem);
-            stem = other;
-        }
-        bool is_free = true;
-        for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+    char *directory = place_of_registrations(search->relay->settings), *stem = NULL;
+    for (unsigned number = 1; stem == NULL; number++) {
+        char suffix[16] = "";
+        if (number > 1)
+            snprintf(suffix, sizeof(suffix), "-%u", number);
+        stem = memory_format("%s/%s%s", directory, tenant, suffix);
+        for (size_t i = 0; stem != NULL && i < sizeof(endings) / sizeof(endings[0]); i++) {
             char *path = memory_format("%s%s", stem, endings[i]);
-            is_free = is_free && !is_taken(search->takeover, path);
+            if (is_taken(search->takeover, path)) {
+                free(stem);
+                stem = NULL;
+            }
             free(path);
         }
-        if (is_free)
-            return stem;
-        free(stem);
     }
+    free(directory);
+    return stem;
 }
 
 /* The registration file's lines. */

@@ -17,9 +17,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Registrations and what belongs to them lie below the configuration directory. */
-#define TAKEOVER_DIRECTORY "post365"
-
 /* A file that is to be made. */
 struct takeover_file {
     char *path;

@@ -58,13 +58,14 @@ def pages(place):
 
 def test_metrics_are_those_of_the_daemons(pages):
     parameters = (PROJECT / "docs" / "PARAMETERS.md").read_text()
-    alerts = GUIDE[GUIDE.index("| alert when"):GUIDE.index("## What the log says")]
-    named = set(re.findall(r"post365_[a-z_]+", alerts))
+    begin = GUIDE.index("| alert when")
+    alerts = GUIDE[begin:GUIDE.index("\n## ", begin)]
+    named = set(re.findall(r"post365_[a-z0-9_]+", alerts))
     assert len(named) >= 8
     for name in named:
         assert re.search(rf"^{name}(?:\{{| )", pages, re.M), name
-    for name, label in re.findall(r"(post365_[a-z_]+)\{([a-z]+=\"[a-z_]+\")\}", alerts):
+    for name, label in re.findall(r"(post365_[a-z0-9_]+)\{([a-z]+=\"[a-z_]+\")\}", alerts):
         assert re.search(rf"^{name}\{{.*{label}", pages, re.M), (name, label)
-    for name in re.findall(r"post365_[a-z_]+", GUIDE.replace(alerts, "")):
+    for name in re.findall(r"post365_[a-z0-9_]+(?!\()\b", GUIDE.replace(alerts, "")):
         # of the service in master.cf, as of any service there
         assert f"`{name}`" in parameters or name.startswith("post365_destination_"), name

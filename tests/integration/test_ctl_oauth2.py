@@ -52,7 +52,7 @@ def settings(place):
 def test_a_pair_is_made_and_what_to_do_with_it_is_said(settings):
     done = settings.run("oauth2", "certificate", "relay")
     assert (done.returncode, done.stderr) == (0, "")
-    key, certificate = settings.etc / "post365/relay.key", settings.etc / "post365/relay.pem"
+    key, certificate = settings.directory / "post365/relay.key", settings.directory / "post365/relay.pem"
     found = key.stat()
     assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o600, OWNER.pw_uid, OWNER.pw_gid)
     assert stat.S_IMODE(certificate.stat().st_mode) == 0o644 and certificate.stat().st_uid == 0
@@ -71,7 +71,7 @@ def test_a_pair_is_made_and_what_to_do_with_it_is_said(settings):
 
 def test_nothing_is_overwritten(settings):
     assert settings.run("oauth2", "certificate", "relay").returncode == 0
-    directory = settings.etc / "post365"
+    directory = settings.directory / "post365"
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
     for gone in ("relay.pem", "relay.key"):
         done = settings.run("oauth2", "certificate", "relay")
@@ -118,7 +118,7 @@ def test_a_key_that_its_user_could_not_read_is_not_made(settings):
 def test_wrong_usage_of_oauth2(settings, words):
     done = settings.run("oauth2", *words)
     assert done.returncode == 2 and done.stdout == "" and len(done.stderr) > 20
-    assert not (settings.etc / "post365").exists()
+    assert not (settings.directory / "post365").exists()
 
 
 def test_the_key_needs_its_user(place):
@@ -128,7 +128,7 @@ def test_the_key_needs_its_user(place):
     done = subprocess.run([command.PROGRAM, "-c", settings.etc, "-o", "post365_oauth2_user=daemon", "oauth2", "certificate", "relay"],
                           user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 77 and "root" in done.stderr
-    assert not (settings.etc / "post365").exists()
+    assert not (settings.directory / "post365").exists()
 
 
 # --- login ---
