@@ -14,14 +14,14 @@ import time
 import pytest
 from doctoring import examine, read
 
-from harness import command, programs
+from harness import command, processes, programs
 from harness.entra import TENANT, USER, Entra, make_certificate
 from harness.office365 import Office365
 from harness.relay import UPN, Relay
 from test_doctor_tokend import look, pem_of
 
 FOREIGN = "0ddba115-365a-4365-8365-0123456789ab"  # a tenant of another cloud
-NAMES = ["secret", "certificate", "tenant", "cloud", "expired", "id", "unknown", "audience", "principal", "scope", "inside", "gate", "clock",
+NAMES = ["secret", "certificate", "federated", "managed", "person", "classic", "tenant", "cloud", "expired", "id", "unknown", "audience", "principal", "scope", "inside", "gate", "clock",
          "somebody", "nobody", "soon", "typo", "missing", "open", "owner", "pair", "over"]
 
 
@@ -93,9 +93,10 @@ class Stage:
             place.add(daemon).start()
 
     def make(self, name):
-        kind = {"certificate": "certificate", "unknown": "certificate", "clock": "certificate", "pair": "certificate", "over": "certificate",
+        kind = {"certificate": "certificate", "federated": "federated", "managed": "managed", "person": "device", "unknown": "certificate", "clock": "certificate", "pair": "certificate", "over": "certificate",
                 "somebody": "device", "nobody": "device"}.get(name, "secret")
-        app = self.entra.app(kind, name=name, accounts=[upn("inside" if name == "scope" else name)])
+        accounts = {"scope": [upn("inside")], "classic": []}.get(name, [upn(name)])
+        app = self.entra.app(kind, name=name, accounts=accounts, model="classic" if name == "classic" else "rbac")
         names = {"client_secret_expires": "2035-01-01"} if kind == "secret" else {}
         names |= {"tenant": {"tenant": FOREIGN.replace("0", "1")}, "cloud": {"tenant": FOREIGN}, "typo": {"tenat": TENANT},
                   "audience": {"scope": "https://graph.microsoft.com/.default"},
@@ -121,13 +122,16 @@ def wrong(found):
 
 # --- all is well ---
 
-@pytest.mark.parametrize("name", ["secret", "certificate"])
+@pytest.mark.parametrize("name", ["secret", "certificate", "federated", "managed"])
 def test_all_is_well(relay, stage, name):
     found = look(relay, upn(name))
     assert found.status == 0 and found.not_ok() == [], found.text
-    assert found.verdict("oauth2-token") == found.verdict("oauth2-tls") == found.verdict("oauth2-clock") == found.verdict("auth") == "ok"
+    assert found.verdict("oauth2-token") == found.verdict("auth") == "ok"
+    assert name == "managed" or found.verdict("oauth2-tls") == found.verdict("oauth2-clock") == found.verdict("oauth2-tenant") == "ok"
     assert found.all("passwords") == [] and stage.apps[name].object_id in found["oauth2-object-id"]["seen"]
     assert stage.apps[name].secret is None or stage.apps[name].secret not in found.text
+    people = read(relay, "--force", upn(name))
+    assert people.status == 0 and "0 warnings, 0 wrong, 0 not tried\n" in people.text
 
 
 # --- what Entra refuses ---
@@ -209,6 +213,20 @@ def test_a_gate_that_is_closed_with_a_good_token(relay, stage):
     assert f"Set-CASMailbox -Identity {upn('gate')} -SmtpClientAuthenticationDisabled $false" in found["oauth2-refusal"]["commands"]
 
 
+def test_a_mailbox_that_the_classic_model_does_not_open(relay, stage, module_place):
+    """AUTH is accepted; what comes at the end of a message is known from the account's pause."""
+    module_place.add(relay.postfix).start()
+    (relay.postfix.queue_directory / "public").chmod(0o755)
+    relay.submit(upn("classic"), ["a@dest.example"], f"From: {upn('classic')}\nSubject: classic\n".encode())
+    refused_by = stage.office365.wait_for(lambda entry: entry["event"] == "refused" and "4.2.0" in entry["reply"])
+    assert refused_by
+    assert processes.wait_until(lambda: "mailbox-logon" in look(relay, upn("classic")).text, 20)
+    found = look(relay, upn("classic"))
+    assert found.verdict("auth") == "ok" and "classic" in found["oauth2-permission"]["seen"]
+    assert "(mailbox-permission)" in found["oauth2-refusal"]["seen"]
+    assert any(line.startswith("New-ManagementRoleAssignment") for line in found["oauth2-permission-rbac"]["commands"])
+
+
 # --- the clock, the way ---
 
 def test_a_clock_that_is_20_minutes_off(relay, stage):
@@ -253,6 +271,13 @@ def log_in(stage, account, user):
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         stage.entra.type_code(stage.entra.wait_for_code(), user)
         return process.wait(30), process.stdout.read()
+
+
+def test_a_login_by_the_account_itself(relay, stage):
+    status, text = log_in(stage, upn("person"), upn("person"))
+    assert status == 0, text
+    found = look(relay, upn("person"))
+    assert found.status == 0 and found.verdict("oauth2-user") == "ok", found.text
 
 
 def test_a_device_login_by_somebody_else(relay, stage):
