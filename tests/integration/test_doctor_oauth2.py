@@ -281,7 +281,15 @@ def test_a_login_by_the_account_itself(relay, stage):
 
 
 def test_a_device_login_by_somebody_else(relay, stage):
-    """Whom the token does not name at the login, since it was encrypted: so that it was stored."""
+    """It is refused, and remembered."""
+    status, text = log_in(stage, upn("somebody"), upn("nobody"))
+    assert status != 0 and "grant-of-another" in text
+    line = refused(look(relay, upn("somebody")), "(grant-of-another)")
+    assert f"{upn('nobody')} logged in" in line["seen"] and f"`post365 login {upn('somebody')}`" in line["remedy"]
+
+
+def test_a_device_login_by_somebody_whom_the_token_does_not_name(relay, stage):
+    """At the login, since it was encrypted: so that it was stored."""
     fault = stage.entra.fault(kind="poll", client_id=stage.apps["somebody"].client_id, replace={"access_token": "opaque"})
     status, text = log_in(stage, upn("somebody"), upn("nobody"))
     stage.entra.control({"command": "remove_fault", "id": fault})
