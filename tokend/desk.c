@@ -644,7 +644,12 @@ static void tell_failed(void *context, const struct entra_row *row, enum entra_c
                         const char *reason)
 {
     struct errand *errand = context;
+    struct subject *subject = NULL;
+    struct error error;
     errand->device = NULL;
+    if (row == entra_named(ENTRA_GRANT_OF_ANOTHER) &&
+        stock_find(errand->visitor->desk->stock, errand->account, &subject, &error) == TABLE_FOUND)
+        subject_note_stranger(subject, reason);
     send_cause(errand, row, class, reason);
 }
 
