@@ -219,6 +219,9 @@ void service_warn_restart(const struct settings *old, const struct settings *new
     warn_changed("post365_transport_metrics_listen", old->transport_metrics_listen,
                  new->transport_metrics_listen);
     warn_changed("post365_ledger", old->ledger, new->ledger);
+    warn_changed("post365_oauth2_socket", old->oauth2_socket, new->oauth2_socket);
+    warn_changed("post365_oauth2_user", old->oauth2_user, new->oauth2_user);
+    warn_changed("post365_oauth2_directory", old->oauth2_directory, new->oauth2_directory);
 }
 
 /* That there is no account shall not wait for the first message to be noticed. */
@@ -227,6 +230,8 @@ static void report_account(const struct service *service, struct identities *ide
     static const char found[] = "mail that no table claims goes out with the account ";
     struct identity identity;
     struct error error;
+    if (identities == NULL)
+        return;
     if (identity_find_default(identities, &identity, &error) != TABLE_FOUND)
         log_warning("mail that no table claims gets a temporary failure: %s", error.text);
     else if (service->test)

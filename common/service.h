@@ -55,18 +55,19 @@ bool service_drop_privileges(const struct settings *settings, struct error *erro
  */
 void service_forbid_core_files(void);
 
-/* What could be changed only by a restart: logs a warning for each of post365_user, the sockets and
- * the ledger that differ. */
+/* What could be changed only by a restart: logs a warning for each of the users, the sockets and
+ * the directories that differ. */
 void service_warn_restart(const struct settings *old, const struct settings *new);
 
 /* Tells systemd (if it is there) and the log that work starts, was reloaded, or ends. The first two
- * say as well which account mail goes out with that no table claims, or warn that there is none. */
+ * say as well which account mail goes out with that no table claims, or warn that there is none;
+ * nothing of it for a daemon that has no `identities` (NULL). */
 void service_ready(const struct service *service, struct identities *identities);
 void service_reloaded(const struct service *service, struct identities *identities);
 void service_stopping(const struct service *service);
 
 /* -t: prints the effective settings and that account to stdout, or the warning to stderr, and ends
- * the program with status 0. */
+ * the program with status 0. `identities` as above. */
 __attribute__((noreturn)) void service_end_test(const struct service *service,
                                                 struct identities *identities);
 

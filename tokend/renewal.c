@@ -39,23 +39,34 @@ static int64_t least(int64_t one, int64_t other)
 void renewal_begin(struct renewal *renewal, enum renewal_need need, unsigned margin, uint64_t seed)
 {
     *renewal = (struct renewal){.chance = seed, .forced_at = RENEWAL_NEVER};
-    renewal_set_need(renewal, need, margin);
+    renewal_set_need(renewal, need);
+    renewal_set_margin(renewal, margin);
 }
 
-void renewal_set_need(struct renewal *renewal, enum renewal_need need, unsigned margin)
+void renewal_set_need(struct renewal *renewal, enum renewal_need need)
 {
     renewal->need = need;
+}
+
+void renewal_set_margin(struct renewal *renewal, unsigned margin)
+{
     renewal->margin = (int64_t)margin * CLOCK_SECOND;
+}
+
+/* The end of what the token is used for. */
+static int64_t ends_at(const struct renewal *renewal)
+{
+    return renewal->got_at + renewal->life - least(renewal->margin, renewal->life / MARGIN_PARTS);
 }
 
 bool renewal_is_good(const struct renewal *renewal, int64_t now)
 {
-    return renewal->has_token && now < renewal->ends;
+    return renewal->has_token && now < ends_at(renewal);
 }
 
 uint32_t renewal_left(const struct renewal *renewal, int64_t now)
 {
-    return renewal_is_good(renewal, now) ? (uint32_t)((renewal->ends - now) / CLOCK_SECOND) : 0;
+    return renewal_is_good(renewal, now) ? (uint32_t)((ends_at(renewal) - now) / CLOCK_SECOND) : 0;
 }
 
 static bool is_under_way(const struct renewal *renewal)
@@ -83,7 +94,7 @@ static bool is_wanted(const struct renewal *renewal, int64_t now)
 static int64_t needed_at(const struct renewal *renewal, int64_t now)
 {
     if (renewal->need == RENEWAL_ALWAYS || is_wanted(renewal, now))
-        return renewal->has_token ? renewal->renew_at : 0;
+        return renewal->has_token ? least(renewal->renew_at, ends_at(renewal)) : 0;
     if (renewal->need == RENEWAL_DAILY)
         return renewal->got_at != 0 ? renewal->got_at + DAY : 0;
     return RENEWAL_NEVER;
@@ -134,17 +145,14 @@ void renewal_ask(struct renewal *renewal, int64_t now)
     renewal->state = renewal_is_good(renewal, now) ? RENEWAL_RENEWING : RENEWAL_ASKING;
 }
 
-void renewal_got(struct renewal *renewal, int64_t now, uint32_t life, uint32_t refresh_in)
+void renewal_got(struct renewal *renewal, uint32_t life, uint32_t refresh_in)
 {
-    int64_t whole = (int64_t)life * CLOCK_SECOND;
-    int64_t used = whole - least(renewal->margin, whole / MARGIN_PARTS);
-    int64_t half = refresh_in > 0 ? (int64_t)refresh_in * CLOCK_SECOND : whole / 2;
-    (void)now;
+    int64_t half = (refresh_in > 0 ? (int64_t)refresh_in : (int64_t)life / 2) * CLOCK_SECOND;
     renewal->state = RENEWAL_FRESH;
     renewal->has_token = true;
     renewal->got_at = renewal->asked_at;
-    renewal->ends = renewal->asked_at + used;
-    renewal->renew_at = least(renewal->asked_at + spread(renewal, half), renewal->ends);
+    renewal->life = (int64_t)life * CLOCK_SECOND;
+    renewal->renew_at = renewal->asked_at + spread(renewal, half);
     renewal->failures = 0;
     renewal->failed_since = 0;
 }

@@ -56,7 +56,7 @@ struct renewal {
     bool has_token;
     int64_t asked_at;  /* of the request that is under way */
     int64_t got_at;    /* when the token was asked for; 0: never */
-    int64_t ends;      /* of what the token is used for */
+    int64_t life;      /* of the token, from then on */
     int64_t renew_at;  /* while fresh */
     int64_t wanted_at; /* when somebody last asked; 0: never */
     int64_t next;      /* while waiting or stopped */
@@ -68,8 +68,9 @@ struct renewal {
 
 /* `margin` in seconds. */
 void renewal_begin(struct renewal *renewal, enum renewal_need need, unsigned margin, uint64_t seed);
-/* What the settings say has changed. */
-void renewal_set_need(struct renewal *renewal, enum renewal_need need, unsigned margin);
+/* They have changed. */
+void renewal_set_need(struct renewal *renewal, enum renewal_need need);
+void renewal_set_margin(struct renewal *renewal, unsigned margin);
 
 /* Whether a token is good now, and for how many seconds more. */
 bool renewal_is_good(const struct renewal *renewal, int64_t now);
@@ -92,7 +93,7 @@ int64_t renewal_next(const struct renewal *renewal);
 /* A request has begun. */
 void renewal_ask(struct renewal *renewal, int64_t now);
 /* It gave a token for so many seconds since it began; `refresh_in` as answered, 0: not said. */
-void renewal_got(struct renewal *renewal, int64_t now, uint32_t life, uint32_t refresh_in);
+void renewal_got(struct renewal *renewal, uint32_t life, uint32_t refresh_in);
 /* It did not; `wait` seconds are asked for. */
 void renewal_failed(struct renewal *renewal, int64_t now, enum entra_class class, uint32_t wait);
 /* It was given up: as if it had never been. */

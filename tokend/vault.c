@@ -1,9 +1,13 @@
 /* vault.c - refresh tokens on disk */
 #include "tokend/vault.h"
 
+#include "common/address.h"
+#include "common/log.h"
 #include "common/memory.h"
+#include "common/oauth2/registration.h"
 #include "tokend/answer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +21,7 @@
 #define PREVIOUS     ".previous"
 #define NEW          ".new"
 #define SINCE        "since="
+#define ACCOUNT      "account="
 #define WRITTEN      "written="
 #define TOKEN        "refresh_token="
 #define DIGEST_BYTES 16
@@ -71,6 +76,14 @@ void vault_close(struct vault *vault)
     close(vault->directory);
     free(vault->path);
     free(vault);
+}
+
+struct vault_key vault_key_of(const struct registration *registration, const char *account)
+{
+    return (struct vault_key){.authority = registration->authority,
+                              .tenant = registration->tenant,
+                              .client_id = registration->client_id,
+                              .account = account};
 }
 
 /* --- names --------------------------------------------------------------------- */
@@ -178,7 +191,7 @@ static struct secret *compose(const struct vault_key *key, const struct secret *
 {
     char *head =
         memory_format("# post365-tokend: a refresh token; `post365 logout` deletes it\n"
-                      "authority=%s\ntenant=%s\nclient_id=%s\naccount=%s\n" SINCE "%" PRId64
+                      "authority=%s\ntenant=%s\nclient_id=%s\n" ACCOUNT "%s\n" SINCE "%" PRId64
                       "\n" WRITTEN "%" PRId64 "\n" TOKEN,
                       key->authority, key->tenant, key->client_id, key->account, since, now);
     size_t length = strlen(head);
@@ -279,4 +292,42 @@ bool vault_remove(const struct vault *vault, const struct vault_key *key, bool *
     if (fsync(vault->directory) != 0)
         return fail(vault, ".", "cannot be flushed", error);
     return true;
+}
+
+/* --- all of them --------------------------------------------------------------- */
+
+static void visit_file(const struct vault *vault, const char *name,
+                       void (*visit)(void *context, const char *account), void *context)
+{
+    char head[HEAD_MAX];
+    int file = openat(vault->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t length = file >= 0 ? read(file, head, sizeof(head) - 1) : -1;
+    if (file >= 0)
+        close(file);
+    head[length > 0 ? length : 0] = '\0';
+    char *account = strstr(head, "\n" ACCOUNT);
+    char *token = strstr(head, "\n" TOKEN);
+    if (account != NULL && token > account) {
+        account += sizeof("\n" ACCOUNT) - 1;
+        account[strcspn(account, "\n")] = '\0';
+        if (address_is_upn(account))
+            visit(context, account);
+    }
+    explicit_bzero(head, sizeof(head)); /* the token begins there */
+}
+
+void vault_each(const struct vault *vault, void (*visit)(void *context, const char *account),
+                void *context)
+{
+    int descriptor = openat(vault->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = descriptor >= 0 ? fdopendir(descriptor) : NULL;
+    const struct dirent *entry;
+    if (directory == NULL) {
+        log_warning("%s: %s", vault->path, strerror(errno));
+        return;
+    }
+    while ((entry = readdir(directory)) != NULL)
+        if (strlen(entry->d_name) == (size_t)(2 * DIGEST_BYTES))
+            visit_file(vault, entry->d_name, visit, context);
+    closedir(directory);
 }

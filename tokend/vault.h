@@ -22,6 +22,8 @@
 
 struct vault;
 
+struct registration;
+
 /* Whose grant it is. */
 struct vault_key {
     const char *authority; /* https://login.microsoftonline.com */
@@ -29,6 +31,9 @@ struct vault_key {
     const char *client_id;
     const char *account; /* folded UPN */
 };
+
+/* That of an account of a registration; both outlive it. */
+struct vault_key vault_key_of(const struct registration *registration, const char *account);
 
 /* All zero: none. */
 struct vault_grant {
@@ -61,5 +66,10 @@ bool vault_write(const struct vault *vault, const struct vault_key *key, const s
 /* Deletes a grant. True as well if there was none: `*was_there` says. */
 bool vault_remove(const struct vault *vault, const struct vault_key *key, bool *was_there,
                   struct error *error);
+
+/* Calls `visit` with the account of each grant that there is; of several applications it may come
+ * more than once. */
+void vault_each(const struct vault *vault, void (*visit)(void *context, const char *account),
+                void *context);
 
 #endif
