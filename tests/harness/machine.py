@@ -39,7 +39,8 @@ class Machine(processes.Program):
         super().__init__("machine", [
             "unshare", "--mount", "sh", "-c", _LAYER, "sh", self.directory / "layer",
             "systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine=post365-{os.getpid()}", "--keep-unit",
-            "--register=no", "--link-journal=no", "--console=pipe", *seen, "--boot", "systemd.unit=basic.target"],
+            "--register=no", "--link-journal=no", "--console=pipe", "--capability=CAP_IPC_LOCK", *seen, "--boot",
+            "systemd.unit=basic.target"],
             directory=self.directory)
         self._init = None
 
