@@ -66,7 +66,7 @@ bool answer_retry_after(const char *value, int64_t now, uint32_t *wait)
     int64_t seconds = 0;
     size_t digits = strspn(value, "0123456789");
     if (digits > 0 && value[digits + strspn(value + digits, " \t")] == '\0') {
-        seconds = digits > 9 ? ANSWER_WAIT_MAX : atoll(value);
+        seconds = digits > 9 ? ANSWER_WAIT_MAX : strtoll(value, NULL, 10);
     } else {
         int64_t date;
         if (!answer_date(value, &date))

@@ -22,8 +22,11 @@ static void append_base64url(struct buffer *text, const unsigned char *octets, s
     unsigned char *encoded = memory_alloc(size);
     int written = EVP_EncodeBlock(encoded, octets, (int)length);
     for (int i = 0; i < written && encoded[i] != '='; i++) {
-        char byte = (char)encoded[i];
-        buffer_append_char(text, byte == '+' ? '-' : byte == '/' ? '_' : byte);
+        if (encoded[i] == '+')
+            encoded[i] = '-';
+        else if (encoded[i] == '/')
+            encoded[i] = '_';
+        buffer_append_char(text, (char)encoded[i]);
     }
     free(encoded);
 }

@@ -30,8 +30,8 @@ static struct secret *decode(const char *text, size_t length)
     size_t whole = (length + 3) / 4 * 4;
     struct secret *base64 = secret_new(whole), *octets = NULL;
     for (size_t i = 0; i < whole; i++) {
-        char byte = i < length ? text[i] : '=';
-        secret_append(base64, byte == '-' ? "+" : byte == '_' ? "/" : &byte, 1);
+        const char *byte = i < length ? &text[i] : "=";
+        secret_append(base64, *byte == '-' ? "+" : *byte == '_' ? "/" : byte, 1);
     }
     unsigned char decoded[PAYLOAD_MAX];
     const unsigned char *bytes = (const unsigned char *)secret_reveal(base64);

@@ -58,8 +58,8 @@ static void add_secret(struct form *form, const char *name, const struct secret 
 
 static const char *value_of(const struct field *field, size_t *length)
 {
-    *length = field->secret != NULL ? secret_length(field->secret) : strlen(field->text);
-    return field->secret != NULL ? secret_reveal(field->secret) : field->text;
+    *length = field->text != NULL ? strlen(field->text) : secret_length(field->secret);
+    return field->text != NULL ? field->text : secret_reveal(field->secret);
 }
 
 /* RFC 3986, section 2.3; whatever the locale. */

@@ -78,9 +78,26 @@ static bool is_failing(const struct token_subject *told)
 /* A token that comes for another in the ordinary course is no news for whom that did not help. */
 static bool is_another(const struct known *known, const struct token_subject *told)
 {
-    if (known->id[0] == '\0' || strcmp(known->id, told->id) == 0)
-        return known->is_failing;
-    return known->is_failing || !known->is_told || known->grant_since != told->grant_since;
+    bool was_lost = !known->is_told && known->id[0] != '\0';
+    return strcmp(known->id, told->id) != 0 &&
+           (known->is_failing || was_lost || known->grant_since != told->grant_since);
+}
+
+static void keep(struct known *known, const struct token_subject *told, int64_t now)
+{
+    bool works = told->state == TOKEN_STATE_FRESH && told->cause[0] == '\0';
+    known->is_told = true;
+    known->is_failing = is_failing(told) || (known->is_failing && !works);
+    known->state = told->state;
+    known->expires = told->has_token ? now + told->left * CLOCK_SECOND : 0;
+    known->credential_ends = told->credential_ends * CLOCK_SECOND;
+    known->failed_since = told->failed_since * CLOCK_SECOND;
+    known->requests = told->requests;
+    known->refused = told->refused;
+    if (!told->has_token)
+        return;
+    known->grant_since = told->grant_since;
+    memcpy(known->id, told->id, sizeof(known->id));
 }
 
 enum token_news token_subjects_note(struct token_subjects *subjects,
@@ -88,21 +105,9 @@ enum token_news token_subjects_note(struct token_subjects *subjects,
 {
     struct known *known = find_or_add(subjects, told);
     bool is_fresh = told->has_token && told->left > 0;
-    if (known == NULL)
-        return is_fresh ? TOKEN_NEWS_FRESH : TOKEN_NEWS_NONE;
-    bool is_new = is_fresh && !is_failing(told) && is_another(known, told);
-    known->is_told = true;
-    known->is_failing = is_failing(told);
-    known->state = told->state;
-    known->expires = told->has_token ? now + told->left * CLOCK_SECOND : 0;
-    known->credential_ends = told->credential_ends * CLOCK_SECOND;
-    known->failed_since = told->failed_since * CLOCK_SECOND;
-    known->requests = told->requests;
-    known->refused = told->refused;
-    if (told->has_token) {
-        known->grant_since = told->grant_since;
-        memcpy(known->id, told->id, sizeof(known->id));
-    }
+    bool is_new = is_fresh && known != NULL && is_another(known, told);
+    if (known != NULL)
+        keep(known, told, now);
     if (!is_fresh)
         return TOKEN_NEWS_NONE;
     return is_new ? TOKEN_NEWS_ANOTHER : TOKEN_NEWS_FRESH;

@@ -234,7 +234,8 @@ static const struct entra_row rows[] = {
                    "this one is over.",
         .remedy = "Run `post365 login <UPN>`. So that it does not happen again, exclude the "
                   "account from the policy (Microsoft Entra admin centre, Conditional Access, "
-                  "Session, Sign-in frequency), XX",
+                  "Session, Sign-in frequency), or use an application with a certificate (`grant = "
+                  "app`).",
         .class = ENTRA_LOGIN,
         .numbers = {70043},
         .errors = {"token_expired"},

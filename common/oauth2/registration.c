@@ -5,6 +5,7 @@
  */
 #include "common/oauth2/registration.h"
 
+#include "common/attr.h"
 #include "common/buffer.h"
 #include "common/closest.h"
 #include "common/memory.h"
@@ -417,7 +418,7 @@ static bool take_credential(struct registration *result, const struct lines *lin
                          : found == CERTIFICATE_FILE     ? REGISTRATION_CERTIFICATE
                          : found == FEDERATED_TOKEN_FILE ? REGISTRATION_FEDERATED
                                                          : REGISTRATION_NONE;
-    if (found == MANAGED_IDENTITY)
+    if (lines->values[MANAGED_IDENTITY] != NULL)
         return take_managed(result, lines, error);
     return take_file(&result->client_secret_file, lines, CLIENT_SECRET_FILE, error) &&
            take_file(&result->certificate_file, lines, CERTIFICATE_FILE, error) &&
@@ -450,7 +451,9 @@ static bool take_expiry(struct registration *result, const struct lines *lines, 
 
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+    size_t length = strspn(host, "0123456789.");
+    bool is_ipv4 = host[length] == '\0' || host[length] == ':';
+    return (is_ipv4 && strncmp(host, "127.", 4) == 0) || strncmp(host, "[::1]", 5) == 0 ||
            strcmp(host, "localhost") == 0 || strncmp(host, "localhost:", 10) == 0;
 }
 
@@ -467,9 +470,9 @@ static bool is_place(const char *place)
         return false;
     }
     const char *port = place + host;
-    size_t digits = *port == ':' ? strspn(port + 1, "0123456789") : 0;
-    return *port == '\0' || (*port == ':' && digits > 0 && digits <= 5 &&
-                             port[1 + digits] == '\0' && atoi(port + 1) <= 65535);
+    uint64_t number;
+    return *port == '\0' ||
+           (*port == ':' && attr_digits(port + 1, strlen(port + 1), UINT16_MAX, &number));
 }
 
 static bool take_authority(struct registration *result, const struct lines *lines,

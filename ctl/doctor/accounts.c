@@ -4,7 +4,6 @@
  * which gate is closed, and of those behind it nothing.
  */
 #include "common/clock.h"
-#include "common/destinations.h"
 #include "common/entra/cloud.h"
 #include "common/judgement.h"
 #include "common/memory.h"
@@ -22,9 +21,8 @@ struct visit {
     struct doctor *doctor;
     const char *upn;
     struct credential credential;
-    struct oauth2_account *oauth2;   /* NULL: it logs in otherwise */
-    char token[TOKEN_ID_LENGTH + 1]; /* its id, with OAuth2 */
-    struct way *way;                 /* to the server that the credential is for */
+    struct oauth2_account *oauth2; /* NULL: it logs in otherwise */
+    struct way *way;               /* to the server that the credential is for */
     struct dialogue dialogue;
     bool is_paused; /* in the ledger */
 };
@@ -209,7 +207,7 @@ static void note_login(struct visit *visit, const struct office365_row *row)
     else if (oauth2->refusal != NULL && strcmp(oauth2->refusal->name, "mailbox-logon") != 0)
         oauth2->refusal = NULL;
     if (row == NULL)
-        doctor_praise_token(visit->doctor, oauth2, visit->token);
+        doctor_praise_token(visit->doctor, oauth2, visit->credential.token_id);
 }
 
 static void try_login(struct visit *visit)
@@ -337,38 +335,18 @@ static struct way *find_way(struct visit *visit)
     return way;
 }
 
-static bool find_server(struct visit *visit)
-{
-    struct destination_list servers;
-    struct error error;
-    bool is_ours = false;
-    struct destinations *destinations = destinations_reopen(NULL, visit->doctor->settings, &error);
-    enum table_answer answer =
-        destinations != NULL
-            ? destinations_of_account(destinations, visit->upn, &servers, &is_ours, &error)
-            : TABLE_FAILED;
-    destinations_close(destinations);
-    if (answer != TABLE_FOUND || !is_ours)
-        return false;
-    visit->credential.destination = servers.items[0];
-    return true;
-}
-
 /* False where there is none, which was said. */
 static bool find_credential(struct visit *visit, struct credentials *credentials)
 {
+    struct credential *credential = &visit->credential;
     struct error error;
-    if (visit->oauth2 == NULL)
-        return credentials_find(credentials, visit->upn, &visit->credential, &error) ==
-                   TABLE_FOUND &&
-               visit->credential.secret != NULL;
-    if (!find_server(visit))
+    if (credentials_find(credentials, visit->upn, credential, &error) != TABLE_FOUND)
         return false;
-    visit->credential.mechanism = SASL_XOAUTH2;
-    visit->credential.user = memory_copy(visit->upn);
-    visit->credential.secret = doctor_find_token(visit->doctor, visit->oauth2, visit->token);
-    visit->oauth2->is_high_volume = cloud_is_high_volume(visit->credential.destination.host);
-    return visit->credential.secret != NULL;
+    if (visit->oauth2 == NULL)
+        return credential->secret != NULL;
+    visit->oauth2->is_high_volume = cloud_is_high_volume(credential->destination.host);
+    credential->secret = doctor_find_token(visit->doctor, visit->oauth2, credential->token_id);
+    return credential->secret != NULL;
 }
 
 static void check_account(struct doctor *doctor, struct credentials *credentials, const char *upn)

@@ -244,7 +244,7 @@ static void report_passwords(struct doctor *doctor, const struct passwords *pass
             .tried = "logins with passwords",
             .seen = report_format(report, "%s%s", passwords->names.data, more),
             .meaning = "At the end of December 2026 Microsoft switches basic authentication for "
-                       "SMTP AUTH off by default (550 5.7.30, or `basic-auth-disabled`): then "
+                       "SMTP AUTH off by default (basic-auth-retired, basic-auth-disabled): then "
                        "their mail waits, until somebody switches it on again for the time that "
                        "is left.",
             .remedy = "Move them to OAuth2, one by one: ADMIN.md, \"Moving to OAuth2\"; `post365 "
@@ -252,25 +252,22 @@ static void report_passwords(struct doctor *doctor, const struct passwords *pass
                       "may stay for the way back."});
 }
 
+static const char *words_of(struct report *report, const struct credential *credential)
+{
+    const char *host = credential->destination.host;
+    if (credential->registration != NULL)
+        return report_format(report, "OAuth2, by %s, for %s", credential->registration, host);
+    return report_format(report, "%s, for %s",
+                         credential->mechanism == SASL_XOAUTH2 ? "an access token (XOAUTH2)"
+                                                               : "a password (LOGIN)",
+                         host);
+}
+
 static void check_account(struct doctor *doctor, struct credentials *credentials, const char *upn,
                           struct passwords *passwords)
 {
-    const struct oauth2_account *oauth2 = doctor_oauth2_account(doctor, upn);
     struct credential credential;
     struct error error;
-    if (oauth2 != NULL) {
-        const struct oauth2_subject *subject = &doctor->oauth2->subjects[oauth2->subject];
-        report_finding(
-            &doctor->report,
-            &(struct finding){
-                .check = "credentials",
-                .verdict = VERDICT_OK,
-                .account = upn,
-                .tried = "credentials of <UPN>",
-                .seen = report_format(&doctor->report, "OAuth2, by %s",
-                                      doctor->oauth2->registrations[subject->registration].path)});
-        return;
-    }
     enum table_answer answer = credentials_find(credentials, upn, &credential, &error);
     if (answer == TABLE_FOUND && credential.mechanism == SASL_LOGIN &&
         !cloud_is_high_volume(credential.destination.host))
@@ -282,12 +279,7 @@ static void check_account(struct doctor *doctor, struct credentials *credentials
             .verdict = answer == TABLE_FOUND ? VERDICT_OK : VERDICT_WRONG,
             .account = upn,
             .tried = "credentials of <UPN>",
-            .seen = answer != TABLE_FOUND ? error.text
-                                          : report_format(&doctor->report, "%s, for %s",
-                                                          credential.mechanism == SASL_XOAUTH2
-                                                              ? "an access token (XOAUTH2)"
-                                                              : "a password (LOGIN)",
-                                                          credential.destination.host),
+            .seen = answer != TABLE_FOUND ? error.text : words_of(&doctor->report, &credential),
             .meaning = "Its mail waits: it cannot log in.",
             .remedy = "Do what the error says; run postmap if the table is an indexed one."});
     credential_release(&credential);
@@ -301,7 +293,7 @@ void doctor_check_credentials(struct doctor *doctor)
     check_line(doctor);
     struct credentials *credentials = credentials_open(doctor->settings, &error);
     find_accounts(doctor, credentials);
-    doctor_find_oauth2(doctor);
+    doctor_find_oauth2(doctor, credentials);
     if (credentials == NULL)
         report_finding(
             &doctor->report,

@@ -3,8 +3,6 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "common/oauth2/registrations.h"
-#include "common/upstream/token.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,50 +80,20 @@ void doctor_free_oauth2(struct doctor *doctor)
     doctor->oauth2 = NULL;
 }
 
-/* Whether something else keeps a token fresh for it, which comes first. */
-static bool has_token_file(struct tokens *tokens, const char *upn)
+void doctor_find_oauth2(struct doctor *doctor, struct credentials *credentials)
 {
-    struct secret *token = NULL;
-    struct error error; /* told by doctor_check_credentials() */
-    enum table_answer answer =
-        tokens != NULL ? tokens_find(tokens, upn, &token, &error) : TABLE_NONE;
-    secret_free(token);
-    return answer != TABLE_NONE;
-}
-
-static void find_accounts(struct doctor *doctor, struct registrations *registrations)
-{
-    struct error error;
-    struct tokens *tokens = tokens_reopen(NULL, doctor->settings, &error);
-    for (size_t i = 0; i < doctor->account_count; i++) {
-        const char *upn = doctor->accounts[i];
-        char *path = NULL;
-        if (!has_token_file(tokens, upn) &&
-            registrations_find(registrations, upn, &path, &error) == TABLE_FOUND)
-            add_account(doctor->oauth2, upn, path);
-        free(path);
-    }
-    tokens_close(tokens);
-}
-
-void doctor_find_oauth2(struct doctor *doctor)
-{
-    struct error error;
-    if (doctor->settings->oauth2_maps[0] == '\0')
+    if (credentials == NULL || !credentials_use_oauth2(credentials))
         return;
-    struct registrations *registrations = registrations_reopen(NULL, doctor->settings, &error);
-    if (registrations == NULL) {
-        report_finding(&doctor->report, &(struct finding){.check = "oauth2-maps",
-                                                          .verdict = VERDICT_WRONG,
-                                                          .tried = OAUTH2_MAPS,
-                                                          .seen = error.text,
-                                                          .meaning = "The daemons do not start.",
-                                                          .remedy = "Do what the error says."});
-        return;
-    }
     doctor->oauth2 = memory_zero(1, sizeof(*doctor->oauth2));
-    find_accounts(doctor, registrations);
-    registrations_close(registrations);
+    for (size_t i = 0; i < doctor->account_count; i++) {
+        struct credential credential;
+        struct error error; /* told by doctor_check_credentials() */
+        if (credentials_find(credentials, doctor->accounts[i], &credential, &error) ==
+                TABLE_FOUND &&
+            credential.registration != NULL)
+            add_account(doctor->oauth2, doctor->accounts[i], credential.registration);
+        credential_release(&credential);
+    }
 }
 
 /* --- what is told ------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "common/oauth2/registration.h"
 #include "common/oauth2/token_client.h"
 #include "common/office365.h"
+#include "common/upstream/credentials.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/oauth2/claims.h"
 
@@ -56,8 +57,8 @@ struct oauth2 {
 };
 
 /* Which of the doctor's accounts log in with OAuth2, and with which registration; reads the
- * registrations. Behind the search for accounts. */
-void doctor_find_oauth2(struct doctor *doctor);
+ * registrations. Behind the search for accounts; `credentials` may be NULL. */
+void doctor_find_oauth2(struct doctor *doctor, struct credentials *credentials);
 void doctor_free_oauth2(struct doctor *doctor);
 
 /* The account's place in it; NULL: it logs in otherwise. */

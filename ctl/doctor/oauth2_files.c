@@ -33,7 +33,8 @@ struct named_file {
     const char *name;  /* "client_secret_file" */
     const char *written;
     bool is_secret;
-    char *path; /* NULL: not known */
+    bool may_be_link; /* as Kubernetes has them */
+    char *path;       /* NULL: not known */
 };
 
 /* What is found of it. */
@@ -78,33 +79,47 @@ static bool may_be_read(const struct doctor *doctor, const char *path, struct er
     return geteuid() != 0 || as_user_read(doctor->settings->oauth2_user, path, error);
 }
 
+/* Root's, or post365-tokend's own: whoever has it otherwise can put something else there. */
+static bool has_owner(const struct doctor *doctor, const struct stat *status)
+{
+    const struct passwd *own = getpwnam(doctor->settings->oauth2_user);
+    uid_t user = geteuid() != 0 || own == NULL ? geteuid() : own->pw_uid;
+    return status->st_uid == 0 || status->st_uid == user;
+}
+
+static const char *access_of(struct report *report, const char *path, const struct stat *status)
+{
+    return report_format(report, "%s, of %s, mode %04o", path, name_of(report, status->st_uid),
+                         (unsigned)status->st_mode & 07777);
+}
+
+/* The rules of tokend/secret_file.c, and whether its account gets there. */
 static struct look look_at_access(struct doctor *doctor, const struct named_file *file)
 {
     struct report *report = &doctor->report;
     struct stat status;
     struct error error;
-    if (stat(file->path, &status) != 0)
+    if ((file->may_be_link ? stat : lstat)(file->path, &status) != 0)
         return errno == EACCES
-                   ? untried(geteuid() == 0 ? "permission denied" : "only root may look there")
+                   ? untried("only root may look there")
                    : wrong(ENTRA_SECRET_FILE_MISSING,
                            report_format(report, "%s: %s", file->path, strerror(errno)));
+    const char *access = access_of(report, file->path, &status);
+    if (S_ISLNK(status.st_mode))
+        return wrong(ENTRA_SECRET_FILE_WRONG,
+                     report_format(report, "%s is a symbolic link", file->path));
     if (!S_ISREG(status.st_mode))
         return wrong(ENTRA_SECRET_FILE_WRONG,
                      report_format(report, "%s is no regular file", file->path));
-    if (file->is_secret && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return wrong(ENTRA_SECRET_FILE_OPEN, report_format(report, "%s has mode %04o", file->path,
-                                                           (unsigned)status.st_mode & 07777));
+    if (file->is_secret && (status.st_mode & (S_IRWXO | S_IWGRP)) != 0)
+        return wrong(ENTRA_SECRET_FILE_OPEN, access);
     if (!may_be_read(doctor, file->path, &error))
         return wrong(ENTRA_SECRET_FILE_UNREADABLE,
-                     report_format(report,
-                                   "%s belongs to %s, has mode %04o, and %s may not read it: %s",
-                                   file->path, name_of(report, status.st_uid),
-                                   (unsigned)status.st_mode & 07777, doctor->settings->oauth2_user,
-                                   error.text));
-    return (struct look){VERDICT_OK, NULL,
-                         report_format(report, "%s, of %s, mode %04o", file->path,
-                                       name_of(report, status.st_uid),
-                                       (unsigned)status.st_mode & 07777)};
+                     report_format(report, "%s; %s may not read it: %s", access,
+                                   doctor->settings->oauth2_user, error.text));
+    if (file->is_secret && !has_owner(doctor, &status))
+        return wrong(ENTRA_SECRET_FILE_OPEN, access);
+    return (struct look){VERDICT_OK, NULL, access};
 }
 
 /* --- what is in them ------------------------------------------------------------------------- */
@@ -146,6 +161,9 @@ static struct look look_at_secret(struct doctor *doctor, const struct named_file
     trim(content);
     if (secret_length(content) == 0)
         look = wrong(ENTRA_SECRET_FILE_WRONG, report_format(report, "%s is empty", file->path));
+    else if (strpbrk(secret_reveal(content), "\r\n") != NULL)
+        look = wrong(ENTRA_SECRET_FILE_WRONG,
+                     report_format(report, "%s has more than one line", file->path));
     else if (guid_is(secret_reveal(content), secret_length(content)))
         look =
             wrong("secret-wrong",
@@ -293,7 +311,8 @@ static void check_pair(struct doctor *doctor, const struct oauth2_registration *
     struct named_file certificate = {.check = "oauth2-certificate",
                                      .what = "certificate",
                                      .name = "certificate_file",
-                                     .written = read->certificate_file};
+                                     .written = read->certificate_file,
+                                     .may_be_link = true};
     struct named_file key = {.check = "oauth2-key",
                              .what = "private key",
                              .name = "key_file",
@@ -326,7 +345,8 @@ static void check_federated(struct doctor *doctor, const struct oauth2_registrat
                                .what = "foreign token",
                                .name = "federated_token_file",
                                .written = registration->file->federated_token_file,
-                               .is_secret = true};
+                               .is_secret = true,
+                               .may_be_link = true};
     if (find_file(doctor, registration, &token))
         report_look(doctor, registration, &token, look_at_access(doctor, &token));
     free(token.path);
@@ -334,19 +354,20 @@ static void check_federated(struct doctor *doctor, const struct oauth2_registrat
 
 /* --- the registration itself ------------------------------------------------------------------ */
 
+/* That every user may write it, no program takes. */
 static void warn_of_writers(struct doctor *doctor, const struct oauth2_registration *registration)
 {
     struct report *report = &doctor->report;
     struct stat status;
-    if (stat(registration->path, &status) != 0 || (status.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+    if (stat(registration->path, &status) != 0 ||
+        ((status.st_mode & S_IWGRP) == 0 && has_owner(doctor, &status)))
         return;
     report_finding(report,
                    &(struct finding){.check = "oauth2-registration",
                                      .verdict = VERDICT_WARNING,
                                      .names = &registration->names,
                                      .tried = "who may write <registration>",
-                                     .seen = report_format(report, "it has mode %04o",
-                                                           (unsigned)status.st_mode & 07777),
+                                     .seen = access_of(report, registration->path, &status),
                                      .meaning = "Whoever may write it can name another authority, "
                                                 "to which secrets are sent then.",
                                      .remedy = "`chown root: <registration>`, `chmod 644 "

@@ -30,6 +30,14 @@ static const struct {
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
+/* The machine's own metadata service is no endpoint with a name, a certificate and tenants. */
+static bool is_left_out(const struct oauth2_registration *registration,
+                        const struct token_step *step)
+{
+    return step->result == TOKEN_STEP_UNKNOWN && registration->file != NULL &&
+           registration_is_managed(registration->file);
+}
+
 static void report_step(struct doctor *doctor, struct oauth2_registration *registration,
                         const struct token_step *step)
 {
@@ -39,7 +47,7 @@ static void report_step(struct doctor *doctor, struct oauth2_registration *regis
     size_t i = 0;
     while (i < STEPS && strcmp(steps[i].name, step->name) != 0)
         i++;
-    if (i == STEPS)
+    if (i == STEPS || is_left_out(registration, step))
         return;
     const struct entra_row *row = entra_of_text(step->text, strlen(step->text));
     if (step->result == TOKEN_STEP_WRONG && steps[i].is_way)
@@ -155,50 +163,55 @@ static void report_renewal(struct doctor *doctor, const struct oauth2_subject *s
         report_failure(doctor, subject, registration, tried, reply->cause, reply->reason);
 }
 
-/* How it stands, and what the token says of itself. */
-static void learn_state(struct doctor *doctor, struct oauth2_subject *subject,
-                        const struct oauth2_registration *registration)
+/* How it stands, and what the token says of itself. False with the reason. */
+static bool learn_state(struct doctor *doctor, struct oauth2_subject *subject,
+                        const struct oauth2_registration *registration, struct error *error)
 {
     const struct token_command command = {.kind = TOKEN_COMMAND_STATUS,
                                           .account = subject->account,
                                           .registration = registration->path};
     struct token_reply reply;
-    struct error error;
-    if (!ask(doctor, &command, &reply, &error))
-        return;
+    if (!ask(doctor, &command, &reply, error))
+        return false;
     subject->state = reply.subject;
     claims_take(&subject->claims, &reply);
     subject->is_told = true;
     token_reply_release(&reply);
+    return true;
 }
 
-static void check_token(struct doctor *doctor, struct oauth2_subject *subject,
-                        const struct oauth2_registration *registration)
+/* False with the reason, where tokend has not said how it went. */
+static bool renew(struct doctor *doctor, struct oauth2_subject *subject,
+                  const struct oauth2_registration *registration, const char *tried,
+                  struct error *error)
 {
     const struct token_command command = {.kind = TOKEN_COMMAND_RENEW,
                                           .account = subject->account,
                                           .registration = registration->path};
     struct token_reply reply;
+    if (!may_renew(doctor, subject, registration, tried))
+        return true;
+    if (!ask(doctor, &command, &reply, error))
+        return false;
+    bool is_told = learn_state(doctor, subject, registration, error);
+    if (is_told)
+        report_renewal(doctor, subject, registration, tried, &reply);
+    token_reply_release(&reply);
+    return is_told;
+}
+
+static void check_token(struct doctor *doctor, struct oauth2_subject *subject,
+                        const struct oauth2_registration *registration)
+{
     struct error error;
-    const char *tried = subject->account != NULL
-                            ? report_format(&doctor->report, "access token of <UPN>")
-                            : "access token";
-    learn_state(doctor, subject, registration);
-    if (registration->is_cut_off) {
+    const char *tried = subject->account != NULL ? "access token of <UPN>" : "access token";
+    bool is_told = learn_state(doctor, subject, registration, &error);
+    if (is_told && registration->is_cut_off)
         doctor_report_cause(doctor, registration, subject->account, "oauth2-token", VERDICT_UNTRIED,
                             tried, "there is no way to the token endpoint", NULL);
-        return;
-    }
-    if (!may_renew(doctor, subject, registration, tried))
-        return;
-    if (!ask(doctor, &command, &reply, &error)) {
+    else if (!is_told || !renew(doctor, subject, registration, tried, &error))
         doctor_report_cause(doctor, registration, subject->account, "oauth2-token", VERDICT_WRONG,
                             tried, error.text, entra_named(ENTRA_DAEMON_DOWN));
-        return;
-    }
-    learn_state(doctor, subject, registration);
-    report_renewal(doctor, subject, registration, tried, &reply);
-    token_reply_release(&reply);
 }
 
 /* --- what it says of itself

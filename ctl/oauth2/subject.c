@@ -375,7 +375,8 @@ void subject_write(const struct screen *screen, struct buffer *lines, const stru
         write_briefly(&page);
     } else {
         write_failure(&page);
-        write_credential(&page);
+        if (extent == SUBJECT_WHOLE || subject->state.credential_ends != 0)
+            write_credential(&page);
         write_grant(&page);
     }
     write_clock(&page);

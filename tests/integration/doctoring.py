@@ -37,7 +37,7 @@ class Examination:
 
     def __getitem__(self, check):
         found = self.all(check)
-        bad = [finding for finding in found if finding["verdict"] != "ok"]
+        bad = [finding for finding in found if finding["verdict"] not in ("ok", "note")]
         assert len(bad or found) == 1, f"{check}: {found}\n{self.text}\n{self.errors}"
         return (bad or found)[0]
 
@@ -45,8 +45,8 @@ class Examination:
         return self[check]["verdict"]
 
     def not_ok(self):
-        """The checks that are not ok, in order."""
-        return [finding["check"] for finding in self.findings if finding["verdict"] != "ok"]
+        """The checks that are not ok, in order; notes are none."""
+        return [finding["check"] for finding in self.findings if finding["verdict"] not in ("ok", "note")]
 
 
 def run(relay, *words, options=(), program=PROGRAM, **popen):

@@ -420,8 +420,8 @@ static void a_code_that_cannot_be_shown_is_none(void **state)
         "{\"user_code\":\"A\\u001b\",\"device_code\":\"B\",\"verification_uri\":\"https://x\"}",
         "{\"user_code\":\"A\",\"device_code\":\"B\",\"verification_uri\":\"http://x\"}",
         "{\"user_code\":\"A\",\"device_code\":\"B\",\"verification_uri\":\"https://x y\"}",
-        "{\"user_code\":\"01234567890123456789012345678901\",\"device_code\":\"B\","
-        "\"verification_uri\":\"https://x\"}",
+        ("{\"user_code\":\"01234567890123456789012345678901\",\"device_code\":\"B\","
+         "\"verification_uri\":\"https://x\"}"),
         "{\"user_code\":\"A\",\"device_code\":\"B\\n\",\"verification_uri\":\"https://x\"}",
     };
     for (size_t i = 0; i < COUNT(bodies); i++) {

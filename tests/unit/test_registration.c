@@ -169,6 +169,8 @@ static const struct {
     {"managed_identity = vm\ngrant = user", {"nobody logs in with a managed identity"}},
     {MINIMUM "authority = http://127.0.0.1:80", {"secrets go over https alone"}},
     {"managed_identity = vm\nauthority = http://192.0.2.1", {"secrets go over https alone"}},
+    {"managed_identity = vm\nauthority = http://127.evil.example", {"secrets go over https"}},
+    {"managed_identity = vm\nauthority = http://[::1]x", {"write https://host"}},
     {"managed_identity = vm\nauthority = http://127.0.0.1@evil.example", {"write https://host"}},
     {MINIMUM "authority = https://login.example/tenant", {"write https://host or"}},
     {MINIMUM "authority = https://user@login.example", {"write https://host or"}},

@@ -106,7 +106,8 @@ static void what_to_do_before_the_end_depends_on_what_ends(void **state)
     assert_said(&subject, SUBJECT_USUAL, "11111111-2222-3333-4444-555555555555, Certificates");
     assert_said(&subject, SUBJECT_USUAL, "in /etc/contoso.cf names");
     subject.state.credential_ends = 0;
-    assert_said(&subject, SUBJECT_USUAL, "when it ends is not known");
+    assert_said(&subject, SUBJECT_WHOLE, "when it ends is not known");
+    assert_unsaid(&subject, SUBJECT_USUAL, "credential");
     assert_int_equal(subject_need(&subject, &at_noon), SUBJECT_FINE);
 }
 

@@ -69,6 +69,24 @@ static void a_quota_answer_is_temporary_with_microsoft_s_words(void **state)
                                           "STOREDRV.Submission"));
 }
 
+static void a_refused_token_is_no_wrong_password(void **state)
+{
+    (void)state;
+    struct reply reply;
+    struct verdict verdict;
+    static const char text[] = "535 5.7.3 Authentication unsuccessful";
+    assert_true(reply_parse(&reply, text, strlen(text), NULL));
+    const struct submission_end end = {
+        .stage = REPLY_STAGE_AUTH, .reply = &reply, .is_token = true};
+    verdict_of_end(&end, "smtp.office365.com", &verdict);
+    assert_string_equal(verdict.name, "token-refused");
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED);
+    assert_true(verdict.is_temporary);
+    assert_non_null(strstr(verdict.reply, "(in reply to AUTH); token-refused: "));
+    assert_null(strstr(verdict.reply, "password"));
+    assert_string_equal(judge(text, REPLY_STAGE_AUTH).name, "credentials-refused");
+}
+
 static void an_unknown_recipient_stays_refused(void **state)
 {
     (void)state;
@@ -181,11 +199,104 @@ static void what_a_server_says_is_harmless(void **state)
     }
 }
 
+/* --- no token --- */
+
+static struct verdict judge_token(const char *cause, bool is_stopped, int64_t until)
+{
+    struct verdict verdict;
+    const struct submission_end end = {.stage = REPLY_STAGE_AUTH,
+                                       .text = "no access token for a@b.example: said no",
+                                       .token_cause = entra_named(cause),
+                                       .is_stopped = is_stopped,
+                                       .until = until};
+    verdict_of_end(&end, NULL, &verdict);
+    assert_true(verdict.is_temporary);
+    assert_false(verdict.is_accepted);
+    assert_null(verdict.row);
+    assert_string_equal(verdict.entra->name, cause);
+    assert_string_equal(verdict.name, cause);
+    assert_int_equal(verdict.end, VERDICT_ENDS_WITH_TOKEN);
+    return verdict;
+}
+
+static void every_lack_of_a_token_has_its_words(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct entra_row *rows = entra_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        struct verdict verdict = judge_token(rows[i].name, true, 1);
+        char want[100];
+        snprintf(want, sizeof(want), "said no; %s: ", rows[i].name);
+        if (strncmp(verdict.reply, "451 4.7.0 no access token for a@b.example: said no; ", 52) !=
+                0 ||
+            strstr(verdict.reply, want) == NULL || verdict.reply[strlen(verdict.reply) - 1] != '.')
+            fail_msg("%s", verdict.reply);
+        assert_int_equal(verdict.said,
+                         strlen("451 4.7.0 no access token for a@b.example: said no"));
+        assert_int_equal(verdict.account, OFFICE365_ACCOUNT_PAUSE_UNTIL_FIXED);
+        assert_int_equal(verdict.until, 0);
+    }
+}
+
+static void what_passes_by_itself_is_waited_for_until_then(void **state)
+{
+    (void)state;
+    struct verdict verdict = judge_token(ENTRA_ENDPOINT_TIMEOUT, false, 77);
+    assert_int_equal(verdict.account, OFFICE365_ACCOUNT_PAUSE_SHORT);
+    assert_int_equal(verdict.until, 77);
+}
+
+static void without_the_daemon_nothing_follows_for_the_account(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_token(ENTRA_DAEMON_DOWN, false, 0).account, OFFICE365_ACCOUNT_NOTHING);
+}
+
+/* --- what ends it --- */
+
+static void what_ends_trouble_is_known_of_the_verdict(void **state)
+{
+    (void)state;
+    assert_int_equal(judge("535 5.7.3 no", REPLY_STAGE_AUTH).end, VERDICT_ENDS_WITH_CREDENTIALS);
+    assert_int_equal(judge("450 4.9.9 not now, AUTH", REPLY_STAGE_DATA).end,
+                     VERDICT_ENDS_WITH_TIME);
+    assert_int_equal(judge_silence(REPLY_STAGE_AUTH, SILENCE_LOGIN, "lost").end,
+                     VERDICT_ENDS_WITH_CREDENTIALS);
+    assert_int_equal(judge_silence(REPLY_STAGE_AUTH, SILENCE_NONE, "no credentials").end,
+                     VERDICT_ENDS_WITH_TIME);
+}
+
+static void what_ends_a_pause_of_before_is_read_in_its_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cause;
+        enum verdict_end want;
+    } cases[] = {
+        {"secret-expired: 451 4.7.0 no access token for a@b: x", VERDICT_ENDS_WITH_TOKEN},
+        {"token-daemon-down: x", VERDICT_ENDS_WITH_TOKEN},
+        {"login-unanswered: 451 4.4.1 h: lost (AUTH)", VERDICT_ENDS_WITH_CREDENTIALS},
+        {"credentials-refused: 435 4.7.3 host h said: 535 5.7.3 no (in reply to AUTH)",
+         VERDICT_ENDS_WITH_CREDENTIALS},
+        {"sending-quota: 454 4.2.0 host h said: 554 5.2.0 AUTH (in reply to end of DATA)",
+         VERDICT_ENDS_WITH_TIME},
+        {"paused by hand", VERDICT_ENDS_WITH_TIME},
+        {"the mailbox moves: no AUTH (in reply to AUTH)", VERDICT_ENDS_WITH_TIME},
+        {"secret-expired", VERDICT_ENDS_WITH_TIME},
+        {"", VERDICT_ENDS_WITH_TIME},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (verdict_end_of_cause(cases[i].cause) != cases[i].want)
+            fail_msg("%s", cases[i].cause);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_of_the_table_keeps_its_words),
         cmocka_unit_test(a_quota_answer_is_temporary_with_microsoft_s_words),
+        cmocka_unit_test(a_refused_token_is_no_wrong_password),
         cmocka_unit_test(an_unknown_recipient_stays_refused),
         cmocka_unit_test(no_greeting_is_a_reason_to_bounce),
         cmocka_unit_test(who_is_out_of_step_is_no_reason_to_bounce),
@@ -194,6 +305,11 @@ int main(void)
         cmocka_unit_test(whatever_ends_a_login_concerns_the_account),
         cmocka_unit_test(silence_has_a_name_and_is_temporary),
         cmocka_unit_test(what_a_server_says_is_harmless),
+        cmocka_unit_test(every_lack_of_a_token_has_its_words),
+        cmocka_unit_test(what_passes_by_itself_is_waited_for_until_then),
+        cmocka_unit_test(without_the_daemon_nothing_follows_for_the_account),
+        cmocka_unit_test(what_ends_trouble_is_known_of_the_verdict),
+        cmocka_unit_test(what_ends_a_pause_of_before_is_read_in_its_cause),
     };
     return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
 }

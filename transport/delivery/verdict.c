@@ -30,12 +30,14 @@ static int whole_sentences(const char *remedy)
     return length;
 }
 
-static void judge_reply(const struct reply *reply, enum reply_stage stage, const char *host,
-                        struct verdict *verdict)
+static void judge_reply(const struct reply *reply, enum reply_stage stage, bool is_token,
+                        const char *host, struct verdict *verdict)
 {
     char said[32], told[32];
     struct judgement judgement;
     judgement_of_reply(reply, stage, &judgement);
+    if (is_token)
+        judgement_take_row(&judgement, office365_of_token(judgement.row));
     const struct office365_row *row = judgement.row;
     verdict->row = row;
     verdict->name = row->name;
@@ -119,7 +121,7 @@ void verdict_of_end(const struct submission_end *end, const char *host, struct v
         snprintf(verdict->reply, sizeof(verdict->reply), "250 2.0.0 host %s said: %u %.*s", host,
                  reply->code, WORDS_MAX, reply->text);
     else if (reply != NULL)
-        judge_reply(reply, end->stage, host, verdict);
+        judge_reply(reply, end->stage, end->is_token, host, verdict);
     else if (end->token_cause != NULL)
         judge_token(end, verdict);
     else
@@ -132,7 +134,7 @@ void verdict_of_end(const struct submission_end *end, const char *host, struct v
 void verdict_of_recipient(const struct reply *reply, const char *host, struct verdict *verdict)
 {
     *verdict = (struct verdict){.is_accepted = false};
-    judge_reply(reply, REPLY_STAGE_RCPT, host, verdict);
+    judge_reply(reply, REPLY_STAGE_RCPT, false, host, verdict);
     make_harmless(verdict);
 }
 
@@ -149,7 +151,8 @@ static bool is_name_of_reply(const char *name)
 enum verdict_end verdict_end_of_cause(const char *cause)
 {
     char name[64], stage[64];
-    size_t length = strcspn(cause, ":");
+    const char *colon = strstr(cause, ": ");
+    size_t length = colon != NULL ? (size_t)(colon - cause) : 0;
     snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : 0), cause);
     snprintf(stage, sizeof(stage), "(in reply to %s)", office365_stage_words(REPLY_STAGE_AUTH));
     if (entra_named(name) != NULL)

@@ -148,7 +148,10 @@ void submission_refuse(struct submission *submission)
     }
     const struct submission_end end = {.stage = stage_of(submission),
                                        .reply = &submission->reply,
-                                       .host = submission->destination.host};
+                                       .host = submission->destination.host,
+                                       .is_token =
+                                           submission->state == SUBMISSION_AUTH &&
+                                           submission->credential.mechanism == SASL_XOAUTH2};
     submission_finish(submission, &end);
 }
 

@@ -50,6 +50,7 @@ struct submission_end {
     const struct entra_row *token_cause;
     bool is_stopped;
     int64_t until;
+    bool is_token; /* an access token was shown and refused, no password */
     /* At the stage AUTH: the path of the registration that the login's token is, or would be, of;
      * NULL: none. */
     const char *registration;
