@@ -4,8 +4,9 @@ lies a layer that is forgotten.
     machine = place.add(Machine(place.directory / "machine", binds=[PROJECT])).start()
     machine.run("systemctl", "start", "post365-tokend")
     machine.write("/etc/postfix/main.cf", "...", owner="root", mode=0o644)
+    machine.take_in(entra).start()     # a program of this host, on the machine's loopback
 
-It has this host's network; of services only those of basic.target run in it.
+It has this host's network, or with `alone` a loopback of its own; of services only those of basic.target run in it.
 """
 
 import os
@@ -32,10 +33,10 @@ def why_not():
 class Machine(processes.Program):
     """`binds` are directories of this host that it is to see and write, under the same names."""
 
-    def __init__(self, directory, binds=()):
+    def __init__(self, directory, binds=(), alone=False):
         self.directory = Path(directory)
         self.root = self.directory / "layer" / "root"
-        seen = [f"--bind={bind}" for bind in binds]
+        seen = [f"--bind={bind}" for bind in binds] + ["--private-network"] * alone
         super().__init__("machine", [
             "unshare", "--mount", "sh", "-c", _LAYER, "sh", self.directory / "layer",
             "systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine=post365-{os.getpid()}", "--keep-unit",
@@ -68,6 +69,13 @@ class Machine(processes.Program):
 
     def _said(self):
         return self.run("journalctl", "--no-pager", "-n", "50", check=False).stdout
+
+    def take_in(self, program):
+        """Has a Program run where the machine's network is."""
+        def launch(arguments, **options):
+            return subprocess.Popen(["nsenter", "-t", self._init, "-n", "--", *arguments], **options)
+        program.launch = launch
+        return program
 
     def write(self, path, text, owner="root", mode=0o644):
         self.run("install", "-D", "-o", owner, "-m", f"{mode:o}", "/dev/null", path)
