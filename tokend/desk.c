@@ -644,7 +644,12 @@ static void tell_failed(void *context, const struct entra_row *row, enum entra_c
                         const char *reason)
 {
     struct errand *errand = context;
+    struct subject *subject = NULL;
+    struct error error;
     errand->device = NULL;
+    if (row == entra_named(ENTRA_GRANT_OF_ANOTHER) &&
+        stock_find(errand->visitor->desk->stock, errand->account, &subject, &error) == TABLE_FOUND)
+        subject_note_stranger(subject, reason);
     send_cause(errand, row, class, reason);
 }
 
@@ -693,6 +698,9 @@ static void tell_stored(void *context, const char *user)
 static const struct device_handler login_handler = {
     .code = tell_code, .waiting = tell_waiting, .stored = tell_stored, .failed = tell_failed};
 
+static const char nobody_logs_in[] = "nobody logs in for it, since its registration has no "
+                                     "`grant = user`";
+
 static bool is_logging_in(const struct desk *desk, const char *account)
 {
     for (const struct visitor *visitor = desk->first; visitor != NULL; visitor = visitor->next)
@@ -707,6 +715,10 @@ static void do_login(struct desk *desk, struct client *client, const struct ques
     struct subject *subject = find_subject(desk, client, question->tag, question->account, NULL);
     if (subject == NULL)
         return;
+    if (subject->app->registration != NULL && !app_is_users(subject->app)) {
+        send_reason(client, question->tag, TOKENS_NONE, nobody_logs_in);
+        return;
+    }
     if (desk->logins >= LOGINS_MAX || is_logging_in(desk, question->account)) {
         send_reason(client, question->tag, TOKENS_ERROR,
                     desk->logins >= LOGINS_MAX ? "too many logins are under way"
@@ -731,8 +743,7 @@ static void do_logout(struct desk *desk, struct client *client, const struct que
     if (subject == NULL)
         return;
     if (subject->account == NULL) {
-        send_reason(client, question->tag, TOKENS_NONE,
-                    "the registration is grant = app: nobody logs in for it");
+        send_reason(client, question->tag, TOKENS_NONE, nobody_logs_in);
         return;
     }
     subject_forget(subject);

@@ -49,6 +49,7 @@ void subject_free(struct subject *subject)
     dictionary_free(subject->accounts);
     free(subject->path);
     free(subject->account);
+    free(subject->stranger);
     free(subject);
 }
 
@@ -136,6 +137,22 @@ static void set_failure(struct subject *subject, const struct entra_row *row,
     snprintf(subject->reason, sizeof(subject->reason), "%s", reason);
 }
 
+/* Nobody but a stranger has logged in. */
+static void tell_stranger(struct subject *subject)
+{
+    if (subject->stranger != NULL && subject->row == entra_named(ENTRA_LOGIN_NEEDED))
+        set_failure(subject, entra_named(ENTRA_GRANT_OF_ANOTHER), subject->class,
+                    subject->stranger);
+}
+
+void subject_note_stranger(struct subject *subject, const char *reason)
+{
+    free(subject->stranger);
+    subject->stranger = memory_copy(reason);
+    tell_stranger(subject);
+    stock_changed(subject);
+}
+
 static void make_id(struct subject *subject)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -165,6 +182,7 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
 {
     const struct answer *answer = &outcome->answer;
     set_failure(subject, answer->row, answer->class, answer->reason);
+    tell_stranger(subject);
     if (outcome->used_former)
         proof_drop_former(subject->app->proof);
     /* The endpoint counts what the application asks for, whoever it is for. */
@@ -269,6 +287,8 @@ void subject_forget(struct subject *subject)
     subject->has_claims = false;
     subject->row = NULL;
     subject->grant_since = 0;
+    free(subject->stranger);
+    subject->stranger = NULL;
     renewal_forget(&subject->renewal);
     stock_changed(subject);
     stock_schedule(subject);

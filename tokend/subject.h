@@ -56,6 +56,7 @@ struct subject {
     struct claims claims;
     struct secret *unsaved; /* a refresh token that is not on disk yet */
     int64_t grant_since;    /* seconds since the epoch */
+    char *stranger; /* who logged in in the user's place, in words, and was refused; or NULL */
     struct acceptance acceptance;
     struct dictionary *accounts; /* folded to struct subject_account */
     struct subject_waiter *waiters;
@@ -94,6 +95,10 @@ bool subject_renew(struct subject *subject);
 
 /* Its grant is another one, or was given up; what was got with the last one is of no use. */
 void subject_forget(struct subject *subject);
+
+/* Somebody else than the account's user has logged in, which was not stored: that is the cause from
+ * now on, as long as there is no grant. */
+void subject_note_stranger(struct subject *subject, const char *reason);
 
 /* How many accounts were given a token within a day. */
 uint32_t subject_accounts(struct subject *subject);
