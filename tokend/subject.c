@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define MINUTE       (60 * CLOCK_SECOND)
-#define DAY          (24 * 60 * MINUTE)
+#define DAY          (24 * (60 * MINUTE))
 #define ACCOUNTS_MAX 100000 /* that are remembered; others get tokens, too */
 /* A trouble that changes its face with each attempt is told of once in so long. */
 #define TELL_AGAIN (10 * MINUTE)
