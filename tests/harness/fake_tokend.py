@@ -110,7 +110,9 @@ class FakeTokend:
 
     def _status(self, peer, request):
         told = self._find(request)
-        if told:
+        if told and told["grant"] == "user" and "account" not in request:
+            peer.say(result="error", reason="each account has a grant of its own there: name the account")
+        elif told:
             peer.say(result="done", **told)
         else:
             peer.say(result="none", reason="post365_oauth2_maps does not know the account")
