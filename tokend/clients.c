@@ -62,6 +62,7 @@ struct clients {
 };
 
 static void close_client(struct client *client);
+static void go_on(struct client *client);
 
 /* --- who it is --- */
 
@@ -219,10 +220,8 @@ static void write_ready(evutil_socket_t descriptor, short what, void *argument)
     }
     if (client->first != NULL)
         event_add(client->writable, NULL);
-    if (client_has_room(client) && !had_room) {
-        event_add(client->readable, NULL);
-        client->clients->handler.drained(client->clients->handler.context, client);
-    }
+    if (client_has_room(client) && !had_room)
+        go_on(client);
 }
 
 /* --- receiving --- */
@@ -244,7 +243,7 @@ static void take_requests(struct client *client)
     const struct clients_handler *handler = &client->clients->handler;
     size_t taken = 0, length;
     struct error error;
-    while (!client->is_broken && taken < input->length) {
+    while (!client->is_broken && taken < input->length && client_has_room(client)) {
         enum attr_progress progress =
             attr_read(&client->reader, input->data + taken, input->length - taken, &length, &error);
         if (progress == ATTR_MORE)
@@ -262,6 +261,15 @@ static void take_requests(struct client *client)
         memmove(input->data, input->data + taken, input->length - taken + 1);
         input->length -= taken;
     }
+}
+
+/* It has read enough to be told, and asked, more. */
+static void go_on(struct client *client)
+{
+    client->clients->handler.drained(client->clients->handler.context, client);
+    take_requests(client);
+    if (client_has_room(client))
+        event_add(client->readable, NULL);
 }
 
 static void read_ready(evutil_socket_t descriptor, short what, void *argument)

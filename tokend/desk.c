@@ -80,6 +80,7 @@ struct errand {
     char *account; /* or NULL: the registration's own subject */
     char *path;    /* renew, check, login: of the registration */
     struct subject_waiter waiter;
+    bool is_ready; /* to be answered as soon as its client reads */
     struct device *device;
     struct inspection *inspection;
     char *user; /* who logged in */
@@ -422,10 +423,9 @@ static void do_renew(struct desk *desk, struct client *client, const struct ques
         find_subject(desk, client, question->tag, question->account, question->registration);
     if (subject == NULL)
         return;
-    subject_renew(subject);
+    bool is_pending = subject_renew(subject);
     struct errand *errand = new_errand(visitor_of(desk, client), question);
-    enum renewal_state state = renewal_state(&subject->renewal, stock_now());
-    if (state == RENEWAL_ASKING || state == RENEWAL_RENEWING)
+    if (is_pending)
         subject_wait(subject, &errand->waiter);
     else
         answer_renewal(errand);
@@ -554,9 +554,17 @@ static uint64_t oldest_told(void *context)
 static void drain(void *context, struct client *client)
 {
     struct visitor *visitor = client_state(client);
+    struct errand *next;
     (void)context;
-    if (visitor != NULL)
-        tell_visitor(visitor);
+    if (visitor == NULL)
+        return;
+    for (struct errand *errand = visitor->first; errand != NULL && client_has_room(client);
+         errand = next) {
+        next = errand->next;
+        if (errand->is_ready)
+            answer_token(errand);
+    }
+    tell_visitor(visitor);
 }
 
 static void do_watch(struct desk *desk, struct client *client, const struct question *question)
@@ -636,7 +644,12 @@ static void tell_failed(void *context, const struct entra_row *row, enum entra_c
                         const char *reason)
 {
     struct errand *errand = context;
+    struct subject *subject = NULL;
+    struct error error;
     errand->device = NULL;
+    if (row == entra_named(ENTRA_GRANT_OF_ANOTHER) &&
+        stock_find(errand->visitor->desk->stock, errand->account, &subject, &error) == TABLE_FOUND)
+        subject_note_stranger(subject, reason);
     send_cause(errand, row, class, reason);
 }
 
@@ -685,6 +698,9 @@ static void tell_stored(void *context, const char *user)
 static const struct device_handler login_handler = {
     .code = tell_code, .waiting = tell_waiting, .stored = tell_stored, .failed = tell_failed};
 
+static const char nobody_logs_in[] = "nobody logs in for it, since its registration has no "
+                                     "`grant = user`";
+
 static bool is_logging_in(const struct desk *desk, const char *account)
 {
     for (const struct visitor *visitor = desk->first; visitor != NULL; visitor = visitor->next)
@@ -699,6 +715,10 @@ static void do_login(struct desk *desk, struct client *client, const struct ques
     struct subject *subject = find_subject(desk, client, question->tag, question->account, NULL);
     if (subject == NULL)
         return;
+    if (subject->app->registration != NULL && !app_is_users(subject->app)) {
+        send_reason(client, question->tag, TOKENS_NONE, nobody_logs_in);
+        return;
+    }
     if (desk->logins >= LOGINS_MAX || is_logging_in(desk, question->account)) {
         send_reason(client, question->tag, TOKENS_ERROR,
                     desk->logins >= LOGINS_MAX ? "too many logins are under way"
@@ -723,8 +743,7 @@ static void do_logout(struct desk *desk, struct client *client, const struct que
     if (subject == NULL)
         return;
     if (subject->account == NULL) {
-        send_reason(client, question->tag, TOKENS_NONE,
-                    "the registration is grant = app: nobody logs in for it");
+        send_reason(client, question->tag, TOKENS_NONE, nobody_logs_in);
         return;
     }
     subject_forget(subject);
@@ -746,7 +765,9 @@ static void wake_errand(struct subject_waiter *waiter)
 {
     struct errand *errand =
         (struct errand *)(void *)((char *)waiter - offsetof(struct errand, waiter));
-    if (errand->kind == KIND_TOKEN)
+    if (errand->kind == KIND_TOKEN && !client_has_room(errand->visitor->client))
+        errand->is_ready = true;
+    else if (errand->kind == KIND_TOKEN)
         answer_token(errand);
     else if (errand->kind == KIND_LOGIN)
         answer_login(errand);

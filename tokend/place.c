@@ -61,6 +61,23 @@ static bool give_away(const char *path, uid_t user, gid_t group, mode_t mode)
     return given;
 }
 
+/* Lets the group of one that is there already, and is the user's, connect: what is made in it gets
+ * the directory's group. */
+static bool open_to_group(const char *path, uid_t user, gid_t group)
+{
+    struct stat status;
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool fine =
+        descriptor >= 0 && fstat(descriptor, &status) == 0 &&
+        (status.st_uid != user || (fchown(descriptor, (uid_t)-1, group) == 0 &&
+                                   fchmod(descriptor, S_ISGID | (status.st_mode & 0777)) == 0));
+    int reason = errno;
+    if (descriptor >= 0)
+        close(descriptor);
+    errno = reason;
+    return fine;
+}
+
 static bool make(const char *path, uid_t user, gid_t group, mode_t mode, struct error *error)
 {
     if (mkdir(path, 0700) == 0 ? give_away(path, user, group, mode) : errno == EEXIST)
@@ -86,7 +103,9 @@ static bool make_socket_directory(const struct settings *settings, const struct 
         return true;
     *slash = '\0';
     return make(parent, main_user.id, main_user.group, PARENT_MODE, error) &&
-           make(place.path, user->id, main_user.group, SOCKET_DIRECTORY_MODE, error);
+           make(place.path, user->id, main_user.group, SOCKET_DIRECTORY_MODE, error) &&
+           (open_to_group(place.path, user->id, main_user.group) ||
+            error_set(error, "directory %s: %s", place.path, strerror(errno)));
 }
 
 static bool become(const struct settings *settings, const struct user *user, struct error *error)

@@ -274,7 +274,7 @@ RBAC = {"model": "rbac", "claim_aud": "https://outlook.office365.com", "claim_oi
 
 def test_token_that_is_fine(oauth2, tokend):
     now = int(time.time())
-    tokend.subjects = [subject(**fresh(), **RBAC, credential_ends=now + 729 * DAY + 60, accepted_for=UPN, accepted_at=now - 30)]
+    tokend.subjects = [subject(**fresh(), **RBAC, credential_ends=now + 729 * DAY + 60, accepted_for=UPN, accepted_at=now - 300)]
     done = oauth2.run("token")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -345,7 +345,7 @@ def test_tokens_of_users(oauth2, tokend):
     assert re.search(r"grant +login of \d{4}-\d\d-\d\d, ends on \d{4}-\d\d-\d\d if it is not renewed before", parts[0])
     assert "SMTP.Send: on behalf of the user" in parts[0]
     assert "bob@contoso.com has logged in, who is not the account" in parts[1] and "SMTP.Send is not among it" in parts[1]
-    assert "post365 login new@contoso.com" in parts[2]
+    assert "post365 login new@contoso.com" in parts[2] and "nobody has logged in yet" in parts[3]
     assert oauth2.run("token", UPN).returncode == 0 and oauth2.run("token", UPN, joe).returncode == 1
     assert oauth2.run("token", joe).stdout == parts[1]
     assert [json.loads(line)["account"] for line in oauth2.run("token", "--json").stdout.splitlines()] == [

@@ -265,7 +265,7 @@ def test_a_restart_of_the_ledger_is_waited_out(start):
     relay = start(post365_recipient_quota="none", post365_message_quota="none")
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
     relay.policyd.kill()
-    assert processes.wait_until(lambda: "post365-policyd" in relay.transport.log(), 10, 0.02)
+    assert processes.wait_until(lambda: "post365-policyd" in relay.transport.log(), 30, 0.02)
     messages = [relay.submit(UPN, [f"r{number}@dest.example"], HEADER.encode())[1] for number in range(5)]
     relay.policyd.start()
     for message_id in messages:
