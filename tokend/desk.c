@@ -423,10 +423,9 @@ static void do_renew(struct desk *desk, struct client *client, const struct ques
         find_subject(desk, client, question->tag, question->account, question->registration);
     if (subject == NULL)
         return;
-    subject_renew(subject);
+    bool is_pending = subject_renew(subject);
     struct errand *errand = new_errand(visitor_of(desk, client), question);
-    enum renewal_state state = renewal_state(&subject->renewal, stock_now());
-    if (state == RENEWAL_ASKING || state == RENEWAL_RENEWING)
+    if (is_pending)
         subject_wait(subject, &errand->waiter);
     else
         answer_renewal(errand);
@@ -645,7 +644,12 @@ static void tell_failed(void *context, const struct entra_row *row, enum entra_c
                         const char *reason)
 {
     struct errand *errand = context;
+    struct subject *subject = NULL;
+    struct error error;
     errand->device = NULL;
+    if (row == entra_named(ENTRA_GRANT_OF_ANOTHER) &&
+        stock_find(errand->visitor->desk->stock, errand->account, &subject, &error) == TABLE_FOUND)
+        subject_note_stranger(subject, reason);
     send_cause(errand, row, class, reason);
 }
 

@@ -10,6 +10,7 @@
 #include "tokend/request.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,17 +99,35 @@ static void add_way(struct inspection *inspection, enum step end)
         add(inspection, step, "ok", "%s: %s", authority, words[step]);
 }
 
-static void add_tenant(struct inspection *inspection, const struct fetch_reply *reply)
+/* The cloud that the tenant lives in, "microsoftonline.us": an endpoint answers for those of
+ * another cloud as well, and refuses them when it comes to a token. */
+static void add_cloud(struct inspection *inspection, const json_t *configuration)
 {
+    static const char before[] = "https://login.";
     const struct registration *registration = inspection->app->registration;
-    struct answer answer = {0};
-    bool is_json =
-        secret_length(reply->body) > 0 && strchr(secret_reveal(reply->body), '{') != NULL;
-    if (reply->status == 200 && is_json && !reply->is_cut) {
+    const char *expected = registration->cloud->authority + strlen(before);
+    const char *name = json_string_value(json_object_get(configuration, "cloud_instance_name"));
+    if (name != NULL && strcasecmp(name, expected) != 0)
+        add(inspection, STEP_TENANT, "wrong",
+            "cloud-wrong: %s lives in %.100s, not in the cloud %s", registration->tenant, name,
+            registration->cloud->name);
+    else
         add(inspection, STEP_TENANT, "ok", "%s is known in the cloud %s", registration->tenant,
             registration->cloud->name);
+}
+
+static void add_tenant(struct inspection *inspection, const struct fetch_reply *reply)
+{
+    struct answer answer = {0};
+    json_t *configuration = NULL;
+    if (reply->status == 200 && !reply->is_cut)
+        configuration = json_loadb(secret_reveal(reply->body), secret_length(reply->body), 0, NULL);
+    if (json_is_object(configuration)) {
+        add_cloud(inspection, configuration);
+        json_decref(configuration);
         return;
     }
+    json_decref(configuration);
     attempt_read(&answer, ANSWER_APP, reply);
     if (answer.outcome == ANSWER_FAILED)
         add(inspection, STEP_TENANT, answer.class == ENTRA_RETRY ? "unknown" : "wrong", "%s: %s",

@@ -222,6 +222,13 @@ enum table_answer stock_find(struct stock *stock, const char *account, struct su
     return TABLE_FAILED;
 }
 
+/* Whether a new secret or key is to be tried while the token is good: one that is wrong shall be
+ * known before mail needs it. Of users' grants one would do; a foreign token changes every hour. */
+static bool proves_anew(const struct app *app)
+{
+    return !app_is_users(app) && app->registration->credential != REGISTRATION_FEDERATED;
+}
+
 /* A file has changed: who is concerned asks anew. */
 static void bring_in_line(struct app *app, enum app_change change)
 {
@@ -233,8 +240,7 @@ static void bring_in_line(struct app *app, enum app_change change)
         if (change == APP_REPLACED && app->replaced != NULL &&
             !registration_equal(app->replaced, app->registration))
             subject_forget(subject);
-        /* Of users' grants those that do well have nothing to prove. */
-        if (subject->account == NULL || subject->row != NULL)
+        if (subject->row != NULL || proves_anew(app))
             renewal_change(&subject->renewal, stock_now());
         stock_changed(subject);
         stock_schedule(subject);

@@ -49,6 +49,7 @@ void subject_free(struct subject *subject)
     dictionary_free(subject->accounts);
     free(subject->path);
     free(subject->account);
+    free(subject->stranger);
     free(subject);
 }
 
@@ -134,6 +135,22 @@ static void set_failure(struct subject *subject, const struct entra_row *row,
     snprintf(subject->reason, sizeof(subject->reason), "%s", reason);
 }
 
+/* Nobody but a stranger has logged in. */
+static void tell_stranger(struct subject *subject)
+{
+    if (subject->stranger != NULL && subject->row == entra_named(ENTRA_LOGIN_NEEDED))
+        set_failure(subject, entra_named(ENTRA_GRANT_OF_ANOTHER), subject->class,
+                    subject->stranger);
+}
+
+void subject_note_stranger(struct subject *subject, const char *reason)
+{
+    free(subject->stranger);
+    subject->stranger = memory_copy(reason);
+    tell_stranger(subject);
+    stock_changed(subject);
+}
+
 static void make_id(struct subject *subject)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -163,6 +180,7 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
 {
     const struct answer *answer = &outcome->answer;
     set_failure(subject, answer->row, answer->class, answer->reason);
+    tell_stranger(subject);
     if (outcome->used_former)
         proof_drop_former(subject->app->proof);
     renewal_failed(&subject->renewal, stock_now(), answer->class, answer->wait);
@@ -264,6 +282,8 @@ void subject_forget(struct subject *subject)
     subject->has_claims = false;
     subject->row = NULL;
     subject->grant_since = 0;
+    free(subject->stranger);
+    subject->stranger = NULL;
     renewal_forget(&subject->renewal);
     stock_changed(subject);
     stock_schedule(subject);
@@ -283,12 +303,20 @@ void subject_save(struct subject *subject)
     subject->unsaved = NULL;
 }
 
-void subject_renew(struct subject *subject)
+/* Whether something will come of it soon: others may be ahead of it. */
+static bool is_pending(const struct subject *subject)
 {
-    if (!renewal_force(&subject->renewal, stock_now()))
-        return;
-    stock_schedule(subject);
-    stock_run(subject->stock);
+    int64_t now = stock_now();
+    return subject->attempt != NULL || renewal_due(&subject->renewal, now) <= now;
+}
+
+bool subject_renew(struct subject *subject)
+{
+    if (renewal_force(&subject->renewal, stock_now())) {
+        stock_schedule(subject);
+        stock_run(subject->stock);
+    }
+    return is_pending(subject);
 }
 
 /* --- who asks --- */
@@ -318,11 +346,6 @@ static void set_margin(struct subject *subject, const char *account)
         renewal_set_margin(&subject->renewal, (unsigned)(margin / CLOCK_SECOND));
 }
 
-static bool is_under_way(const struct subject *subject)
-{
-    return subject->attempt != NULL;
-}
-
 enum subject_answer subject_ask(struct subject *subject, const char *account)
 {
     int64_t now = stock_now();
@@ -332,16 +355,14 @@ enum subject_answer subject_ask(struct subject *subject, const char *account)
     bool needs_newer = known != NULL && known->serial > subject->serial;
     if (!needs_newer && renewal_is_good(renewal, now))
         return SUBJECT_TOKEN;
-    if (is_under_way(subject))
+    if (subject->attempt != NULL)
         return SUBJECT_WAIT;
     if (!renewal_want(renewal, now))
         return SUBJECT_FAILED;
     stock_schedule(subject);
     stock_run(subject->stock);
     /* What needs no request has failed by now. */
-    return subject->row != NULL && !is_under_way(subject) && renewal_next(renewal) > now
-               ? SUBJECT_FAILED
-               : SUBJECT_WAIT;
+    return is_pending(subject) || subject->row == NULL ? SUBJECT_WAIT : SUBJECT_FAILED;
 }
 
 void subject_give(struct subject *subject, const char *account)

@@ -56,6 +56,7 @@ struct subject {
     struct claims claims;
     struct secret *unsaved; /* a refresh token that is not on disk yet */
     int64_t grant_since;    /* seconds since the epoch */
+    char *stranger; /* who logged in in the user's place, in words, and was refused; or NULL */
     struct acceptance acceptance;
     struct dictionary *accounts; /* folded to struct subject_account */
     struct subject_waiter *waiters;
@@ -88,11 +89,15 @@ void subject_stop_waiting(struct subject_waiter *waiter);
  * and is being asked for. */
 bool subject_judge(struct subject *subject, const char *account, const char *id, const char *reply);
 
-/* A new token now, but at most once a minute. */
-void subject_renew(struct subject *subject);
+/* A new token now, but at most once a minute. True: an attempt is under way, or about to be. */
+bool subject_renew(struct subject *subject);
 
 /* Its grant is another one, or was given up; what was got with the last one is of no use. */
 void subject_forget(struct subject *subject);
+
+/* Somebody else than the account's user has logged in, which was not stored: that is the cause from
+ * now on, as long as there is no grant. */
+void subject_note_stranger(struct subject *subject, const char *reason);
 
 /* How many accounts were given a token within a day. */
 uint32_t subject_accounts(struct subject *subject);

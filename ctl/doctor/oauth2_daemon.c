@@ -1,5 +1,6 @@
 /* oauth2_daemon.c - does post365-tokend answer, and whom? */
 #include "common/clock.h"
+#include "common/memory.h"
 #include "common/oauth2/token_socket.h"
 #include "ctl/doctor/as_user.h"
 #include "ctl/doctor/oauth2.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,46 +25,57 @@ static const char *owner_of(struct report *report, const struct stat *status)
                          (unsigned)status->st_mode & 07777);
 }
 
-/* That the transport's account gets there, and that others do not get even there. */
-static void check_socket(struct doctor *doctor, const struct socket_place *place)
+/* That the transport's account gets there. */
+static void report_transport(struct doctor *doctor, const struct socket_place *place,
+                             const char *access)
 {
     struct report *report = &doctor->report;
     const struct settings *settings = doctor->settings;
-    char directory[sizeof(place->path)];
-    struct stat status;
     struct error error;
-    snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(place->path, '/') - place->path),
-             place->path);
-    bool is_there = stat(directory, &status) == 0;
-    bool is_reached =
-        is_there && (geteuid() != 0 || as_user_connect(settings->user, place->path, &error));
-    bool is_open = is_reached && (status.st_mode & S_IRWXO) != 0;
+    bool is_reached = as_user_connect(settings->user, place->path, &error);
     report_finding(
         report,
         &(struct finding){
             .check = "oauth2-socket",
-            .verdict = !is_reached ? VERDICT_WRONG
-                       : is_open   ? VERDICT_WARNING
-                                   : VERDICT_OK,
+            .verdict = geteuid() != 0 ? VERDICT_UNTRIED
+                       : is_reached   ? VERDICT_OK
+                                      : VERDICT_WRONG,
             .tried = report_format(report, TOKENS_PARAMETER ", as user %s", settings->user),
-            .seen = !is_there ? report_format(report, "%s: %s", directory, strerror(errno))
-                    : !is_reached
-                        ? report_format(report, "%s: %s (the directory is of %s)", place->path,
-                                        error.text, owner_of(report, &status))
-                    : is_open
-                        ? report_format(report, "%s is of %s", directory, owner_of(report, &status))
-                        : report_format(report, "%s; its directory is of %s", place->path,
-                                        owner_of(report, &status)),
-            .meaning = is_open ? "Users of this host who have no business there get as far as the "
-                                 "socket; what they ask for is refused."
-                               : "The transport gets no tokens: mail waits.",
-            .remedy = is_open ? report_format(report, "`chmod 0750 %s`", directory)
-                              : report_format(report,
-                                              "`systemctl status post365-tokend` tells whether it "
-                                              "runs, and why not. Its directory is %s's, of the "
-                                              "group of %s, mode 0750: `systemd-tmpfiles --create` "
-                                              "makes it so.",
-                                              settings->oauth2_user, settings->user)});
+            .seen = geteuid() != 0 ? "only root may try it as another user"
+                    : is_reached
+                        ? report_format(report, "%s; its directory is of %s", place->path, access)
+                        : report_format(report, "%s: %s; its directory is of %s", place->path,
+                                        error.text, access),
+            .meaning = "The transport gets no tokens: mail waits.",
+            .remedy = report_format(report,
+                                    "`systemctl status post365-tokend` tells whether it runs, and "
+                                    "why not. Its directory is %s's, of the group of %s, mode "
+                                    "2750: `systemd-tmpfiles --create` makes it so.",
+                                    settings->oauth2_user, settings->user)});
+}
+
+/* And that others do not get even there. */
+static void check_socket(struct doctor *doctor, const struct socket_place *place)
+{
+    struct report *report = &doctor->report;
+    char directory[sizeof(place->path)];
+    struct stat status;
+    snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(place->path, '/') - place->path),
+             place->path);
+    bool is_there = stat(directory, &status) == 0;
+    char *access = memory_copy(is_there ? owner_of(report, &status) : strerror(errno));
+    report_transport(doctor, place, access);
+    if (is_there && (status.st_mode & S_IRWXO) != 0)
+        report_finding(
+            report, &(struct finding){.check = "oauth2-socket",
+                                      .verdict = VERDICT_WARNING,
+                                      .tried = report_format(report, "who gets to %s", directory),
+                                      .seen = access,
+                                      .meaning = "Users of this host who have no business there "
+                                                 "get as far as the socket; what they ask for "
+                                                 "is refused.",
+                                      .remedy = report_format(report, "`chmod o= %s`", directory)});
+    free(access);
 }
 
 /* --- whether somebody is there ------------------------------------------------------------------

@@ -83,8 +83,8 @@ static bool may_be_read(const struct doctor *doctor, const char *path, struct er
 static bool has_owner(const struct doctor *doctor, const struct stat *status)
 {
     const struct passwd *own = getpwnam(doctor->settings->oauth2_user);
-    uid_t user = geteuid() != 0 || own == NULL ? geteuid() : own->pw_uid;
-    return status->st_uid == 0 || status->st_uid == user;
+    return status->st_uid == 0 || status->st_uid == geteuid() ||
+           (own != NULL && status->st_uid == own->pw_uid);
 }
 
 static const char *access_of(struct report *report, const char *path, const struct stat *status)
@@ -104,7 +104,7 @@ static struct look look_at_access(struct doctor *doctor, const struct named_file
                    ? untried("only root may look there")
                    : wrong(ENTRA_SECRET_FILE_MISSING,
                            report_format(report, "%s: %s", file->path, strerror(errno)));
-    const char *access = access_of(report, file->path, &status);
+    const char *seen = access_of(report, file->path, &status);
     if (S_ISLNK(status.st_mode))
         return wrong(ENTRA_SECRET_FILE_WRONG,
                      report_format(report, "%s is a symbolic link", file->path));
@@ -112,14 +112,16 @@ static struct look look_at_access(struct doctor *doctor, const struct named_file
         return wrong(ENTRA_SECRET_FILE_WRONG,
                      report_format(report, "%s is no regular file", file->path));
     if (file->is_secret && (status.st_mode & (S_IRWXO | S_IWGRP)) != 0)
-        return wrong(ENTRA_SECRET_FILE_OPEN, access);
+        return wrong(ENTRA_SECRET_FILE_OPEN, seen);
+    if (geteuid() != 0 && access(file->path, R_OK) != 0)
+        return untried("only root may look into it");
     if (!may_be_read(doctor, file->path, &error))
         return wrong(ENTRA_SECRET_FILE_UNREADABLE,
-                     report_format(report, "%s; %s may not read it: %s", access,
+                     report_format(report, "%s; %s may not read it: %s", seen,
                                    doctor->settings->oauth2_user, error.text));
     if (file->is_secret && !has_owner(doctor, &status))
-        return wrong(ENTRA_SECRET_FILE_OPEN, access);
-    return (struct look){VERDICT_OK, NULL, access};
+        return wrong(ENTRA_SECRET_FILE_OPEN, seen);
+    return (struct look){VERDICT_OK, NULL, seen};
 }
 
 /* --- what is in them ------------------------------------------------------------------------- */

@@ -121,6 +121,12 @@ class FakeTokend:
         told = self._find(request)
         peer.say(result="done", id="0123abcd", left=3000, registration=told["registration"])
 
+    def _token(self, peer, _request):
+        peer.say(result="none", reason="post365_oauth2_maps does not know the account")
+
+    def _verdict(self, peer, _request):
+        peer.say(result="done", again=0)
+
     def _login(self, peer, _request):
         peer.say(result="none", reason="its registration has grant = app")
 
