@@ -8,7 +8,6 @@ says.
 
 import dataclasses
 import json
-import os
 import re
 import time
 from pathlib import Path
@@ -235,9 +234,8 @@ def mended(troubled):
         else:
             post365(rig.relay, "resume", case.account)
 
-    def have_all_arrived():
-        return len(rig.relay.accepted()) >= len(CASES)
-    processes.wait_until(have_all_arrived, 90, 0.5)
+    sent = set(troubled.sent.values())
+    processes.wait_until(lambda: sent <= {arrival.message_id for arrival in rig.relay.accepted()}, 120, 0.5)
     troubled.seconds = time.monotonic() - begun
     troubled.arrived = {}
     for arrival in rig.relay.accepted():
@@ -320,3 +318,98 @@ def test_the_daemons_have_lived_and_stayed_small(mended):
     if not is_sanitized():
         assert max(most) < MOST
         assert all(after - before < GROWTH for before, after in zip(mended.memory[:2], now))
+
+
+# --- what concerns all registrations ---
+
+LIFE = 6  # seconds, of which a quarter is kept back
+LIVES = 3
+
+
+@pytest.fixture
+def office365(place):
+    return place.add(Office365(place.directory / "office365", limits=ROOMY,
+                               mailboxes={account: {"password": PASSWORD} for account in (WELL, PASSWORD_ONLY)})).start()
+
+
+@pytest.fixture
+def entra(place, office365):
+    return place.add(Entra(place.directory / "entra", office365)).start()
+
+
+def start(place, office365, app, parameters):
+    """A relay for the two accounts, each of whose messages needs a login."""
+    relay = Relay(place.directory / "relay", office365, transport=[WELL, PASSWORD_ONLY],
+                  passwords={PASSWORD_ONLY: f"{PASSWORD_ONLY}:{PASSWORD}"},
+                  post365={**parameters, "post365_upn": WELL, "post365_oauth2_maps": {WELL: app.file},
+                           "post365_message_quota": "none", "post365_recipient_quota": "none"})
+    relay.transport.environment = {**relay.transport.environment, "POST365_TEST_CONNECTION_AGE": "1"}
+    return place.add(relay).start()
+
+
+def wait_deferred(relay, cause, timeout=30):
+    """Until Postfix has been told it. Returns when that was seen."""
+    def look():
+        return [delivery for delivery in relay.postfix.deliveries() if delivery.status == "deferred" and cause in delivery.reply]
+    assert processes.wait_until(look, timeout, 0.1), relay.transport.log()[-3000:]
+    return time.time()
+
+
+def cause_in_queue(relay):
+    return {message["causes"][0]["cause"] for message in lines_of(relay, "queue")}
+
+
+def test_an_outage_of_several_lives_of_a_token(place, office365, entra):
+    """Mail goes as long as the token lives, waits then, and goes by itself when the endpoint is back."""
+    app = entra.app(accounts=[WELL], lifetime=LIFE)
+    relay = start(place, office365, app, entra.parameters())
+    began = entra.wait_for_request(kind="app", status=200)["arrived"]
+    entra.down()
+    end = time.time() + LIVES * LIFE
+    sent = {account: [] for account in (WELL, PASSWORD_ONLY)}
+    stopped = None
+    while time.time() < end:
+        for account, messages in sent.items():
+            messages.append(submit(relay, account))
+        stopped = stopped or (time.time() if any(delivery.status == "deferred" for delivery in relay.postfix.deliveries()) else None)
+        time.sleep(0.5)
+    seen = wait_deferred(relay, "endpoint-unreachable: ")
+    while_down = relay.accepted()
+    assert cause_in_queue(relay) == {"endpoint-unreachable"}
+    told = lines_of(relay, "token")[0]
+    assert (told["state"], told["failure"]["cause"], told["token"]) == ("waiting", "endpoint-unreachable", None), told
+    assert (stopped or seen) - began > LIFE * 3 / 4, "mail waited while the token was good"
+    assert {WELL, PASSWORD_ONLY} == {arrival.sender for arrival in while_down}
+    # With a password, all goes at once.
+    for message_id in sent[PASSWORD_ONLY]:
+        relay.arrival(message_id, timeout=20)
+    entra.up()
+    begun = time.monotonic()
+    every = {message_id for messages in sent.values() for message_id in messages}
+    assert processes.wait_until(lambda: every <= {arrival.message_id for arrival in relay.accepted()}, 90, 0.2), \
+        relay.transport.log()[-3000:]
+    print(f"{len(sent[WELL])} messages, {len([arrival for arrival in while_down if arrival.sender == WELL])} of them while the token "
+          f"lived; the rest {time.monotonic() - begun:.0f} s after the endpoint was back")
+    assert len(relay.accepted()) == len(every)
+    assert not [delivery for delivery in relay.postfix.deliveries() if delivery.status not in ("sent", "deferred")]
+    log = relay.tokend.log()
+    assert log.count("not renewed: endpoint-unreachable") == log.count("the token has ended and there is no other") == 1, log
+    assert "all is well again" in log and not office365.journal("auth-refused")
+
+
+def test_a_proxy_that_wants_a_login(place, office365, entra):
+    """The way out is everybody's: what logs in with a password goes all the same."""
+    entra.set(proxy_login="somebody:else")
+    app = entra.app(accounts=[WELL])
+    relay = start(place, office365, app, entra.parameters(post365_oauth2_proxy=entra.proxy))
+    message_id = submit(relay, WELL)
+    wait_deferred(relay, "proxy-refused: ")
+    relay.deliver(PASSWORD_ONLY, [TO], f"From: <{PASSWORD_ONLY}>\r\nSubject: x\r\n".encode())
+    assert cause_in_queue(relay) == {"proxy-refused"}
+    failure = lines_of(relay, "token")[0]["failure"]
+    assert "407" in failure["reason"] and "407" in failure["remedy"] and not PLACES.search(failure["remedy"]), failure
+    assert not entra.requests(kind="app")
+    entra.set(proxy_login=None)
+    assert post365(relay, "resume", WELL).returncode == 0
+    relay.arrival(message_id, timeout=30)
+    assert {entry["method"] for entry in entra.journal("proxy")} == {"CONNECT"}
