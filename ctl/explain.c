@@ -1,4 +1,6 @@
-/* explain.c - post365 explain: what a reply of Office 365 means, and what to do */
+/* explain.c - post365 explain: what a reply of Office 365, or an error of Entra, means, and what to
+ * do
+ */
 #include "common/judgement.h"
 #include "common/memory.h"
 #include "ctl/cause.h"
@@ -166,14 +168,18 @@ static const struct cause *find_cause(const struct command_call *call, const cha
     return cause;
 }
 
-/* A reason in Postfix's queue has the transport's words around Microsoft's. */
+/* A reason in Postfix's queue has the transport's words around Microsoft's. The name of a cause is
+ * what other remedies refer to. */
 static int explain(const struct command_call *call, const char *text, bool as_json)
 {
     struct error error;
     struct reply reply;
     struct judgement judgement;
     const struct screen *screen = &call->screen;
-    const struct cause *cause = find_cause(call, text);
+    const struct cause *cause = cause_named(text);
+    if (cause != NULL)
+        return explain_own(screen, cause, text, as_json);
+    cause = find_cause(call, text);
     if (cause->row == NULL && !cause_is_general(cause))
         return explain_own(screen, cause, text, as_json);
     if (!cause_judge(cause, text, &reply, &judgement, &error)) {

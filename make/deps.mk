@@ -8,7 +8,7 @@
 DEPS_BUILD := gcc libc6-dev make pkg-config libmilter-dev libdb-dev libevent-dev libssl-dev libjansson-dev \
               libsystemd-dev libmicrohttpd-dev libcurl4-openssl-dev
 DEPS_TEST  := postfix libsasl2-modules sasl2-bin libcmocka-dev \
-              python3 python3-pytest python3-cryptography procps openssl iproute2 systemd-journal-remote
+              python3 python3-pytest python3-cryptography procps openssl iproute2 systemd-journal-remote systemd-container
 DEPS_CHECK := debootstrap clang clang-format clang-tidy libclang-rt-dev mandoc
 
 .PHONY: deps deps-build deps-check

@@ -57,7 +57,7 @@ void proof_free(struct proof *proof)
 
 /* --- files --- */
 
-/* Those that are kept; NULL: none. */
+/* Those that are watched; NULL: none. */
 static const char *written(const struct proof *proof, size_t index)
 {
     const struct registration *registration = proof->registration;
@@ -65,6 +65,8 @@ static const char *written(const struct proof *proof, size_t index)
         return index == 0 ? registration->client_secret_file : NULL;
     if (registration->credential == REGISTRATION_CERTIFICATE)
         return index == 0 ? registration->key_file : registration->certificate_file;
+    if (registration->credential == REGISTRATION_FEDERATED)
+        return index == 0 ? registration->federated_token_file : NULL;
     return NULL;
 }
 
@@ -177,6 +179,8 @@ bool proof_refresh(struct proof *proof)
     const struct entra_row *before = proof->complaint;
     if (written(proof, 0) == NULL || !have_changed(proof))
         return false;
+    if (proof->registration->credential == REGISTRATION_FEDERATED)
+        return true; /* it is not kept */
     proof->complaint = NULL;
     struct material *fresh = read_material(proof, &proof->complaint, &proof->reason);
     if (fresh == NULL)

@@ -153,15 +153,15 @@ void renewal_got(struct renewal *renewal, uint32_t life, uint32_t refresh_in)
     renewal->got_at = renewal->asked_at;
     renewal->life = (int64_t)life * CLOCK_SECOND;
     renewal->renew_at = renewal->asked_at + spread(renewal, half);
-    renewal->failures = 0;
+    renewal->failures = renewal->steps = 0;
     renewal->failed_since = 0;
 }
 
-/* Doubles with each failure. */
-static int64_t delay_after(uint32_t failures, int64_t first, int64_t last)
+/* Doubles with each step. */
+static int64_t delay_after(uint32_t steps, int64_t first, int64_t last)
 {
     int64_t delay = first;
-    for (uint32_t i = 1; i < failures && delay < last; i++)
+    for (uint32_t i = 1; i < steps && delay < last; i++)
         delay *= 2;
     return least(delay, last);
 }
@@ -170,16 +170,16 @@ void renewal_failed(struct renewal *renewal, int64_t now, enum entra_class class
 {
     bool passes = class == ENTRA_RETRY || class == ENTRA_PENDING;
     /* Somebody has acted, or the trouble is another one: the delay begins anew. */
-    if (renewal->failures > 0 && class != renewal->class)
-        renewal->failures = 0;
+    if (class != renewal->class)
+        renewal->steps = 0;
     renewal->class = class;
+    renewal->steps++;
     renewal->failures++;
     if (renewal->failed_since == 0)
         renewal->failed_since = now;
     renewal->state = passes ? RENEWAL_WAITING : RENEWAL_STOPPED;
-    int64_t delay =
-        spread(renewal, delay_after(renewal->failures, passes ? RETRY_FIRST : STOP_FIRST,
-                                    passes ? RETRY_LAST : STOP_LAST));
+    int64_t delay = spread(renewal, delay_after(renewal->steps, passes ? RETRY_FIRST : STOP_FIRST,
+                                                passes ? RETRY_LAST : STOP_LAST));
     int64_t asked_for = least((int64_t)wait * CLOCK_SECOND, WAIT_LAST);
     /* Not before it, and not all at once behind it. */
     if (delay < asked_for)
@@ -200,7 +200,7 @@ void renewal_change(struct renewal *renewal, int64_t now)
     if (renewal->state == RENEWAL_FRESH)
         renewal->renew_at = least(renewal->renew_at, now);
     renewal->next = least(renewal->next, now);
-    renewal->failures = 0;
+    renewal->steps = 0;
 }
 
 bool renewal_force(struct renewal *renewal, int64_t now)
@@ -216,7 +216,7 @@ bool renewal_force(struct renewal *renewal, int64_t now)
 void renewal_forget(struct renewal *renewal)
 {
     renewal->has_token = false;
-    renewal->failures = 0;
+    renewal->failures = renewal->steps = 0;
     renewal->failed_since = 0;
     renewal->got_at = 0;
     if (!is_under_way(renewal))

@@ -63,6 +63,7 @@ struct renewal {
     int64_t failed_since;
     int64_t forced_at;      /* RENEWAL_NEVER: never */
     uint32_t failures;      /* in a row */
+    uint32_t steps;         /* of the delay, which begins anew more often */
     enum entra_class class; /* of the last failure */
 };
 

@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define MINUTE       (60 * CLOCK_SECOND)
-#define DAY          (24 * 60 * MINUTE)
+#define DAY          (24 * (60 * MINUTE))
 #define ACCOUNTS_MAX 100000 /* that are remembered; others get tokens, too */
 /* A trouble that changes its face with each attempt is told of once in so long. */
 #define TELL_AGAIN (10 * MINUTE)
@@ -67,8 +67,9 @@ static void tell_failure(struct subject *subject, const struct attempt_outcome *
 {
     int64_t now = stock_now();
     bool is_good = renewal_is_good(&subject->renewal, now);
+    bool is_worse = subject->class != ENTRA_RETRY && subject->told_class == ENTRA_RETRY;
     if (subject->told_row == subject->row ||
-        (subject->told_row != NULL && now < subject->told_at + TELL_AGAIN))
+        (subject->told_row != NULL && !is_worse && now < subject->told_at + TELL_AGAIN))
         return;
     char *name = name_of(subject);
     int64_t next = (renewal_next(&subject->renewal) - now) / CLOCK_SECOND;
@@ -83,6 +84,7 @@ static void tell_failure(struct subject *subject, const struct attempt_outcome *
     free(state);
     free(name);
     subject->told_row = subject->row;
+    subject->told_class = subject->class;
     subject->told_at = now;
     subject->told_end = !is_good;
 }
@@ -183,6 +185,9 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
     tell_stranger(subject);
     if (outcome->used_former)
         proof_drop_former(subject->app->proof);
+    /* The endpoint counts what the application asks for, whoever it is for. */
+    if (answer->wait > 0)
+        subject->app->paused_until = stock_now() + (int64_t)answer->wait * CLOCK_SECOND;
     renewal_failed(&subject->renewal, stock_now(), answer->class, answer->wait);
     tell_failure(subject, outcome);
 }
@@ -303,12 +308,20 @@ void subject_save(struct subject *subject)
     subject->unsaved = NULL;
 }
 
-void subject_renew(struct subject *subject)
+/* Whether something will come of it soon: others may be ahead of it. */
+static bool is_pending(const struct subject *subject)
 {
-    if (!renewal_force(&subject->renewal, stock_now()))
-        return;
-    stock_schedule(subject);
-    stock_run(subject->stock);
+    int64_t now = stock_now();
+    return subject->attempt != NULL || renewal_due(&subject->renewal, now) <= now;
+}
+
+bool subject_renew(struct subject *subject)
+{
+    if (renewal_force(&subject->renewal, stock_now())) {
+        stock_schedule(subject);
+        stock_run(subject->stock);
+    }
+    return is_pending(subject);
 }
 
 /* --- who asks --- */
@@ -338,11 +351,6 @@ static void set_margin(struct subject *subject, const char *account)
         renewal_set_margin(&subject->renewal, (unsigned)(margin / CLOCK_SECOND));
 }
 
-static bool is_under_way(const struct subject *subject)
-{
-    return subject->attempt != NULL;
-}
-
 enum subject_answer subject_ask(struct subject *subject, const char *account)
 {
     int64_t now = stock_now();
@@ -352,16 +360,14 @@ enum subject_answer subject_ask(struct subject *subject, const char *account)
     bool needs_newer = known != NULL && known->serial > subject->serial;
     if (!needs_newer && renewal_is_good(renewal, now))
         return SUBJECT_TOKEN;
-    if (is_under_way(subject))
+    if (subject->attempt != NULL)
         return SUBJECT_WAIT;
     if (!renewal_want(renewal, now))
         return SUBJECT_FAILED;
     stock_schedule(subject);
     stock_run(subject->stock);
     /* What needs no request has failed by now. */
-    return subject->row != NULL && !is_under_way(subject) && renewal_next(renewal) > now
-               ? SUBJECT_FAILED
-               : SUBJECT_WAIT;
+    return is_pending(subject) || subject->row == NULL ? SUBJECT_WAIT : SUBJECT_FAILED;
 }
 
 void subject_give(struct subject *subject, const char *account)
@@ -413,7 +419,8 @@ bool subject_judge(struct subject *subject, const char *account, const char *id,
     int64_t now = stock_now();
     if (strcmp(id, subject->id) != 0)
         /* There is another one already. */
-        return reply != NULL && subject->token != NULL && renewal_is_good(&subject->renewal, now);
+        return reply != NULL && acceptance_is_of_token(reply) && subject->token != NULL &&
+               renewal_is_good(&subject->renewal, now);
     if (reply == NULL) {
         acceptance_note(&subject->acceptance, account, now);
         stock_changed(subject);

@@ -66,6 +66,7 @@ struct subject {
     char reason[TOKENS_REASON_MAX + 1];
     /* what was said of it in the log */
     const struct entra_row *told_row;
+    enum entra_class told_class;
     int64_t told_at;
     bool told_end, told_first;
     uint64_t requests, refused;
@@ -89,8 +90,8 @@ void subject_stop_waiting(struct subject_waiter *waiter);
  * and is being asked for. */
 bool subject_judge(struct subject *subject, const char *account, const char *id, const char *reply);
 
-/* A new token now, but at most once a minute. */
-void subject_renew(struct subject *subject);
+/* A new token now, but at most once a minute. True: an attempt is under way, or about to be. */
+bool subject_renew(struct subject *subject);
 
 /* Its grant is another one, or was given up; what was got with the last one is of no use. */
 void subject_forget(struct subject *subject);

@@ -77,6 +77,7 @@
 #define SIZE_LIMIT       157286400 /* octets, what Office 365 says */
 #define IDLE_SECONDS     60
 #define AGE_SECONDS      600
+#define AGE_FOR_TESTS    "POST365_TEST_CONNECTION_AGE" /* in the environment: seconds */
 #define FAREWELL_SECONDS 30
 #define TICKS            20 /* looks a second at who is still there */
 #define WATCH_SECONDS    2
@@ -337,13 +338,19 @@ static bool has_postfix(void *context)
     return runs;
 }
 
+static int64_t connection_age(void)
+{
+    const char *seconds = getenv(AGE_FOR_TESTS);
+    return (seconds != NULL ? atoi(seconds) : AGE_SECONDS) * CLOCK_SECOND;
+}
+
 static void open_upstream(struct daemon *daemon)
 {
     static const struct token_watcher token_watcher = {
         .changed = tokens_changed, .told = token_told, .gone = token_gone};
     const struct settings *settings = daemon->service.settings;
     const struct pool_limits limits = {.idle = IDLE_SECONDS * CLOCK_SECOND,
-                                       .age = AGE_SECONDS * CLOCK_SECOND};
+                                       .age = connection_age()};
     const struct wakeup_knowledge knowledge = {.send_as = send_as,
                                                .is_under_way = is_under_way,
                                                .is_doubtful = is_doubtful,

@@ -1,8 +1,9 @@
 /* cause.c - why there is no access token, in plain words, with the remedy
  *
  * First the table, then the few lines that look into it. To teach post365 a number, add it to a row
- * or a row to the table, then run `make generate`. A number stands in one row alone. Which way of
- * permitting it in Exchange is said first is the one that Microsoft advises, RBAC for Applications.
+ * or a row to the table, then run `make generate`. A number that means two things stands in two
+ * rows, of which one has the `error` that goes with it. The way of permitting it in Exchange that
+ * is said first is the one that Microsoft advises, RBAC for Applications.
  */
 #include "common/entra/cause.h"
 
@@ -53,7 +54,7 @@ static const struct entra_row rows[] = {
                   "and are the pair that was uploaded for the application `<client id>`; `post365 "
                   "doctor` shows the thumbprint.",
         .class = ENTRA_ADMIN,
-        .numbers = {50012, 50027, 50048, 700030},
+        .numbers = {50012, 50027, 50048, 700021, 700023, 700030},
     },
     {
         .name = ENTRA_CLOCK_WRONG,
@@ -74,7 +75,7 @@ static const struct entra_row rows[] = {
                   "of the token in `federated_token_file`, capitals included, and the audience "
                   "`api://AzureADTokenExchange`.",
         .class = ENTRA_ADMIN,
-        .numbers = {700211, 700213, 70021, 7002137, 7002138},
+        .numbers = {700211, 700212, 700213, 70021, 7002137, 7002138},
     },
     {
         .name = "client-public",
@@ -196,7 +197,8 @@ static const struct entra_row rows[] = {
                   "are not, it is a fault of post365: please report it with the text that "
                   "`post365 token` shows.",
         .class = ENTRA_ADMIN,
-        .numbers = {900144, 90014},
+        .numbers = {900144, 90014, 900561, 70003},
+        .errors = {"unsupported_grant_type"},
     },
     {
         .name = "sign-in-forbidden",
@@ -262,7 +264,7 @@ static const struct entra_row rows[] = {
                   "`post365 login <UPN>`.",
         .class = ENTRA_LOGIN,
         .numbers = {70000},
-        .errors = {"bad_token"},
+        .errors = {"bad_token", "client_mismatch"},
     },
     {
         .name = "grant-of-another-tenant",
@@ -384,7 +386,7 @@ static const struct entra_row rows[] = {
                   "the Microsoft 365 admin centre.",
         .class = ENTRA_RETRY,
         .numbers = {50033, 50087, 90006, 90012, 90024, 90033, 90090},
-        .errors = {"temporarily_unavailable", "server_error", "timeout"},
+        .errors = {"temporarily_unavailable", "server_error"},
     },
     {
         .name = ENTRA_ENDPOINT_THROTTLED,
@@ -653,30 +655,32 @@ const char *entra_class_words(enum entra_class class)
 
 /* --- classes ---------------------------------------------------------------------------------- */
 
-/* What each `error` asks for; of a user's grant, and of an application's own. */
+/* What each `error` asks for; of a user's grant, and of an application's own. Those of a login by
+ * device code say all there is to be said, whatever number goes with them. */
 static const struct {
     const char *error;
     enum entra_class of_user, of_app;
+    bool says_all;
 } errors[] = {
-    {"temporarily_unavailable", ENTRA_RETRY, ENTRA_RETRY},
-    {"server_error", ENTRA_RETRY, ENTRA_RETRY},
-    {"authorization_pending", ENTRA_PENDING, ENTRA_PENDING},
-    {"slow_down", ENTRA_PENDING, ENTRA_PENDING},
-    {"authorization_declined", ENTRA_LOGIN, ENTRA_LOGIN},
-    {"bad_verification_code", ENTRA_LOGIN, ENTRA_LOGIN},
-    {"expired_token", ENTRA_LOGIN, ENTRA_LOGIN},
-    {"code_expired", ENTRA_LOGIN, ENTRA_LOGIN},
-    {"invalid_grant", ENTRA_LOGIN, ENTRA_ADMIN},
-    {"interaction_required", ENTRA_LOGIN, ENTRA_ADMIN},
-    {"login_required", ENTRA_LOGIN, ENTRA_ADMIN},
-    {"consent_required", ENTRA_LOGIN, ENTRA_ADMIN},
-    {"access_denied", ENTRA_ADMIN, ENTRA_ADMIN},
-    {"invalid_client", ENTRA_ADMIN, ENTRA_ADMIN},
-    {"invalid_request", ENTRA_ADMIN, ENTRA_ADMIN},
-    {"invalid_resource", ENTRA_ADMIN, ENTRA_ADMIN},
-    {"invalid_scope", ENTRA_ADMIN, ENTRA_ADMIN},
-    {"unauthorized_client", ENTRA_ADMIN, ENTRA_ADMIN},
-    {"unsupported_grant_type", ENTRA_ADMIN, ENTRA_ADMIN},
+    {"temporarily_unavailable", ENTRA_RETRY, ENTRA_RETRY, false},
+    {"server_error", ENTRA_RETRY, ENTRA_RETRY, false},
+    {"authorization_pending", ENTRA_PENDING, ENTRA_PENDING, true},
+    {"slow_down", ENTRA_PENDING, ENTRA_PENDING, true},
+    {"authorization_declined", ENTRA_LOGIN, ENTRA_LOGIN, true},
+    {"bad_verification_code", ENTRA_LOGIN, ENTRA_LOGIN, true},
+    {"expired_token", ENTRA_LOGIN, ENTRA_LOGIN, true},
+    {"code_expired", ENTRA_LOGIN, ENTRA_LOGIN, true},
+    {"invalid_grant", ENTRA_LOGIN, ENTRA_ADMIN, false},
+    {"interaction_required", ENTRA_LOGIN, ENTRA_ADMIN, false},
+    {"login_required", ENTRA_LOGIN, ENTRA_ADMIN, false},
+    {"consent_required", ENTRA_LOGIN, ENTRA_ADMIN, false},
+    {"access_denied", ENTRA_ADMIN, ENTRA_ADMIN, false},
+    {"invalid_client", ENTRA_ADMIN, ENTRA_ADMIN, false},
+    {"invalid_request", ENTRA_ADMIN, ENTRA_ADMIN, false},
+    {"invalid_resource", ENTRA_ADMIN, ENTRA_ADMIN, false},
+    {"invalid_scope", ENTRA_ADMIN, ENTRA_ADMIN, false},
+    {"unauthorized_client", ENTRA_ADMIN, ENTRA_ADMIN, false},
+    {"unsupported_grant_type", ENTRA_ADMIN, ENTRA_ADMIN, false},
 };
 
 #define ERRORS (sizeof(errors) / sizeof(errors[0]))
@@ -690,33 +694,58 @@ static bool is_passing(const struct entra_answer *answer)
            (answer->is_managed && (status == 404 || status == 410));
 }
 
+/* Where it stands in the table; ERRORS: nowhere. */
+static size_t find_known(const char *error)
+{
+    size_t i = 0;
+    while (i < ERRORS && (error == NULL || strcmp(errors[i].error, error) != 0))
+        i++;
+    return i;
+}
+
 enum entra_class entra_class_of_answer(const struct entra_answer *answer)
 {
+    size_t known = find_known(answer->error);
     if (answer->error == NULL || is_passing(answer))
         return ENTRA_RETRY;
-    for (size_t i = 0; i < ERRORS; i++)
-        if (strcmp(errors[i].error, answer->error) == 0)
-            return answer->is_user ? errors[i].of_user : errors[i].of_app;
-    return ENTRA_ADMIN;
+    if (known == ERRORS)
+        return ENTRA_ADMIN;
+    return answer->is_user ? errors[known].of_user : errors[known].of_app;
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static const struct entra_row *of_number(unsigned number)
+static bool has_number(const struct entra_row *row, unsigned number)
 {
+    for (size_t i = 0; i < ENTRA_NUMBERS_MAX && row->numbers[i] != 0; i++)
+        if (row->numbers[i] == number)
+            return true;
+    return false;
+}
+
+static bool has_error(const struct entra_row *row, const char *error)
+{
+    for (size_t i = 0; error != NULL && i < ENTRA_ERRORS_MAX && row->errors[i] != NULL; i++)
+        if (strcmp(row->errors[i], error) == 0)
+            return true;
+    return false;
+}
+
+/* Of two with the same number the one that has the `error` as well, else the first. */
+static const struct entra_row *of_number(unsigned number, const char *error)
+{
+    const struct entra_row *found = NULL;
     for (size_t i = 0; i < ROWS; i++)
-        for (size_t j = 0; j < ENTRA_NUMBERS_MAX && rows[i].numbers[j] != 0; j++)
-            if (rows[i].numbers[j] == number)
-                return &rows[i];
-    return NULL;
+        if (has_number(&rows[i], number) && (found == NULL || has_error(&rows[i], error)))
+            found = &rows[i];
+    return found;
 }
 
 static const struct entra_row *of_error(const char *error)
 {
-    for (size_t i = 0; error != NULL && i < ROWS; i++)
-        for (size_t j = 0; j < ENTRA_ERRORS_MAX && rows[i].errors[j] != NULL; j++)
-            if (strcmp(rows[i].errors[j], error) == 0)
-                return &rows[i];
+    for (size_t i = 0; i < ROWS; i++)
+        if (has_error(&rows[i], error))
+            return &rows[i];
     return NULL;
 }
 
@@ -750,9 +779,12 @@ static const struct entra_row *of_class(enum entra_class class)
 
 const struct entra_row *entra_of_answer(const struct entra_answer *answer)
 {
+    size_t known = find_known(answer->error);
     const struct entra_row *row = NULL;
+    if (known < ERRORS && errors[known].says_all)
+        row = of_error(answer->error);
     for (size_t i = 0; i < answer->number_count && row == NULL; i++)
-        row = of_number(answer->numbers[i]);
+        row = of_number(answer->numbers[i], answer->error);
     if (row == NULL)
         row = of_error(answer->suberror);
     if (row == NULL)
@@ -807,7 +839,9 @@ static size_t find_numbers(const char *bytes, size_t length, unsigned numbers[NU
     struct text text = {bytes, bytes + length};
     size_t count = 0;
     while (count < NUMBERS_SEEN && (size_t)(text.end - text.at) > prefix) {
-        if (strncasecmp(text.at, NUMBER_PREFIX, prefix) != 0) {
+        /* Queues are long: most octets are passed by without a call. */
+        if ((*text.at != 'A' && *text.at != 'a') ||
+            strncasecmp(text.at, NUMBER_PREFIX, prefix) != 0) {
             text.at++;
             continue;
         }

@@ -58,8 +58,8 @@ struct entra_answer {
     bool is_managed; /* it is the metadata service of a managed identity that was asked */
 };
 
-/* The row that says what an answer means, never NULL: by its number, else by its `suberror` and
- * `error`, else the general one of its class. */
+/* The row that says what an answer means, never NULL: by the `error` of a login by device code, by
+ * its number, else by its `suberror` and `error`, else the general one of its class. */
 const struct entra_row *entra_of_answer(const struct entra_answer *answer);
 
 /* What is to be done about it: by HTTP status and `error`. */

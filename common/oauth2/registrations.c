@@ -157,35 +157,39 @@ bool registrations_each(struct registrations *registrations,
     return tables_can_list(registrations->tables);
 }
 
-struct file_visit {
-    void (*visit)(void *context, const char *path);
-    void *context;
-};
-
-static void add_value(void *context, const char *key, const char *value)
+static void add_file(void *context, const char *key, const char *value)
 {
     (void)key;
     if (value[0] == '/')
-        watch(context, value);
+        dictionary_put(context, value, memory_copy(value));
 }
 
 static void add_static(void *context, const char *value)
 {
-    add_value(context, NULL, value);
+    add_file(context, NULL, value);
 }
 
-static void visit_file(void *context, const char *path, void *state)
+struct file_visit {
+    struct registrations *registrations;
+    void (*visit)(void *context, const char *path);
+    void *context;
+};
+
+static void visit_file(void *context, const char *path, void *value)
 {
     const struct file_visit *files = context;
-    (void)state;
+    (void)value;
+    watch(files->registrations, path);
     files->visit(files->context, path);
 }
 
 void registrations_each_file(struct registrations *registrations,
                              void (*visit)(void *context, const char *path), void *context)
 {
-    struct file_visit files = {.visit = visit, .context = context};
-    tables_each_value(registrations->tables, add_value, registrations);
-    tables_each_static(registrations->tables, add_static, registrations);
-    dictionary_each(registrations->files, visit_file, &files);
+    struct file_visit files = {registrations, visit, context};
+    struct dictionary *all = dictionary_new(free);
+    tables_each_value(registrations->tables, add_file, all);
+    tables_each_static(registrations->tables, add_static, all);
+    dictionary_each(all, visit_file, &files);
+    dictionary_free(all);
 }

@@ -47,7 +47,7 @@ bool registrations_each(struct registrations *registrations,
                         void (*visit)(void *context, const char *upn), void *context);
 
 /* Calls `visit` once with each registration file that tables which can be enumerated and static:
- * name, and those that were given out before. */
+ * name. */
 void registrations_each_file(struct registrations *registrations,
                              void (*visit)(void *context, const char *path), void *context);
 

@@ -25,6 +25,12 @@ static bool is_failing(const struct token_subject *state)
     return state->cause[0] != '\0';
 }
 
+/* Each account has a token of its own there, and none has one. */
+static bool is_unused(const struct token_subject *state)
+{
+    return state->grant == TOKEN_GRANT_USER && state->account[0] == '\0';
+}
+
 static bool ends_soon(const struct token_subject *state, const struct subject_time *time)
 {
     return state->credential_ends != 0 && state->credential_ends - time->now <= time->warn;
@@ -174,6 +180,8 @@ static void write_token(const struct page *page)
         buffer_append_string(&line, "none yet, one is asked for");
     } else if (is_bad) {
         buffer_append_string(&line, "none, its mail waits");
+    } else if (is_unused(state)) {
+        buffer_append_string(&line, "none, nobody has logged in yet: `post365 login ACCOUNT`");
     } else {
         buffer_append_string(&line, "none, no mail has needed one yet");
     }
@@ -375,12 +383,13 @@ void subject_write(const struct screen *screen, struct buffer *lines, const stru
         write_briefly(&page);
     } else {
         write_failure(&page);
-        if (extent == SUBJECT_WHOLE || subject->state.credential_ends != 0)
+        if (subject->state.credential_ends != 0 ||
+            (extent == SUBJECT_WHOLE && !is_unused(&subject->state)))
             write_credential(&page);
         write_grant(&page);
     }
     write_clock(&page);
-    if (extent != SUBJECT_WHOLE)
+    if (extent != SUBJECT_WHOLE || is_unused(&subject->state))
         return;
     write_application(&page);
     claims_explain(&subject->claims, &subject->state, write_claim, &page);

@@ -1,11 +1,24 @@
 /* subjects.c - all that post365-tokend knows of tokens */
 #include "ctl/oauth2/subjects.h"
 
+#include "common/dictionary.h"
 #include "common/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* While they are being told. */
+struct finding {
+    struct subjects *subjects;
+    struct dictionary *numbers;       /* places in the list from 1, by registration and account */
+    struct dictionary *registrations; /* those that have a subject */
+};
+
+static void *number_to_value(size_t number)
+{
+    return (void *)(uintptr_t)number;
+}
 
 static struct subject *add(struct subjects *subjects)
 {
@@ -15,21 +28,32 @@ static struct subject *add(struct subjects *subjects)
     return subject;
 }
 
+/* One that changes meanwhile is told once more: the last word counts. */
 static bool add_subject(void *context, const struct token_subject *state)
 {
-    add(context)->state = *state;
+    struct finding *finding = context;
+    char *key = memory_format("%s %s", state->registration, state->account);
+    size_t number = (size_t)(uintptr_t)dictionary_find(finding->numbers, key);
+    if (number == 0) {
+        add(finding->subjects);
+        number = finding->subjects->count;
+        dictionary_put(finding->numbers, key, number_to_value(number));
+        dictionary_put(finding->registrations, state->registration, number_to_value(number));
+    }
+    finding->subjects->list[number - 1].state = *state;
+    free(key);
     return true;
 }
 
-/* A registration of users' grants is no subject itself; where nobody has logged in yet it is seen
- * all the same. */
+/* A registration of users' grants is no subject itself; where nobody has logged in yet, and the
+ * maps name no account, it is seen all the same. */
 static bool add_registration(void *context, const char *path)
 {
-    struct subjects *subjects = context;
-    for (size_t i = 0; i < subjects->count; i++)
-        if (strcmp(subjects->list[i].state.registration, path) == 0)
-            return true;
-    struct subject *subject = add(subjects);
+    struct finding *finding = context;
+    if (dictionary_find(finding->registrations, path) != NULL)
+        return true;
+    struct subject *subject = add(finding->subjects);
+    subject->state.grant = TOKEN_GRANT_USER;
     snprintf(subject->state.registration, sizeof(subject->state.registration), "%s", path);
     return true;
 }
@@ -46,22 +70,22 @@ bool subjects_look(struct subject *subject, struct token_client *client, struct 
     if (reply.result == TOKEN_REPLY_DONE) {
         subject->state = reply.subject;
         claims_take(&subject->claims, &reply);
-    } else {
-        error_set(error, "post365-tokend: %s", reply.reason);
     }
-    bool is_there = reply.result == TOKEN_REPLY_DONE;
     token_reply_release(&reply);
-    return is_there;
+    return true;
 }
 
 bool subjects_find(struct subjects *subjects, struct token_client *client, struct error *error)
 {
+    struct finding finding = {subjects, dictionary_new(NULL), dictionary_new(NULL)};
     *subjects = (struct subjects){.list = NULL};
-    bool fine = token_client_subjects(client, add_subject, subjects, error);
+    bool fine = token_client_subjects(client, add_subject, &finding, error);
     size_t known = subjects->count;
-    fine = fine && token_client_registrations(client, add_registration, subjects, error);
+    fine = fine && token_client_registrations(client, add_registration, &finding, error);
     for (size_t i = known; fine && i < subjects->count; i++)
         fine = subjects_look(&subjects->list[i], client, error);
+    dictionary_free(finding.numbers);
+    dictionary_free(finding.registrations);
     if (!fine)
         subjects_free(subjects);
     return fine;

@@ -18,7 +18,8 @@ struct subjects {
  * without claims. False with the reason, and nothing is to be released. */
 bool subjects_find(struct subjects *subjects, struct token_client *client, struct error *error);
 
-/* Asks for the claims of one, and how it stands now. False with the reason. */
+/* Asks for the claims of one, and how it stands now; what is gone meanwhile, or is none yet, stays
+ * as it was. False with the reason: tokend could not be asked. */
 bool subjects_look(struct subject *subject, struct token_client *client, struct error *error);
 
 void subjects_free(struct subjects *subjects);

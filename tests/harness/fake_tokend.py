@@ -110,7 +110,9 @@ class FakeTokend:
 
     def _status(self, peer, request):
         told = self._find(request)
-        if told:
+        if told and told["grant"] == "user" and "account" not in request:
+            peer.say(result="error", reason="each account has a grant of its own there: name the account")
+        elif told:
             peer.say(result="done", **told)
         else:
             peer.say(result="none", reason="post365_oauth2_maps does not know the account")
@@ -118,6 +120,12 @@ class FakeTokend:
     def _renew(self, peer, request):
         told = self._find(request)
         peer.say(result="done", id="0123abcd", left=3000, registration=told["registration"])
+
+    def _token(self, peer, _request):
+        peer.say(result="none", reason="post365_oauth2_maps does not know the account")
+
+    def _verdict(self, peer, _request):
+        peer.say(result="done", again=0)
 
     def _login(self, peer, _request):
         peer.say(result="none", reason="its registration has grant = app")

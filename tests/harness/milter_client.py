@@ -74,7 +74,7 @@ def strings(*texts):
 
 
 class Connection:
-    def __init__(self, endpoint, timeout=10.0):
+    def __init__(self, endpoint, timeout=30.0):
         self.endpoint = endpoint
         endpoint.settimeout(timeout)
         self.steps = 0

@@ -211,7 +211,7 @@ class Postfix:
                 raise RuntimeError(f"Postfix does not start: {result.stdout}{result.stderr}\n{self.log()}")
             self.smtp_port, self.submission_port = free_ports(2)
             self.configure({})
-        if not processes.wait_until(lambda: _listens(self.smtp_port) and _listens(self.submission_port), 10):
+        if not processes.wait_until(lambda: _listens(self.smtp_port) and _listens(self.submission_port), 30):
             raise TimeoutError(f"Postfix does not listen, see {self.log_path}\n{self.log()}")
 
     def running(self):
@@ -253,7 +253,7 @@ class Postfix:
         """The whole log so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_log(self, text, timeout=10.0):
+    def wait_log(self, text, timeout=30.0):
         """Waits until the log holds `text`. Returns whether it does."""
         return processes.wait_until(lambda: text in self.log(), timeout)
 

@@ -106,7 +106,7 @@ class Program:
         """All that the program has said so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_ready(self, ready, timeout=15.0):
+    def wait_ready(self, ready, timeout=30.0):
         """Waits until `ready()` is true. Died when the program ends first, TimeoutError when it
         takes longer."""
         if not wait_until(lambda: not self.alive() or ready(), timeout):
@@ -119,7 +119,7 @@ class Program:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def stop(self, patience=5.0):
+    def stop(self, patience=30.0):
         """SIGTERM, SIGKILL after `patience` seconds. Returns the exit status (None if it did not
         run); may be called twice."""
         if self.process is None:

@@ -12,7 +12,7 @@ import socket
 from . import processes, workplace
 
 
-def connect(place, queue_directory, timeout=5.0):
+def connect(place, queue_directory, timeout=30.0):
     """A connected socket to "unix:path" (below the queue directory) or "inet:host:port". However
     long the queue directory's name is: it is reached through a descriptor."""
     kind, _, where = place.partition(":")
@@ -68,7 +68,7 @@ class Daemon(processes.Program):
             return False
         return True
 
-    def reload(self, timeout=10.0):
+    def reload(self, timeout=30.0):
         """SIGUSR1, then waits until the log says what came of it. Returns the new part of the
         log."""
         before = len(self.log())

@@ -150,14 +150,14 @@ class Relay:
         port = self.postfix.submission_port if options.get("login") else self.postfix.smtp_port
         return client.send(port, sender, recipients, data, **options), message_id
 
-    def deliver(self, sender, recipients, header, body=b"hello\n", *, timeout=20, **options):
+    def deliver(self, sender, recipients, header, body=b"hello\n", *, timeout=60, **options):
         """submit(), then waits for it at the stand-in. Returns the Arrival; AssertionError when
         there is none."""
         outcome, message_id = self.submit(sender, recipients, header, body, **options)
         assert outcome.accepted, outcome
         return self.arrival(message_id, timeout)
 
-    def arrival(self, message_id, timeout=20):
+    def arrival(self, message_id, timeout=60):
         """The message that the stand-in accepted under this Message-ID. AssertionError when there
         is none."""
         found = processes.wait_until(lambda: [arrival for arrival in self.accepted()

@@ -94,7 +94,7 @@ def test_what_setup_plans_the_transport_has(place, office365, name):
     for sender, account in senders.items():
         assert deliver(postfix, office365, sender) == account
     # Whoever no table lists has a socket since he has logged in.
-    assert processes.wait_until(lambda: sockets(postfix) == accounts | set(senders.values()), 5), transport.log()
+    assert processes.wait_until(lambda: sockets(postfix) == accounts | set(senders.values()), 30), transport.log()
     assert postfix.wait_empty(10) == [] and "No such file or directory" not in postfix.log()
     assert "set up already" in run_setup(postfix).stdout
 

@@ -50,7 +50,7 @@ def pages(place):
 
     def read():
         return "".join(urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode() for port in ports)
-    assert processes.wait_until(lambda: "post365_account_paused{" in read(), 10)
+    assert processes.wait_until(lambda: "post365_account_paused{" in read(), 30)
     # Absent until Postfix's queue has been looked at for the first time.
     assert processes.wait_until(lambda: "post365_transport_queue_oldest_seconds " in read(), 90, 0.5)
     return read()

@@ -10,6 +10,7 @@ import pytest
 from test_control import Control
 from test_policyd import Policyd
 
+from entra import errors
 from harness import command, workplace
 from harness.command import PROGRAM, on_terminal
 
@@ -97,6 +98,23 @@ def test_what_the_token_endpoint_says_is_explained(text, cause, status):
         assert f"cause     {cause}\n" in done.stdout and "remedy    " in done.stdout
     found = json.loads(run("explain", "--json", text).stdout)
     assert found["cause"] == cause and found["needs_admin"] == bool(status)
+
+
+@pytest.mark.parametrize("name", ["token-refused", "mailbox-logon", "consent-missing"])
+def test_a_cause_is_explained_by_its_name_and_names_the_new_permission_first(name):
+    text = " ".join(run("explain", name).stdout.split())
+    assert f"cause {name} meaning " in text
+    assert 0 < text.index("Application SMTP.SendAsApp") < text.index("FullAccess" if name != "consent-missing" else "API permission")
+
+
+def test_every_error_of_the_endpoint_has_words_of_its_own():
+    general = {"request-refused", "login-again", "login-pending"}
+    causes = {}
+    for number, (status, error, text) in errors.ERRORS.items():
+        answer = json.dumps({"error": error, "error_description": f"AADSTS{number}: {text}", "error_codes": [number]})
+        causes[number] = json.loads(run("explain", "--json", answer).stdout)["cause"]
+    assert len(causes) > 80 and {number for number, cause in causes.items() if cause in general} <= {70016}, causes
+    assert (causes[7000215], causes[90002], causes[700023]) == ("secret-wrong", "tenant-unknown", "assertion-wrong")
 
 
 def test_a_reply_without_text():

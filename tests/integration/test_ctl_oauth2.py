@@ -179,7 +179,7 @@ def test_login(oauth2, tokend):
 def test_a_login_that_came_to_nothing(oauth2, tokend, cause, reason):
     tokend.answers["login"] = login("waiting", {"result": "stopped", "cause": cause, "reason": reason})
     done = oauth2.run("login", UPN)
-    assert done.returncode == 1 and "relay@contoso.com is not logged in, and nothing is stored" in done.stderr
+    assert done.returncode == 1 and "the login of relay@contoso.com has failed" in done.stderr
     assert re.search(rf"^  cause +{cause}", done.stdout, re.M) and re.search(rf"^  reason +{re.escape(reason)}$", done.stdout, re.M)
     if cause == "grant-of-another":
         assert f"post365 login {UPN}" in done.stdout  # of the remedy
@@ -274,7 +274,7 @@ RBAC = {"model": "rbac", "claim_aud": "https://outlook.office365.com", "claim_oi
 
 def test_token_that_is_fine(oauth2, tokend):
     now = int(time.time())
-    tokend.subjects = [subject(**fresh(), **RBAC, credential_ends=now + 729 * DAY + 60, accepted_for=UPN, accepted_at=now - 30)]
+    tokend.subjects = [subject(**fresh(), **RBAC, credential_ends=now + 729 * DAY + 60, accepted_for=UPN, accepted_at=now - 300)]
     done = oauth2.run("token")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -345,7 +345,7 @@ def test_tokens_of_users(oauth2, tokend):
     assert re.search(r"grant +login of \d{4}-\d\d-\d\d, ends on \d{4}-\d\d-\d\d if it is not renewed before", parts[0])
     assert "SMTP.Send: on behalf of the user" in parts[0]
     assert "bob@contoso.com has logged in, who is not the account" in parts[1] and "SMTP.Send is not among it" in parts[1]
-    assert "post365 login new@contoso.com" in parts[2]
+    assert "post365 login new@contoso.com" in parts[2] and "nobody has logged in yet" in parts[3]
     assert oauth2.run("token", UPN).returncode == 0 and oauth2.run("token", UPN, joe).returncode == 1
     assert oauth2.run("token", joe).stdout == parts[1]
     assert [json.loads(line)["account"] for line in oauth2.run("token", "--json").stdout.splitlines()] == [
@@ -489,10 +489,10 @@ def test_resume_asks_for_a_token_before(policyd, tokend):
     assert tokend.requests == [{"request": "renew", "account": UPN}]
     command.run(policyd.etc, "pause", UPN)
     tokend.answers["renew"] = lambda peer, request: peer.say(result="stopped", cause="secret-expired", reason="AADSTS7000222",
-                                                             until=5, registration="/etc/x.cf")
+                                                             until=5, registration="/etc/postfix/post365/contoso.cf")
     done = command.run(policyd.etc, "resume", UPN)
     assert done.returncode == 1 and "is resumed" in done.stdout
-    assert "there is no new token for relay@contoso.com" in done.stderr and "`client_secret_file` in /etc/x.cf" in " ".join(done.stdout.split())
+    assert "there is no new token for relay@contoso.com" in done.stderr and "`client_secret_file` in /etc/postfix/post365/contoso.cf" in " ".join(done.stdout.split())
     tokend.answers["renew"] = lambda peer, request: peer.say(result="none", reason="not in post365_oauth2_maps")
     assert command.run(policyd.etc, "resume", UPN).returncode == 0
     tokend.stop()

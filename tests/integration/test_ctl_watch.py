@@ -137,7 +137,7 @@ def test_stopped_and_continued(policyd):
         terminal.wait_for("a@contoso.com")
         # Of an orphaned process group the kernel stops nobody for a key: as a shell's child would see it.
         os.kill(terminal.process.pid, signal.SIGTSTP)
-        assert processes.wait_until(lambda: state_of(terminal.process) == "T", 10)
+        assert processes.wait_until(lambda: state_of(terminal.process) == "T", 30)
         assert terminal.is_as_before()
         send(policyd, "a@contoso.com", 6)
         os.kill(terminal.process.pid, signal.SIGCONT)
@@ -162,7 +162,7 @@ def test_a_frame_is_written_at_once(policyd):
         before = len(terminal.raw)
         terminal.press("x")
         terminal.wait_for("a@contoso.com")
-        assert processes.wait_until(lambda: terminal.shown() and len(terminal.raw) > before, 10)
+        assert processes.wait_until(lambda: terminal.shown() and len(terminal.raw) > before, 30)
         frame = terminal.raw[before:]
         assert frame.startswith("\x1b[H\x1b[K") and "\x1b[2J" not in frame
 

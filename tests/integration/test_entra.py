@@ -60,7 +60,7 @@ def entra(shared, office365):
     shared.set(clock=0, date=None, delay=0, lifetime=3599, refresh_in=None, rotation="keep", rotate=True, device_interval=5,
                device_lifetime=900, proxy_login=None, arc_realm=None, cloud="global", token_version=1)
     shared.up()
-    office365.set(tenant_switch=False, basic_disabled=False, revoked_tokens=[], token_tenant=None)
+    office365.set(tenant_switch=False, basic_disabled=False, token_margin=0, revoked_tokens=[], token_tenant=None)
 
 
 @pytest.fixture(scope="module")
@@ -517,6 +517,10 @@ def test_tokens_end(entra, office365):
     assert login(office365, ended).startswith("535 5.7.3 ") and objection(office365) == "expired"
     early = entra.make_token(app.client_id, claims={"nbf": int(time.time()) + 60})
     assert login(office365, early).startswith("535 5.7.3 ") and objection(office365) == "early"
+    office365.set(token_margin=600)
+    assert login(office365, entra.make_token(app.client_id, lifetime=590)).startswith("535 5.7.142 ")
+    assert login(office365, entra.make_token(app.client_id, lifetime=610)).startswith("235 ")
+    office365.set(token_margin=0)
     entra.set(clock=3600)
     assert login(office365, token_of(entra, app)).startswith("235 ")
 

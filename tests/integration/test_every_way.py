@@ -236,7 +236,7 @@ def test_mail_that_waited_before_post365_was_set_up(place, office365, name):
         outcome = client.send(postfix.smtp_port, sender, [TO], data)
         assert outcome.accepted, outcome
         ids[message_id] = address
-    assert processes.wait_until(lambda: len(postfix.queue()) == 200, 10)
+    assert processes.wait_until(lambda: len(postfix.queue()) == 200, 30)
     applied(postfix)
     for daemon in (programs.Policyd, programs.Milter, programs.Transport):
         place.add(daemon(postfix, "-o", "post365_message_quota=none", "-o", "post365_recipient_quota=none")).start()

@@ -269,7 +269,7 @@ def test_the_decision_goes_through_a_port_without_milters(start):
 
 def queued_envid(relay):
     """The ENVID of the only message in the queue, as Postfix keeps it; in these tests it needs no xtext."""
-    assert processes.wait_until(relay.postfix.queue, 10, 0.1)
+    assert processes.wait_until(relay.postfix.queue, 30, 0.1)
     records = relay.postfix.command("postcat", "-eq", relay.postfix.queue()[0]["queue_id"]).stdout
     found = [line.partition("envelope_id=")[2] for line in records.splitlines() if "envelope_id=" in line]
     return found[-1]

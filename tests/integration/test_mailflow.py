@@ -166,7 +166,7 @@ def test_a_bounce_that_is_refused_makes_no_other(relay):
     assert outcome.accepted
     def bounced():
         return "status=bounced" in relay.postfix.log()[before:]
-    assert processes.wait_until(bounced, 15)
+    assert processes.wait_until(bounced, 30)
     assert relay.postfix.wait_empty(15) == []
     assert "non-delivery notification" not in relay.postfix.log()[before:]
 

@@ -187,7 +187,7 @@ def test_the_upkeep_of_the_store_is_measured(start):
     measured = start(post365_recipient_quota="none", post365_message_quota="100/1s")
     with measured.connect() as client:
         assert client.ask() == "DUNNO"
-        assert processes.wait_until(lambda: measured.value("expiry_duration_seconds_count") > 0, 10, 0.1)
+        assert processes.wait_until(lambda: measured.value("expiry_duration_seconds_count") > 0, 30, 0.1)
         found = measured.metrics()
     assert found["post365_expiry_duration_seconds_sum"][frozenset()] > 0
     assert "post365_checkpoint_duration_seconds_count" in found
@@ -215,16 +215,16 @@ def test_health_says_why_not(start, place):
                 while True:
                     file.write(bytes(4096))
             assert processes.wait_until(lambda: client.ask().startswith("451 4.3.0"), 30, 0)
-            assert processes.wait_until(lambda: measured.get("/healthz")[0] == 503, 5, 0.1)
+            assert processes.wait_until(lambda: measured.get("/healthz")[0] == 503, 30, 0.1)
             status, _, body = measured.get("/healthz")
             assert status == 503 and str(ledger) in body and "No space" in body, body
             assert "not well" in measured.get("/")[2]
             # Upkeep may have been the first to fail: the log had its space already.
-            assert processes.wait_until(lambda: measured.value("store_failures_total", work="commit") > 0, 5, 0.1)
+            assert processes.wait_until(lambda: measured.value("store_failures_total", work="commit") > 0, 30, 0.1)
             assert measured.value("decisions_not_stored_total") > 0
             filler.unlink()
-            assert processes.wait_until(lambda: client.ask() == "DUNNO", 10)
-            assert processes.wait_until(lambda: measured.get("/healthz")[0::2] == (200, "ok\n"), 5, 0.1)
+            assert processes.wait_until(lambda: client.ask() == "DUNNO", 30)
+            assert processes.wait_until(lambda: measured.get("/healthz")[0::2] == (200, "ok\n"), 30, 0.1)
         measured.stop()
     finally:
         subprocess.run(["umount", "-l", ledger], check=True)
@@ -237,7 +237,7 @@ def test_health_says_that_the_ledger_cannot_be_used(place):
     turns = measured.directory / "ledger" / "turns.db"
     turns.write_bytes(b"x" * len(turns.read_bytes()))
     measured.start(wait=False)
-    assert processes.wait_until(measured.refuses, 10)
+    assert processes.wait_until(measured.refuses, 30)
     status, _, body = measured.get("/healthz")
     assert status == 503 and "the ledger" in body
 
@@ -391,7 +391,7 @@ def starve(stack, program, port, idle, limit):
     with contextlib.ExitStack() as crowd:
         for _ in range(100):
             crowd.enter_context(idle())
-        assert processes.wait_until(lambda: len(os.listdir(f"/proc/{program.pid}/fd")) == limit, 10)
+        assert processes.wait_until(lambda: len(os.listdir(f"/proc/{program.pid}/fd")) == limit, 30)
         client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         client.settimeout(1.5)

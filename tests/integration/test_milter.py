@@ -61,12 +61,12 @@ class Milter(processes.Program):
         self.wait_ready(lambda: "started, version" in self.new_log(before))
         return self
 
-    def stop(self, patience=5.0):
+    def stop(self, patience=30.0):
         status = super().stop(patience)
         assert "Sanitizer" not in self.log(), self.log()  # if it was built with one
         return status
 
-    def endpoint(self, timeout=10.0):
+    def endpoint(self, timeout=30.0):
         return programs.connect("unix:post365/milter", self.queue, timeout)
 
     def connect(self, **options):
@@ -90,7 +90,7 @@ class Milter(processes.Program):
     def reload(self):
         before = len(self.log())
         self.signal(signal.SIGUSR1)
-        assert processes.wait_until(lambda: "reload" in self.log()[before:], 10)
+        assert processes.wait_until(lambda: "reload" in self.log()[before:], 30)
         return self.log()[before:]
 
     def new_log(self, before):
@@ -523,7 +523,7 @@ def test_connections_that_drop_anywhere_leave_nothing_behind(milter):
                 endpoint.sendall(piece)
             time.sleep(0.01)
     assert milter.works()
-    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 5)
+    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 30)
 
 
 def test_garbage_disturbs_nobody(milter):
@@ -545,7 +545,7 @@ def test_garbage_disturbs_nobody(milter):
     assert milter.works()
     for endpoint in endpoints:
         endpoint.close()
-    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 5)
+    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 30)
 
 
 # --- load -------------------------------------------------------------------------------------
@@ -583,7 +583,7 @@ def test_two_thousand_connections_at_once_are_served(milter):
     for client in clients:
         assert client.read() == (b"c", b"")
         client.close()
-    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 10)
+    assert processes.wait_until(lambda: milter.descriptors() <= descriptors, 30)
 
 
 @pytest.mark.skipif("sanitize" in str(workplace.BUILD), reason="sanitizers keep what was freed")
@@ -639,7 +639,7 @@ class Load:
     def wait_for(self, count):
         """Until that many more messages went through."""
         want = len(self.results) + count
-        assert processes.wait_until(lambda: len(self.results) >= want, 10)
+        assert processes.wait_until(lambda: len(self.results) >= want, 30)
 
     def accounts(self):
         """The accounts that messages went out as; each must be of one piece."""
@@ -683,7 +683,7 @@ def test_sigterm_under_load_ends_at_once_and_cleanly(make):
         began = time.monotonic()
         assert milter.stop() == 0
         assert time.monotonic() - began < 2
-        assert processes.wait_until(lambda: load.interrupted == 6, 10)
+        assert processes.wait_until(lambda: load.interrupted == 6, 30)
     assert load.accounts() == {DEFAULT}
     assert not (milter.queue / "post365" / "milter").exists()
     milter.start()

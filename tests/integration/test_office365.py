@@ -31,7 +31,7 @@ HEADER = f"From: <{UPN}>\r\nSubject: test\r\n"
 class Client:
     """An SMTP client that sends exactly what it is told."""
 
-    def __init__(self, server, timeout=5):
+    def __init__(self, server, timeout=30):
         self.server = server
         self.socket = socket.create_connection(("127.0.0.1", server.port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -73,13 +73,13 @@ class Policyd(processes.Program):
         except OSError:
             return False
 
-    def connect(self, timeout=10.0):
+    def connect(self, timeout=30.0):
         return Client(programs.connect(self.parameters["post365_policy_socket"], self.queue, timeout))
 
     def reload(self):
         before = len(self.log())
         self.signal(signal.SIGUSR1)
-        assert processes.wait_until(lambda: "reload" in self.log()[before:], 10)
+        assert processes.wait_until(lambda: "reload" in self.log()[before:], 30)
         return self.log()[before:]
 
     def memory(self):
@@ -303,7 +303,7 @@ def test_over_quota_the_client_is_told_use_limit_and_time(start):
         clock = refused.partition(" room at ")[2].partition(" (")[0]
         wait = time.strptime(clock[-8:], "%H:%M:%S").tm_sec - time.localtime().tm_sec
         assert 0 <= wait % 60 <= 3
-        assert processes.wait_until(lambda: client.ask() == "DUNNO", 10)
+        assert processes.wait_until(lambda: client.ask() == "DUNNO", 30)
 
 
 def test_the_service_named_twice_counts_once(start):
@@ -413,7 +413,7 @@ def test_many_signals_at_once_are_few_reloads(start):
             policyd.signal(signal.SIGUSR1)
             time.sleep(0.0005)  # the kernel itself makes one of two signals that meet
         assert client.ask() == "DUNNO"
-        assert processes.wait_until(lambda: "reload" in policyd.log(), 10)
+        assert processes.wait_until(lambda: "reload" in policyd.log(), 30)
     assert policyd.stop() == 0
     assert 1 <= policyd.log().count("reloaded") < 50
 
@@ -524,7 +524,7 @@ def test_a_damaged_ledger_is_no_guess_until_it_is_mended(start, meter):
     before = sorted(path.name for path in turns.parent.iterdir())
     policyd.configure(post365_meter=meter)
     policyd.start(wait=False)
-    assert processes.wait_until(policyd.refuses if meter == "submission" else policyd.answers, 10)
+    assert processes.wait_until(policyd.refuses if meter == "submission" else policyd.answers, 30)
     with policyd.connect() as client:
         for stage in ("RCPT", "DATA", "END-OF-MESSAGE"):
             assert client.ask(protocol_state=stage) == (NOT_NOW if meter == "submission" else "DUNNO")
@@ -558,10 +558,10 @@ def test_a_disk_that_is_full_at_the_start_is_tried_again(start, place):
         policyd.kill()
         (directory / "filler").write_bytes(b"x" * directory_space(directory))
         policyd.start(wait=False)
-        assert processes.wait_until(policyd.refuses, 10)
+        assert processes.wait_until(policyd.refuses, 30)
         assert f"error: the ledger {directory}/ledger cannot be opened: No space left on device; " in policyd.log()
         (directory / "filler").unlink()
-        assert processes.wait_until(policyd.answers, 10)
+        assert processes.wait_until(policyd.answers, 30)
         assert used(policyd) == 55
         policyd.stop()
     finally:

@@ -59,16 +59,14 @@ def queue(relay, *words):
     return found
 
 
+def causes_of(messages):
+    """{cause: remedy}"""
+    return {cause["cause"]: cause["remedy"] for message in messages for cause in message["causes"]}
+
+
 def causes(relay):
     """{account: the causes of its messages}"""
-    return {account: {cause["cause"] for message in messages for cause in message["causes"]}
-            for account, messages in queue(relay).items()}
-
-
-def remedies(relay):
-    """{cause: remedy} of all that waits."""
-    return {cause["cause"]: cause["remedy"] for messages in queue(relay).values() for message in messages
-            for cause in message["causes"]}
+    return {account: set(causes_of(messages)) for account, messages in queue(relay).items()}
 
 
 def submit(relay, upn, count=1, recipients=1, sender=None):
@@ -83,17 +81,20 @@ def submit(relay, upn, count=1, recipients=1, sender=None):
     return sent
 
 
-def wait_causes(relay, wanted, timeout=30):
-    """Waits until the queue has these causes by account."""
+def wait_causes(relay, wanted, timeout=60):
+    """Waits until the queue has these causes by account, all at once: who is tried again has another at that moment. Returns
+    {cause: remedy} of these accounts."""
     found = {}
 
     def fits():
         found.clear()
-        found.update(causes(relay))
-        return all(found.get(account) == {cause} for account, cause in wanted.items())
+        found.update({account: causes_of(messages) for account, messages in queue(relay).items()})
+        return all(set(found.get(account, ())) == {cause} for account, cause in wanted.items())
     if not processes.wait_until(fits, timeout, 0.3):
-        wrong = {account: (cause, found.get(account)) for account, cause in wanted.items() if found.get(account) != {cause}}
+        wrong = {account: (cause, found.get(account)) for account, cause in wanted.items()
+                 if set(found.get(account, ())) != {cause}}
         raise AssertionError(f"{wrong}\n{relay.postfix.queue()}\n{relay.transport.log()[-2000:]}")
+    return {cause: found[account][cause] for account, cause in wanted.items()}
 
 
 # --- the causes ---
@@ -127,24 +128,20 @@ def test_each_cause_is_named_with_its_remedy(troubled):
     wanted = {upn_of(name): cause for name, cause in STATES.items()} | {
         upn_of("wrong"): "credentials-refused", upn_of("sendas"): "send-as", upn_of("quota"): "submission-quota",
         upn_of("hand"): "paused-by-hand"}
-    wait_causes(relay, wanted)
-    named = remedies(relay)
+    named = wait_causes(relay, wanted)
 
     # Those that are probed meanwhile may wait for the new trouble, too.
     office365.add_fault(stage="tls", certificate="name")
     office365.control({"command": "drop_connections"})
     submit(relay, upn_of("certificate"))
-    wait_causes(relay, {upn_of("certificate"): "certificate-name"})
-    named |= remedies(relay)
+    named |= wait_causes(relay, {upn_of("certificate"): "certificate-name"})
     office365.clear_faults()
     office365.stop()
     submit(relay, upn_of("down"))
-    wait_causes(relay, {upn_of("down"): "server-unreachable"})
-    named |= remedies(relay)
+    named |= wait_causes(relay, {upn_of("down"): "server-unreachable"})
     relay.policyd.stop()
     submit(relay, upn_of("ledger"))
-    wait_causes(relay, {upn_of("ledger"): "ledger-unavailable"})
-    named |= remedies(relay)
+    named |= wait_causes(relay, {upn_of("ledger"): "ledger-unavailable"})
 
     assert set(named) == set(REMEDIES) and len(named) >= 12
     for cause, remedy in named.items():
@@ -218,7 +215,7 @@ def test_the_time_that_is_told_is_the_time_at_which_it_goes(limited, name, count
         waiting = queue(limited).get(upn, [])
         return len(waiting) == count - first and all(
             message["queue"] == "deferred" and message["causes"][0]["when"] == "room" for message in waiting)
-    assert processes.wait_until(is_put_off, 5, 0.1), (queue(limited), limited.transport.log())
+    assert processes.wait_until(is_put_off, 30, 0.1), (queue(limited), limited.transport.log())
     assert causes(limited)[upn] <= {"messages-used", "recipients-used", "waits-its-turn"}
     check_estimates(limited, upn, sent)
     assert not limited.refused()

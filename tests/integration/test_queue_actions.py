@@ -31,7 +31,7 @@ def relay(place):
 def submit(relay, upn, *recipients):
     outcome, message_id = relay.submit(upn, list(recipients), f"From: {upn}\r\nTo: {recipients[0]}\r\nSubject: x\r\n".encode())
     assert outcome.accepted
-    assert processes.wait_until(lambda: f"message-id={message_id}" in relay.postfix.log(), 10)
+    assert processes.wait_until(lambda: f"message-id={message_id}" in relay.postfix.log(), 30)
     queue_id = re.search(rf"\]: (\w+): message-id={re.escape(message_id)}", relay.postfix.log()).group(1)
     assert processes.wait_until(lambda: any(message["queue_id"] == queue_id and message["queue_name"] == "deferred"
                                             for message in relay.postfix.queue()), 20, 0.1), relay.postfix.queue()
@@ -75,7 +75,7 @@ def test_filters(relay, messages):
             ("--queue", "hold"): set(),
             ("--account", OTHER, "--recipient", "bob@dest.example"): {three}}.items():
         assert listed(relay, *words) == found, words
-    assert processes.wait_until(lambda: listed(relay, "--older", "1s") == {one, two, three}, 5)
+    assert processes.wait_until(lambda: listed(relay, "--older", "1s") == {one, two, three}, 30)
     assert queue(relay, "--account", "nobody@example.com").stdout == "Nothing in the queue fits.\n"
 
 

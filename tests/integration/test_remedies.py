@@ -39,6 +39,8 @@ CMDLETS = {
     "Set-Mailbox": {"Identity", "RecipientLimits"},
 }
 ROLES = ("Application SMTP.SendAsApp",)
+CAUSES = {name for page in ("OFFICE365_REPLIES.md", "ENTRA_ERRORS.md")
+          for name in re.findall(r"^### (\S+)$", (PROJECT / "docs" / page).read_text(), re.M)}
 # Of pages, and the names of resources.
 LINKS = ("https://aka.ms/", "https://sender.office.com", "https://outlook.office", "https://partner.outlook.cn")
 
@@ -126,7 +128,7 @@ def wrong_with(span, postfix_parameters, helps):
     if parameter is not None:
         return wrong_with_parameter(parameter.group(1), postfix_parameters)
     setting = re.fullmatch(r"(\w+) = .*", span)
-    if (setting is not None and setting.group(1) in REGISTRATION) or span in ROLES:
+    if (setting is not None and setting.group(1) in REGISTRATION) or span in ROLES or span in CAUSES:
         return None
     if re.match(r"[A-Z][a-z]+-[A-Z]", span):
         return wrong_with_cmdlets(span)

@@ -227,7 +227,7 @@ def test_a_sender_that_anybody_may_write_names_no_account_where_logins_are_belie
 def test_sendmail_names_no_account_where_logins_are_believed_alone(place):
     relay = believing_logins(place, "yes")
     relay.postfix.sendmail(b"From: Boss <boss@corp.example>\nSubject: x\n\nx\n", "-f", "boss@corp.example", TO)
-    assert processes.wait_until(lambda: "account=" in relay.milter.log(), 10)
+    assert processes.wait_until(lambda: "account=" in relay.milter.log(), 30)
     assert f"from=<boss@corp.example>, account={UPN} (post365_upn), sender=rewritten" in relay.milter.log()
 
 

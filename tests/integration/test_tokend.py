@@ -4,6 +4,7 @@ Real program, real TLS, real files; post365_oauth2_user is an account of this ma
 """
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -70,7 +71,7 @@ class Setup:
 def setup(shared):
     place, entra = shared
     entra.clear_faults()
-    entra.set(lifetime=3599, refresh_in=None, rotation="keep", rotate=True, device_interval=1, delay=0, clock=0, date=None)
+    entra.set(lifetime=3599, refresh_in=None, rotation="keep", rotate=True, device_interval=1, delay=0, clock=0, date=None, proxy_login=None)
     made = Setup(place, entra)
     yield made
     if made.tokend:
@@ -103,6 +104,28 @@ def test_a_token_of_each_kind_of_credential(setup, kind):
     assert reply["token"] not in setup.tokend.log()
 
 
+def test_a_managed_identity_of_a_virtual_machine(setup):
+    app = setup.entra.app("managed", metadata="vm")
+    # Never through a proxy, which could be nobody's here.
+    setup.start({UPN: app.file}, post365_oauth2_proxy="http://127.0.0.1:1")
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+        assert reply["result"] == "done", (reply, setup.tokend.log())
+        assert tokens.ask("status", account=UPN)["credential"] == "managed"
+    assert len(setup.entra.requests(kind="vm")) == 1
+
+
+def test_a_key_file_elsewhere_is_not_azure_arcs(setup):
+    """Whoever listens on Arc's port may name any file."""
+    app = setup.entra.app("managed", metadata="arc")
+    setup.entra.set(arc_realm="/etc/shadow")
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+    assert (reply["result"], reply["cause"]) == ("stopped", "managed-identity-key"), reply
+    assert len(setup.entra.requests(kind="arc")) == 1
+
+
 def test_an_account_that_is_not_known(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file})
@@ -131,12 +154,12 @@ def test_a_thousand_accounts_need_one_request(setup):
 
 
 def test_nobody_waits_for_a_renewal(setup):
-    setup.entra.set(lifetime=20)
+    setup.entra.set(lifetime=8)
     app = setup.entra.app()
     setup.start({UPN: app.file})
     with setup.tokens() as tokens:
         first = tokens.ask("token", account=UPN)
-        setup.entra.fault(client_id=app.client_id, delay=3)
+        setup.entra.fault(client_id=app.client_id, delay=1.2)
         slowest, ids = 0, [first["id"]]
         end = time.monotonic() + 18
         while time.monotonic() < end and len(set(ids)) < 2:
@@ -146,7 +169,7 @@ def test_nobody_waits_for_a_renewal(setup):
             assert reply["result"] == "done", reply
             ids.append(reply["id"])
             time.sleep(0.05)
-    assert len(set(ids)) == 2 and slowest < 1, (slowest, setup.tokend.log())
+    assert len(set(ids)) == 2 and slowest < 0.8, (slowest, setup.tokend.log())
 
 
 def test_each_account_logs_in_with_its_own_registration(setup):
@@ -163,7 +186,7 @@ def test_each_account_logs_in_with_its_own_registration(setup):
 
 
 def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
-    setup.entra.set(lifetime=20)
+    setup.entra.set(lifetime=8)
     app = setup.entra.app()
     setup.start({UPN: app.file})
     with setup.tokens() as tokens:
@@ -175,7 +198,7 @@ def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
         reply = {}
         assert processes.wait_until(
             lambda: reply.update(tokens.ask("token", account=UPN)) or reply["result"] != "done", 20, 0.1)
-        assert 14 < time.monotonic() - begin < 19
+        assert 5.5 < time.monotonic() - begin < 8
         assert reply["result"] == "later" and reply["cause"] == "endpoint-trouble", reply
         assert time.time() - 1 < int(reply["until"]) < time.time() + 60
         setup.entra.control({"command": "remove_fault", "id": fault})
@@ -185,13 +208,19 @@ def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
     assert log.count("all is well again") == 1, log
 
 
-@pytest.mark.parametrize("fault, cause, result", [
+# What goes wrong, then the cause and the result; None where either will do.
+TROUBLE = [
     ({"error": 7000215}, "secret-wrong", "stopped"),
     ({"error": 7000222}, "secret-expired", "stopped"),
     ({"error": 90002}, None, "stopped"),
+    ({"named": "error-unknown-number"}, None, "stopped"),
+    ({"named": "error-unknown-word"}, None, None),
+    ({"named": "error-alone"}, None, "stopped"),
     ({"named": "plain-429"}, "endpoint-throttled", "later"),
     ({"named": "plain-401"}, None, None),
+    ({"named": "plain-503"}, "endpoint-trouble", "later"),
     ({"named": "html"}, "answer-unintelligible", "later"),
+    ({"named": "empty"}, "answer-unintelligible", "later"),
     ({"named": "redirect"}, "endpoint-redirect", "later"),
     ({"named": "half"}, "answer-unintelligible", "later"),
     ({"named": "cut"}, "answer-unintelligible", "later"),
@@ -201,35 +230,56 @@ def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
     ({"named": "endless-header"}, None, "later"),
     ({"named": "garbage"}, None, "later"),
     ({"named": "expires-negative"}, "token-life-unusable", "later"),
-    ({"named": "expires-huge"}, None, None),
     ({"named": "token-crlf"}, "token-unusable", "later"),
-    ({"named": "token-huge"}, "token-unusable", "later"),
+    ({"named": "token-huge"}, None, "later"),
     ({"named": "trickle"}, "endpoint-timeout", "later"),
-    ({"named": "silence-at-connect"}, "endpoint-timeout", "later"),
+    ({"named": "silence"}, "endpoint-timeout", "later"),
     ({"named": "drop"}, None, "later"),
     ({"named": "reset"}, None, "later"),
-    ({"stage": "tls", "certificate": "name"}, "endpoint-name", None),
-    ({"stage": "tls", "certificate": "expired"}, "endpoint-expired", None),
-    ({"stage": "tls", "certificate": "untrusted"}, "endpoint-untrusted", None),
-    ({"stage": "tls", "certificate": "inspection"}, "endpoint-untrusted", None),
-], ids=lambda value: next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else None)
-def test_trouble_is_named_and_passes(setup, fault, cause, result):
-    app = setup.entra.app()
-    number = setup.entra.fault(**fault) if "stage" in fault or fault.get("named", "").endswith("connect") else \
+]
+
+
+def test_trouble_is_named_and_passes(setup):
+    """Each in a registration of its own, all at once, and one that is well."""
+    apps = {f"user{i}@example.com": setup.entra.app() for i in range(len(TROUBLE))}
+    for app, (fault, _, _) in zip(apps.values(), TROUBLE):
         setup.entra.fault(client_id=app.client_id, **fault)
-    setup.start({UPN: app.file}, post365_oauth2_timeout="2s")
+    well = setup.entra.app()
+    setup.start({UPN: well.file, **{account: app.file for account, app in apps.items()}}, post365_oauth2_timeout="2s")
+    with setup.tokens() as tokens:
+        for account in (UPN, *apps):
+            tokens.send("token", tag=account, account=account)
+        replies = {reply["tag"]: reply for reply in (tokens.reply() for _ in range(len(apps) + 1))}
+        assert replies[UPN]["result"] == "done"
+        for (account, app), (fault, cause, result) in zip(apps.items(), TROUBLE):
+            reply = replies[account]
+            assert reply["result"] in ("later", "stopped") and result in (None, reply["result"]), (fault, reply)
+            assert cause in (None, reply["cause"]), (fault, reply)
+            assert len(reply["reason"]) <= 400 and reply["registration"] == app.file
+        setup.entra.clear_faults()
+        for account in apps:
+            tokens.send("renew", tag=account, account=account)
+        assert {tokens.reply()["result"] for _ in apps} == {"done"}, setup.tokend.log()
+    memory = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{setup.tokend.pid}/status").read_text())[1])
+    assert memory < 60_000 or "sanitize" in str(workplace.BUILD), memory
+
+
+@pytest.mark.parametrize("certificate, cause", [
+    ("name", "endpoint-name"), ("expired", "endpoint-expired"), ("untrusted", "endpoint-untrusted"),
+    ("inspection", "endpoint-untrusted"), ("self-signed", "endpoint-untrusted")])
+def test_a_wrong_certificate(setup, certificate, cause):
+    app = setup.entra.app()
+    setup.entra.fault(stage="tls", certificate=certificate)
+    setup.start({UPN: app.file})
     with setup.tokens() as tokens:
         reply = tokens.ask("token", account=UPN)
-        if result is None and reply["result"] == "done":
-            return
-        assert reply["result"] in ("later", "stopped") and (result is None or reply["result"] == result), reply
-        assert cause is None or reply["cause"] == cause, reply
-        assert len(reply["reason"]) <= 400 and reply["registration"] == app.file
-        setup.entra.control({"command": "remove_fault", "id": number})
-        tokens.ask("renew", account=UPN)
-        assert processes.wait_until(lambda: tokens.ask("token", account=UPN)["result"] == "done", 15, 0.1), setup.tokend.log()
-    memory = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{setup.tokend.pid}/status").read_text())[1])
-    assert memory < 100_000 or "Sanitizer" in os.environ.get("POST365_BUILD", "")
+        assert reply["cause"] == cause, reply
+        if certificate == "inspection":
+            assert "issued by" in reply["reason"]
+        tokens.send("check", registration=app.file)
+        steps = dict(value.split(" ", 1) for name, value in tokens.pairs() if name == "step")
+    assert steps["connect"].startswith("ok") and steps["tls"].startswith(f"wrong {cause}"), steps
+    assert not requests(setup.entra, app)
 
 
 def test_retry_after_is_kept(setup):
@@ -275,16 +325,15 @@ def test_a_clock_that_is_wrong_is_corrected_for(setup):
     assert "this host's clock is off" in setup.tokend.log()
 
 
-@pytest.mark.parametrize("login, cause", [("user:word", None), ("user:other", "proxy-refused")])
-def test_a_proxy(setup, login, cause):
+def test_a_proxy(setup):
     app = setup.entra.app()
-    setup.entra.set(proxy_login="user:word")
-    setup.start({UPN: app.file}, post365_oauth2_proxy=setup.entra.proxy.replace("http://", f"http://{login}@"))
+    setup.start({UPN: app.file}, post365_oauth2_proxy=setup.entra.proxy)
     with setup.tokens() as tokens:
-        reply = tokens.ask("token", account=UPN)
-    assert reply.get("cause") == cause, (reply, setup.tokend.log())
-    assert setup.entra.journal("proxy")
-    assert "word" not in setup.tokend.log()
+        assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+        assert [entry["method"] for entry in setup.entra.journal("proxy")] == ["CONNECT"]
+        setup.entra.set(proxy_login="user:word")
+        reply = tokens.ask("renew", account=UPN)
+    assert reply["cause"] == "proxy-refused" and "407" in reply["reason"], reply
 
 
 # --- verdicts ----------------------------------------------------------------
@@ -305,6 +354,7 @@ def test_a_refused_login_gets_no_new_token_while_others_log_in(setup):
         assert fresh["result"] == "done" and fresh["id"] != given["id"]
         assert tokens.ask("verdict", account=UPN, id=fresh["id"], reply="535 5.7.143 Token expired")["again"] == "0"
         assert tokens.ask("verdict", account=UPN, id=given["id"], reply="535 5.7.3 No")["again"] == "1"
+        assert tokens.ask("verdict", account=UPN, id=given["id"], reply="535 5.7.139 No")["again"] == "0"
     assert len(requests(setup.entra, app)) == 2
 
 
@@ -490,19 +540,45 @@ def test_a_grant_that_was_revoked_is_kept_and_told(setup):
 
 
 def test_a_refresh_token_is_on_disk_before_its_access_token_is_used(setup):
-    """kill -9 while they rotate: the endpoint keeps old ones, so what is stored always works."""
-    rounds = int(os.environ.get("POST365_ROTATION_ROUNDS", "5"))
+    """kill -9 while they rotate: the endpoint keeps old ones, so what is stored always works. `make grants` does it 200 times."""
+    rounds = int(os.environ.get("POST365_GRANT_ROUNDS", "5"))
     app = setup.entra.app("device")
-    setup.entra.set(lifetime=2)
+    setup.entra.set(lifetime=1)
     setup.start({UPN: app.file})
     assert log_in(setup)[-1]["result"] == "done"
+    random.seed(365)
     for i in range(rounds):
-        time.sleep((i * 0.37) % 1.3)
+        end, asked = time.monotonic() + random.uniform(0, 0.8), 0
+        with setup.tokens() as tokens:
+            while time.monotonic() < end:  # as fast as they rotate
+                assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+                asked += 1
+                time.sleep(0.01)
         setup.tokend.kill()
         setup.tokend.start()
         with setup.tokens() as tokens:
             reply = tokens.ask("token", account=UPN)
             assert reply["result"] == "done", (i, reply, setup.tokend.log())
+    rotations = len(requests(setup.entra, app, kind="refresh", status=200))
+    print(f"{rounds} kills, {rotations} rotations, no grant lost")
+    assert not requests(setup.entra, app, kind="refresh", status=400) and rotations > rounds
+
+
+def test_a_grant_that_was_lost_with_an_answer_is_told(setup):
+    """An endpoint that takes each refresh token once; what it answered last was lost."""
+    setup.entra.set(rotation="end")
+    app = setup.entra.app("device")
+    setup.start({UPN: app.file})
+    assert log_in(setup)[-1]["result"] == "done"
+    setup.entra.fault(kind="refresh", client_id=app.client_id, action="drop", commit=True, times=1)
+    with setup.tokens() as tokens:
+        assert tokens.ask("renew", account=UPN)["result"] == "later"
+        reply = {}
+        assert processes.wait_until(lambda: reply.update(tokens.ask("status", account=UPN)) or reply["state"] == "stopped", 10)
+        assert reply["cause"] and len(grants(setup)) == 2, reply
+        assert tokens.ask("token", account=UPN)["result"] == "done", "the access token is good all the same"
+    assert "somebody must log in again" in setup.tokend.log(), setup.tokend.log()
+    assert log_in(setup)[-1]["result"] == "done"
 
 
 def test_the_token_before_helps_where_the_last_one_was_lost(setup):
@@ -590,7 +666,8 @@ def test_a_reload_takes_other_tables(setup):
     one, two = setup.entra.app(), setup.entra.app()
     setup.start({UPN: one.file})
     setup.postfix.configure({**setup.postfix.parameters, "post365_oauth2_maps": f"static:{two.file}"})
-    assert "reloaded" in setup.tokend.reload()
+    setup.tokend.signal(signal.SIGUSR1)
+    assert processes.wait_until(lambda: "reloaded" in setup.tokend.log(), 10), setup.tokend.log()
     with setup.tokens() as tokens:
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
 
@@ -619,4 +696,3 @@ def test_many_connections_that_say_nothing_harm_nobody(setup):
         connection.close()
     with setup.tokens() as tokens:
         assert tokens.ask("token", account=UPN)["result"] == "done"
-    os.kill(setup.tokend.pid, signal.SIGUSR1)

@@ -106,17 +106,29 @@ def test_each_account_logs_in_as_itself(start, office365):
     assert {entry["mailbox"] for entry in office365.journal("accepted")} == {UPN, OTHER}
 
 
-def test_an_account_with_a_token_logs_in_with_it(start, office365, place):
-    office365.set_mailbox(UPN, tokens=["eyJ0b2tlbg"])
+def token_file(place):
     token = place.directory / "token"
     token.write_text("eyJ0b2tlbg\n")
     token.chmod(0o600)
     user = pwd.getpwnam(USER)
     os.chown(token, user.pw_uid, user.pw_gid)
-    relay = start(post365_token_maps={UPN: str(token)})
+    return str(token)
+
+
+def test_an_account_with_a_token_logs_in_with_it(start, office365, place):
+    office365.set_mailbox(UPN, tokens=["eyJ0b2tlbg"])
+    relay = start(post365_token_maps={UPN: token_file(place)})
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
     assert [entry["mechanism"] for entry in office365.journal("accepted")] == ["XOAUTH2"]
     assert "eyJ0b2tlbg" not in relay.transport.log()
+
+
+def test_a_refused_token_is_told_from_a_wrong_password(start, office365, place):
+    office365.set_mailbox(UPN, tokens=["another"])
+    relay = start(post365_token_maps={UPN: token_file(place)})
+    with lmtp(relay) as client:
+        code, text = send(client, UPN, ["a@dest.example"], HEADER.encode() + b"\r\nhello\r\n")[0]
+    assert code // 100 == 4 and b"(in reply to AUTH); token-refused: " in text and b"eyJ0b2tlbg" not in text, text
 
 
 @pytest.mark.parametrize("sender", ["stranger@else.example", "double-bounce", "owner-ops@relay.example.com", "a b@c..d"])
@@ -253,7 +265,7 @@ def test_a_restart_of_the_ledger_is_waited_out(start):
     relay = start(post365_recipient_quota="none", post365_message_quota="none")
     relay.deliver(UPN, ["a@dest.example"], HEADER.encode())
     relay.policyd.kill()
-    assert processes.wait_until(lambda: "post365-policyd" in relay.transport.log(), 10, 0.02)
+    assert processes.wait_until(lambda: "post365-policyd" in relay.transport.log(), 30, 0.02)
     messages = [relay.submit(UPN, [f"r{number}@dest.example"], HEADER.encode())[1] for number in range(5)]
     relay.policyd.start()
     for message_id in messages:

@@ -176,7 +176,7 @@ def test_mail_that_waits_for_the_end_of_a_pause_says_so(start):
     relay = start({"sender_dependent_default_transport_maps": ""}, post365_max_wait="60s")
     assert post365(relay, "pause", "--for", "25s", UPN, "the auditors are here").returncode == 0
     message_id = submit(relay)
-    assert processes.wait_until(lambda: relay.postfix.queue(), 10, 0.1)
+    assert processes.wait_until(lambda: relay.postfix.queue(), 30, 0.1)
     queue = post365(relay, "queue").stdout
     assert "paused-by-hand" in queue and "on-its-way" not in queue, queue
     assert "paused-by-hand" in post365(relay, "queue", "explain", relay.postfix.queue()[0]["queue_id"]).stdout

@@ -85,6 +85,8 @@ static enum reply_row judge_token(struct session *session, const struct mailbox 
         session->bearer = bearer_judge(&settings->bearer, mailbox, token, now / CLOCK_SECOND);
     if (session->bearer.objection != BEARER_FINE)
         return settings->token_refused;
+    if (session->bearer.token[0] != '\0' && (double)session->bearer.left < settings->token_margin)
+        return REPLY_TOKEN_ENDS_SOON;
     return gate_objection(settings, mailbox, false);
 }
 

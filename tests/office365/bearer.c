@@ -296,6 +296,7 @@ struct bearer_verdict bearer_judge(const struct bearer_rules *rules, const struc
         return verdict;
     }
     strncpy(verdict.token, claim(claims, "uti"), sizeof verdict.token - 1);
+    verdict.left = json_integer_value(json_object_get(claims, "exp")) - now;
     verdict.objection = judge_token(rules, claims, now);
     if (verdict.objection == BEARER_FINE)
         verdict.objection = json_object_get(claims, "scp") != NULL

@@ -52,6 +52,7 @@ struct bearer_verdict {
     enum bearer_objection objection;
     bool locked_out; /* AUTH is fine, but the mailbox cannot be opened: 430 4.2.0 later */
     char token[64];  /* its uti, "" if it has none */
+    int64_t left;    /* seconds of its life */
 };
 
 /* bearer_judge - a token shown for this mailbox at the time now (seconds since 1970) */

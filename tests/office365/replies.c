@@ -66,6 +66,15 @@ static const struct row rows[REPLY_ROWS] = {
     [REPLY_BASIC_RETIRED] = {"basic-retired", STAGE_AUTH, SUFFIX_STAMP,
                              "550 5.7.30 Basic authentication is not supported for Client "
                              "Submission."},
+    /* High Volume Email */
+    [REPLY_TOKEN_ENDS_SOON] = {"token-ends-soon", STAGE_AUTH, SUFFIX_STAMP,
+                               "535 5.7.142 Token will expire soon"},
+    [REPLY_TOKEN_EXPIRED] = {"token-expired", STAGE_AUTH, SUFFIX_STAMP,
+                             "535 5.7.143 Token expired"},
+    [REPLY_TOKEN_PERMISSION] = {"token-permission", STAGE_AUTH, SUFFIX_STAMP,
+                                "535 5.7.144 Invalid API permissions"},
+    [REPLY_APP_NOT_LISTED] = {"app-not-listed", STAGE_AUTH, SUFFIX_STAMP,
+                              "550 5.7.240 Application not authorized for this account"},
     [REPLY_AUTH_TROUBLE_454] = {"auth-trouble-454", STAGE_AUTH, SUFFIX_STAMP,
                                 "454 4.7.0 Temporary authentication failure"},
     [REPLY_AUTH_TROUBLE_451] = {"auth-trouble-451", STAGE_AUTH, SUFFIX_STAMP,

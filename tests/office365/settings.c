@@ -60,6 +60,7 @@ static const struct parameter parameters[] = {
     {"token_audiences", KIND_LIST, AT(bearer.audiences), false},
     {"token_tenant", KIND_STRING, AT(bearer.tenant), false},
     {"token_clock", KIND_OFFSET, AT(token_clock), false},
+    {"token_margin", KIND_SECONDS, AT(token_margin), false},
     {"token_refused", KIND_ROW, AT(token_refused), false},
     {"revoked_tokens", KIND_LIST, AT(bearer.revoked), false},
     {"principals", KIND_PRINCIPALS, AT(bearer), false},

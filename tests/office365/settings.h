@@ -54,6 +54,7 @@ struct settings {
     struct list app_tokens;     /* literal tokens: they open every mailbox */
     struct bearer_rules bearer; /* what becomes of those of Entra ID */
     double token_clock;         /* seconds that the endpoint's clock is ahead of ours */
+    double token_margin; /* seconds that a token must have left, as High Volume Email wants */
     enum reply_row token_refused;
     struct list refuse_notes; /* notes on a message (message.h) that refuse it */
     struct unknown_recipients unknown_recipients;

@@ -37,6 +37,8 @@ static const struct {
     {401, "invalid_client", NULL, 700027, "certificate-unknown", ADMIN, ADMIN},
     {401, "invalid_client", NULL, 700024, "clock-wrong", ADMIN, ADMIN},
     {401, "invalid_client", NULL, 50027, "assertion-wrong", ADMIN, ADMIN},
+    {401, "invalid_client", NULL, 700023, "assertion-wrong", ADMIN, ADMIN},
+    {400, "invalid_scope", NULL, 700023, "scope-wrong", ADMIN, ADMIN},
     {401, "invalid_client", NULL, 700211, "federation-mismatch", ADMIN, ADMIN},
     {401, "invalid_client", NULL, 700025, "client-public", ADMIN, ADMIN},
     {401, "invalid_client", NULL, 7000218, "client-confidential", ADMIN, ADMIN},
@@ -61,6 +63,7 @@ static const struct {
     {400, "authorization_pending", NULL, 70016, "login-pending", PENDING, PENDING},
     {400, "slow_down", NULL, 0, "login-pending", PENDING, PENDING},
     {400, "authorization_declined", NULL, 0, "login-declined", LOGIN, LOGIN},
+    {400, "authorization_declined", NULL, 70016, "login-declined", LOGIN, LOGIN},
     {400, "bad_verification_code", NULL, 70018, "login-code-wrong", LOGIN, LOGIN},
     {400, "expired_token", NULL, 70019, "login-code-expired", LOGIN, LOGIN},
     {400, "invalid_grant", NULL, 90120, "login-code-used", ADMIN, LOGIN},
@@ -229,7 +232,8 @@ static void the_table_is_whole(void **state)
         for (size_t j = 0; j < replies; j++)
             assert_string_not_equal(rows[i].name, others[j].name);
         for (size_t j = 0; j < ENTRA_NUMBERS_MAX && rows[i].numbers[j] != 0; j++) {
-            const struct entra_answer answer = {.numbers = &rows[i].numbers[j], .number_count = 1};
+            const struct entra_answer answer = {
+                .error = rows[i].errors[0], .numbers = &rows[i].numbers[j], .number_count = 1};
             assert_ptr_equal(entra_of_answer(&answer), &rows[i]);
         }
         for (size_t j = 0; j < ENTRA_ERRORS_MAX && rows[i].errors[j] != NULL; j++) {
