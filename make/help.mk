@@ -13,6 +13,7 @@ help:
 	@echo 'make attacks      hostile clients and servers around the transport, with its deadlines in full'
 	@echo 'make heal         mail goes by itself when an account is well again: waits for the end of every pause, five minutes'
 	@echo 'make restarts     each daemon is restarted, and the milter killed, for RESTART_SECONDS=60 each while clients send'
+	@echo 'make grants       kill post365-tokend GRANT_ROUNDS=200 times while refresh tokens rotate'
 	@echo 'make fuzz         every parser, for FUZZ_SECONDS each'
 	@echo 'make check-format, make check-manuals, make lint, make check-generated (and make generate)'
 	@echo 'make install      into $$(DESTDIR)$$(PREFIX)'

@@ -58,6 +58,11 @@ static enum refusal refusal_of(const char *reply)
     return REFUSAL_OTHER;
 }
 
+bool acceptance_is_of_token(const char *reply)
+{
+    return refusal_of(reply) != REFUSAL_OTHER;
+}
+
 bool acceptance_wants_new(const struct acceptance *acceptance, const char *account,
                           const char *reply, int64_t got_at, int64_t *renewed_at, int64_t now)
 {

@@ -30,6 +30,9 @@ void acceptance_note(struct acceptance *acceptance, const char *account, int64_t
 /* Whether somebody else than `account` logged in within the last five minutes. */
 bool acceptance_by_others(const struct acceptance *acceptance, const char *account, int64_t now);
 
+/* Whether a server's refusal may be about the token at all. */
+bool acceptance_is_of_token(const char *reply);
+
 /* Whether a new token may help after `reply`, a server's refusal. `got_at` is when the token was
  * asked for; `*renewed_at` when a new one was got for this account because of a refusal (0: never)
  * and is set to now where the answer is yes. */

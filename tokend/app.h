@@ -31,6 +31,7 @@ struct app {
     struct subject *first;       /* whose tokens are for it */
     struct dictionary *subjects; /* the same by account, "" for the registration\'s own */
     unsigned under_way;          /* attempts */
+    int64_t paused_until;        /* the endpoint wants that; steady time */
     bool has_skew;
     int64_t skew; /* seconds, the endpoint's clock minus ours */
     int64_t told; /* seconds before the credential's end of which a warning was given; 0: none */

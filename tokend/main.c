@@ -49,6 +49,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #define SIGNALS 3
 
@@ -146,12 +147,23 @@ static void test_file(void *context, const char *path)
     app_free(app);
 }
 
+/* A directory that is missing is made by root, or by the service manager. */
+static bool test_vault(const struct settings *settings, struct error *error)
+{
+    if (access(settings->oauth2_directory, F_OK) != 0)
+        return true;
+    struct vault *vault = vault_open(settings->oauth2_directory, error);
+    vault_close(vault);
+    return vault != NULL;
+}
+
 static void end_test(struct daemon *daemon)
 {
     struct error error;
     bool is_fine = true;
     registrations_each_file(daemon->registrations, test_file, &is_fine);
-    if (!place_check(daemon->service.settings, &error))
+    if (!place_check(daemon->service.settings, &error) ||
+        !test_vault(daemon->service.settings, &error))
         service_refuse(&daemon->service, &error);
     if (!is_fine) {
         error_set(&error, "a registration cannot be used, see above");

@@ -15,10 +15,12 @@
 #define ATTEMPTS_MAX     16 /* at once */
 #define APP_ATTEMPTS_MAX 4  /* of one registration, whose endpoint may be slow */
 #define SUBJECTS_MAX     20000
-#define CROWD_PAUSE      (CLOCK_SECOND / 20) /* before a subject is looked at again */
-#define TICK             2                   /* seconds between two looks at the files */
-#define HOUR             (3600 * CLOCK_SECOND)
-#define DAY              (24 * HOUR)
+/* Before a subject is looked at again that others of its registration are ahead of. */
+#define CROWD_PAUSE  (CLOCK_SECOND / 4)
+#define WAITED_PAUSE (CLOCK_SECOND / 100) /* somebody waits for it */
+#define TICK         2                    /* seconds between two looks at the files */
+#define HOUR         (3600 * CLOCK_SECOND)
+#define DAY          (24 * HOUR)
 
 static void sync_all(struct stock *stock);
 
@@ -146,17 +148,26 @@ void stock_schedule(struct subject *subject)
     set_timer(stock);
 }
 
+/* When a subject that is due may be looked at again; 0: now is its time. */
+static int64_t hold_back(const struct subject *subject, int64_t now)
+{
+    if (subject->app->paused_until > now)
+        return subject->app->paused_until;
+    if (subject->app->under_way >= APP_ATTEMPTS_MAX)
+        return now + (subject->waiters != NULL ? WAITED_PAUSE : CROWD_PAUSE);
+    return 0;
+}
+
 void stock_run(struct stock *stock)
 {
     struct agenda_entry *first;
     while (stock->under_way < ATTEMPTS_MAX && (first = agenda_first(&stock->agenda)) != NULL &&
            first->due <= stock_now()) {
         struct subject *subject = subject_of(first);
-        agenda_set(&stock->agenda, first, AGENDA_NEVER);
-        if (subject->app->under_way < APP_ATTEMPTS_MAX)
+        int64_t later = hold_back(subject, stock_now());
+        agenda_set(&stock->agenda, first, later != 0 ? later : AGENDA_NEVER);
+        if (later == 0)
             subject_begin(subject);
-        else
-            agenda_set(&stock->agenda, first, stock_now() + CROWD_PAUSE);
     }
     set_timer(stock);
 }
@@ -233,6 +244,7 @@ static bool proves_anew(const struct app *app)
 static void bring_in_line(struct app *app, enum app_change change)
 {
     struct subject *next;
+    app->paused_until = 0;
     for (struct subject *subject = app->first; subject != NULL; subject = next) {
         next = subject->next;
         if (change == APP_REPLACED)

@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define MINUTE       (60 * CLOCK_SECOND)
-#define DAY          (24 * 60 * MINUTE)
+#define DAY          (24 * (60 * MINUTE))
 #define ACCOUNTS_MAX 100000 /* that are remembered; others get tokens, too */
 /* A trouble that changes its face with each attempt is told of once in so long. */
 #define TELL_AGAIN (10 * MINUTE)
@@ -67,8 +67,9 @@ static void tell_failure(struct subject *subject, const struct attempt_outcome *
 {
     int64_t now = stock_now();
     bool is_good = renewal_is_good(&subject->renewal, now);
+    bool is_worse = subject->class != ENTRA_RETRY && subject->told_class == ENTRA_RETRY;
     if (subject->told_row == subject->row ||
-        (subject->told_row != NULL && now < subject->told_at + TELL_AGAIN))
+        (subject->told_row != NULL && !is_worse && now < subject->told_at + TELL_AGAIN))
         return;
     char *name = name_of(subject);
     int64_t next = (renewal_next(&subject->renewal) - now) / CLOCK_SECOND;
@@ -83,6 +84,7 @@ static void tell_failure(struct subject *subject, const struct attempt_outcome *
     free(state);
     free(name);
     subject->told_row = subject->row;
+    subject->told_class = subject->class;
     subject->told_at = now;
     subject->told_end = !is_good;
 }
@@ -183,6 +185,9 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
     tell_stranger(subject);
     if (outcome->used_former)
         proof_drop_former(subject->app->proof);
+    /* The endpoint counts what the application asks for, whoever it is for. */
+    if (answer->wait > 0)
+        subject->app->paused_until = stock_now() + (int64_t)answer->wait * CLOCK_SECOND;
     renewal_failed(&subject->renewal, stock_now(), answer->class, answer->wait);
     tell_failure(subject, outcome);
 }
@@ -414,7 +419,8 @@ bool subject_judge(struct subject *subject, const char *account, const char *id,
     int64_t now = stock_now();
     if (strcmp(id, subject->id) != 0)
         /* There is another one already. */
-        return reply != NULL && subject->token != NULL && renewal_is_good(&subject->renewal, now);
+        return reply != NULL && acceptance_is_of_token(reply) && subject->token != NULL &&
+               renewal_is_good(&subject->renewal, now);
     if (reply == NULL) {
         acceptance_note(&subject->acceptance, account, now);
         stock_changed(subject);

@@ -66,6 +66,7 @@ struct subject {
     char reason[TOKENS_REASON_MAX + 1];
     /* what was said of it in the log */
     const struct entra_row *told_row;
+    enum entra_class told_class;
     int64_t told_at;
     bool told_end, told_first;
     uint64_t requests, refused;

@@ -24,7 +24,7 @@
 #define ACCOUNT      "account="
 #define WRITTEN      "written="
 #define TOKEN        "refresh_token="
-#define DIGEST_BYTES 16
+#define DIGEST_BYTES ((size_t)16)
 #define NAME_SIZE    (2 * DIGEST_BYTES + sizeof(PREVIOUS NEW))
 #define HEAD_MAX     ((size_t)4096)
 #define FILE_MAX     (HEAD_MAX + ANSWER_REFRESH_TOKEN_MAX)
@@ -111,7 +111,12 @@ static bool fail(const struct vault *vault, const char *name, const char *what, 
 static bool find_number(const char *text, const char *name, int64_t *number)
 {
     const char *found = strstr(text, name);
-    return found != NULL && sscanf(found + strlen(name), "%" SCNd64, number) == 1;
+    if (found == NULL)
+        return false;
+    char *end;
+    found += strlen(name);
+    *number = strtoll(found, &end, 10);
+    return end != found;
 }
 
 /* What was written to its end has a line end behind the token. */
@@ -327,7 +332,7 @@ void vault_each(const struct vault *vault, void (*visit)(void *context, const ch
         return;
     }
     while ((entry = readdir(directory)) != NULL)
-        if (strlen(entry->d_name) == (size_t)(2 * DIGEST_BYTES))
+        if (strlen(entry->d_name) == 2 * DIGEST_BYTES)
             visit_file(vault, entry->d_name, visit, context);
     closedir(directory);
 }

@@ -132,7 +132,7 @@ def test_a_login_that_is_declined(tenant):
     with tenant.login(ACCOUNTS["joe"]) as terminal:
         tenant.entra.decline_code(code_on(terminal))
         assert terminal.wait_end(30) == 1
-        assert "nothing is stored" in terminal.process.stderr.read().decode() and re.search("cause +", terminal.shown())
+        assert "has failed" in terminal.process.stderr.read().decode() and re.search("cause +", terminal.shown())
     assert tenant.token(ACCOUNTS["joe"])["grant_since"] is None
 
 

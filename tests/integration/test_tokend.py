@@ -4,6 +4,7 @@ Real program, real TLS, real files; post365_oauth2_user is an account of this ma
 """
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -101,6 +102,28 @@ def test_a_token_of_each_kind_of_credential(setup, kind):
     assert status["claim_aud"] and status["claim_oid"] and status["model"] == "rbac"
     assert len(requests(setup.entra, app)) == 1
     assert reply["token"] not in setup.tokend.log()
+
+
+def test_a_managed_identity_of_a_virtual_machine(setup):
+    app = setup.entra.app("managed", metadata="vm")
+    # Never through a proxy, which could be nobody's here.
+    setup.start({UPN: app.file}, post365_oauth2_proxy="http://127.0.0.1:1")
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+        assert reply["result"] == "done", (reply, setup.tokend.log())
+        assert tokens.ask("status", account=UPN)["credential"] == "managed"
+    assert len(setup.entra.requests(kind="vm")) == 1
+
+
+def test_a_key_file_elsewhere_is_not_azure_arcs(setup):
+    """Whoever listens on Arc's port may name any file."""
+    app = setup.entra.app("managed", metadata="arc")
+    setup.entra.set(arc_realm="/etc/shadow")
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+    assert (reply["result"], reply["cause"]) == ("stopped", "managed-identity-key"), reply
+    assert len(setup.entra.requests(kind="arc")) == 1
 
 
 def test_an_account_that_is_not_known(setup):
@@ -331,6 +354,7 @@ def test_a_refused_login_gets_no_new_token_while_others_log_in(setup):
         assert fresh["result"] == "done" and fresh["id"] != given["id"]
         assert tokens.ask("verdict", account=UPN, id=fresh["id"], reply="535 5.7.143 Token expired")["again"] == "0"
         assert tokens.ask("verdict", account=UPN, id=given["id"], reply="535 5.7.3 No")["again"] == "1"
+        assert tokens.ask("verdict", account=UPN, id=given["id"], reply="535 5.7.139 No")["again"] == "0"
     assert len(requests(setup.entra, app)) == 2
 
 
@@ -516,19 +540,45 @@ def test_a_grant_that_was_revoked_is_kept_and_told(setup):
 
 
 def test_a_refresh_token_is_on_disk_before_its_access_token_is_used(setup):
-    """kill -9 while they rotate: the endpoint keeps old ones, so what is stored always works."""
-    rounds = int(os.environ.get("POST365_ROTATION_ROUNDS", "5"))
+    """kill -9 while they rotate: the endpoint keeps old ones, so what is stored always works. `make grants` does it 200 times."""
+    rounds = int(os.environ.get("POST365_GRANT_ROUNDS", "5"))
     app = setup.entra.app("device")
-    setup.entra.set(lifetime=2)
+    setup.entra.set(lifetime=1)
     setup.start({UPN: app.file})
     assert log_in(setup)[-1]["result"] == "done"
+    random.seed(365)
     for i in range(rounds):
-        time.sleep((i * 0.37) % 1.3)
+        end, asked = time.monotonic() + random.uniform(0, 0.8), 0
+        with setup.tokens() as tokens:
+            while time.monotonic() < end:  # as fast as they rotate
+                assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+                asked += 1
+                time.sleep(0.01)
         setup.tokend.kill()
         setup.tokend.start()
         with setup.tokens() as tokens:
             reply = tokens.ask("token", account=UPN)
             assert reply["result"] == "done", (i, reply, setup.tokend.log())
+    rotations = len(requests(setup.entra, app, kind="refresh", status=200))
+    print(f"{rounds} kills, {rotations} rotations, no grant lost")
+    assert not requests(setup.entra, app, kind="refresh", status=400) and rotations > rounds
+
+
+def test_a_grant_that_was_lost_with_an_answer_is_told(setup):
+    """An endpoint that takes each refresh token once; what it answered last was lost."""
+    setup.entra.set(rotation="end")
+    app = setup.entra.app("device")
+    setup.start({UPN: app.file})
+    assert log_in(setup)[-1]["result"] == "done"
+    setup.entra.fault(kind="refresh", client_id=app.client_id, action="drop", commit=True, times=1)
+    with setup.tokens() as tokens:
+        assert tokens.ask("renew", account=UPN)["result"] == "later"
+        reply = {}
+        assert processes.wait_until(lambda: reply.update(tokens.ask("status", account=UPN)) or reply["state"] == "stopped", 10)
+        assert reply["cause"] and len(grants(setup)) == 2, reply
+        assert tokens.ask("token", account=UPN)["result"] == "done", "the access token is good all the same"
+    assert "somebody must log in again" in setup.tokend.log(), setup.tokend.log()
+    assert log_in(setup)[-1]["result"] == "done"
 
 
 def test_the_token_before_helps_where_the_last_one_was_lost(setup):
@@ -616,7 +666,8 @@ def test_a_reload_takes_other_tables(setup):
     one, two = setup.entra.app(), setup.entra.app()
     setup.start({UPN: one.file})
     setup.postfix.configure({**setup.postfix.parameters, "post365_oauth2_maps": f"static:{two.file}"})
-    assert "reloaded" in setup.tokend.reload()
+    setup.tokend.signal(signal.SIGUSR1)
+    assert processes.wait_until(lambda: "reloaded" in setup.tokend.log(), 10), setup.tokend.log()
     with setup.tokens() as tokens:
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
 
@@ -645,4 +696,3 @@ def test_many_connections_that_say_nothing_harm_nobody(setup):
         connection.close()
     with setup.tokens() as tokens:
         assert tokens.ask("token", account=UPN)["result"] == "done"
-    os.kill(setup.tokend.pid, signal.SIGUSR1)
