@@ -694,6 +694,31 @@ def test_a_reload_takes_other_tables(setup):
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
 
 
+def test_it_stops_while_requests_are_under_way(setup):
+    apps = {f"user{i}@example.com": setup.entra.app() for i in range(20)}
+    device = setup.entra.app("device")
+    for app in apps.values():
+        setup.entra.fault("silence", client_id=app.client_id)
+    setup.start({UPN: device.file, **{account: app.file for account, app in apps.items()}}, post365_oauth2_timeout="30s")
+    with setup.tokens() as tokens, setup.tokens() as gone:
+        assert tokens.ask("login", account=UPN)["result"] == "code"
+        tokens.send("watch")
+        for account in apps:
+            tokens.send("token", account=account)
+            gone.send("token", account=account)
+        tokens.send("check", registration=device.file)
+        gone.close()
+        # Whose files change meanwhile asks anew.
+        for app in list(apps.values())[:5]:
+            Path(app.file).write_text(Path(app.file).read_text() + "# changed\n")
+        assert processes.wait_until(lambda: setup.tokend.log().count("read again") == 5, 10), setup.tokend.log()
+        begin = time.monotonic()
+        assert setup.tokend.stop() == 0, setup.tokend.log()
+    assert time.monotonic() - begin < 3
+    assert "Sanitizer" not in setup.tokend.log() and "stopped" in setup.tokend.log()
+    setup.tokend = None
+
+
 def test_no_secret_is_shown_or_logged(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file})
