@@ -2,7 +2,10 @@
 #include "ctl/oauth2/asking.h"
 
 #include "common/clock.h"
+#include "ctl/oauth2/applications.h"
+#include "ctl/oauth2/subject.h"
 
+#include <stdio.h>
 #include <sysexits.h>
 
 #define MORE (10 * CLOCK_SECOND) /* than a request of tokend's own */
@@ -62,4 +65,16 @@ bool asking_ask(struct token_client *client, const struct token_command *command
         return true;
     token_reply_release(reply);
     return false;
+}
+
+void asking_explain(const struct screen *screen, const struct settings *settings,
+                    const char *account, const struct token_reply *reply)
+{
+    struct applications *applications = applications_new(settings);
+    const struct screen_names names = applications_names(applications, account);
+    struct buffer lines = {0};
+    subject_write_failure(screen, &lines, reply->cause, reply->reason, &names);
+    fputs(lines.length > 0 ? lines.data : "", stdout);
+    buffer_free(&lines);
+    applications_free(applications);
 }

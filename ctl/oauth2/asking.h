@@ -32,4 +32,9 @@ bool asking_ask(struct token_client *client, const struct token_command *command
 /* The same for a reply that came: says what it is if it is REFUSED or ERROR. */
 bool asking_accept(const struct token_reply *reply, int *status);
 
+/* Prints why there is no token for the account, or no login, as a reply of STOPPED or LATER says.
+ */
+void asking_explain(const struct screen *screen, const struct settings *settings,
+                    const char *account, const struct token_reply *reply);
+
 #endif

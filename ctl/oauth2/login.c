@@ -6,7 +6,6 @@
 #include "common/clock.h"
 #include "ctl/command.h"
 #include "ctl/oauth2/asking.h"
-#include "ctl/oauth2/subject.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -23,6 +22,7 @@
 
 struct login {
     const struct screen *screen;
+    const struct settings *settings;
     const char *account;
     struct token_client *client;
     int signals;     /* where they are read */
@@ -88,20 +88,16 @@ static void end_waiting(const struct login *login)
 
 static int explain_failure(const struct login *login, const struct token_reply *reply)
 {
-    const struct screen_names names = {
-        .account = login->account,
-        .registration = reply->registration[0] != '\0' ? reply->registration : NULL};
-    struct buffer lines = {0};
     if (reply->result == TOKEN_REPLY_NONE)
         return command_fail(COMMAND_USAGE, "%s cannot log in: %s", login->account,
                             reply->reason[0] != '\0' ? reply->reason
                                                      : "post365_oauth2_maps has no registration "
                                                        "with `grant = user` for it");
-    command_fail(0, "%s is not logged in, and nothing is stored", login->account);
-    subject_write_failure(login->screen, &lines, reply->cause, reply->reason, &names);
-    fputs(lines.data != NULL ? lines.data : "", stdout);
-    buffer_free(&lines);
-    return COMMAND_ATTENTION;
+    asking_explain(login->screen, login->settings, login->account, reply);
+    return command_fail(COMMAND_ATTENTION,
+                        "the login of %s has failed; `post365 token %s` shows "
+                        "what there is",
+                        login->account, login->account);
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -237,6 +233,7 @@ int login_run(struct command_call *call, int argc, char *argv[])
                                          "empty");
     } else {
         struct login login = {.screen = &call->screen,
+                              .settings = asking.settings,
                               .account = argv[optind],
                               .client = asking.client,
                               .is_live = is_live()};

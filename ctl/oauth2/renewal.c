@@ -2,25 +2,16 @@
 #include "ctl/oauth2/renewal.h"
 
 #include "ctl/oauth2/asking.h"
-#include "ctl/oauth2/subject.h"
 
-#include <stdio.h>
-
-static int say(const struct screen *screen, const char *account, const struct token_reply *reply)
+static int say(const struct screen *screen, const struct settings *settings, const char *account,
+               const struct token_reply *reply)
 {
-    const struct screen_names names = {
-        .account = account,
-        .registration = reply->registration[0] != '\0' ? reply->registration : NULL};
-    struct buffer lines = {0};
     if (reply->result == TOKEN_REPLY_DONE || reply->result == TOKEN_REPLY_NONE)
         return COMMAND_FINE;
     if (reply->result != TOKEN_REPLY_LATER && reply->result != TOKEN_REPLY_STOPPED)
         return command_fail(COMMAND_ATTENTION, "no new token for %s: %s", account, reply->reason);
-    command_fail(0, "there is no new token for %s", account);
-    subject_write_failure(screen, &lines, reply->cause, reply->reason, &names);
-    fputs(lines.length > 0 ? lines.data : "", stdout);
-    buffer_free(&lines);
-    return COMMAND_ATTENTION;
+    asking_explain(screen, settings, account, reply);
+    return command_fail(COMMAND_ATTENTION, "there is no new token for %s", account);
 }
 
 int renewal_ask(const struct command_call *call, const struct settings *settings,
@@ -34,7 +25,7 @@ int renewal_ask(const struct command_call *call, const struct settings *settings
     struct token_client *client = asking_connect(settings, &error);
     int status = COMMAND_ATTENTION;
     if (client != NULL && token_client_ask(client, &command, &reply, &error)) {
-        status = say(&call->screen, account, &reply);
+        status = say(&call->screen, settings, account, &reply);
         token_reply_release(&reply);
     } else {
         command_fail(0, "%s", error.text);

@@ -8,7 +8,7 @@ import time
 
 from harness import workplace
 
-from . import phone, report, runs, traffic
+from . import passwords, phone, report, runs, traffic
 
 _NAME = "demo"
 # Seconds that a message may take: with post365 each must arrive, without it some never do.
@@ -56,6 +56,9 @@ def demonstrate(keep):
         results = report.checks(both, records)
         results.append(ring(paper, ours))
         report.print_screens(paper, ours)
+        screens, further = passwords.play(place, paper.progress)
+        report.print_last_day(paper, screens)
+        results += further
         report.print_checks(paper, results)
         print_further(paper, place, ours, keep)
         if keep:

@@ -221,7 +221,19 @@ def _reason(text):
 
 def print_screens(paper, run):
     paper.heading("What the admin sees, when mail waits: first for the limits, then for a switch at Microsoft's")
-    for typed, seen in run.screens:
+    _print_screens(paper, run.screens)
+
+
+def print_last_day(paper, screens):
+    paper.heading("The last day of passwords")
+    paper.line("""
+  Another company has two accounts: one logs in with OAuth2, by a certificate, the other with its
+  password. Microsoft switches basic authentication off. This is what the admin sees, and types.""")
+    _print_screens(paper, screens)
+
+
+def _print_screens(paper, screens):
+    for typed, seen in screens:
         paper.line()
         paper.line(f"  $ {typed}", "bold")
         for line in seen.splitlines():

@@ -179,7 +179,7 @@ def test_login(oauth2, tokend):
 def test_a_login_that_came_to_nothing(oauth2, tokend, cause, reason):
     tokend.answers["login"] = login("waiting", {"result": "stopped", "cause": cause, "reason": reason})
     done = oauth2.run("login", UPN)
-    assert done.returncode == 1 and "relay@contoso.com is not logged in, and nothing is stored" in done.stderr
+    assert done.returncode == 1 and "the login of relay@contoso.com has failed" in done.stderr
     assert re.search(rf"^  cause +{cause}", done.stdout, re.M) and re.search(rf"^  reason +{re.escape(reason)}$", done.stdout, re.M)
     if cause == "grant-of-another":
         assert f"post365 login {UPN}" in done.stdout  # of the remedy
@@ -489,10 +489,10 @@ def test_resume_asks_for_a_token_before(policyd, tokend):
     assert tokend.requests == [{"request": "renew", "account": UPN}]
     command.run(policyd.etc, "pause", UPN)
     tokend.answers["renew"] = lambda peer, request: peer.say(result="stopped", cause="secret-expired", reason="AADSTS7000222",
-                                                             until=5, registration="/etc/x.cf")
+                                                             until=5, registration="/etc/postfix/post365/contoso.cf")
     done = command.run(policyd.etc, "resume", UPN)
     assert done.returncode == 1 and "is resumed" in done.stdout
-    assert "there is no new token for relay@contoso.com" in done.stderr and "`client_secret_file` in /etc/x.cf" in " ".join(done.stdout.split())
+    assert "there is no new token for relay@contoso.com" in done.stderr and "`client_secret_file` in /etc/postfix/post365/contoso.cf" in " ".join(done.stdout.split())
     tokend.answers["renew"] = lambda peer, request: peer.say(result="none", reason="not in post365_oauth2_maps")
     assert command.run(policyd.etc, "resume", UPN).returncode == 0
     tokend.stop()

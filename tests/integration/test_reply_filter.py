@@ -84,6 +84,12 @@ REPLIES = [
     ("federation-unreachable", "535 5.7.139 Authentication unsuccessful, federated STS service was unreachable.", None),
     ("authentication-refused", "535 5.7.139 Authentication unsuccessful, for a reason invented tomorrow.", None),
     ("credentials-refused", "535 5.7.3 Authentication unsuccessful", None),
+    ("token-refused", "535 5.7.3 Authentication unsuccessful", None),
+    ("token-ends-soon", "501 5.5.127 Token will expire soon", None),
+    ("token-ends-soon", "535 5.7.143 Token has expired", None),
+    ("token-malformed", "501 5.5.121 Malformed token", None),
+    ("token-permission", "535 5.7.144 Invalid API permissions", None),
+    ("application-not-listed", "550 5.7.240 Application not authorized for this account", None),
     ("basic-auth-retired", "550 5.7.30 Basic authentication is not supported for Client Submission.", None),
     ("mailbox-disabled", "550 5.2.1 Mailbox cannot be accessed", None),
     # Temporary already.
@@ -105,6 +111,7 @@ REPLIES = [
     # Permanent, and stays so.
     ("unknown-recipient", "550 5.4.1 Recipient address rejected: Access denied", None),
     ("unknown-recipient", "550 5.4.1 Recipient address rejected: Access denied. AS(201806281)", None),
+    ("external-recipient", "550 5.5.105 External recipients are not supported", None),
     ("from-invalid", "550 5.1.20 Multiple From addresses are not allowed without Sender address", None),
     ("from-invalid", "550 5.7.512 Access denied, message must be RFC 5322 section 3.6.2 compliant and include a valid "
      "From address", None),

@@ -40,6 +40,7 @@ class Setup:
     def __init__(self, place, entra):
         self.place, self.entra = place, entra
         self.tokend = self.postfix = None
+        self.environment = {}
 
     def start(self, maps, **parameters):
         Setup.count += 1
@@ -49,6 +50,7 @@ class Setup:
                                 "post365_oauth2_directory": str(self.postfix.directory / "grants"),
                                 **self.entra.parameters(), **parameters})
         self.tokend = Tokend(self.postfix, USER, "-v")
+        self.tokend.environment = {**(self.tokend.environment or os.environ), **self.environment}
         self.tokend.start()
         return self.tokend
 
@@ -151,6 +153,26 @@ def test_a_thousand_accounts_need_one_request(setup):
     assert len({reply["tag"] for reply in replies}) == 5000 and len({reply["id"] for reply in replies}) == 1
     assert len(requests(setup.entra, app)) == 1
     assert status["accounts"] == "1000" and status["requests"] == "1"
+
+
+def test_high_volume_email_wants_tokens_that_last(setup):
+    app = setup.entra.app()
+    setup.start({"@example.com": app.file}, relayhost="[smtp.office365.com]:587",
+                sender_dependent_relayhost_maps=f"inline:{{ {OTHER}=[smtp-hve.office365.com]:587 }}")
+    with setup.tokens() as tokens:
+        assert 3530 < int(tokens.ask("token", account=UPN)["left"]) <= 3539
+        assert 2990 < int(tokens.ask("token", account=OTHER)["left"]) <= 2999
+
+
+def test_the_environment_counts_for_nothing(setup):
+    app = setup.entra.app()
+    keys = setup.place.directory / "keys"
+    setup.environment = {"https_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", "SSLKEYLOGFILE": str(keys),
+                         "SSL_CERT_FILE": "/nonexistent", "CURL_CA_BUNDLE": "/nonexistent"}
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+    assert not keys.exists()
 
 
 def test_nobody_waits_for_a_renewal(setup):
@@ -670,6 +692,31 @@ def test_a_reload_takes_other_tables(setup):
     assert processes.wait_until(lambda: "reloaded" in setup.tokend.log(), 10), setup.tokend.log()
     with setup.tokens() as tokens:
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
+
+
+def test_it_stops_while_requests_are_under_way(setup):
+    apps = {f"user{i}@example.com": setup.entra.app() for i in range(20)}
+    device = setup.entra.app("device")
+    for app in apps.values():
+        setup.entra.fault("silence", client_id=app.client_id)
+    setup.start({UPN: device.file, **{account: app.file for account, app in apps.items()}}, post365_oauth2_timeout="30s")
+    with setup.tokens() as tokens, setup.tokens() as gone:
+        assert tokens.ask("login", account=UPN)["result"] == "code"
+        tokens.send("watch")
+        for account in apps:
+            tokens.send("token", account=account)
+            gone.send("token", account=account)
+        tokens.send("check", registration=device.file)
+        gone.close()
+        # Whose files change meanwhile asks anew.
+        for app in list(apps.values())[:5]:
+            Path(app.file).write_text(Path(app.file).read_text() + "# changed\n")
+        assert processes.wait_until(lambda: setup.tokend.log().count("read again") == 5, 10), setup.tokend.log()
+        begin = time.monotonic()
+        assert setup.tokend.stop() == 0, setup.tokend.log()
+    assert time.monotonic() - begin < 3
+    assert "Sanitizer" not in setup.tokend.log() and "stopped" in setup.tokend.log()
+    setup.tokend = None
 
 
 def test_no_secret_is_shown_or_logged(setup):
