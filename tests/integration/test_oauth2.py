@@ -6,14 +6,17 @@ import json
 import os
 import re
 import time
+import urllib.request
 
 import pytest
 from conftest import ROOMY
 
 from harness import command, processes
 from harness.entra import Entra
+from harness.exposition import read_exposition
 from harness.fake_tokend import FakeTokend, subject
 from harness.office365 import Office365
+from harness.postfix import free_ports
 from harness.relay import PASSWORD, Relay
 
 FULL = bool(os.environ.get("POST365_OAUTH2_ALL"))
@@ -313,6 +316,39 @@ def test_there_is_no_third_login(start_with, office365, again, attempts):
     assert logins(office365, "auth-refused") == {MANY[0]: attempts}
     assert tokens.given == attempts
     assert "(in reply to AUTH)" in paused(relay, MANY[:1])[MANY[0]]
+
+
+# --- metrics ---
+
+def test_metrics_tell_of_each_registration(start, entra):
+    port = free_ports(1)[0]
+    fine, broken = entra.app(accounts=[MANY[0]]), entra.app(accounts=[MANY[1]])
+    broken.expire_secrets()
+    relay = start({MANY[0]: fine.file, MANY[1]: broken.file}, post365_transport_metrics_listen=f"127.0.0.1:{port}")
+    relay.deliver(MANY[0], [TO], header(MANY[0]))
+    submit(relay, MANY[1])
+
+    def read():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return read_exposition(answer.read().decode())
+
+    def states():
+        return {(dict(labels)["registration"], dict(labels)["state"]) for labels in read().get("post365_oauth2_state", {})}
+    assert processes.wait_until(lambda: {(fine.file, "fresh"), (broken.file, "stopped")} <= states(), 20, 0.2), states()
+    assert processes.wait_until(lambda: paused(relay, MANY[1:2]), 20, 0.2)
+    time.sleep(1.1)  # they are published once a second
+    told = read()
+
+    def value(name, app):
+        return told[f"post365_oauth2_{name}"].get(frozenset({("registration", app.file), ("account", "")}))
+    assert 3000 < value("token_expiry_time_seconds", fine) - time.time() < 3600
+    assert value("failing_since_time_seconds", fine) is None
+    assert abs(value("failing_since_time_seconds", broken) - time.time()) < 60
+    assert value("requests_total", fine) == 1 and value("requests_refused_total", fine) == 0
+    assert value("requests_refused_total", broken) >= 1
+    assert told["post365_transport_tokend_up"][frozenset()] == 1
+    assert told["post365_transport_pauses_total"][frozenset({("cause", "secret-expired")})] == 1
+    assert told["post365_transport_connections_failed_total"][frozenset({("reason", "token")})] >= 1
 
 
 # --- secrets ---
