@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,7 @@ def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
         assert 5.5 < time.monotonic() - begin < 8
         assert reply["result"] == "later" and reply["cause"] == "endpoint-trouble", reply
         assert time.time() - 1 < int(reply["until"]) < time.time() + 60
+        assert processes.wait_until(lambda: "the token has ended" in setup.tokend.log(), 10)
         setup.entra.control({"command": "remove_fault", "id": fault})
         assert processes.wait_until(lambda: tokens.ask("token", account=UPN)["result"] == "done", 40, 0.2)
     log = setup.tokend.log()
@@ -730,6 +732,42 @@ def test_no_secret_is_shown_or_logged(setup):
     environment = Path(f"/proc/{setup.tokend.pid}/environ").read_bytes() + Path(f"/proc/{setup.tokend.pid}/cmdline").read_bytes()
     for text in (setup.tokend.log(), str(status), environment.decode()):
         assert app.secret not in text and token not in text and token.split(".")[2] not in text
+
+
+def count_in_memory(pid, needles):
+    """{name: how often its bytes are in the writable memory of a process}"""
+    counts = dict.fromkeys(needles, 0)
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            place, rights = line.split()[:2]
+            begin, end = (int(number, 16) for number in place.split("-"))
+            if "w" not in rights:
+                continue
+            memory.seek(begin)
+            data = memory.read(end - begin)
+            for name, needle in needles.items():
+                counts[name] += data.count(needle)
+    return counts
+
+
+@pytest.mark.skipif("sanitize" in str(workplace.BUILD), reason="what was released stays in memory there")
+def test_a_secret_is_in_memory_once_and_what_is_over_is_not(setup):
+    app, certified, device = setup.entra.app(), setup.entra.app("certificate"), setup.entra.app("device")
+    setup.start({OTHER: app.file, "c@example.com": certified.file, UPN: device.file})
+    with setup.tokens() as tokens:
+        old = tokens.ask("token", account=OTHER)["token"]
+        assert tokens.ask("token", account="c@example.com")["result"] == "done"
+        assert log_in(setup)[-1]["result"] == "done"
+        assert tokens.ask("renew", account=OTHER)["result"] == "done"
+        token = tokens.ask("token", account=OTHER)["token"]
+    grant = (setup.postfix.directory / "grants" / grants(setup)[0]).read_text()
+    refresh = re.search(r"^refresh_token=(\S+)", grant, re.MULTILINE)[1]
+    needles = {"secret": app.secret, "secret in a form": urllib.parse.quote(app.secret, safe=""), "token": token[-60:],
+               "old token": old[-60:], "refresh token": refresh, "refresh token in a form": urllib.parse.quote(refresh, safe=""),
+               "key": (certified.directory / "key.pem").read_text().splitlines()[3]}
+    found = count_in_memory(setup.tokend.pid, {name: needle.encode() for name, needle in needles.items()})
+    assert found == {"secret": 1, "secret in a form": 0, "token": 1, "old token": 0, "refresh token": 0,
+                     "refresh token in a form": 0, "key": 1}
 
 
 def test_many_connections_that_say_nothing_harm_nobody(setup):
