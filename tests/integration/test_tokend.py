@@ -419,6 +419,23 @@ def test_a_renewed_certificate_comes_in_two_files(setup):
         assert tokens.ask("status", account=UPN)["credential_ends"] > ends
 
 
+def test_files_that_come_later(setup):
+    """A foreign issuer's token, and a registration."""
+    app, other = setup.entra.app("federated"), setup.entra.app()
+    token, registration = app.directory / "federated-token", Path(other.file)
+    path = next(Path(line.split(" = ")[1]) for line in Path(app.file).read_text().splitlines() if line.startswith("federated"))
+    path.rename(token)
+    registration.rename(registration.with_suffix(".later"))
+    setup.start({UPN: app.file, OTHER: other.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["cause"] == "secret-file-missing"
+        assert tokens.ask("token", account=OTHER)["cause"] == "registration-missing"
+        token.rename(path)
+        registration.with_suffix(".later").rename(registration)
+        for account in (UPN, OTHER):
+            assert processes.wait_until(lambda: tokens.ask("token", account=account)["result"] == "done", 6, 0.1), setup.tokend.log()
+
+
 def test_files_that_others_may_read_are_not_used(setup):
     app = setup.entra.app()
     path = Path(app.put("secret", app.secret, 0o644))
