@@ -77,7 +77,7 @@ struct errand {
     struct visitor *visitor;
     enum kind kind;
     char tag[TAG_MAX + 1];
-    char *account; /* or NULL: the registration's own subject */
+    char *account; /* "": the registration's own subject */
     char *path;    /* renew, check, login: of the registration */
     struct subject_waiter waiter;
     bool is_ready; /* to be answered as soon as its client reads */
@@ -302,8 +302,8 @@ static struct errand *new_errand(struct visitor *visitor, const struct question 
     errand->visitor = visitor;
     errand->kind = question->kind;
     memcpy(errand->tag, question->tag, sizeof(errand->tag));
-    errand->account = question->account[0] != '\0' ? memory_copy(question->account) : NULL;
-    errand->path = question->registration[0] != '\0' ? memory_copy(question->registration) : NULL;
+    errand->account = memory_copy(question->account);
+    errand->path = memory_copy(question->registration);
     errand->waiter.wake = wake_errand;
     errand->next = visitor->first;
     if (errand->next != NULL)
@@ -348,18 +348,25 @@ static void leave(void *context, struct client *client)
 
 /* --- token and renew --------------------------------------------------------- */
 
-/* The subject that is meant; NULL after the reply that there is none. */
+/* The account's subject; NULL after the reply that there is none. */
 static struct subject *find_subject(struct desk *desk, struct client *client, const char *tag,
-                                    const char *account, const char *path)
+                                    const char *account)
 {
     struct subject *subject = NULL;
     struct error error;
-    if (account != NULL && account[0] != '\0') {
-        enum table_answer answer = stock_find(desk->stock, account, &subject, &error);
-        if (answer != TABLE_FOUND)
-            send_reason(client, tag, answer == TABLE_NONE ? TOKENS_NONE : TOKENS_ERROR, error.text);
-        return subject;
-    }
+    enum table_answer answer = stock_find(desk->stock, account, &subject, &error);
+    if (answer != TABLE_FOUND)
+        send_reason(client, tag, answer == TABLE_NONE ? TOKENS_NONE : TOKENS_ERROR, error.text);
+    return subject;
+}
+
+/* The same where an account or else a registration is named. */
+static struct subject *find_named(struct desk *desk, struct client *client, const char *tag,
+                                  const char *account, const char *path)
+{
+    if (account[0] != '\0')
+        return find_subject(desk, client, tag, account);
+    struct subject *subject = NULL;
     const struct app *app = stock_app(desk->stock, path);
     subject = app != NULL ? stock_subject(app, NULL) : NULL;
     if (app == NULL)
@@ -372,7 +379,7 @@ static struct subject *find_subject(struct desk *desk, struct client *client, co
 
 static void do_token(struct desk *desk, struct client *client, const struct question *question)
 {
-    struct subject *subject = find_subject(desk, client, question->tag, question->account, NULL);
+    struct subject *subject = find_subject(desk, client, question->tag, question->account);
     if (subject == NULL)
         return;
     struct visitor *visitor = visitor_of(desk, client);
@@ -408,7 +415,7 @@ static void answer_renewal(struct errand *errand)
 {
     struct client *client = errand->visitor->client;
     struct subject *subject =
-        find_subject(errand->visitor->desk, client, errand->tag, errand->account, errand->path);
+        find_named(errand->visitor->desk, client, errand->tag, errand->account, errand->path);
     if (subject != NULL && subject->row != NULL)
         send_failure(client, errand->tag, subject);
     else if (subject != NULL && subject->token != NULL)
@@ -421,7 +428,7 @@ static void answer_renewal(struct errand *errand)
 static void do_renew(struct desk *desk, struct client *client, const struct question *question)
 {
     struct subject *subject =
-        find_subject(desk, client, question->tag, question->account, question->registration);
+        find_named(desk, client, question->tag, question->account, question->registration);
     if (subject == NULL)
         return;
     bool is_pending = subject_renew(subject);
@@ -451,7 +458,7 @@ static void do_status(struct desk *desk, struct client *client, const struct que
 {
     struct buffer reply = {0};
     struct subject *subject =
-        find_subject(desk, client, question->tag, question->account, question->registration);
+        find_named(desk, client, question->tag, question->account, question->registration);
     if (subject == NULL)
         return;
     begin_reply(&reply, question->tag, TOKENS_DONE);
@@ -706,15 +713,14 @@ static bool is_logging_in(const struct desk *desk, const char *account)
 {
     for (const struct visitor *visitor = desk->first; visitor != NULL; visitor = visitor->next)
         for (const struct errand *errand = visitor->first; errand != NULL; errand = errand->next)
-            if (errand->kind == KIND_LOGIN && errand->account != NULL &&
-                strcmp(errand->account, account) == 0)
+            if (errand->kind == KIND_LOGIN && strcmp(errand->account, account) == 0)
                 return true;
     return false;
 }
 
 static void do_login(struct desk *desk, struct client *client, const struct question *question)
 {
-    struct subject *subject = find_subject(desk, client, question->tag, question->account, NULL);
+    struct subject *subject = find_subject(desk, client, question->tag, question->account);
     if (subject == NULL)
         return;
     if (subject->app->registration != NULL && !app_is_users(subject->app)) {
@@ -741,7 +747,7 @@ static void do_logout(struct desk *desk, struct client *client, const struct que
     struct buffer reply = {0};
     struct error error;
     bool was_there = false;
-    struct subject *subject = find_subject(desk, client, question->tag, question->account, NULL);
+    struct subject *subject = find_subject(desk, client, question->tag, question->account);
     if (subject == NULL)
         return;
     if (subject->account == NULL) {

@@ -12,6 +12,7 @@
 struct known {
     bool is_told; /* else all but `id` and `grant_since` is of no use */
     bool is_failing;
+    bool is_lost; /* tokend was away, and has told no token since */
     enum token_state state;
     int64_t expires, credential_ends, failed_since; /* microseconds since the epoch; 0: never */
     int64_t grant_since;
@@ -78,7 +79,7 @@ static bool is_failing(const struct token_subject *told)
 /* A token that comes for another in the ordinary course is no news for whom that did not help. */
 static bool is_another(const struct known *known, const struct token_subject *told)
 {
-    bool was_lost = !known->is_told && known->id[0] != '\0';
+    bool was_lost = known->is_lost && known->id[0] != '\0';
     return strcmp(known->id, told->id) != 0 &&
            (known->is_failing || was_lost || known->grant_since != told->grant_since);
 }
@@ -96,6 +97,7 @@ static void keep(struct known *known, const struct token_subject *told, int64_t 
     known->refused = told->refused;
     if (!told->has_token)
         return;
+    known->is_lost = false;
     known->grant_since = told->grant_since;
     memcpy(known->id, told->id, sizeof(known->id));
 }
@@ -127,6 +129,7 @@ static void lose(void *context, const char *key, void *value)
     (void)context;
     (void)key;
     known->is_told = false;
+    known->is_lost = true;
 }
 
 void token_subjects_lose(struct token_subjects *subjects)

@@ -86,6 +86,7 @@ static void behind_a_restart_another_token_is_another(void **state)
     token_subjects_lose(*state);
     assert_int_equal(note(*state, TOKEN_STATE_FRESH, "00000001"), TOKEN_NEWS_FRESH);
     token_subjects_lose(*state);
+    assert_int_equal(note(*state, TOKEN_STATE_ASKING, NULL), TOKEN_NEWS_NONE);
     assert_int_equal(note(*state, TOKEN_STATE_FRESH, "00000002"), TOKEN_NEWS_ANOTHER);
 }
 
