@@ -80,7 +80,8 @@ static struct subject *get_subject(struct stock *stock, struct app *app, const c
     return subject;
 }
 
-/* Nobody finds it any more; who watches is told. */
+/* Nobody finds it any more; who watches is told. Who waited is woken when all is in line with the
+ * tables again: what he then asks for may need another registration, or subject. */
 static void remove_subject(struct subject *subject)
 {
     struct stock *stock = subject->stock;
@@ -94,7 +95,7 @@ static void remove_subject(struct subject *subject)
     subject->app = NULL;
     subject->is_gone = true;
     stock_changed(subject);
-    subject_wake(subject);
+    subject_move_waiters(subject, &stock->orphans);
 }
 
 static void free_told(struct stock *stock)
@@ -337,9 +338,13 @@ static void look_for_use(void *context, const char *account, void *value)
     struct use *use = context;
     char *path = NULL;
     (void)value;
-    if (!use->is_used &&
-        registrations_find(use->stock->parts.registrations, account, &path, NULL) == TABLE_FOUND)
-        use->is_used = strcmp(path, use->app->path) == 0;
+    if (use->is_used)
+        return;
+    enum table_answer answer =
+        registrations_find(use->stock->parts.registrations, account, &path, NULL);
+    /* A table that cannot be asked now may have it still. */
+    use->is_used =
+        answer == TABLE_FAILED || (answer == TABLE_FOUND && strcmp(path, use->app->path) == 0);
     free(path);
 }
 
@@ -428,6 +433,7 @@ static void sync_all(struct stock *stock)
     remove_strangers(stock);
     stock->must_sync = false;
     stock->maps_version = registrations_version(stock->parts.registrations);
+    subject_wake_all(&stock->orphans);
 }
 
 /* --- every two seconds ------------------------------------------------------- */

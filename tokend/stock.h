@@ -43,6 +43,7 @@ struct stock {
     uint64_t version;      /* of the last change */
     uint64_t maps_version; /* of post365_oauth2_maps, as far as it was looked at */
     bool must_sync;
+    struct subject_waiter *orphans; /* of subjects that are gone, who ask once more */
     uint64_t seed;
     int64_t tidied_at;
     void (*on_change)(void *context);       /* a subject has changed, or is gone */

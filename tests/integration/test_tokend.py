@@ -182,6 +182,22 @@ def test_each_account_logs_in_with_its_own_registration(setup):
     assert listed == sorted([one.file, two.file])
 
 
+def test_who_waits_where_no_table_can_be_listed_gets_his_token(setup):
+    """What such a table names is known by those who ask alone, and settings are read again meanwhile."""
+    app = setup.entra.app()
+    table = setup.place.directory / "patterns"
+    table.write_text(f"/@example\\.com$/ {app.file}\n")
+    fault = setup.entra.fault(client_id=app.client_id, delay=1.5)
+    setup.start(f"regexp:{table}")
+    with setup.tokens() as tokens:
+        tokens.send("token", account=UPN)
+        setup.wait_for_state("asking", account=UPN)
+        setup.tokend.signal(signal.SIGUSR1)
+        assert tokens.reply()["result"] == "done"
+    setup.entra.clear_faults()
+    assert fault and len(requests(setup.entra, app)) == 1
+
+
 # --- trouble -----------------------------------------------------------------
 
 
