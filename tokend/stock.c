@@ -208,9 +208,42 @@ static struct app *get_app(struct stock *stock, const char *path)
     return app;
 }
 
+/* Each registration has a subject, or gets one with the account that it is looked for for. */
+static bool has_room(const struct stock *stock, const char *path)
+{
+    return stock->subjects < SUBJECTS_MAX || dictionary_find(stock->apps, path) != NULL;
+}
+
 struct app *stock_app(struct stock *stock, const char *path)
 {
     return dictionary_find(stock->apps, path);
+}
+
+static enum table_answer find_path(struct stock *stock, const char *account, char **path,
+                                   struct error *error)
+{
+    enum table_answer answer = registrations_find(stock->parts.registrations, account, path, error);
+    if (answer == TABLE_NONE)
+        error_set(error, "post365_oauth2_maps does not know the account " ERROR_SHOWN, account);
+    return answer;
+}
+
+enum table_answer stock_look(struct stock *stock, const char *account, struct subject **subject,
+                             struct error *error)
+{
+    char *path = NULL;
+    *subject = NULL;
+    enum table_answer answer = find_path(stock, account, &path, error);
+    if (answer != TABLE_FOUND)
+        return answer;
+    const struct app *app = dictionary_find(stock->apps, path);
+    free(path);
+    if (app != NULL)
+        *subject = stock_subject(app, app_is_users(app) ? account : NULL);
+    if (*subject != NULL)
+        return TABLE_FOUND;
+    error_set(error, "no token was asked for so far for the account " ERROR_SHOWN, account);
+    return TABLE_NONE;
 }
 
 enum table_answer stock_find(struct stock *stock, const char *account, struct subject **subject,
@@ -218,16 +251,13 @@ enum table_answer stock_find(struct stock *stock, const char *account, struct su
 {
     char *path = NULL;
     *subject = NULL;
-    enum table_answer answer =
-        registrations_find(stock->parts.registrations, account, &path, error);
-    if (answer != TABLE_FOUND) {
-        if (answer == TABLE_NONE)
-            error_set(error, "post365_oauth2_maps does not know the account " ERROR_SHOWN, account);
+    enum table_answer answer = find_path(stock, account, &path, error);
+    if (answer != TABLE_FOUND)
         return answer;
-    }
-    struct app *app = get_app(stock, path);
+    struct app *app = has_room(stock, path) ? get_app(stock, path) : NULL;
     free(path);
-    *subject = get_subject(stock, app, app_is_users(app) ? account : NULL);
+    if (app != NULL)
+        *subject = get_subject(stock, app, app_is_users(app) ? account : NULL);
     if (*subject != NULL)
         return TABLE_FOUND;
     error_set(error, "more than %d grants are in use", SUBJECTS_MAX);

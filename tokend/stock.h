@@ -66,6 +66,11 @@ int64_t stock_shown(int64_t time);
 enum table_answer stock_find(struct stock *stock, const char *account, struct subject **subject,
                              struct error *error);
 
+/* The same, but makes nothing that is not there: TABLE_NONE as well for an account that nothing was
+ * asked for so far. */
+enum table_answer stock_look(struct stock *stock, const char *account, struct subject **subject,
+                             struct error *error);
+
 /* The registration with this path that the settings name, or NULL. */
 struct app *stock_app(struct stock *stock, const char *path);
 

@@ -643,6 +643,44 @@ def test_who_may_ask(setup):
     assert ask_as(setup, *member, status) == "done"
 
 
+CROWD = """
+import os, socket, sys
+uid, gid, group, path, count = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+os.chdir(os.path.dirname(path))
+os.setgroups([group]); os.setgid(gid); os.setuid(uid)
+held = []
+for i in range(count):
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].connect(os.path.basename(path))
+    held[-1].sendall(b"request=watch\\n\\nrequest=status\\naccount=made.up%d@example.com\\n\\nrequest=" % i)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_may_only_look_takes_nothing_from_who_sends(setup):
+    """A member of the group: as many connections as he likes, which never read, and accounts that are made up."""
+    import pwd
+    app = setup.entra.app("device")
+    setup.start({"@example.com": app.file})
+    user, nobody = pwd.getpwnam(workplace.USER), pwd.getpwnam("nobody")
+    path = setup.postfix.queue_directory / "post365/oauth2/tokens"
+    crowd = subprocess.Popen([sys.executable, "-c", CROWD, str(nobody.pw_uid), str(nobody.pw_gid), str(user.pw_gid), str(path), "900"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert crowd.stdout.readline() == "there\n"
+        status = f"request=status\naccount={UPN}\n\n"
+        assert ask_as(setup, user.pw_uid, user.pw_gid, [], f"request=token\naccount={UPN}\n\n") == "stopped"
+        assert ask_as(setup, user.pw_uid, user.pw_gid, [], status) == "done"
+        with setup.tokens() as tokens:
+            tokens.send("watch", tag="w")
+            tokens.send("list", tag="l")
+            told = list(iter(tokens.reply, {"tag": "l", "result": "done", "registration": app.file}))
+        assert [reply.get("account") for reply in told] == [None, UPN], "nothing is made of what he asks for"
+    finally:
+        crowd.communicate("", timeout=20)
+
+
 def test_it_is_not_root_and_leaves_no_core_file(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file})
