@@ -205,6 +205,22 @@ def test_each_account_logs_in_with_its_own_registration(setup):
     assert listed == sorted([one.file, two.file])
 
 
+def test_who_waits_where_no_table_can_be_listed_gets_his_token(setup):
+    """What such a table names is known by those who ask alone, and settings are read again meanwhile."""
+    app = setup.entra.app()
+    table = setup.place.directory / "patterns"
+    table.write_text(f"/@example\\.com$/ {app.file}\n")
+    fault = setup.entra.fault(client_id=app.client_id, delay=1.5)
+    setup.start(f"regexp:{table}")
+    with setup.tokens() as tokens:
+        tokens.send("token", account=UPN)
+        setup.wait_for_state("asking", account=UPN)
+        setup.tokend.signal(signal.SIGUSR1)
+        assert tokens.reply()["result"] == "done"
+    setup.entra.clear_faults()
+    assert fault and len(requests(setup.entra, app)) == 1
+
+
 # --- trouble -----------------------------------------------------------------
 
 
@@ -666,6 +682,44 @@ def test_who_may_ask(setup):
     member = (nobody.pw_uid, nobody.pw_gid, [user.pw_gid])
     assert ask_as(setup, *member, token) == "refused"
     assert ask_as(setup, *member, status) == "done"
+
+
+CROWD = """
+import os, socket, sys
+uid, gid, group, path, count = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+os.chdir(os.path.dirname(path))
+os.setgroups([group]); os.setgid(gid); os.setuid(uid)
+held = []
+for i in range(count):
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].connect(os.path.basename(path))
+    held[-1].sendall(b"request=watch\\n\\nrequest=status\\naccount=made.up%d@example.com\\n\\nrequest=" % i)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_may_only_look_takes_nothing_from_who_sends(setup):
+    """A member of the group: as many connections as he likes, which never read, and accounts that are made up."""
+    import pwd
+    app = setup.entra.app("device")
+    setup.start({"@example.com": app.file})
+    user, nobody = pwd.getpwnam(workplace.USER), pwd.getpwnam("nobody")
+    path = setup.postfix.queue_directory / "post365/oauth2/tokens"
+    crowd = subprocess.Popen([sys.executable, "-c", CROWD, str(nobody.pw_uid), str(nobody.pw_gid), str(user.pw_gid), str(path), "900"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert crowd.stdout.readline() == "there\n"
+        status = f"request=status\naccount={UPN}\n\n"
+        assert ask_as(setup, user.pw_uid, user.pw_gid, [], f"request=token\naccount={UPN}\n\n") == "stopped"
+        assert ask_as(setup, user.pw_uid, user.pw_gid, [], status) == "done"
+        with setup.tokens() as tokens:
+            tokens.send("watch", tag="w")
+            tokens.send("list", tag="l")
+            told = list(iter(tokens.reply, {"tag": "l", "result": "done", "registration": app.file}))
+        assert [reply.get("account") for reply in told] == [None, UPN], "nothing is made of what he asks for"
+    finally:
+        crowd.communicate("", timeout=20)
 
 
 def test_it_is_not_root_and_leaves_no_core_file(setup):
