@@ -54,9 +54,9 @@ struct clients {
     struct event *acceptable, *resume;
     int descriptor;
     struct client *first;
-    size_t count;
-    uid_t user, own; /* post365_user; what the daemon is */
-    gid_t group;     /* of post365_user */
+    size_t count, lookers; /* lookers: those without CLIENT_ALL */
+    uid_t user, own;       /* post365_user; what the daemon is */
+    gid_t group;           /* of post365_user */
     bool has_user;
     bool is_full; /* said once */
 };
@@ -292,12 +292,12 @@ static void read_ready(evutil_socket_t descriptor, short what, void *argument)
 
 /* --- coming and going --- */
 
-static void add_client(struct clients *clients, int descriptor)
+static void add_client(struct clients *clients, int descriptor, enum client_right right)
 {
     struct client *client = memory_zero(1, sizeof(*client));
     client->clients = clients;
     client->descriptor = descriptor;
-    client->right = find_right(clients, descriptor);
+    client->right = right;
     client->readable =
         event_new(clients->base, descriptor, EV_READ | EV_PERSIST, read_ready, client);
     client->writable = event_new(clients->base, descriptor, EV_WRITE, write_ready, client);
@@ -306,6 +306,7 @@ static void add_client(struct clients *clients, int descriptor)
         client->next->previous = client;
     clients->first = client;
     clients->count++;
+    clients->lookers += right != CLIENT_ALL;
     if (client->readable == NULL || client->writable == NULL ||
         event_add(client->readable, NULL) != 0)
         log_fatal(EX_OSERR, "cannot set up the event loop");
@@ -325,6 +326,7 @@ static void close_client(struct client *client)
     if (client->next != NULL)
         client->next->previous = client->previous;
     clients->count--;
+    clients->lookers -= client->right != CLIENT_ALL;
     free(client);
 }
 
@@ -333,6 +335,29 @@ static void complain(struct clients *clients)
     if (!clients->is_full)
         log_warning("%zu clients are connected: others are turned away", clients->count);
     clients->is_full = true;
+}
+
+static bool has_place_for(const struct clients *clients, enum client_right right)
+{
+    return clients->count < CLIENTS_MAX && (right == CLIENT_ALL || clients->lookers < LOOKERS_MAX);
+}
+
+static bool is_roomy_again(const struct clients *clients)
+{
+    return clients->count <= CLIENTS_MAX / 2 && clients->lookers <= LOOKERS_MAX / 2;
+}
+
+/* Whoever comes when there are too many is turned away at once. */
+static void admit(struct clients *clients, int descriptor)
+{
+    enum client_right right = find_right(clients, descriptor);
+    if (!has_place_for(clients, right)) {
+        complain(clients);
+        close(descriptor);
+        return;
+    }
+    add_client(clients, descriptor, right);
+    clients->is_full = clients->is_full && !is_roomy_again(clients);
 }
 
 static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
@@ -345,12 +370,8 @@ static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
         complain(clients);
         event_del(clients->acceptable);
         event_add(clients->resume, &pause);
-    } else if (accepted >= 0 && clients->count >= CLIENTS_MAX) {
-        complain(clients);
-        close(accepted);
     } else if (accepted >= 0) {
-        add_client(clients, accepted);
-        clients->is_full = clients->is_full && clients->count > CLIENTS_MAX / 2;
+        admit(clients, accepted);
     }
 }
 

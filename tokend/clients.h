@@ -3,7 +3,7 @@
  * Connections that speak the name=value protocol of attr.h. Who somebody is, is said by the kernel
  * (SO_PEERCRED, SO_PEERGROUPS: unix(7), socket(7)). What a client can do is bounded: a request by
  * attr.h; who does not read his replies is not read from, and is disconnected when too much waits
- * for him; there are at most CLIENTS_MAX.
+ * for him; there are at most CLIENTS_MAX, and LOOKERS_MAX of those who may only look.
  *
  * A reply may hold an access token: it goes from the secret into the kernel, and what does not fit
  * there waits in secret memory.
@@ -21,6 +21,8 @@
 #include <stddef.h>
 
 #define CLIENTS_MAX 512
+/* Of those who may not get tokens: they leave the most room for who has mail to send. */
+#define LOOKERS_MAX 64
 
 struct clients;
 struct client;

@@ -348,13 +348,16 @@ static void leave(void *context, struct client *client)
 
 /* --- token and renew --------------------------------------------------------- */
 
-/* The account's subject; NULL after the reply that there is none. */
+/* The account's subject; NULL after the reply that there is none. Whoever may only look makes none
+ * by asking: of those that an account may have, there are so many. */
 static struct subject *find_subject(struct desk *desk, struct client *client, const char *tag,
                                     const char *account)
 {
     struct subject *subject = NULL;
     struct error error;
-    enum table_answer answer = stock_find(desk->stock, account, &subject, &error);
+    bool may_make = client_right(client) == CLIENT_ALL;
+    enum table_answer answer =
+        (may_make ? stock_find : stock_look)(desk->stock, account, &subject, &error);
     if (answer != TABLE_FOUND)
         send_reason(client, tag, answer == TABLE_NONE ? TOKENS_NONE : TOKENS_ERROR, error.text);
     return subject;

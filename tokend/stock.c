@@ -80,7 +80,8 @@ static struct subject *get_subject(struct stock *stock, struct app *app, const c
     return subject;
 }
 
-/* Nobody finds it any more; who watches is told. */
+/* Nobody finds it any more; who watches is told. Who waited is woken when all is in line with the
+ * tables again: what he then asks for may need another registration, or subject. */
 static void remove_subject(struct subject *subject)
 {
     struct stock *stock = subject->stock;
@@ -94,7 +95,7 @@ static void remove_subject(struct subject *subject)
     subject->app = NULL;
     subject->is_gone = true;
     stock_changed(subject);
-    subject_wake(subject);
+    subject_move_waiters(subject, &stock->orphans);
 }
 
 static void free_told(struct stock *stock)
@@ -207,9 +208,42 @@ static struct app *get_app(struct stock *stock, const char *path)
     return app;
 }
 
+/* Each registration has a subject, or gets one with the account that it is looked for for. */
+static bool has_room(const struct stock *stock, const char *path)
+{
+    return stock->subjects < SUBJECTS_MAX || dictionary_find(stock->apps, path) != NULL;
+}
+
 struct app *stock_app(struct stock *stock, const char *path)
 {
     return dictionary_find(stock->apps, path);
+}
+
+static enum table_answer find_path(struct stock *stock, const char *account, char **path,
+                                   struct error *error)
+{
+    enum table_answer answer = registrations_find(stock->parts.registrations, account, path, error);
+    if (answer == TABLE_NONE)
+        error_set(error, "post365_oauth2_maps does not know the account " ERROR_SHOWN, account);
+    return answer;
+}
+
+enum table_answer stock_look(struct stock *stock, const char *account, struct subject **subject,
+                             struct error *error)
+{
+    char *path = NULL;
+    *subject = NULL;
+    enum table_answer answer = find_path(stock, account, &path, error);
+    if (answer != TABLE_FOUND)
+        return answer;
+    const struct app *app = dictionary_find(stock->apps, path);
+    free(path);
+    if (app != NULL)
+        *subject = stock_subject(app, app_is_users(app) ? account : NULL);
+    if (*subject != NULL)
+        return TABLE_FOUND;
+    error_set(error, "no token was asked for so far for the account " ERROR_SHOWN, account);
+    return TABLE_NONE;
 }
 
 enum table_answer stock_find(struct stock *stock, const char *account, struct subject **subject,
@@ -217,16 +251,13 @@ enum table_answer stock_find(struct stock *stock, const char *account, struct su
 {
     char *path = NULL;
     *subject = NULL;
-    enum table_answer answer =
-        registrations_find(stock->parts.registrations, account, &path, error);
-    if (answer != TABLE_FOUND) {
-        if (answer == TABLE_NONE)
-            error_set(error, "post365_oauth2_maps does not know the account " ERROR_SHOWN, account);
+    enum table_answer answer = find_path(stock, account, &path, error);
+    if (answer != TABLE_FOUND)
         return answer;
-    }
-    struct app *app = get_app(stock, path);
+    struct app *app = has_room(stock, path) ? get_app(stock, path) : NULL;
     free(path);
-    *subject = get_subject(stock, app, app_is_users(app) ? account : NULL);
+    if (app != NULL)
+        *subject = get_subject(stock, app, app_is_users(app) ? account : NULL);
     if (*subject != NULL)
         return TABLE_FOUND;
     error_set(error, "more than %d grants are in use", SUBJECTS_MAX);
@@ -337,9 +368,13 @@ static void look_for_use(void *context, const char *account, void *value)
     struct use *use = context;
     char *path = NULL;
     (void)value;
-    if (!use->is_used &&
-        registrations_find(use->stock->parts.registrations, account, &path, NULL) == TABLE_FOUND)
-        use->is_used = strcmp(path, use->app->path) == 0;
+    if (use->is_used)
+        return;
+    enum table_answer answer =
+        registrations_find(use->stock->parts.registrations, account, &path, NULL);
+    /* A table that cannot be asked now may have it still. */
+    use->is_used =
+        answer == TABLE_FAILED || (answer == TABLE_FOUND && strcmp(path, use->app->path) == 0);
     free(path);
 }
 
@@ -428,6 +463,7 @@ static void sync_all(struct stock *stock)
     remove_strangers(stock);
     stock->must_sync = false;
     stock->maps_version = registrations_version(stock->parts.registrations);
+    subject_wake_all(&stock->orphans);
 }
 
 /* --- every two seconds ------------------------------------------------------- */

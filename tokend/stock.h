@@ -43,6 +43,7 @@ struct stock {
     uint64_t version;      /* of the last change */
     uint64_t maps_version; /* of post365_oauth2_maps, as far as it was looked at */
     bool must_sync;
+    struct subject_waiter *orphans; /* of subjects that are gone, who ask once more */
     uint64_t seed;
     int64_t tidied_at;
     void (*on_change)(void *context);       /* a subject has changed, or is gone */
@@ -63,6 +64,11 @@ int64_t stock_shown(int64_t time);
 /* The account's subject; `account` is folded. TABLE_NONE: the tables do not know it. TABLE_FAILED
  * with the reason: the look-up failed. */
 enum table_answer stock_find(struct stock *stock, const char *account, struct subject **subject,
+                             struct error *error);
+
+/* The same, but makes nothing that is not there: TABLE_NONE as well for an account that nothing was
+ * asked for so far. */
+enum table_answer stock_look(struct stock *stock, const char *account, struct subject **subject,
                              struct error *error);
 
 /* The registration with this path that the settings name, or NULL. */

@@ -244,7 +244,7 @@ void subject_begin(struct subject *subject)
     const char *reason = "";
     const struct entra_row *row = trouble(subject, &reason);
     struct stock *stock = subject->stock;
-    renewal_ask(&subject->renewal, stock_now());
+    renewal_asked(&subject->renewal, stock_now());
     if (row != NULL) {
         const struct attempt_outcome none = {0};
         set_failure(subject, row, row->class, reason);
@@ -360,6 +360,8 @@ enum subject_answer subject_ask(struct subject *subject, const char *account)
     bool needs_newer = known != NULL && known->serial > subject->serial;
     if (!needs_newer && renewal_is_good(renewal, now))
         return SUBJECT_TOKEN;
+    /* Where no table that can be listed has the registration, it stays for those who ask. */
+    find_account(subject, account);
     if (subject->attempt != NULL)
         return SUBJECT_WAIT;
     if (!renewal_want(renewal, now))
@@ -380,38 +382,54 @@ void subject_give(struct subject *subject, const char *account)
     stock_schedule(subject);
 }
 
+static void put_first(struct subject_waiter **list, struct subject_waiter *waiter)
+{
+    waiter->link = list;
+    waiter->next = *list;
+    if (waiter->next != NULL)
+        waiter->next->link = &waiter->next;
+    *list = waiter;
+}
+
 void subject_wait(struct subject *subject, struct subject_waiter *waiter)
 {
-    waiter->subject = subject;
-    waiter->previous = NULL;
-    waiter->next = subject->waiters;
-    if (waiter->next != NULL)
-        waiter->next->previous = waiter;
-    subject->waiters = waiter;
+    put_first(&subject->waiters, waiter);
 }
 
 void subject_stop_waiting(struct subject_waiter *waiter)
 {
-    if (waiter->subject == NULL)
+    if (waiter->link == NULL)
         return;
-    *(waiter->previous != NULL ? &waiter->previous->next : &waiter->subject->waiters) =
-        waiter->next;
+    *waiter->link = waiter->next;
     if (waiter->next != NULL)
-        waiter->next->previous = waiter->previous;
+        waiter->next->link = waiter->link;
     *waiter = (struct subject_waiter){.wake = waiter->wake};
+}
+
+void subject_move_waiters(struct subject *subject, struct subject_waiter **list)
+{
+    struct subject_waiter *waiter;
+    while ((waiter = subject->waiters) != NULL) {
+        subject_stop_waiting(waiter);
+        put_first(list, waiter);
+    }
+}
+
+void subject_wake_all(struct subject_waiter **list)
+{
+    struct subject_waiter *waiter;
+    while ((waiter = *list) != NULL) {
+        subject_stop_waiting(waiter);
+        waiter->wake(waiter);
+    }
 }
 
 /* Who waits again is behind those that wait now. */
 void subject_wake(struct subject *subject)
 {
-    struct subject_waiter *woken = subject->waiters;
-    subject->waiters = NULL;
-    while (woken != NULL) {
-        struct subject_waiter *next = woken->next;
-        *woken = (struct subject_waiter){.wake = woken->wake};
-        woken->wake(woken);
-        woken = next;
-    }
+    struct subject_waiter *woken = NULL;
+    subject_move_waiters(subject, &woken);
+    subject_wake_all(&woken);
 }
 
 bool subject_judge(struct subject *subject, const char *account, const char *id, const char *reply)

@@ -23,10 +23,10 @@
 struct stock;
 
 /* Who waits until it is known whether there is a token. `wake` is called once, with the waiter out
- * of the list. */
+ * of the list; it may have any other one wait, or stop waiting. */
 struct subject_waiter {
-    struct subject_waiter *next, *previous;
-    struct subject *subject; /* NULL: it does not wait */
+    struct subject_waiter *next;
+    struct subject_waiter **link; /* what points to it; NULL: it does not wait */
     void (*wake)(struct subject_waiter *waiter);
 };
 
@@ -110,6 +110,9 @@ void subject_free(struct subject *subject);
 void subject_begin(struct subject *subject);
 void subject_cancel(struct subject *subject);
 void subject_wake(struct subject *subject);
+/* Moves all who wait into another list, for subject_wake_all(). */
+void subject_move_waiters(struct subject *subject, struct subject_waiter **list);
+void subject_wake_all(struct subject_waiter **list);
 /* Says what the log does not know yet: that mail stops, since the token has ended. */
 void subject_tell_end(struct subject *subject);
 void subject_save(struct subject *subject);

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define PARAMETER "post365_oauth2_maps"
+/* Files that are watched: a pattern may make a path of whatever account somebody asks for. */
+#define FILES_MAX 20000
 
 struct registrations {
     const struct settings *settings;
@@ -59,7 +61,8 @@ static struct file_state look_at(const char *path)
 
 static void watch(struct registrations *registrations, const char *path)
 {
-    if (dictionary_find(registrations->files, path) != NULL)
+    if (dictionary_find(registrations->files, path) != NULL ||
+        dictionary_count(registrations->files) >= FILES_MAX)
         return;
     struct file_state *state = memory_zero(1, sizeof(*state));
     *state = look_at(path);

@@ -76,8 +76,7 @@ class Tenant:
 
     def has_no_grant(self, account):
         """Nothing was stored, and somebody has to log in."""
-        told = self.token(account)
-        return told["token"] is None and told["grant_since"] is None and told["needs"] == "now"
+        return self.wait_token(account, needs="now", token=None, grant_since=None)
 
     def login(self, account):
         """`post365 login` on a terminal; use as a context."""
@@ -117,7 +116,7 @@ def test_the_certificate_that_was_made_gets_a_token(tenant):
 
 def test_login(tenant):
     account = ACCOUNTS["relay"]
-    assert tenant.token(account)["failure"]["cause"] == "login-needed"
+    assert tenant.wait_token(account, needs="now")["failure"]["cause"] == "login-needed"
     assert f"post365 login {account}" in tenant.run("token", account).stdout
     with tenant.login(account) as terminal:
         tenant.entra.type_code(code_on(terminal), account)
@@ -192,8 +191,7 @@ def test_ctrl_c_ends_a_login_at_the_daemon_too(tenant):
 def test_logout(tenant):
     account = ACCOUNTS["relay"]
     assert tenant.run("logout", account).returncode == 0
-    told = tenant.token(account)
-    assert told["failure"]["cause"] == "login-needed" and told["token"] is None
+    assert tenant.wait_token(account, needs="now", token=None)["failure"]["cause"] == "login-needed"
     done = tenant.run("logout", account)
     assert done.returncode == 1 and "no login of relay@example.com is stored" in done.stderr
     assert tenant.run("logout", ACCOUNTS["app"]).returncode == 1
