@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -41,7 +42,8 @@ class Setup:
         self.place, self.entra = place, entra
         self.tokend = self.postfix = None
 
-    def start(self, maps, **parameters):
+    def start(self, maps, *, within=(), **parameters):
+        """`within`: a program that runs it."""
         Setup.count += 1
         self.postfix = Postfix(self.place.directory / f"p{Setup.count}")
         value = maps if isinstance(maps, str) else self.postfix.table("oauth2_maps", maps)
@@ -49,6 +51,7 @@ class Setup:
                                 "post365_oauth2_directory": str(self.postfix.directory / "grants"),
                                 **self.entra.parameters(), **parameters})
         self.tokend = Tokend(self.postfix, USER, "-v")
+        self.tokend.arguments = [*within, *self.tokend.arguments]
         self.tokend.start()
         return self.tokend
 
@@ -136,6 +139,28 @@ def test_an_account_that_is_not_known(setup):
         assert tokens.ask("nonsense", account=UPN)["result"] == "error"
 
 
+def test_a_silent_name_server_holds_up_nobody_else(setup):
+    good, lost = setup.entra.app(), setup.entra.app()
+    configuration = setup.place.directory / "resolv.conf"
+    configuration.write_text("nameserver 127.0.0.77\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        setup.start({UPN: good.file, OTHER: lost.write(authority="https://login.example.net")}, post365_oauth2_timeout="1s",
+                    within=["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(configuration)])
+        slowest, reply = 0, {}
+        with setup.tokens() as tokens, setup.tokens() as others:
+            others.send("token", account=OTHER)
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                before = time.monotonic()
+                reply = tokens.ask("token", account=UPN)
+                slowest = max(slowest, time.monotonic() - before)
+                time.sleep(0.02)
+            failure = others.reply()
+    assert reply["result"] == "done" and (failure["result"], failure["cause"]) == ("later", "endpoint-timeout"), (reply, failure)
+    assert slowest < 1, slowest
+
+
 def test_a_thousand_accounts_need_one_request(setup):
     app = setup.entra.app()
     setup.entra.set(delay=0.5)
@@ -217,6 +242,7 @@ def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
         assert 5.5 < time.monotonic() - begin < 8
         assert reply["result"] == "later" and reply["cause"] == "endpoint-trouble", reply
         assert time.time() - 1 < int(reply["until"]) < time.time() + 60
+        assert processes.wait_until(lambda: "the token has ended" in setup.tokend.log(), 10, 0.05)
         setup.entra.control({"command": "remove_fault", "id": fault})
         assert processes.wait_until(lambda: tokens.ask("token", account=UPN)["result"] == "done", 40, 0.2)
     log = setup.tokend.log()
@@ -372,6 +398,19 @@ def test_a_refused_login_gets_no_new_token_while_others_log_in(setup):
         assert tokens.ask("verdict", account=UPN, id=given["id"], reply="535 5.7.3 No")["again"] == "1"
         assert tokens.ask("verdict", account=UPN, id=given["id"], reply="535 5.7.139 No")["again"] == "0"
     assert len(requests(setup.entra, app)) == 2
+
+
+def test_a_server_that_calls_each_token_ended_makes_no_requests(setup):
+    app = setup.entra.app()
+    setup.start({"@example.com": app.file})
+    with setup.tokens() as tokens:
+        again = []
+        for account in (f"user{number}@example.com" for number in range(20)):
+            for _ in range(2):
+                token = tokens.ask("token", account=account)
+                reply = tokens.ask("verdict", account=account, id=token["id"], reply="501 5.5.127 Token will expire soon")
+                again.append(reply["again"])
+    assert again == ["1"] + 39 * ["0"] and len(requests(setup.entra, app)) == 2, again
 
 
 # --- files -------------------------------------------------------------------
@@ -652,7 +691,10 @@ held = []
 for i in range(count):
     held.append(socket.socket(socket.AF_UNIX))
     held[-1].connect(os.path.basename(path))
-    held[-1].sendall(b"request=watch\\n\\nrequest=status\\naccount=made.up%d@example.com\\n\\nrequest=" % i)
+    try:
+        held[-1].sendall(b"request=watch\\n\\nrequest=status\\naccount=made.up%d@example.com\\n\\nrequest=" % i)
+    except OSError:
+        pass  # turned away
 print("there", flush=True)
 sys.stdin.read()
 """
