@@ -341,7 +341,6 @@ static void explain(struct fetch *fetch, CURLcode code)
         set_trouble(fetch, ENTRA_ENDPOINT_TLS, "%s", words);
         break;
     case CURLE_PARTIAL_FILE:
-    case CURLE_GOT_NOTHING:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:

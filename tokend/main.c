@@ -249,6 +249,8 @@ static void reload(evutil_socket_t descriptor, short what, void *argument)
     }
     adopt(daemon, settings, registrations);
     service_reloaded(&daemon->service, NULL);
+    if (settings->oauth2_maps[0] == '\0')
+        log_warning("post365_oauth2_maps is empty now: nobody gets a token");
 }
 
 static void add_events(struct daemon *daemon)

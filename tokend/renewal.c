@@ -139,7 +139,7 @@ int64_t renewal_next(const struct renewal *renewal)
 
 /* --- requests ---------------------------------------------------------------- */
 
-void renewal_ask(struct renewal *renewal, int64_t now)
+void renewal_asked(struct renewal *renewal, int64_t now)
 {
     renewal->asked_at = now;
     renewal->state = renewal_is_good(renewal, now) ? RENEWAL_RENEWING : RENEWAL_ASKING;

@@ -93,7 +93,7 @@ void renewal_use(struct renewal *renewal, int64_t now);
 int64_t renewal_next(const struct renewal *renewal);
 
 /* A request has begun. */
-void renewal_ask(struct renewal *renewal, int64_t now);
+void renewal_asked(struct renewal *renewal, int64_t now);
 /* It gave a token for so many seconds since it began; `refresh_in` as answered, 0: not said. */
 void renewal_got(struct renewal *renewal, uint32_t life, uint32_t refresh_in);
 /* It did not; `wait` seconds are asked for. */

@@ -244,7 +244,7 @@ void subject_begin(struct subject *subject)
     const char *reason = "";
     const struct entra_row *row = trouble(subject, &reason);
     struct stock *stock = subject->stock;
-    renewal_ask(&subject->renewal, stock_now());
+    renewal_asked(&subject->renewal, stock_now());
     if (row != NULL) {
         const struct attempt_outcome none = {0};
         set_failure(subject, row, row->class, reason);

@@ -29,28 +29,34 @@ static void print_signs(const struct entra_row *row, const char *separator)
     }
 }
 
+/* A number may mean two things, of which the `error` beside it tells. */
+struct number {
+    unsigned number;
+    const struct entra_row *row;
+};
+
 static int by_number(const void *one, const void *other)
 {
-    unsigned first = *(const unsigned *)one, second = *(const unsigned *)other;
-    return first < second ? -1 : first > second;
+    const struct number *first = one, *second = other;
+    if (first->number != second->number)
+        return first->number < second->number ? -1 : 1;
+    return strcmp(first->row->name, second->row->name);
 }
 
 /* By number, so that one is found by eye. */
 static void print_numbers(const struct entra_row *rows, size_t count)
 {
-    unsigned numbers[256];
+    struct number numbers[256];
     size_t used = 0;
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < ENTRA_NUMBERS_MAX && rows[i].numbers[j] != 0; j++)
             if (used < sizeof(numbers) / sizeof(numbers[0]))
-                numbers[used++] = rows[i].numbers[j];
+                numbers[used++] = (struct number){rows[i].numbers[j], &rows[i]};
     qsort(numbers, used, sizeof(numbers[0]), by_number);
     printf("| AADSTS | cause |\n|---|---|\n");
-    for (size_t i = 0; i < used; i++) {
-        const struct entra_row *row =
-            entra_of_answer(&(struct entra_answer){.numbers = &numbers[i], .number_count = 1});
-        printf("| %u | [%s](#%s) |\n", numbers[i], row->name, row->name);
-    }
+    for (size_t i = 0; i < used; i++)
+        printf("| %u | [%s](#%s) |\n", numbers[i].number, numbers[i].row->name,
+               numbers[i].row->name);
 }
 
 /* A remedy's placeholders look like HTML where they do not stand in a command. */

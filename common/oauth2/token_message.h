@@ -110,30 +110,29 @@ const char *token_model_name(enum token_model model);
 
 /* Times are seconds since the epoch, 0 where there is none. */
 struct token_subject {
-    char registration[PATH_MAX];
-    char account[ADDRESS_MAX + 1]; /* "" but with TOKEN_GRANT_USER */
+    int64_t left; /* seconds; as `issued` and `id` of no use without `has_token` */
+    int64_t issued;
+    int64_t renewed, next;
+    int64_t failed_since;
+    int64_t credential_ends, grant_since;
+    int64_t accepted_at;
+    int64_t skew; /* seconds; of no use without `has_skew` */
+    uint64_t requests, refused;
+    uint32_t failures; /* in a row */
+    uint32_t accounts;
     enum token_state state;
     enum token_grant grant;
     enum token_credential credential;
+    enum token_model model;
+    bool has_token, has_skew;
+    char id[TOKEN_ID_LENGTH + 1];
+    char registration[PATH_MAX];
+    char account[ADDRESS_MAX + 1]; /* "" but with TOKEN_GRANT_USER */
     char tenant[TOKEN_VALUE_MAX + 1], client_id[TOKEN_VALUE_MAX + 1];
     char cloud[TOKEN_NAME_MAX + 1];
-    bool has_token; /* else the next three are 0 */
-    int64_t left;   /* seconds */
-    char id[TOKEN_ID_LENGTH + 1];
-    int64_t issued;
-    int64_t renewed, next;
     char cause[TOKEN_NAME_MAX + 1]; /* "": nothing is wrong */
     char reason[TOKENS_REASON_MAX + 1];
-    int64_t failed_since;
-    uint32_t failures; /* in a row */
-    int64_t credential_ends, grant_since;
-    uint64_t requests, refused;
-    uint32_t accounts;
     char accepted_for[ADDRESS_MAX + 1]; /* "": nobody yet */
-    int64_t accepted_at;
-    bool has_skew;
-    int64_t skew; /* seconds */
-    enum token_model model;
 };
 
 /* Fields that are not named by result and kind of request are 0, or "". */

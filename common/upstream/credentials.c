@@ -246,14 +246,16 @@ static bool is_password(const struct credentials *credentials, const char *upn,
     if (what != NULL)
         return error_set(error,
                          "it is %s and not sent; post365_token_maps is to name for %s the file "
-                         "that holds an access token",
+                         "that holds an access token, or post365_oauth2_maps a registration "
+                         "(`post365 setup` takes over from sasl-xoauth2)",
                          what, upn);
     if (filter == NULL || mechanism_filter_allows_password(filter))
         return true;
     return error_set(error,
                      "it is not sent, since smtp_sasl_mechanism_filter = " ERROR_SHOWN
                      " leaves no mechanism for passwords; post365_token_maps is to name for %s the "
-                     "file that holds an access token, or the filter is to have login",
+                     "file that holds an access token, or post365_oauth2_maps a registration, or "
+                     "the filter is to have login",
                      filter, upn);
 }
 

@@ -113,6 +113,12 @@ static const char *reply_text(struct visit *visit, const struct reply *reply)
     return kept;
 }
 
+/* By doctor_check_refusals(), which knows more than the reply. */
+static bool is_explained(const struct visit *visit, const struct office365_row *row)
+{
+    return visit->oauth2 != NULL && strcmp(row->name, "token-refused") == 0;
+}
+
 /* What was said to AUTH or MAIL. Returns the row, NULL if it was yes. */
 static const struct office365_row *report_reply(struct visit *visit, const char *check,
                                                 const char *tried, enum reply_stage stage,
@@ -122,6 +128,8 @@ static const struct office365_row *report_reply(struct visit *visit, const char 
     struct judgement judgement;
     judgement_of_reply(reply, stage, &judgement);
     const struct office365_row *row = is_fine ? NULL : judgement.row;
+    if (row != NULL && stage == REPLY_STAGE_AUTH && visit->credential.mechanism == SASL_XOAUTH2)
+        row = office365_of_token(row);
     report_finding(
         &visit->doctor->report,
         &(struct finding){.check = check,
@@ -134,7 +142,9 @@ static const struct office365_row *report_reply(struct visit *visit, const char 
                                           : report_format(&visit->doctor->report, "%s (%s)",
                                                           reply_text(visit, reply), row->name),
                           .meaning = is_fine ? NULL : row->meaning,
-                          .remedy = is_fine ? NULL : row->remedy});
+                          .remedy = is_fine                    ? NULL
+                                    : is_explained(visit, row) ? "See below why, and what to do."
+                                                               : row->remedy});
     return row;
 }
 

@@ -39,8 +39,9 @@ __attribute__((noreturn)) static void try_in_child(attempt *work, const struct p
 {
     signal(SIGALRM, SIG_DFL);
     alarm(PATIENCE);
-    if (geteuid() == 0 && (initgroups(who->pw_name, who->pw_gid) != 0 || setgid(who->pw_gid) != 0 ||
-                           setuid(who->pw_uid) != 0))
+    if (geteuid() == 0 && who != NULL &&
+        (initgroups(who->pw_name, who->pw_gid) != 0 || setgid(who->pw_gid) != 0 ||
+         setuid(who->pw_uid) != 0))
         _exit(errno);
     service_forbid_core_files();
     _exit(work(path) ? 0 : errno);

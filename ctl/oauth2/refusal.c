@@ -76,13 +76,25 @@ static const struct refusal_words principal = {
     .commands = REFUSAL_PRINCIPAL,
 };
 
+static bool is_one_of(const char *cause, const char *const *causes)
+{
+    while (*causes != NULL && strcmp(*causes, cause) != 0)
+        causes++;
+    return *causes != NULL;
+}
+
 const struct refusal_words *refusal_explain(const struct refusal *refusal)
 {
-    bool is_logon = strcmp(refusal->cause, "mailbox-logon") == 0;
-    if (strcmp(refusal->cause, "tenant-switch") == 0 ||
-        strcmp(refusal->cause, "mailbox-switch") == 0)
+    static const char *const of_gates[] = {"tenant-switch", "mailbox-switch", NULL};
+    static const char *const of_high_volume[] = {"token-permission", "application-not-listed",
+                                                 NULL};
+    static const char *const of_tokens[] = {"token-refused", "credentials-refused", "mailbox-logon",
+                                            NULL};
+    if (is_one_of(refusal->cause, of_gates))
         return refusal->is_unfit ? &unfit : &gate;
-    if (!is_logon && strcmp(refusal->cause, "credentials-refused") != 0)
+    if (is_one_of(refusal->cause, of_high_volume))
+        return &high_volume;
+    if (!is_one_of(refusal->cause, of_tokens))
         return NULL;
     if (refusal->is_unfit)
         return &unfit;
@@ -90,7 +102,8 @@ const struct refusal_words *refusal_explain(const struct refusal *refusal)
         return &high_volume;
     if (refusal->grant == TOKEN_GRANT_USER)
         return &user;
-    if (is_logon || (refusal->works_for_others && refusal->model == TOKEN_MODEL_CLASSIC))
+    if (strcmp(refusal->cause, "mailbox-logon") == 0 ||
+        (refusal->works_for_others && refusal->model == TOKEN_MODEL_CLASSIC))
         return &mailbox;
     return refusal->works_for_others ? &scope : &principal;
 }

@@ -11,14 +11,9 @@
 /* While they are being told. */
 struct finding {
     struct subjects *subjects;
-    struct dictionary *numbers;       /* places in the list from 1, by registration and account */
-    struct dictionary *registrations; /* those that have a subject */
+    struct dictionary *places;        /* size_t in the list, by registration and account */
+    struct dictionary *registrations; /* those that have a subject, to anything */
 };
-
-static void *number_to_value(size_t number)
-{
-    return (void *)(uintptr_t)number;
-}
 
 static struct subject *add(struct subjects *subjects)
 {
@@ -33,14 +28,15 @@ static bool add_subject(void *context, const struct token_subject *state)
 {
     struct finding *finding = context;
     char *key = memory_format("%s %s", state->registration, state->account);
-    size_t number = (size_t)(uintptr_t)dictionary_find(finding->numbers, key);
-    if (number == 0) {
+    size_t *place = dictionary_find(finding->places, key);
+    if (place == NULL) {
+        place = memory_zero(1, sizeof(*place));
+        *place = finding->subjects->count;
         add(finding->subjects);
-        number = finding->subjects->count;
-        dictionary_put(finding->numbers, key, number_to_value(number));
-        dictionary_put(finding->registrations, state->registration, number_to_value(number));
+        dictionary_put(finding->places, key, place);
+        dictionary_put(finding->registrations, state->registration, finding);
     }
-    finding->subjects->list[number - 1].state = *state;
+    finding->subjects->list[*place].state = *state;
     free(key);
     return true;
 }
@@ -77,14 +73,14 @@ bool subjects_look(struct subject *subject, struct token_client *client, struct 
 
 bool subjects_find(struct subjects *subjects, struct token_client *client, struct error *error)
 {
-    struct finding finding = {subjects, dictionary_new(NULL), dictionary_new(NULL)};
+    struct finding finding = {subjects, dictionary_new(free), dictionary_new(NULL)};
     *subjects = (struct subjects){.list = NULL};
     bool fine = token_client_subjects(client, add_subject, &finding, error);
     size_t known = subjects->count;
     fine = fine && token_client_registrations(client, add_registration, &finding, error);
     for (size_t i = known; fine && i < subjects->count; i++)
         fine = subjects_look(&subjects->list[i], client, error);
-    dictionary_free(finding.numbers);
+    dictionary_free(finding.places);
     dictionary_free(finding.registrations);
     if (!fine)
         subjects_free(subjects);

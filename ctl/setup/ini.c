@@ -78,9 +78,13 @@ void ini_each(const char *text, size_t length,
               void *context)
 {
     struct reader reader = {.visit = visit, .context = context, .section = memory_copy("")};
-    char *copy = memory_copy_bytes(text, length), *rest = copy, *line;
-    while ((line = strsep(&rest, "\n")) != NULL)
+    char *copy = memory_copy_bytes(text, length);
+    for (char *line = copy; line <= copy + length;) {
+        size_t end = strcspn(line, "\n");
+        line[end] = '\0';
         read_line(&reader, line);
+        line += end + 1;
+    }
     end_value(&reader);
     free(reader.section);
     if (reader.value.data != NULL)

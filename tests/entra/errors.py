@@ -33,7 +33,8 @@ class Refusal(Exception):
         """The JSON of the answer. `now` is the endpoint's clock, `correlation` the request's id."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(now))
         trace = str(uuid.uuid4())
-        text = self.text.format_map(_Filled({**self.details, "now": self.details.get("now", stamp)}))
+        known = {name: value for name, value in self.details.items() if value is not None}
+        text = self.text.format_map(_Filled({"now": stamp, **known}))
         prefix = f"AADSTS{self.number}: " if self.number is not None else ""
         answer = {
             "error": self.error,

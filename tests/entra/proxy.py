@@ -34,12 +34,7 @@ class Proxy:
             connection.write(octets(Answer(502, {"Connection": "close"})))
             return
         connection.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        onward.settimeout(None)
-        back = threading.Thread(target=_carry, args=(onward, connection.stream), daemon=True)
-        back.start()
-        _carry(connection.stream, onward)
-        back.join()
-        onward.close()
+        pass_on(connection.stream, onward)
 
     def _judge(self, request):
         """(status, where it leads)"""
@@ -55,6 +50,16 @@ class Proxy:
         if host in ("localhost", "127.0.0.1"):
             return 200, ("127.0.0.1", int(port))
         return 502, None
+
+
+def pass_on(stream, onward):
+    """All octets in both directions, until both have ended. `onward` is closed."""
+    onward.settimeout(None)
+    back = threading.Thread(target=_carry, args=(onward, stream), daemon=True)
+    back.start()
+    _carry(stream, onward)
+    back.join()
+    onward.close()
 
 
 def _carry(source, sink):

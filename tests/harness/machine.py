@@ -78,8 +78,10 @@ class Machine(processes.Program):
         return program
 
     def write(self, path, text, owner="root", mode=0o644):
-        self.run("install", "-D", "-o", owner, "-m", f"{mode:o}", "/dev/null", path)
-        self.run("tee", path, stdin=text)
+        """In one step: who reads it meanwhile finds the old or the new one."""
+        self.run("install", "-D", "-o", owner, "-m", f"{mode:o}", "/dev/null", f"{path}.new")
+        self.run("tee", f"{path}.new", stdin=text)
+        self.run("mv", f"{path}.new", path)
 
     def show(self, unit, *names):
         """{name: value} of a unit."""

@@ -181,7 +181,7 @@ def test_the_wrong_audience(relay):
     found = look(relay, upn("audience"))
     line = found["oauth2-audience"]
     assert line["verdict"] == "wrong" and "https://graph.microsoft.com" in line["seen"] and "`scope`" in line["remedy"]
-    assert found.verdict("oauth2-token") == "ok" and "(credentials-refused)" in found["auth"]["seen"]
+    assert found.verdict("oauth2-token") == "ok" and "(token-refused)" in found["auth"]["seen"]
     assert "(token-unfit)" in found["oauth2-refusal"]["seen"] and found.all("oauth2-permission-rbac") == []
 
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ class Setup:
     def __init__(self, place, entra):
         self.place, self.entra = place, entra
         self.tokend = self.postfix = None
+        self.environment = {}
 
     def start(self, maps, *, within=(), **parameters):
         """`within`: a program that runs it."""
@@ -52,6 +54,7 @@ class Setup:
                                 **self.entra.parameters(), **parameters})
         self.tokend = Tokend(self.postfix, USER, "-v")
         self.tokend.arguments = [*within, *self.tokend.arguments]
+        self.tokend.environment = {**(self.tokend.environment or os.environ), **self.environment}
         self.tokend.start()
         return self.tokend
 
@@ -178,6 +181,26 @@ def test_a_thousand_accounts_need_one_request(setup):
     assert status["accounts"] == "1000" and status["requests"] == "1"
 
 
+def test_high_volume_email_wants_tokens_that_last(setup):
+    app = setup.entra.app()
+    setup.start({"@example.com": app.file}, relayhost="[smtp.office365.com]:587",
+                sender_dependent_relayhost_maps=f"inline:{{ {OTHER}=[smtp-hve.office365.com]:587 }}")
+    with setup.tokens() as tokens:
+        assert 3530 < int(tokens.ask("token", account=UPN)["left"]) <= 3539
+        assert 2990 < int(tokens.ask("token", account=OTHER)["left"]) <= 2999
+
+
+def test_the_environment_counts_for_nothing(setup):
+    app = setup.entra.app()
+    keys = setup.place.directory / "keys"
+    setup.environment = {"https_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", "SSLKEYLOGFILE": str(keys),
+                         "SSL_CERT_FILE": "/nonexistent", "CURL_CA_BUNDLE": "/nonexistent"}
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+    assert not keys.exists()
+
+
 def test_nobody_waits_for_a_renewal(setup):
     setup.entra.set(lifetime=8)
     app = setup.entra.app()
@@ -242,7 +265,7 @@ def test_an_outage_is_survived_as_long_as_the_token_lives(setup):
         assert 5.5 < time.monotonic() - begin < 8
         assert reply["result"] == "later" and reply["cause"] == "endpoint-trouble", reply
         assert time.time() - 1 < int(reply["until"]) < time.time() + 60
-        assert processes.wait_until(lambda: "the token has ended" in setup.tokend.log(), 10, 0.05)
+        assert processes.wait_until(lambda: "the token has ended" in setup.tokend.log(), 10)
         setup.entra.control({"command": "remove_fault", "id": fault})
         assert processes.wait_until(lambda: tokens.ask("token", account=UPN)["result"] == "done", 40, 0.2)
     log = setup.tokend.log()
@@ -448,6 +471,23 @@ def test_a_renewed_certificate_comes_in_two_files(setup):
         app.new_certificate(days=700)
         assert processes.wait_until(lambda: tokens.ask("token", account=UPN)["id"] != first["id"], 10, 0.1), setup.tokend.log()
         assert tokens.ask("status", account=UPN)["credential_ends"] > ends
+
+
+def test_files_that_come_later(setup):
+    """A foreign issuer's token, and a registration."""
+    app, other = setup.entra.app("federated"), setup.entra.app()
+    token, registration = app.directory / "federated-token", Path(other.file)
+    path = next(Path(line.split(" = ")[1]) for line in Path(app.file).read_text().splitlines() if line.startswith("federated"))
+    path.rename(token)
+    registration.rename(registration.with_suffix(".later"))
+    setup.start({UPN: app.file, OTHER: other.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["cause"] == "secret-file-missing"
+        assert tokens.ask("token", account=OTHER)["cause"] == "registration-missing"
+        token.rename(path)
+        registration.with_suffix(".later").rename(registration)
+        for account in (UPN, OTHER):
+            assert processes.wait_until(lambda: tokens.ask("token", account=account)["result"] == "done", 6, 0.1), setup.tokend.log()
 
 
 def test_files_that_others_may_read_are_not_used(setup):
@@ -768,6 +808,31 @@ def test_a_reload_takes_other_tables(setup):
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
 
 
+def test_it_stops_while_requests_are_under_way(setup):
+    apps = {f"user{i}@example.com": setup.entra.app() for i in range(20)}
+    device = setup.entra.app("device")
+    for app in apps.values():
+        setup.entra.fault("silence", client_id=app.client_id)
+    setup.start({UPN: device.file, **{account: app.file for account, app in apps.items()}}, post365_oauth2_timeout="30s")
+    with setup.tokens() as tokens, setup.tokens() as gone:
+        assert tokens.ask("login", account=UPN)["result"] == "code"
+        tokens.send("watch")
+        for account in apps:
+            tokens.send("token", account=account)
+            gone.send("token", account=account)
+        tokens.send("check", registration=device.file)
+        gone.close()
+        # Whose files change meanwhile asks anew.
+        for app in list(apps.values())[:5]:
+            Path(app.file).write_text(Path(app.file).read_text() + "# changed\n")
+        assert processes.wait_until(lambda: setup.tokend.log().count("read again") == 5, 10), setup.tokend.log()
+        begin = time.monotonic()
+        assert setup.tokend.stop() == 0, setup.tokend.log()
+    assert time.monotonic() - begin < 3
+    assert "Sanitizer" not in setup.tokend.log() and "stopped" in setup.tokend.log()
+    setup.tokend = None
+
+
 def test_no_secret_is_shown_or_logged(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file})
@@ -779,6 +844,42 @@ def test_no_secret_is_shown_or_logged(setup):
     environment = Path(f"/proc/{setup.tokend.pid}/environ").read_bytes() + Path(f"/proc/{setup.tokend.pid}/cmdline").read_bytes()
     for text in (setup.tokend.log(), str(status), environment.decode()):
         assert app.secret not in text and token not in text and token.split(".")[2] not in text
+
+
+def count_in_memory(pid, needles):
+    """{name: how often its bytes are in the writable memory of a process}"""
+    counts = dict.fromkeys(needles, 0)
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            place, rights = line.split()[:2]
+            begin, end = (int(number, 16) for number in place.split("-"))
+            if "w" not in rights:
+                continue
+            memory.seek(begin)
+            data = memory.read(end - begin)
+            for name, needle in needles.items():
+                counts[name] += data.count(needle)
+    return counts
+
+
+@pytest.mark.skipif("sanitize" in str(workplace.BUILD), reason="what was released stays in memory there")
+def test_a_secret_is_in_memory_once_and_what_is_over_is_not(setup):
+    app, certified, device = setup.entra.app(), setup.entra.app("certificate"), setup.entra.app("device")
+    setup.start({OTHER: app.file, "c@example.com": certified.file, UPN: device.file})
+    with setup.tokens() as tokens:
+        old = tokens.ask("token", account=OTHER)["token"]
+        assert tokens.ask("token", account="c@example.com")["result"] == "done"
+        assert log_in(setup)[-1]["result"] == "done"
+        assert tokens.ask("renew", account=OTHER)["result"] == "done"
+        token = tokens.ask("token", account=OTHER)["token"]
+    grant = (setup.postfix.directory / "grants" / grants(setup)[0]).read_text()
+    refresh = re.search(r"^refresh_token=(\S+)", grant, re.MULTILINE)[1]
+    needles = {"secret": app.secret, "secret in a form": urllib.parse.quote(app.secret, safe=""), "token": token[-60:],
+               "old token": old[-60:], "refresh token": refresh, "refresh token in a form": urllib.parse.quote(refresh, safe=""),
+               "key": (certified.directory / "key.pem").read_text().splitlines()[3]}
+    found = count_in_memory(setup.tokend.pid, {name: needle.encode() for name, needle in needles.items()})
+    assert found == {"secret": 1, "secret in a form": 0, "token": 1, "old token": 0, "refresh token": 0,
+                     "refresh token in a form": 0, "key": 1}
 
 
 def test_many_connections_that_say_nothing_harm_nobody(setup):

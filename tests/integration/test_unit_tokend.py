@@ -1,5 +1,6 @@
 """The unit of post365-tokend as systemd runs it, installed by `make install`: what its sandbox allows, and what it does not."""
 
+import re
 import shutil
 import subprocess
 from types import SimpleNamespace
@@ -65,8 +66,13 @@ def host(module_place):
 @pytest.fixture
 def tokend(host):
     """Running, with that application for all accounts."""
+    def beginnings():
+        return len(re.findall("started, version|reloaded,", host.machine.journal(UNIT)))
+    before = beginnings()
     host.machine.write("/etc/postfix/main.cf", MAIN + "post365_oauth2_maps = static:/etc/post365/app.cf\n")
     host.machine.run("systemctl", "reload-or-restart", UNIT)
+    # A reload is a signal: nobody may write to main.cf until it was read.
+    assert wait_until(lambda: beginnings() > before, 20), host.machine.journal(UNIT)
     return host.machine
 
 

@@ -24,16 +24,16 @@ static void each_has_its_words(void **state)
         const char *name;
         enum refusal_commands commands;
     } cases[] = {
-        {{.cause = "credentials-refused", .model = TOKEN_MODEL_RBAC},
+        {{.cause = "token-refused", .model = TOKEN_MODEL_RBAC},
          "principal-or-scope",
          REFUSAL_PRINCIPAL},
-        {{.cause = "credentials-refused", .model = TOKEN_MODEL_CLASSIC},
+        {{.cause = "token-refused", .model = TOKEN_MODEL_CLASSIC},
          "principal-or-scope",
          REFUSAL_PRINCIPAL},
-        {{.cause = "credentials-refused", .model = TOKEN_MODEL_RBAC, .works_for_others = true},
+        {{.cause = "token-refused", .model = TOKEN_MODEL_RBAC, .works_for_others = true},
          "outside-scope",
          REFUSAL_SCOPE},
-        {{.cause = "credentials-refused", .model = TOKEN_MODEL_CLASSIC, .works_for_others = true},
+        {{.cause = "token-refused", .model = TOKEN_MODEL_CLASSIC, .works_for_others = true},
          "mailbox-permission",
          REFUSAL_PERMISSION},
         {{.cause = "mailbox-logon", .model = TOKEN_MODEL_CLASSIC, .works_for_others = true},
@@ -43,15 +43,16 @@ static void each_has_its_words(void **state)
         {{.cause = "mailbox-switch", .grant = TOKEN_GRANT_USER, .model = TOKEN_MODEL_DELEGATED},
          "gate-closed",
          REFUSAL_GATE},
-        {{.cause = "credentials-refused", .is_high_volume = true},
+        {{.cause = "credentials-refused"}, "principal-or-scope", REFUSAL_PRINCIPAL},
+        {{.cause = "token-permission"}, "high-volume-access", REFUSAL_HIGH_VOLUME},
+        {{.cause = "application-not-listed"}, "high-volume-access", REFUSAL_HIGH_VOLUME},
+        {{.cause = "token-refused", .is_high_volume = true},
          "high-volume-access",
          REFUSAL_HIGH_VOLUME},
-        {{.cause = "credentials-refused",
-          .grant = TOKEN_GRANT_USER,
-          .model = TOKEN_MODEL_DELEGATED},
+        {{.cause = "token-refused", .grant = TOKEN_GRANT_USER, .model = TOKEN_MODEL_DELEGATED},
          "mailbox-refused",
          REFUSAL_NOTHING},
-        {{.cause = "credentials-refused", .is_unfit = true, .works_for_others = true},
+        {{.cause = "token-refused", .is_unfit = true, .works_for_others = true},
          "token-unfit",
          REFUSAL_NOTHING},
     };
@@ -69,8 +70,8 @@ static void whoever_changed_something_is_told_to_wait(void **state)
 {
     (void)state;
     static const struct refusal refusals[] = {
-        {.cause = "credentials-refused"},
-        {.cause = "credentials-refused", .works_for_others = true},
+        {.cause = "token-refused"},
+        {.cause = "token-refused", .works_for_others = true},
         {.cause = "mailbox-logon"},
     };
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
@@ -84,7 +85,7 @@ static void other_causes_are_none_of_the_token(void **state)
     const struct office365_row *rows = office365_rows(&count);
     for (size_t i = 0; i < count; i++)
         about += strcmp(name_of((struct refusal){.cause = rows[i].name}), "none") != 0;
-    assert_int_equal(about, 4); /* so each name above is a row's */
+    assert_int_equal(about, 7); /* so each name above is a row's */
     assert_string_equal(name_of((struct refusal){.cause = "throttled"}), "none");
 }
 

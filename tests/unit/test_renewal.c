@@ -28,7 +28,7 @@ static struct renewal begin(enum renewal_need need, uint64_t seed)
 static struct renewal fresh(enum renewal_need need, uint32_t life, uint64_t seed)
 {
     struct renewal renewal = begin(need, seed);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_got(&renewal, life, 0);
     return renewal;
 }
@@ -50,7 +50,7 @@ static void one_request_is_under_way_at_most(void **state)
 {
     (void)state;
     struct renewal renewal = begin(RENEWAL_ALWAYS, 1);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     assert_true(renewal_due(&renewal, NOW) == RENEWAL_NEVER);
     assert_int_equal(renewal_state(&renewal, NOW), RENEWAL_ASKING);
     renewal_change(&renewal, NOW);
@@ -71,7 +71,7 @@ static void the_life_begins_with_the_question(void **state)
 {
     (void)state;
     struct renewal renewal = begin(RENEWAL_ALWAYS, 1);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     /* The answer took a minute. */
     renewal_got(&renewal, 3600, 0);
     assert_false(renewal_is_good(&renewal, NOW + 3540 * SECOND));
@@ -106,12 +106,12 @@ static void the_endpoint_may_say_when(void **state)
 {
     (void)state;
     struct renewal renewal = begin(RENEWAL_ALWAYS, 1);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_got(&renewal, 86400, 1000);
     int64_t due = renewal_due(&renewal, NOW) - NOW;
     assert_true(due >= 900 * SECOND && due <= 1100 * SECOND);
     /* But never behind what the token is used for. */
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_got(&renewal, 1000, 999);
     assert_true(renewal_due(&renewal, NOW) <= NOW + 940 * SECOND);
 }
@@ -136,7 +136,7 @@ static void the_old_token_serves_while_a_new_one_is_asked_for(void **state)
     (void)state;
     struct renewal renewal = fresh(RENEWAL_ALWAYS, 3600, 1);
     int64_t now = NOW + 30 * MINUTE;
-    renewal_ask(&renewal, now);
+    renewal_asked(&renewal, now);
     assert_int_equal(renewal_state(&renewal, now), RENEWAL_RENEWING);
     assert_true(renewal_is_good(&renewal, now));
     renewal_failed(&renewal, now, ENTRA_RETRY, 0);
@@ -150,7 +150,7 @@ static int64_t delay_of(enum entra_class class, uint32_t failures, uint32_t wait
 {
     struct renewal renewal = begin(RENEWAL_ALWAYS, seed);
     for (uint32_t i = 0; i < failures; i++) {
-        renewal_ask(&renewal, NOW);
+        renewal_asked(&renewal, NOW);
         renewal_failed(&renewal, NOW, class, wait);
     }
     return renewal_due(&renewal, NOW) - NOW;
@@ -197,7 +197,7 @@ static void nobody_can_hurry_it_but_a_change(void **state)
 {
     (void)state;
     struct renewal renewal = begin(RENEWAL_ALWAYS, 1);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_failed(&renewal, NOW, ENTRA_ADMIN, 0);
     assert_int_equal(renewal_state(&renewal, NOW), RENEWAL_STOPPED);
     assert_false(renewal_want(&renewal, NOW + SECOND));
@@ -233,7 +233,7 @@ static void what_nobody_wants_is_not_renewed(void **state)
     assert_true(renewal_due(&renewal, NOW + 23 * HOUR) != RENEWAL_NEVER);
     assert_true(renewal_due(&renewal, NOW + 25 * HOUR) == RENEWAL_NEVER);
     /* Nor is it tried again after a failure. */
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_failed(&renewal, NOW, ENTRA_RETRY, 0);
     assert_true(renewal_due(&renewal, NOW + 25 * HOUR) == RENEWAL_NEVER);
 }
@@ -252,16 +252,16 @@ static void success_forgets_failures(void **state)
     (void)state;
     struct renewal renewal = begin(RENEWAL_ALWAYS, 1);
     for (int i = 0; i < 8; i++) {
-        renewal_ask(&renewal, NOW);
+        renewal_asked(&renewal, NOW);
         renewal_failed(&renewal, NOW, ENTRA_RETRY, 0);
     }
     assert_int_equal(renewal.failures, 8);
     assert_true(renewal.failed_since == NOW);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_got(&renewal, 3600, 0);
     assert_int_equal(renewal.failures, 0);
     assert_int_equal(renewal_state(&renewal, NOW), RENEWAL_FRESH);
-    renewal_ask(&renewal, NOW + HOUR);
+    renewal_asked(&renewal, NOW + HOUR);
     renewal_failed(&renewal, NOW + HOUR, ENTRA_RETRY, 0);
     assert_about(renewal_due(&renewal, NOW + HOUR) - NOW - HOUR, SECOND);
 }
@@ -270,12 +270,12 @@ static void what_was_given_up_begins_anew(void **state)
 {
     (void)state;
     struct renewal renewal = begin(RENEWAL_ALWAYS, 1);
-    renewal_ask(&renewal, NOW);
+    renewal_asked(&renewal, NOW);
     renewal_abandon(&renewal, NOW);
     assert_int_equal(renewal_state(&renewal, NOW), RENEWAL_EMPTY);
     assert_true(renewal_due(&renewal, NOW) <= NOW);
     renewal = fresh(RENEWAL_ALWAYS, 3600, 1);
-    renewal_ask(&renewal, NOW + MINUTE);
+    renewal_asked(&renewal, NOW + MINUTE);
     renewal_abandon(&renewal, NOW + MINUTE);
     assert_true(renewal_is_good(&renewal, NOW + MINUTE));
     assert_true(renewal_due(&renewal, NOW + MINUTE) <= NOW + MINUTE);
