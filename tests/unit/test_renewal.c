@@ -125,7 +125,7 @@ static void but_not_at_once_again(void **state)
     } told[] = {{3600, 1, 54 * SECOND}, {20, 1, 9 * SECOND}, {1, 0, SECOND * 45 / 100}};
     for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
         struct renewal renewal = begin(RENEWAL_ALWAYS, i);
-        renewal_ask(&renewal, NOW);
+        renewal_asked(&renewal, NOW);
         renewal_got(&renewal, told[i].life, told[i].refresh_in);
         assert_true(renewal_due(&renewal, NOW) >= NOW + told[i].least);
     }
