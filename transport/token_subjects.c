@@ -202,6 +202,21 @@ static void write_known(void *context, const char *key, void *value)
         writing->write(writing, known, labels);
 }
 
+static void count_told(void *context, const char *key, void *value)
+{
+    const struct known *known = value;
+    (void)key;
+    *(size_t *)context += known->is_told;
+}
+
+/* A family without samples is none. */
+static bool is_any_told(const struct token_subjects *subjects)
+{
+    size_t count = 0;
+    dictionary_each(subjects->all, count_told, &count);
+    return count > 0;
+}
+
 void token_subjects_write(const struct token_subjects *subjects, struct buffer *text)
 {
     static const struct {
@@ -227,7 +242,7 @@ void token_subjects_write(const struct token_subjects *subjects, struct buffer *
         {"oauth2_requests_refused_total", EXPOSITION_COUNTER, "Those that brought no token.",
          write_refused},
     };
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]) && is_any_told(subjects); i++) {
         struct writing writing = {text, families[i].name, families[i].write};
         exposition_family(text, families[i].name, families[i].type, families[i].help);
         dictionary_each(subjects->all, write_known, &writing);

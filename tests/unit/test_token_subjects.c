@@ -114,12 +114,12 @@ static void what_is_known_is_written(void **state)
     buffer_clear(&text);
     token_subjects_lose(*state);
     token_subjects_write(*state, &text);
-    assert_null(strstr(text.data, PLACE));
+    assert_int_equal(text.length, 0);
     token_subjects_note(*state, &subject, NOW);
     token_subjects_forget(*state, PLACE, "");
     buffer_clear(&text);
     token_subjects_write(*state, &text);
-    assert_null(strstr(text.data, PLACE));
+    assert_int_equal(text.length, 0);
     buffer_free(&text);
 }
 
