@@ -451,6 +451,47 @@ def test_a_changed_secret_is_taken_without_a_restart(setup):
     assert time.monotonic() - begin < 5
 
 
+def test_a_file_that_is_none_is_not_waited_for(setup):
+    """A registration or secret that is a pipe, a link, a device, a directory, huge, or another user's, with a remedy; others go on."""
+    import pwd
+    good, app = setup.entra.app(), setup.entra.app()
+    kept = Path(app.file)
+    setup.start({UPN: good.file, OTHER: app.file})
+
+    def expect(cause, word):
+        with setup.tokens() as tokens:
+            tokens.send("check", registration=app.file)
+            step = next(value for name, value in tokens.pairs() if name == "step")
+            assert cause in step and word in step, step
+            assert tokens.ask("token", account=UPN)["result"] == "done"
+
+    def put(path, make):
+        path.unlink()
+        make(path)
+
+    for path, wrong, owner in ((kept, "registration-wrong", "registration-wrong"),
+                               (app.directory / "secret", "secret-file-wrong", "secret-file-open")):
+        data, mode, uid = path.read_bytes(), path.stat().st_mode & 0o777, path.stat().st_uid
+        put(path, lambda path: os.mkfifo(path, 0o644))
+        expect(wrong, "regular file")
+        put(path, lambda path: path.mkdir())
+        expect(wrong, "regular file")
+        path.rmdir()
+        path.write_bytes(b"x = " + b"y" * 3_000_000)
+        os.chown(path, uid, -1)
+        path.chmod(mode)
+        expect(wrong, "larger than")
+        path.write_bytes(data)
+        os.chown(path, pwd.getpwnam("games").pw_uid, pwd.getpwnam(USER).pw_gid)
+        path.chmod(mode | 0o040)
+        expect(owner, "chown root")
+        os.chown(path, uid, -1)
+        path.chmod(mode)
+        expect("file ok", "can be read")
+    put(app.directory / "secret", lambda path: path.symlink_to("/dev/zero"))
+    expect("secret-file-wrong", "symbolic link")
+
+
 def test_the_former_secret_is_tried_once(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file})
