@@ -7,6 +7,7 @@
 
 #include "common/kept.h"
 #include "common/listener.h"
+#include "common/log.h"
 #include "common/user.h"
 
 #include <errno.h>
@@ -206,23 +207,6 @@ static bool check_directory(const char *directory, const struct owners *owners, 
     return true;
 }
 
-bool socket_keep_directory(const char *directory, const struct settings *settings,
-                           struct error *error)
-{
-    struct owners owners;
-    if (!find_owners(settings, &owners, error) ||
-        !check_directory(directory, &owners, false, error))
-        return false;
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool kept = descriptor >= 0 &&
-                (!owners.root || (fchown(descriptor, (uid_t)-1, owners.postfix_group) == 0 &&
-                                  fchmod(descriptor, DIRECTORY_MODE | S_ISGID) == 0));
-    int reason = errno;
-    if (descriptor >= 0)
-        close(descriptor);
-    return kept || error_set(error, "directory %s: %s", directory, strerror(reason));
-}
-
 /* As the owner of the directory, who cannot be made to remove what is not his. */
 static bool remove_stale(const char *path, const struct settings *settings, struct error *error)
 {
@@ -362,6 +346,35 @@ void socket_owner_end(const struct socket_owner *saved)
         abort();
 }
 
+/* In Postfix's group: the kernel takes the setgid bit from who is in another one and lacks
+ * CAP_FSETID, as under systemd, and says nothing. */
+static bool give_to_group(const char *directory, const struct owners *owners)
+{
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool given = descriptor >= 0 && fchown(descriptor, (uid_t)-1, owners->postfix_group) == 0 &&
+                 fchmod(descriptor, DIRECTORY_MODE | S_ISGID) == 0;
+    int reason = errno;
+    if (descriptor >= 0)
+        close(descriptor);
+    errno = reason;
+    return given;
+}
+
+bool socket_keep_directory(const char *directory, const struct settings *settings,
+                           struct error *error)
+{
+    struct owners owners;
+    struct socket_owner saved;
+    if (!find_owners(settings, &owners, error) ||
+        !check_directory(directory, &owners, false, error) ||
+        !socket_owner_begin(settings, &saved, error))
+        return false;
+    bool kept = !owners.root || give_to_group(directory, &owners);
+    int reason = errno;
+    socket_owner_end(&saved);
+    return kept || error_set(error, "directory %s: %s", directory, strerror(reason));
+}
+
 static int open_unix(const struct socket_place *place, const struct settings *settings,
                      enum audience audience, struct error *error)
 {
@@ -385,7 +398,8 @@ static int open_unix(const struct socket_place *place, const struct settings *se
 }
 
 /* The socket that the process before has left. As its owner we say anew that we listen: that is
- * what the kernel tells who asks with whom he is connected. */
+ * what the kernel tells who asks with whom he is connected; and whose group may connect, which is
+ * another one where it was made in a directory without the setgid bit. */
 static int take_kept(const struct socket_place *place, const struct settings *settings,
                      enum audience audience)
 {
@@ -394,6 +408,9 @@ static int take_kept(const struct socket_place *place, const struct settings *se
     if (descriptor < 0 || !become_owner(settings, audience, &saved, NULL))
         return descriptor;
     listen(descriptor, SOCKET_BACKLOG);
+    if (saved.user == 0 && place->family == SOCKET_UNIX &&
+        lchown(place->path, (uid_t)-1, getegid()) != 0)
+        log_warning("socket %s: its group cannot be set: %s", place->path, strerror(errno));
     socket_owner_end(&saved);
     return descriptor;
 }

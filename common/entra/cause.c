@@ -602,6 +602,14 @@ static const struct entra_row rows[] = {
                   "start it, and the mail goes by itself.",
         .class = ENTRA_ADMIN,
     },
+    {
+        .name = ENTRA_DAEMON_UNAWARE,
+        .meaning = "post365-tokend does not know the account: it has not read the settings that "
+                   "name it.",
+        .remedy = "`systemctl reload post365-tokend`. If it still does not know it then, "
+                  "`journalctl -u post365-tokend` says why.",
+        .class = ENTRA_ADMIN,
+    },
     /* --- general: what no row above knows --- */
     {
         .name = ENTRA_LOGIN_REFUSED,

@@ -114,6 +114,7 @@ const char *entra_class_words(enum entra_class class);
 #define ENTRA_IDENTITY_MISSING       "managed-identity-missing" /* VM or Arc has none */
 #define ENTRA_IDENTITY_KEY           "managed-identity-key"     /* Arc: the key file */
 #define ENTRA_DAEMON_DOWN            "token-daemon-down"        /* post365-tokend */
+#define ENTRA_DAEMON_UNAWARE         "token-daemon-unaware"     /* of this account */
 
 /* Of answers, where no number tells: general. */
 #define ENTRA_REQUEST_REFUSED "request-refused" /* ENTRA_ADMIN */

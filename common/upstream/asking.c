@@ -88,7 +88,10 @@ static void fail_unknown(struct asking *asking, const struct token_reply *reply)
     struct error error;
     error_set(&error, "no access token for %s: post365-tokend says: %s", asking->credential.user,
               reply->reason);
-    fail(asking, (struct asking_failure){.text = error.text});
+    fail(asking, (struct asking_failure){.text = error.text,
+                                         .cause = reply->result == TOKEN_REPLY_NONE
+                                                      ? entra_named(ENTRA_DAEMON_UNAWARE)
+                                                      : NULL});
 }
 
 static void replied(void *context, struct token_reply *reply, const struct error *error)

@@ -18,7 +18,7 @@ README = (PROJECT / "README.md").read_text()
 # Those of the guide.
 TENANT, CLIENT = "11111111-2222-3333-4444-555555555555", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 OBJECT = "0b1ec700-0000-4000-8000-00000000000b"
-ACCOUNT = "relay@contoso.com"
+ACCOUNT, FURTHER = "relay@contoso.com", "joe@contoso.com"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -42,7 +42,7 @@ def host(place):
         pytest.skip(reason)
     machine = place.add(Machine(place.directory / "machine", [PROJECT, BUILD, place.directory], alone=True)).start()
     office365 = Office365(place.directory / "office365", listen="127.0.0.1:587", basic_retired=True,
-                          mailboxes={ACCOUNT: {"password": "geheim"}})
+                          mailboxes={ACCOUNT: {"password": "geheim"}, FURTHER: {}})
     place.add(machine.take_in(office365)).start()
     entra = Entra(place.directory / "entra", office365, tenants={TENANT: {"domains": ["contoso.com"]}}, ports={"token": 443})
     place.add(machine.take_in(entra)).start()
@@ -94,3 +94,17 @@ def test_from_the_admin_centre_to_the_first_message(host):
     assert arrival["sender"] == ACCOUNT
     # The daemon's own, and the doctor's.
     assert 1 <= len(entra.requests(kind="app", status=200, client_id=CLIENT)) <= 2
+    add_an_account(machine, office365, entra)
+
+
+def add_an_account(machine, office365, entra):
+    """While everything runs: the transport, root no more, makes a socket that Postfix may connect to."""
+    entra.principal(CLIENT, OBJECT, scope=[ACCOUNT, FURTHER])
+    machine.write("/etc/postfix/sasl_passwd",
+                  f"[smtp.office365.com]:587 {ACCOUNT}:geheim\n{FURTHER} {FURTHER}:geheim\n", mode=0o600)
+    machine.run("postmap", "/etc/postfix/sasl_passwd")
+    follow(machine, "post365 setup --oauth2 /etc/post365/contoso.cf --apply\npost365 token\n" + "\n".join(
+        line for line in step(6)[0].splitlines() if "reload" in line))
+    machine.run("sendmail", "-f", FURTHER, "you@example.com", stdin="Subject: second\n\nhello\n")
+    assert wait_until(lambda: FURTHER in [arrival["sender"] for arrival in office365.journal("accepted")], 60), \
+        machine.run("post365", "queue", check=False).stdout

@@ -281,6 +281,7 @@ static void the_names_for_other_parts_are_there(void **state)
         ENTRA_IDENTITY_MISSING,
         ENTRA_IDENTITY_KEY,
         ENTRA_DAEMON_DOWN,
+        ENTRA_DAEMON_UNAWARE,
         ENTRA_REQUEST_REFUSED,
         ENTRA_LOGIN_REFUSED,
         ENTRA_LOGIN_PENDING,
