@@ -392,6 +392,15 @@ def test_a_clock_that_is_wrong_is_corrected_for(setup):
     assert "this host's clock is off" in setup.tokend.log()
 
 
+def test_no_assertion_is_signed_for_a_day_that_is_far_away(setup):
+    app = setup.entra.app("certificate")
+    setup.entra.set(clock=30 * 86400)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["cause"] == "clock-wrong"
+    assert len(requests(setup.entra, app)) == 1
+
+
 def test_a_proxy_whose_answer_has_no_end_holds_up_nobody(setup):
     """libcurl reads it as long as more of it is there."""
     app = setup.entra.app()
