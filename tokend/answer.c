@@ -21,6 +21,10 @@
 #include <time.h>
 
 #define NUMBERS_MAX 8
+/* Of a description; what is shown of it is shorter still. */
+#define LINE_MAX_SHOWN ((size_t)TOKENS_REASON_MAX)
+/* So many bytes of a secret in a row are shown to nobody. */
+#define HIDDEN_RUN ((size_t)8)
 
 /* RFC 6750, section 2.1; "=" stands at the end alone. */
 #define TOKEN_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
@@ -199,13 +203,69 @@ static void copy_word(char *word, size_t size, const char *text)
     word[length] = '\0';
 }
 
-/* Writes stars in the place of what must not be shown. */
-static void hide(char *text, const struct secret *hidden)
+/* How many bytes of `text` stand in the same order somewhere in `bytes`. */
+static size_t longest_run(const char *text, const char *bytes, size_t length)
 {
-    size_t length = hidden != NULL ? secret_length(hidden) : 0;
-    char *at = text;
-    while (length > 0 && (at = strstr(at, secret_reveal(hidden))) != NULL)
-        memset(at, '*', length);
+    size_t longest = 0;
+    for (size_t begin = 0; begin < length; begin++) {
+        size_t run = 0;
+        while (begin + run < length && text[run] != '\0' && text[run] == bytes[begin + run])
+            run++;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+/* Writes stars in the place of what must not be shown, or of a part of it. */
+static void hide(char *text, const char *bytes, size_t length)
+{
+    size_t least = length < HIDDEN_RUN ? length : HIDDEN_RUN;
+    while (length > 0 && *text != '\0') {
+        size_t run = longest_run(text, bytes, length);
+        if (run >= least)
+            memset(text, '*', run);
+        text += run >= least ? run : 1;
+    }
+}
+
+static unsigned digit_of(char digit)
+{
+    return digit <= '9' ? (unsigned)(digit - '0') : (unsigned)(digit - 'A') + 10;
+}
+
+/* As request.c encodes: two capital digits behind each percent sign. */
+static struct secret *decode(const char *bytes, size_t length)
+{
+    struct secret *decoded = secret_new(length);
+    for (size_t i = 0; i < length; i++) {
+        char byte = bytes[i];
+        if (byte == '%' && i + 2 < length) {
+            byte = (char)(digit_of(bytes[i + 1]) << 4 | digit_of(bytes[i + 2]));
+            i += 2;
+        }
+        secret_append(decoded, &byte, 1);
+    }
+    return decoded;
+}
+
+/* The values of the form that prove something, as they were sent and as they are. */
+static void hide_proofs(char *text, const struct secret *form)
+{
+    static const char *const names[] = {
+        "client_secret=", "client_assertion=", "refresh_token=", "device_code="};
+    for (const char *field = secret_reveal(form); *field != '\0';) {
+        size_t length = strcspn(field, "&");
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            size_t name = strlen(names[i]);
+            if (length <= name || memcmp(field, names[i], name) != 0)
+                continue;
+            struct secret *value = decode(field + name, length - name);
+            hide(text, field + name, length - name);
+            hide(text, secret_reveal(value), secret_length(value));
+            secret_free(value);
+        }
+        field += length + (field[length] == '&');
+    }
 }
 
 /* What a body is that is no answer, in words. */
@@ -226,21 +286,25 @@ static const char *kind_of(const struct answer_received *received)
 
 /* The first line of Microsoft's description; behind it stand the ids, which are kept apart. The
  * caller's to free(). */
-static char *first_line(const char *description, const struct secret *hidden)
+static char *first_line(const struct answer_received *received, const char *description)
 {
     char *line = memory_copy(description != NULL ? description : "");
-    hide(line, hidden);
     line[strcspn(line, "\r\n")] = '\0';
+    line[strnlen(line, LINE_MAX_SHOWN)] = '\0';
     char *trace = strstr(line, " Trace ID:");
     if (trace != NULL)
         *trace = '\0';
+    if (received->form != NULL)
+        hide_proofs(line, received->form);
+    if (received->hidden != NULL)
+        hide(line, secret_reveal(received->hidden), secret_length(received->hidden));
     return line;
 }
 
 static void describe(struct answer *answer, const struct answer_received *received,
                      const struct problem *problem)
 {
-    char *line = first_line(problem->description, received->hidden);
+    char *line = first_line(received, problem->description);
     if (problem->error == NULL)
         say(answer, "the answer has status %u and %s", received->status, kind_of(received));
     else

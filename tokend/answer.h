@@ -47,8 +47,10 @@ struct answer_received {
     const struct secret *body; /* at most ANSWER_BODY_MAX, cut there; NULL: empty */
     bool is_cut;               /* the body was longer */
     int64_t now;               /* seconds since the epoch, when it came, for dates */
-    /* What was sent and must not be shown, should it be in the answer: NULL or a client secret, a
-     * refresh token. */
+    /* What was sent, some of which must not be shown, should the endpoint, or somebody on the way
+     * to it, say it again: the form, of which client secrets, assertions, refresh tokens and device
+     * codes are meant; and another secret, all of it. Both may be NULL. */
+    const struct secret *form;
     const struct secret *hidden;
 };
 

@@ -78,7 +78,8 @@ static void fail(struct attempt *attempt, const struct entra_row *row, const cha
 /* --- answers --- */
 
 void attempt_read(struct answer *answer, enum answer_question question,
-                  const struct fetch_reply *reply)
+                  const struct fetch_reply *reply, const struct secret *form,
+                  const struct secret *hidden)
 {
     if (reply->trouble != NULL) {
         answer_fail(answer, reply->trouble->name, "%s", reply->reason);
@@ -91,6 +92,8 @@ void attempt_read(struct answer *answer, enum answer_question question,
         .date = reply->date[0] != '\0' ? reply->date : NULL,
         .body = reply->body,
         .is_cut = reply->is_cut,
+        .form = form,
+        .hidden = hidden,
         .now = time(NULL)};
     answer_read(answer, &received);
 }
@@ -177,6 +180,13 @@ static void answer_challenge(struct attempt *attempt, const char *challenge)
         fail(attempt, entra_named(ENTRA_IDENTITY_KEY), error.text);
 }
 
+static enum answer_question question_of(const struct attempt *attempt)
+{
+    if (registration_is_managed(attempt->parts.registration))
+        return ANSWER_MANAGED;
+    return is_user(attempt) ? ANSWER_REFRESH : ANSWER_APP;
+}
+
 static void take_reply(void *context, const struct fetch_reply *reply)
 {
     struct attempt *attempt = context;
@@ -189,7 +199,8 @@ static void take_reply(void *context, const struct fetch_reply *reply)
         return;
     }
     answer_free(&outcome->answer);
-    attempt_read(&outcome->answer, is_user(attempt) ? ANSWER_REFRESH : ANSWER_APP, reply);
+    attempt_read(&outcome->answer, question_of(attempt), reply, attempt->form,
+                 attempt->authorization);
     if (outcome->answer.outcome == ANSWER_FAILED)
         outcome->refused++;
     if (try_otherwise(attempt))

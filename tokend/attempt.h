@@ -53,8 +53,10 @@ struct attempt *attempt_begin(const struct attempt_parts *parts, const struct se
 /* Gives it up. NULL is allowed. */
 void attempt_cancel(struct attempt *attempt);
 
-/* Reads what came for a question as an answer; also for who does not get tokens. */
+/* Reads what came for a question as an answer; also for who does not get tokens. `form` and
+ * `hidden` are what was sent, see answer_received. */
 void attempt_read(struct answer *answer, enum answer_question question,
-                  const struct fetch_reply *reply);
+                  const struct fetch_reply *reply, const struct secret *form,
+                  const struct secret *hidden);
 
 #endif

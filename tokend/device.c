@@ -132,7 +132,7 @@ static void take_poll(void *context, const struct fetch_reply *reply)
     struct device *device = context;
     struct answer answer = {0};
     device->fetch = NULL;
-    attempt_read(&answer, ANSWER_DEVICE_POLL, reply);
+    attempt_read(&answer, ANSWER_DEVICE_POLL, reply, device->form, NULL);
     if (answer.outcome == ANSWER_TOKEN) {
         take_tokens(device, &answer);
     } else if (is_to_go_on(device, &answer)) {
@@ -171,7 +171,7 @@ static void take_code(void *context, const struct fetch_reply *reply)
     struct device *device = context;
     struct answer answer = {0};
     device->fetch = NULL;
-    attempt_read(&answer, ANSWER_DEVICE_BEGIN, reply);
+    attempt_read(&answer, ANSWER_DEVICE_BEGIN, reply, device->form, NULL);
     if (answer.outcome == ANSWER_CODE) {
         device->code = answer.device_code;
         answer.device_code = NULL;

@@ -460,6 +460,9 @@ static void set_limits(struct fetch *fetch, const struct settings *settings)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, fetch->is_metadata ? "http" : "https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Who gives up does not wait for the resolver's thread, which asks silent name servers for as
+     * long as resolv.conf(5) says: nothing else would be answered meanwhile. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(settings->oauth2_timeout / 1000));
     curl_easy_setopt(easy, CURLOPT_PROXY, fetch->has_proxy ? settings->oauth2_proxy : "");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");

@@ -128,7 +128,7 @@ static void add_tenant(struct inspection *inspection, const struct fetch_reply *
         return;
     }
     json_decref(configuration);
-    attempt_read(&answer, ANSWER_APP, reply);
+    attempt_read(&answer, ANSWER_APP, reply, NULL, NULL);
     if (answer.outcome == ANSWER_FAILED)
         add(inspection, STEP_TENANT, answer.class == ENTRA_RETRY ? "unknown" : "wrong", "%s: %s",
             answer.row->name, answer.reason);

@@ -147,12 +147,13 @@ void renewal_asked(struct renewal *renewal, int64_t now)
 
 void renewal_got(struct renewal *renewal, uint32_t life, uint32_t refresh_in)
 {
-    int64_t half = (refresh_in > 0 ? (int64_t)refresh_in : (int64_t)life / 2) * CLOCK_SECOND;
+    int64_t lasts = (int64_t)life * CLOCK_SECOND, soonest = least(lasts / 2, MINUTE);
+    int64_t told = refresh_in > 0 ? (int64_t)refresh_in * CLOCK_SECOND : lasts / 2;
     renewal->state = RENEWAL_FRESH;
     renewal->has_token = true;
     renewal->got_at = renewal->asked_at;
-    renewal->life = (int64_t)life * CLOCK_SECOND;
-    renewal->renew_at = renewal->asked_at + spread(renewal, half);
+    renewal->life = lasts;
+    renewal->renew_at = renewal->asked_at + spread(renewal, told > soonest ? told : soonest);
     renewal->failures = renewal->steps = 0;
     renewal->failed_since = 0;
 }

@@ -8,7 +8,8 @@
  * way: 60 s, for High Volume Email 600 s (cloud_margin()); at most a quarter of its life, since
  * a margin that is longer than the life would make every token useless. It is renewed at
  * `refresh_in`, where the endpoint says that, else at half of its life, ten per cent earlier or
- * later, so that many hosts do not ask together; never in the margin.
+ * later, so that many hosts do not ask together; never in the margin, and not within a minute
+ * (or half of a life that is shorter than two), so that no endpoint has itself asked without end.
  *
  * What passes by itself (ENTRA_RETRY) is tried again after 1 s, doubling up to 5 min; what somebody
  * must mend, after 1 min, doubling up to 1 h, and at once when a file of the registration has

@@ -444,11 +444,15 @@ bool subject_judge(struct subject *subject, const char *account, const char *id,
         stock_changed(subject);
         return false;
     }
+    /* A server that refuses whatever it is shown makes no requests, however many the accounts. */
+    if (subject->judged_at != 0 && now < subject->judged_at + MINUTE)
+        return false;
     struct subject_account *known = find_account(subject, account);
     if (known == NULL || !acceptance_wants_new(&subject->acceptance, account, reply,
                                                subject->renewal.got_at, &known->renewed_at, now))
         return false;
     /* The others go on with the one that there is. */
+    subject->judged_at = now > 0 ? now : 1;
     known->serial = subject->serial + 1;
     renewal_change(&subject->renewal, now);
     stock_schedule(subject);

@@ -58,6 +58,7 @@ struct subject {
     int64_t grant_since;    /* seconds since the epoch */
     char *stranger; /* who logged in in the user's place, in words, and was refused; or NULL */
     struct acceptance acceptance;
+    int64_t judged_at;           /* when a new token was asked for because of a refusal; 0: never */
     struct dictionary *accounts; /* folded to struct subject_account */
     struct subject_waiter *waiters;
     /* of the last failure */

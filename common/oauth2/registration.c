@@ -534,6 +534,13 @@ struct registration *registration_parse(const char *path, const char *text, size
     return NULL;
 }
 
+/* Root, who only looks at it, does not know whose it may be beside his. */
+static bool is_strangers(const struct stat *status)
+{
+    uid_t own = geteuid();
+    return own != 0 && status->st_uid != 0 && status->st_uid != own;
+}
+
 /* A descriptor of the file, or -1 with the reason. */
 static int open_file(const char *path, const struct entra_row **cause, struct error *error)
 {
@@ -555,6 +562,11 @@ static int open_file(const char *path, const struct entra_row **cause, struct er
                       ERROR_SHOWN ": every user of this host may write it, and so choose where "
                                   "secrets go; run: chmod 644 " ERROR_SHOWN,
                       path, path);
+        else if (is_strangers(&status))
+            error_set(error,
+                      ERROR_SHOWN ": belongs to user id %u, who may write it, and so choose where "
+                                  "secrets go; run: chown root " ERROR_SHOWN,
+                      path, (unsigned)status.st_uid, path);
         else
             return descriptor;
     }

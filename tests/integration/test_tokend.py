@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,7 +44,8 @@ class Setup:
         self.tokend = self.postfix = None
         self.environment = {}
 
-    def start(self, maps, **parameters):
+    def start(self, maps, *, within=(), **parameters):
+        """`within`: a program that runs it."""
         Setup.count += 1
         self.postfix = Postfix(self.place.directory / f"p{Setup.count}")
         value = maps if isinstance(maps, str) else self.postfix.table("oauth2_maps", maps)
@@ -51,6 +53,7 @@ class Setup:
                                 "post365_oauth2_directory": str(self.postfix.directory / "grants"),
                                 **self.entra.parameters(), **parameters})
         self.tokend = Tokend(self.postfix, USER, "-v")
+        self.tokend.arguments = [*within, *self.tokend.arguments]
         self.tokend.environment = {**(self.tokend.environment or os.environ), **self.environment}
         self.tokend.start()
         return self.tokend
@@ -137,6 +140,28 @@ def test_an_account_that_is_not_known(setup):
         assert tokens.ask("status", registration="/nowhere.cf")["result"] == "none"
         assert tokens.ask("token")["result"] == "error"
         assert tokens.ask("nonsense", account=UPN)["result"] == "error"
+
+
+def test_a_silent_name_server_holds_up_nobody_else(setup):
+    good, lost = setup.entra.app(), setup.entra.app()
+    configuration = setup.place.directory / "resolv.conf"
+    configuration.write_text("nameserver 127.0.0.77\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        setup.start({UPN: good.file, OTHER: lost.write(authority="https://login.example.net")}, post365_oauth2_timeout="1s",
+                    within=["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(configuration)])
+        slowest, reply = 0, {}
+        with setup.tokens() as tokens, setup.tokens() as others:
+            others.send("token", account=OTHER)
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                before = time.monotonic()
+                reply = tokens.ask("token", account=UPN)
+                slowest = max(slowest, time.monotonic() - before)
+                time.sleep(0.02)
+            failure = others.reply()
+    assert reply["result"] == "done" and (failure["result"], failure["cause"]) == ("later", "endpoint-timeout"), (reply, failure)
+    assert slowest < 1, slowest
 
 
 def test_a_thousand_accounts_need_one_request(setup):
@@ -398,6 +423,19 @@ def test_a_refused_login_gets_no_new_token_while_others_log_in(setup):
     assert len(requests(setup.entra, app)) == 2
 
 
+def test_a_server_that_calls_each_token_ended_makes_no_requests(setup):
+    app = setup.entra.app()
+    setup.start({"@example.com": app.file})
+    with setup.tokens() as tokens:
+        again = []
+        for account in (f"user{number}@example.com" for number in range(20)):
+            for _ in range(2):
+                token = tokens.ask("token", account=account)
+                reply = tokens.ask("verdict", account=account, id=token["id"], reply="501 5.5.127 Token will expire soon")
+                again.append(reply["again"])
+    assert again == ["1"] + 39 * ["0"] and len(requests(setup.entra, app)) == 2, again
+
+
 # --- files -------------------------------------------------------------------
 
 
@@ -411,6 +449,47 @@ def test_a_changed_secret_is_taken_without_a_restart(setup):
         app.put("secret", app.secret + "\n")
         assert processes.wait_until(lambda: tokens.ask("token", account=UPN)["result"] == "done", 15, 0.05)
     assert time.monotonic() - begin < 5
+
+
+def test_a_file_that_is_none_is_not_waited_for(setup):
+    """A registration or secret that is a pipe, a link, a device, a directory, huge, or another user's, with a remedy; others go on."""
+    import pwd
+    good, app = setup.entra.app(), setup.entra.app()
+    kept = Path(app.file)
+    setup.start({UPN: good.file, OTHER: app.file})
+
+    def expect(cause, word):
+        with setup.tokens() as tokens:
+            tokens.send("check", registration=app.file)
+            step = next(value for name, value in tokens.pairs() if name == "step")
+            assert cause in step and word in step, step
+            assert tokens.ask("token", account=UPN)["result"] == "done"
+
+    def put(path, make):
+        path.unlink()
+        make(path)
+
+    for path, wrong, owner in ((kept, "registration-wrong", "registration-wrong"),
+                               (app.directory / "secret", "secret-file-wrong", "secret-file-open")):
+        data, mode, uid = path.read_bytes(), path.stat().st_mode & 0o777, path.stat().st_uid
+        put(path, lambda path: os.mkfifo(path, 0o644))
+        expect(wrong, "regular file")
+        put(path, lambda path: path.mkdir())
+        expect(wrong, "regular file")
+        path.rmdir()
+        path.write_bytes(b"x = " + b"y" * 3_000_000)
+        os.chown(path, uid, -1)
+        path.chmod(mode)
+        expect(wrong, "larger than")
+        path.write_bytes(data)
+        os.chown(path, pwd.getpwnam("games").pw_uid, pwd.getpwnam(USER).pw_gid)
+        path.chmod(mode | 0o040)
+        expect(owner, "chown root")
+        os.chown(path, uid, -1)
+        path.chmod(mode)
+        expect("file ok", "can be read")
+    put(app.directory / "secret", lambda path: path.symlink_to("/dev/zero"))
+    expect("secret-file-wrong", "symbolic link")
 
 
 def test_the_former_secret_is_tried_once(setup):
@@ -693,7 +772,10 @@ held = []
 for i in range(count):
     held.append(socket.socket(socket.AF_UNIX))
     held[-1].connect(os.path.basename(path))
-    held[-1].sendall(b"request=watch\\n\\nrequest=status\\naccount=made.up%d@example.com\\n\\nrequest=" % i)
+    try:
+        held[-1].sendall(b"request=watch\\n\\nrequest=status\\naccount=made.up%d@example.com\\n\\nrequest=" % i)
+    except OSError:
+        pass  # turned away
 print("there", flush=True)
 sys.stdin.read()
 """

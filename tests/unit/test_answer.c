@@ -332,6 +332,33 @@ static void what_is_shown_is_harmless(void **state)
     secret_free(hidden);
 }
 
+/* An endpoint, or a proxy before it, that says again what it was sent. */
+static void nothing_of_what_was_sent_is_shown(void **state)
+{
+    (void)state;
+    static const char *const shown[] = {"Sv~8Q~hunter+2", "Sv~8Q~hunter%2B2", "8Q~hunter%",
+                                        "r3fresh+/token", "r3fresh%2B%2Ftok", "eyJhbGciOi",
+                                        "dev1ceC0de"};
+    struct secret *form =
+        secret_copy("client_id=c0ffee00-365a&client_secret=Sv~8Q~hunter%2B2&refresh_token="
+                    "r3fresh%2B%2Ftoken&client_assertion=eyJhbGciOi.J9&device_code=dev1ceC0de%2",
+                    143);
+    for (size_t i = 0; i < COUNT(shown); i++) {
+        struct answer answer;
+        char body[200];
+        int length =
+            snprintf(body, sizeof(body),
+                     "{\"error\":\"x\",\"error_description\":\"c0ffee00-365a: <%s>\"}", shown[i]);
+        read_body(&answer, (struct answer_received){.status = 400, .form = form}, body,
+                  (size_t)length);
+        if (strstr(answer.reason, shown[i]) != NULL || strstr(answer.reason, "***") == NULL ||
+            strstr(answer.reason, "c0ffee00-365a: <") == NULL)
+            fail_msg("%s", answer.reason);
+        answer_free(&answer);
+    }
+    secret_free(form);
+}
+
 static void a_long_description_is_cut(void **state)
 {
     (void)state;
@@ -548,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_refusal_keeps_what_support_asks_for),
         cmocka_unit_test(a_refusal_has_a_cause_and_a_class),
         cmocka_unit_test(what_is_shown_is_harmless),
+        cmocka_unit_test(nothing_of_what_was_sent_is_shown),
         cmocka_unit_test(a_long_description_is_cut),
         cmocka_unit_test(slow_down_is_told),
         cmocka_unit_test(a_failure_of_ours_has_its_row),

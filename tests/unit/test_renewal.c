@@ -116,6 +116,21 @@ static void the_endpoint_may_say_when(void **state)
     assert_true(renewal_due(&renewal, NOW) <= NOW + 940 * SECOND);
 }
 
+static void but_not_at_once_again(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t life, refresh_in;
+        int64_t least;
+    } told[] = {{3600, 1, 54 * SECOND}, {20, 1, 9 * SECOND}, {1, 0, SECOND * 45 / 100}};
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        struct renewal renewal = begin(RENEWAL_ALWAYS, i);
+        renewal_asked(&renewal, NOW);
+        renewal_got(&renewal, told[i].life, told[i].refresh_in);
+        assert_true(renewal_due(&renewal, NOW) >= NOW + told[i].least);
+    }
+}
+
 static void the_old_token_serves_while_a_new_one_is_asked_for(void **state)
 {
     (void)state;
@@ -278,6 +293,7 @@ int main(void)
         cmocka_unit_test(the_margin_is_a_quarter_of_a_short_life),
         cmocka_unit_test(it_is_renewed_about_half_way),
         cmocka_unit_test(the_endpoint_may_say_when),
+        cmocka_unit_test(but_not_at_once_again),
         cmocka_unit_test(the_old_token_serves_while_a_new_one_is_asked_for),
         cmocka_unit_test(what_passes_is_tried_again_soon_then_later),
         cmocka_unit_test(what_somebody_must_mend_is_tried_from_time_to_time),

@@ -106,6 +106,33 @@ static void believes_the_reason_before_the_sender(void **state)
     scan_free(scan);
 }
 
+static void a_probe_is_one_message_of_its_account(void **state)
+{
+    (void)state;
+    struct scan *scan = scan_new(wanted, NULL);
+    struct evbuffer *bytes = evbuffer_new();
+    scan_add_probe(scan, UPN, "billing@contoso.com", 0);
+    scan_add_probe(scan, "b@contoso.com", NULL, 1);
+    scan_add_probe(scan, "c@contoso.com", NULL, 5);
+    scan_add_probe(scan, "d@contoso.com", NULL, 7);
+    assert_null(scan_probe(scan, UPN, 0));
+    say(scan, bytes, "deferred", "A2", UPN, 3);
+    say(scan, bytes, "deferred", "A1", "billing@contoso.com", 2);
+    say(scan, bytes, "deferred", "B3", "b@contoso.com", 6);
+    say(scan, bytes, "deferred", "B1", "b@contoso.com", 4);
+    say(scan, bytes, "deferred", "B2", "b@contoso.com", 5);
+    say(scan, bytes, "deferred", "C1", "c@contoso.com", 1);
+    say(scan, bytes, "deferred", "C2", "c@contoso.com", 2);
+    say(scan, bytes, "deferred", "Z1", "MAILER-DAEMON", 0);
+    assert_string_equal(scan_probe(scan, UPN, 0), "A1");
+    assert_string_equal(scan_probe(scan, "b@contoso.com", 1), "B2");
+    assert_string_equal(scan_probe(scan, "c@contoso.com", 5), "C2"); /* round and round */
+    assert_string_equal(scan_probe(scan, "d@contoso.com", 7), "Z1");
+    assert_int_equal(scan_count(scan), 1);
+    evbuffer_free(bytes);
+    scan_free(scan);
+}
+
 static void leaves_out_what_arrived_before(void **state)
 {
     (void)state;
@@ -237,6 +264,7 @@ int main(void)
         cmocka_unit_test(finds_deferred_messages_of_the_account_the_oldest_first),
         cmocka_unit_test(knows_what_the_account_may_send_as),
         cmocka_unit_test(believes_the_reason_before_the_sender),
+        cmocka_unit_test(a_probe_is_one_message_of_its_account),
         cmocka_unit_test(leaves_out_what_arrived_before),
         cmocka_unit_test(keeps_the_oldest_of_more_than_it_can_take),
         cmocka_unit_test(reads_whatever_comes),

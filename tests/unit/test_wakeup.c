@@ -120,15 +120,20 @@ static char *read_words(const struct place *place)
     return text;
 }
 
-/* Runs until postqueue has been called so, or for too long. */
-static void expect(const struct place *place, const char *words)
+/* Runs until postqueue has been called with so much, or for too long. */
+static void wait_for_words(const struct place *place, size_t length)
 {
     int64_t last = clock_now(clock_system()) + PATIENCE * CLOCK_SECOND;
-    while (strlen(read_words(place)) < strlen(words) && clock_now(clock_system()) < last) {
+    while (strlen(read_words(place)) < length && clock_now(clock_system()) < last) {
         const struct timeval often = {.tv_usec = 20000};
         event_base_loopexit(place->base, &often);
         event_base_dispatch(place->base);
     }
+}
+
+static void expect(const struct place *place, const char *words)
+{
+    wait_for_words(place, strlen(words));
     assert_string_equal(read_words(place), words);
 }
 
@@ -174,9 +179,10 @@ static void the_later_call_counts(void **state)
     expect_idle(place, "-i B\n");
 }
 
-#define LINE(id, arrival)                                                                          \
+#define LINE_OF(sender, id, arrival)                                                               \
     "{\"queue_name\": \"deferred\", \"queue_id\": \"" id "\", \"arrival_time\": " arrival          \
-    ", \"sender\": \"" UPN "\"}\n"
+    ", \"sender\": \"" sender "\"}\n"
+#define LINE(id, arrival) LINE_OF(UPN, id, arrival)
 
 static void finds_the_messages_of_an_account_the_oldest_first(void **state)
 {
@@ -212,6 +218,27 @@ static void the_earlier_time_of_an_account_counts(void **state)
     wakeup_put_account(place->wakeup, UPN, now);
     wakeup_put_account(place->wakeup, UPN, now + 3600 * CLOCK_SECOND);
     expect_idle(place, "-j \n-i A\n");
+}
+
+/* Many accounts at once, as after an outage that all have had: one look is enough, and none waits
+ * for another's. */
+static void all_probes_that_are_due_are_looked_for_at_once(void **state)
+{
+    const struct place *place = *state;
+    int64_t now = clock_now(clock_system());
+    write_file(place, "queue",
+               LINE("C", "30") LINE_OF("x@contoso.com", "X2", "20") LINE("A", "10")
+                   LINE_OF("x@contoso.com", "X1", "5") LINE_OF("", "NULL", "1"));
+    wakeup_put_probe(place->wakeup, UPN, now);
+    wakeup_put_probe(place->wakeup, "x@contoso.com", now + 1);
+    wakeup_put_probe(place->wakeup, "nothing@contoso.com", now + 2);
+    wakeup_put_probe(place->wakeup, "later@contoso.com", now + 3600 * CLOCK_SECOND);
+    wait_for_words(place, strlen("-j \n-i A\n-i X1\n-i NULL\n"));
+    const char *words = read_words(place);
+    assert_int_equal(strncmp(words, "-j \n", 4), 0);
+    assert_int_equal(strlen(words), strlen("-j \n-i A\n-i X1\n-i NULL\n"));
+    assert_true(strstr(words, "-i A\n") && strstr(words, "-i X1\n") && strstr(words, "-i NULL\n"));
+    assert_int_equal(wakeup_count(place->wakeup), 4); /* the next probes */
 }
 
 /* Not behind the page that was turned last. */
@@ -376,6 +403,7 @@ int main(void)
         TEST(finds_the_messages_of_an_account_the_oldest_first),
         TEST(a_probe_is_one_message_whatever_time_it_has),
         TEST(the_earlier_time_of_an_account_counts),
+        TEST(all_probes_that_are_due_are_looked_for_at_once),
         TEST(a_probe_looks_at_all_messages),
         TEST(accounts_find_room_beside_many_messages),
         TEST(a_postqueue_that_fails_does_not_hold_up_the_others),

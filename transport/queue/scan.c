@@ -20,35 +20,61 @@ struct found {
     int64_t arrival;
 };
 
+/* The oldest first. */
+struct list {
+    struct found *found;
+    size_t count, most;
+};
+
 struct account {
     int64_t since;
+    struct list probe; /* what is looked for of this account alone; `most` is 0: nothing */
 };
 
 struct scan {
     scan_wanted *wanted;
     void *context;
     struct dictionary *accounts;
-    struct dictionary *senders;    /* addresses and @domains to the accounts' structs */
-    struct found found[SCAN_MOST]; /* the oldest first */
-    size_t count;
-    int64_t oldest; /* of all that wait, or 0 */
-    bool skipping;  /* the rest of a line that is too long */
+    struct dictionary *senders; /* addresses and @domains to the accounts' structs */
+    struct list all;            /* but for probes */
+    int64_t oldest;             /* of all that wait, or 0 */
+    bool skipping;              /* the rest of a line that is too long */
 };
 
 /* Keeps it if it is among the oldest. */
-static void keep(struct scan *scan, const char *id, int64_t arrival)
+static void keep(struct list *list, const char *id, int64_t arrival)
 {
-    size_t place = scan->count;
-    while (place > 0 && scan->found[place - 1].arrival > arrival)
+    size_t place = list->count;
+    while (place > 0 && list->found[place - 1].arrival > arrival)
         place--;
-    if (place == SCAN_MOST)
+    if (place == list->most)
         return;
-    if (scan->count == SCAN_MOST)
-        free(scan->found[--scan->count].id);
-    memmove(&scan->found[place + 1], &scan->found[place],
-            (scan->count - place) * sizeof(struct found));
-    scan->found[place] = (struct found){memory_copy(id), arrival};
-    scan->count++;
+    if (list->count == list->most)
+        free(list->found[--list->count].id);
+    memmove(&list->found[place + 1], &list->found[place],
+            (list->count - place) * sizeof(struct found));
+    list->found[place] = (struct found){memory_copy(id), arrival};
+    list->count++;
+}
+
+static void begin_list(struct list *list, size_t most)
+{
+    list->most = most;
+    list->found = memory_zero(most, sizeof(list->found[0]));
+}
+
+static void release_list(struct list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->found[i].id);
+    free(list->found);
+}
+
+static void release_account(void *value)
+{
+    struct account *account = value;
+    release_list(&account->probe);
+    free(account);
 }
 
 static bool is_word(const char *id)
@@ -57,18 +83,21 @@ static bool is_word(const char *id)
                                           "abcdefghijklmnopqrstuvwxyz")] == '\0';
 }
 
-/* postqueue(1) shows the null sender as MAILER-DAEMON: whose it is cannot be told. */
-static bool is_by_sender(const struct scan *scan, const char *sender, int64_t arrival)
+/* postqueue(1) shows the null sender as MAILER-DAEMON. */
+static bool is_null(const char *sender)
 {
-    if (sender[0] == '\0' || strcmp(sender, "MAILER-DAEMON") == 0)
-        return dictionary_count(scan->accounts) > 0;
+    return sender[0] == '\0' || strcmp(sender, "MAILER-DAEMON") == 0;
+}
+
+static struct account *by_sender(const struct scan *scan, const char *sender)
+{
     char *folded = address_fold(sender);
-    const struct account *account = dictionary_find(scan->senders, folded);
+    struct account *account = dictionary_find(scan->senders, folded);
     const char *domain = strrchr(folded, '@');
     if (account == NULL && domain != NULL)
         account = dictionary_find(scan->senders, domain);
     free(folded);
-    return account != NULL && arrival >= account->since;
+    return account;
 }
 
 /* The account that the reason names, NULL if it names none. */
@@ -86,15 +115,19 @@ static char *account_of(json_t *message)
     return NULL;
 }
 
-static bool is_looked_for(const struct scan *scan, json_t *message, const char *sender,
-                          int64_t arrival)
+/* Where a message belongs, NULL if it is not looked for. Whose that of the null sender is cannot be
+ * told if its reason does not. */
+static struct list *list_of(struct scan *scan, json_t *message, const char *sender, int64_t arrival)
 {
     char *name = account_of(message);
-    if (name == NULL)
-        return is_by_sender(scan, sender, arrival);
-    const struct account *account = dictionary_find(scan->accounts, name);
+    if (name == NULL && is_null(sender))
+        return dictionary_count(scan->accounts) > 0 ? &scan->all : NULL;
+    struct account *account =
+        name != NULL ? dictionary_find(scan->accounts, name) : by_sender(scan, sender);
     free(name);
-    return account != NULL && arrival >= account->since;
+    if (account == NULL || arrival < account->since)
+        return NULL;
+    return account->probe.most > 0 ? &account->probe : &scan->all;
 }
 
 static bool is_in_doubt(const json_t *message)
@@ -124,12 +157,13 @@ static void take_line(struct scan *scan, const char *line, size_t length)
     const char *id = json_string_value(json_object_get(message, "queue_id"));
     const char *sender = json_string_value(json_object_get(message, "sender"));
     int64_t arrival = json_integer_value(json_object_get(message, "arrival_time"));
+    struct list *list = NULL;
     if (queue != NULL)
         note_age(scan, queue, arrival);
     if (queue != NULL && id != NULL && sender != NULL && strcmp(queue, "deferred") == 0 &&
-        is_word(id) && is_looked_for(scan, message, sender, arrival) &&
+        is_word(id) && (list = list_of(scan, message, sender, arrival)) != NULL &&
         scan->wanted(scan->context, id) && !is_in_doubt(message))
-        keep(scan, id, arrival);
+        keep(list, id, arrival);
     json_decref(message);
 }
 
@@ -154,16 +188,16 @@ struct scan *scan_new(scan_wanted *wanted, void *context)
     struct scan *scan = memory_zero(1, sizeof(*scan));
     scan->wanted = wanted;
     scan->context = context;
-    scan->accounts = dictionary_new(free);
+    scan->accounts = dictionary_new(release_account);
     scan->senders = dictionary_new(NULL);
+    begin_list(&scan->all, SCAN_MOST);
     return scan;
 }
 
-void scan_add(struct scan *scan, const char *account, const char *send_as, int64_t since)
+static struct account *add(struct scan *scan, const char *account, const char *send_as)
 {
     struct account *added = memory_zero(1, sizeof(*added));
     char *list = memory_copy(send_as), *rest = list, *sender;
-    added->since = since;
     dictionary_put(scan->accounts, account, added);
     while ((sender = strsep(&rest, LIST_SEPARATORS)) != NULL) {
         char *folded = address_fold(sender);
@@ -173,26 +207,45 @@ void scan_add(struct scan *scan, const char *account, const char *send_as, int64
     }
     dictionary_put(scan->senders, account, added);
     free(list);
+    return added;
+}
+
+void scan_add(struct scan *scan, const char *account, const char *send_as, int64_t since)
+{
+    add(scan, account, send_as)->since = since;
+}
+
+/* The messages up to that one are enough to tell it, or how many there are. */
+void scan_add_probe(struct scan *scan, const char *account, const char *send_as, size_t turn)
+{
+    begin_list(&add(scan, account, send_as)->probe, turn < SCAN_MOST ? turn + 1 : SCAN_MOST);
+}
+
+const char *scan_probe(const struct scan *scan, const char *account, size_t turn)
+{
+    const struct account *known = dictionary_find(scan->accounts, account);
+    const struct list *list = known != NULL && known->probe.count > 0 ? &known->probe : &scan->all;
+    return list->count > 0 ? list->found[turn % list->count].id : NULL;
 }
 
 size_t scan_count(const struct scan *scan)
 {
-    return scan->count;
+    return scan->all.count;
 }
 
 bool scan_is_full(const struct scan *scan)
 {
-    return scan->count == SCAN_MOST;
+    return scan->all.count == SCAN_MOST;
 }
 
 const char *scan_id(const struct scan *scan, size_t number)
 {
-    return scan->found[number].id;
+    return scan->all.found[number].id;
 }
 
 int64_t scan_arrival(const struct scan *scan, size_t number)
 {
-    return scan->found[number].arrival;
+    return scan->all.found[number].arrival;
 }
 
 int64_t scan_oldest(const struct scan *scan)
@@ -223,8 +276,7 @@ void scan_free(struct scan *scan)
 {
     if (scan == NULL)
         return;
-    for (size_t i = 0; i < scan->count; i++)
-        free(scan->found[i].id);
+    release_list(&scan->all);
     dictionary_free(scan->accounts);
     dictionary_free(scan->senders);
     free(scan);

@@ -33,6 +33,14 @@ void scan_free(struct scan *scan);
  */
 void scan_add(struct scan *scan, const char *account, const char *send_as, int64_t since);
 
+/* One message of this account is looked for, that number `turn` of its oldest, counted from 0 and
+ * round and round; scan_count() and what goes with it know nothing of it. */
+void scan_add_probe(struct scan *scan, const char *account, const char *send_as, size_t turn);
+
+/* Its queue id, or that of a message of the null sender, which may be anybody's, where the account
+ * has none; NULL: there is neither. `turn` as in scan_add_probe(). It is the scan's. */
+const char *scan_probe(const struct scan *scan, const char *account, size_t turn);
+
 /* Takes all whole lines out of `bytes`. A line that is too long, or no JSON, is passed over. */
 void scan_read(struct scan *scan, struct evbuffer *bytes);
 

@@ -27,6 +27,8 @@
 /* After a probe of which nothing was heard, then twice as long, and so on so many times. */
 #define PROBE_AGAIN     (60 * CLOCK_SECOND)
 #define PROBE_DOUBLINGS 4
+/* So many are looked for at once: these are woken up before the first of them is due again. */
+#define PROBES_MOST 100
 /* Looks for the oldest message: this often at most, and with this many times what a look takes in
  * between. While postqueue is busy, or Postfix does not run, it is soon tried again. */
 #define WATCH_MICROS (60 * CLOCK_SECOND)
@@ -56,7 +58,7 @@ struct wakeup {
     struct postqueue *postqueue;
     struct wakeup_knowledge knowledge;
     struct scan *scan; /* under way, or NULL */
-    size_t turn;       /* of a probe: which message of those that are found */
+    int64_t probed;    /* since when the probes were due that are looked for */
     size_t failures;   /* of looks into the queue, in a row */
     bool was_away;     /* Postfix did not run */
     uint64_t woken;
@@ -264,18 +266,35 @@ static void scan_ended(void *context, bool worked)
     set_timer(wakeup);
 }
 
-static void probe_ended(void *context, bool worked)
+struct probing {
+    struct wakeup *wakeup;
+    const struct scan *scan;
+};
+
+/* Ahead of the probes that are still to be looked for. Of an account of which something was put
+ * down meanwhile there is no probe any more, or a later one. */
+static void put_probe_message(void *context, const char *account)
+{
+    const struct probing *probing = context;
+    const struct entry *entry = dictionary_find(probing->wakeup->entries, account);
+    if (entry == NULL || entry->subject != SUBJECT_PROBE || entry->probes == 0)
+        return;
+    const char *queue_id = scan_probe(probing->scan, account, entry->probes - 1);
+    if (queue_id != NULL)
+        wakeup_put(probing->wakeup, queue_id, probing->wakeup->probed);
+}
+
+static void probes_ended(void *context, bool worked)
 {
     struct wakeup *wakeup = context;
     struct scan *scan = wakeup->scan;
+    struct probing probing = {wakeup, scan};
     wakeup->scan = NULL;
     if (!worked)
         complain(wakeup);
     else
         wakeup->failures = 0;
-    if (scan_count(scan) > 0)
-        wakeup_put(wakeup, scan_id(scan, wakeup->turn % scan_count(scan)),
-                   clock_now(clock_system()));
+    scan_each_account(scan, put_probe_message, &probing);
     scan_free(scan);
     set_timer(wakeup);
 }
@@ -285,36 +304,43 @@ static void probe_ended(void *context, bool worked)
 static void expect_another_probe(struct wakeup *wakeup, struct entry *entry)
 {
     size_t doublings = entry->probes < PROBE_DOUBLINGS ? entry->probes : PROBE_DOUBLINGS;
-    wakeup->turn = entry->probes++;
+    entry->probes++;
     agenda_set(&wakeup->agenda, &entry->due,
                clock_now(clock_system()) + (PROBE_AGAIN << doublings));
 }
 
-static void look_for(struct wakeup *wakeup, const struct entry *entry)
+static void look_for(struct wakeup *wakeup, struct entry *entry)
 {
     char *send_as = wakeup->knowledge.send_as(wakeup->knowledge.context, entry->name);
-    scan_add(wakeup->scan, entry->name, send_as, entry->since);
+    if (entry->subject == SUBJECT_PROBE) {
+        scan_add_probe(wakeup->scan, entry->name, send_as, entry->probes);
+        expect_another_probe(wakeup, entry);
+    } else {
+        scan_add(wakeup->scan, entry->name, send_as, entry->since);
+        remove_entry(wakeup, entry);
+    }
     free(send_as);
 }
 
-/* All accounts whose time has come are looked for at once, but a probe by itself; and by themselves
- * those that are hastened, since what is put down counts there: so it does for a probe. */
+/* All accounts whose time has come are looked for at once; but probes by themselves, and those that
+ * are hastened, since what is put down counts there: so it does for a probe. Of probes no more than
+ * can be woken up before others take their turn. */
 static void look_for_accounts(struct wakeup *wakeup)
 {
     static const struct postqueue_handler all = {.output = scan_output, .ended = scan_ended};
-    static const struct postqueue_handler one = {.output = scan_output, .ended = probe_ended};
+    static const struct postqueue_handler probes = {.output = scan_output, .ended = probes_ended};
     struct entry *entry = first_due(wakeup);
-    bool is_probe = entry->subject == SUBJECT_PROBE, is_hastened = entry->is_hastened;
+    enum subject subject = entry->subject;
+    bool is_probe = subject == SUBJECT_PROBE, is_hastened = entry->is_hastened;
     wakeup->scan = scan_new(is_probe || is_hastened ? may_be_woken : has_no_time, wakeup);
+    wakeup->probed = entry->due.due;
+    size_t count = 0;
     do {
         look_for(wakeup, entry);
-        if (is_probe)
-            expect_another_probe(wakeup, entry);
-        else
-            remove_entry(wakeup, entry);
-    } while (!is_probe && (entry = first_due(wakeup)) != NULL &&
-             entry->subject == SUBJECT_ACCOUNT && entry->is_hastened == is_hastened);
-    if (postqueue_run(wakeup->postqueue, "-j", NULL, is_probe ? &one : &all, wakeup))
+        entry = first_due(wakeup);
+    } while (entry != NULL && entry->subject == subject && entry->is_hastened == is_hastened &&
+             (!is_probe || ++count < PROBES_MOST));
+    if (postqueue_run(wakeup->postqueue, "-j", NULL, is_probe ? &probes : &all, wakeup))
         return;
     scan_free(wakeup->scan);
     wakeup->scan = NULL;
