@@ -183,7 +183,8 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
     const struct answer *answer = &outcome->answer;
     set_failure(subject, answer->row, answer->class, answer->reason);
     tell_stranger(subject);
-    if (outcome->used_former)
+    /* A failure that passes says nothing of it. */
+    if (outcome->used_former && strcmp(answer->error, "invalid_client") == 0)
         proof_drop_former(subject->app->proof);
     /* The endpoint counts what the application asks for, whoever it is for. */
     if (answer->wait > 0)
