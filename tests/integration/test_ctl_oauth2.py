@@ -292,6 +292,9 @@ def test_token_that_is_fine(oauth2, tokend):
     assert (found["model"], found["account"], found["failure"], found["skew"]) == ("rbac", None, None, None)
 
 
+REFUSED = {"credential": "secret", "credential_cause": "secret-wrong", "credential_reason": "AADSTS7000215: Invalid"}
+
+
 @pytest.mark.parametrize("told, need, words", [
     ({"state": "empty"}, "nothing", "token +none, no mail has needed one yet"),
     ({"state": "asking"}, "nothing", "token +none yet, one is asked for"),
@@ -302,6 +305,9 @@ def test_token_that_is_fine(oauth2, tokend):
     ({**fresh(), "credential": "secret", "credential_ends": DAY}, "soon", "client secret, ends on .*, in (?:24 h|23 h)"),
     ({**fresh(), "credential": "secret"}, "nothing", "client secret; when it ends is not known"),
     ({**fresh(), "credential_ends": -DAY}, "now", "certificate, ended on "),
+    ({**fresh(), **REFUSED}, "soon", "in use +the former one, until post365-tokend is restarted"),
+    ({**fresh(), **REFUSED}, "soon", "cause +secret-wrong: The client secret is wrong"),
+    ({**fresh(), **REFUSED}, "soon", "reason +AADSTS7000215: Invalid"),
     (stopped(), "now", "token +none, its mail waits"),
     (stopped(), "now", "tried +3 times without success, since .*; again .*"),
     (stopped(), "now", "cause +secret-expired: The client secret has expired"),
