@@ -200,7 +200,7 @@ def test_a_login_that_cannot_begin(oauth2, tokend, place):
         assert oauth2.run("login", *words).returncode == 2 and oauth2.run("logout", *words).returncode == 2
     tokend.stop()
     done = oauth2.run("login", UPN)
-    assert done.returncode == 69 and "systemctl start post365-tokend" in done.stderr
+    assert done.returncode == 69 and "systemctl enable --now post365-tokend" in done.stderr
 
 
 def test_without_oauth2_nobody_is_asked(settings):
@@ -428,7 +428,7 @@ def test_status_tells_of_tokens(policyd, tokend):
 def test_status_without_tokend(policyd, tokend):
     tokend.stop()
     done = command.run(policyd.etc, "status")
-    assert done.returncode == 1 and "No tokens of OAuth2" in done.stdout and "systemctl start post365-tokend" in done.stdout
+    assert done.returncode == 1 and "No tokens of OAuth2" in done.stdout and "systemctl enable --now post365-tokend" in done.stdout
     found = json.loads(command.run(policyd.etc, "status", "--json").stdout.splitlines()[-1])
     assert found["service"] == "post365-tokend" and found["up"] is False
     assert command.run(policyd.etc, "-o", "post365_oauth2_maps=", "status").returncode == 0
