@@ -536,8 +536,13 @@ def test_the_former_secret_is_tried_once(setup):
         tokens.ask("token", account=UPN)
         app.put("secret", "a new one that nobody knows\n")
         assert processes.wait_until(lambda: "the former one still serves" in setup.tokend.log(), 10)
-        assert tokens.ask("status", account=UPN)["state"] == "fresh"
-    assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
+        told = tokens.ask("status", account=UPN)
+        assert (told["state"], told["credential_cause"]) == ("fresh", "secret-wrong")
+        assert "AADSTS7000215" in told["credential_reason"]
+        assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
+        app.new_secret()
+        assert processes.wait_until(lambda: "credential_cause" not in tokens.ask("status", account=UPN), 10)
+    assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200, 200]
 
 
 def test_a_renewed_certificate_comes_in_two_files(setup):
