@@ -1,6 +1,8 @@
 /* secret_file.c - files that prove who an application is */
 #include "tokend/secret_file.h"
 
+#include "common/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -58,15 +60,25 @@ static void explain_open(const char *path, int reason, const struct entra_row **
     refuse(row, is_missing ? ENTRA_SECRET_FILE_MISSING : ENTRA_SECRET_FILE_UNREADABLE);
 }
 
-/* Leaves one line, and nothing else. */
+static bool is_blank(char byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+/* Leaves one line, without what an editor or a clipboard puts around it unseen: no secret begins or
+ * ends with a blank. */
 static bool take_line(const char *path, struct secret *secret, const struct entra_row **row,
                       struct error *error)
 {
     const char *bytes = secret_reveal(secret);
-    size_t length = secret_length(secret);
-    while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r'))
-        length--;
-    secret_trim(secret, 0, length);
+    size_t end = secret_length(secret), start = utf8_mark_length(bytes, end);
+    while (start < end && is_blank(bytes[start]))
+        start++;
+    while (end > start && is_blank(bytes[end - 1]))
+        end--;
+    size_t length = end - start;
+    secret_trim(secret, start, length);
+    bytes = secret_reveal(secret);
     bool is_text = length > 0;
     for (size_t i = 0; i < length; i++)
         is_text = is_text && (unsigned char)bytes[i] >= ' ' && bytes[i] != 0x7f;

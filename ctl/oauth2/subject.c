@@ -304,6 +304,9 @@ static void write_credential(const struct page *page)
     const struct token_subject *state = &page->subject->state;
     struct buffer line = {0};
     bool is_soon = ends_soon(state, page->time);
+    /* Of a registration that cannot be read nothing is known. */
+    if (state->client_id[0] == '\0')
+        return;
     write_end(&line, state, page->time);
     add(page, "credential", is_soon ? SCREEN_BAD : SCREEN_PLAIN, &line);
     write_held_over(page);

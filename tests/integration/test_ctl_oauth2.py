@@ -110,6 +110,10 @@ def test_a_key_that_its_user_could_not_read_is_not_made(settings):
     opened.chmod(0o777)
     done = settings.run("oauth2", "certificate", "--directory", str(opened), "relay")
     assert done.returncode == 73 and "others than its owner may write" in done.stderr and list(opened.iterdir()) == []
+    opened.chmod(0o755)
+    os.chown(opened, pwd.getpwnam("games").pw_uid, -1)
+    done = settings.run("oauth2", "certificate", "--directory", str(opened), "relay")
+    assert done.returncode == 73 and "chown root" in done.stderr and list(opened.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [["certificate"], ["key", "relay"], [], ["certificate", "../relay"], ["certificate", ".relay"],

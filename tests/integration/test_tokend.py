@@ -3,6 +3,7 @@
 Real program, real TLS, real files; post365_oauth2_user is an account of this machine, and the daemon starts as root.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from pathlib import Path
@@ -391,6 +393,41 @@ def test_a_clock_that_is_wrong_is_corrected_for(setup):
     assert "this host's clock is off" in setup.tokend.log()
 
 
+def test_no_assertion_is_signed_for_a_day_that_is_far_away(setup):
+    app = setup.entra.app("certificate")
+    setup.entra.set(clock=30 * 86400)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["cause"] == "clock-wrong"
+    assert len(requests(setup.entra, app)) == 1
+
+
+def test_a_proxy_whose_answer_has_no_end_holds_up_nobody(setup):
+    """libcurl reads it as long as more of it is there."""
+    app = setup.entra.app()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    proxied, _ = listening.accept()
+                    with proxied, contextlib.suppress(OSError):
+                        proxied.recv(65536)
+                        proxied.sendall(b"HTTP/1.1 407 No\r\nContent-Length: 99999999999\r\n\r\n")
+                        while True:
+                            proxied.sendall(bytes(65536))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            setup.start({UPN: app.file}, post365_oauth2_proxy=f"http://127.0.0.1:{listening.getsockname()[1]}")
+            with setup.tokens() as tokens:
+                reply = tokens.ask("token", account=UPN)
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert (reply["result"], reply["cause"]) == ("stopped", "proxy-refused") and "407" in reply["reason"], reply
+
+
 def test_a_proxy(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file}, post365_oauth2_proxy=setup.entra.proxy)
@@ -572,6 +609,63 @@ def test_files_that_others_may_read_are_not_used(setup):
         time.sleep(0)
         assert tokens.ask("token", account=UPN)["result"] == "done"
     assert not requests(setup.entra, app, status=401)
+
+
+@pytest.mark.parametrize("written", ["\ufeff{}\r\n", " {}\t \n\n", "\n{}"])
+def test_what_an_editor_puts_around_a_secret_is_no_part_of_it(setup, written):
+    app = setup.entra.app()
+    app.put("secret", written.format(app.secret))
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+
+
+def check(setup, postfix):
+    return subprocess.run([*Tokend(postfix, USER).arguments, "-t"], capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_table_that_it_may_not_read_is_to_be_opened(setup):
+    """It is root nowhere: to start it as root would help nobody. The command that it names does."""
+    app = setup.entra.app()
+    setup.start({UPN: app.file})
+    for what, kind in (("oauth2_maps", "texthash"), ("by_hash", "hash"), ("closed/oauth2_maps", "texthash")):
+        path = setup.postfix.config_directory / what
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{UPN} {app.file}\n")
+        if kind == "hash":
+            subprocess.run(["postmap", "-c", setup.postfix.config_directory, f"hash:{path}"], check=True)
+            path.with_name("by_hash.db").chmod(0o600)
+        path.chmod(0o600 if path.parent.name == "etc" else 0o644)
+        if path.parent.name == "closed":
+            path.parent.chmod(0o700)
+        setup.postfix.configure({"post365_oauth2_maps": f"{kind}:{path}"})
+        refused = check(setup, setup.postfix)
+        command = re.search("no secret stands in it; run: (chmod .*)", refused.stderr)
+        assert refused.returncode == 78 and command, refused.stderr
+        subprocess.run(command[1].split(), check=True)
+        assert check(setup, setup.postfix).returncode == 0, check(setup, setup.postfix).stderr
+
+
+@pytest.mark.parametrize("value", ["contoso.cf", "~", '"/etc/contoso.cf"'])
+def test_the_check_refuses_a_value_that_is_no_absolute_path(setup, value):
+    app = setup.entra.app()
+    setup.start({OTHER: app.file})
+    path = setup.postfix.config_directory / "further"
+    path.write_text(f"{UPN} {value}\n")
+    setup.postfix.configure({"post365_oauth2_maps": f"texthash:{path}"})
+    told = check(setup, setup.postfix)
+    assert told.returncode == 78 and f'for key {UPN}: "{value}" is no absolute path' in told.stderr, told.stderr
+
+
+def test_a_registration_in_a_closed_directory(setup):
+    app = setup.entra.app()
+    app.directory.chmod(0o700)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+        assert reply["result"] == "stopped" and reply["reason"].endswith(f"run: chmod a+x {app.directory}"), reply
+    app.directory.chmod(0o755)
+    setup.wait_for_state("fresh", account=UPN)
 
 
 def test_a_registration_that_makes_no_sense(setup):

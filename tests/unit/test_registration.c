@@ -61,7 +61,7 @@ static void the_least_there_can_be(void **state)
 static void all_there_can_be(void **state)
 {
     (void)state;
-    struct registration *registration = expect("# Contoso\n\n"
+    struct registration *registration = expect("\xef\xbb\xbf# Contoso, by an editor of Windows\n\n"
                                                "tenant=contoso.onmicrosoft.com\r\n"
                                                "client_id =\n"
                                                "# in between\n"
