@@ -93,7 +93,8 @@ static const struct office365_row rows[] = {
         .meaning = "Logging in with a password is switched off for this account, by an "
                    "authentication policy or because Microsoft has switched it off for the "
                    "organisation.",
-        .remedy = "Use OAuth2 for this account. Or allow basic authentication for SMTP where the "
+        .remedy = "Let this account log in with OAuth2: /usr/share/doc/post365/ADMIN.md, "
+                  "\"Moving to OAuth2\". Or allow basic authentication for SMTP where the "
                   "organisation still may: `Get-User -Identity <UPN> | Format-List "
                   "AuthenticationPolicy` names the policy, `Set-AuthenticationPolicy -Identity "
                   "<policy> -AllowBasicAuthSmtp` opens it.",
@@ -301,8 +302,10 @@ static const struct office365_row rows[] = {
     {
         .name = "basic-auth-retired",
         .meaning = "Microsoft has retired logging in with a password for SMTP AUTH.",
-        .remedy = "Use OAuth2 for this account. For mail within the organisation High Volume Email "
-                  "takes passwords until September 2028.",
+        .remedy =
+            "Let this account log in with OAuth2: /usr/share/doc/post365/ADMIN.md, \"Moving to "
+            "OAuth2\". For mail within the organisation High Volume Email takes passwords "
+            "until September 2028.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,

@@ -14,6 +14,7 @@ TOKEN_ACCOUNT    := post365-token
 SOCKET_DIRECTORY := /var/spool/postfix/post365
 LEDGER_DIRECTORY := /var/lib/post365
 TOKEN_DIRECTORY  := /var/lib/post365-tokens
+REGISTRATIONS    := /etc/post365
 UNITS            := $(DAEMONS:%=%.service)
 MANUALS          := $(wildcard docs/*.[1-8])
 add_account       = { getent passwd $(1) >/dev/null || useradd --system --user-group --no-create-home \
@@ -49,7 +50,8 @@ install-account:
 	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 755 $(SOCKET_DIRECTORY) && \
 	    install -d -o $(TOKEN_ACCOUNT) -g $(ACCOUNT) -m 2750 $(SOCKET_DIRECTORY)/oauth2 && \
 	    install -d -o $(ACCOUNT) -g $(ACCOUNT) -m 700 $(LEDGER_DIRECTORY) && \
-	    install -d -o $(TOKEN_ACCOUNT) -g $(TOKEN_ACCOUNT) -m 700 $(TOKEN_DIRECTORY); \
+	    install -d -o $(TOKEN_ACCOUNT) -g $(TOKEN_ACCOUNT) -m 700 $(TOKEN_DIRECTORY) && \
+	    install -d -m 755 $(REGISTRATIONS); \
 	fi
 
 # Without its milter Postfix would put off all mail: main.cf comes first.
@@ -68,9 +70,11 @@ endif
 ifeq ($(DESTDIR),)
 	@if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	rm -rf $(SOCKET_DIRECTORY)
-	@if [ -e $(LEDGER_DIRECTORY) ] || [ -e $(TOKEN_DIRECTORY) ] || getent passwd $(ACCOUNT) >/dev/null || \
-	    getent passwd $(TOKEN_ACCOUNT) >/dev/null; then \
-	    echo 'left, since another installation would need them: what was sent within the last day, refresh tokens, and the accounts.'; \
-	    echo 'To remove these as well: rm -r $(LEDGER_DIRECTORY) $(TOKEN_DIRECTORY); userdel $(ACCOUNT); userdel $(TOKEN_ACCOUNT)'; \
+	if [ -d $(REGISTRATIONS) ]; then rmdir --ignore-fail-on-non-empty $(REGISTRATIONS); fi
+	@if [ -e $(LEDGER_DIRECTORY) ] || [ -e $(TOKEN_DIRECTORY) ] || [ -e $(REGISTRATIONS) ] || \
+	    getent passwd $(ACCOUNT) >/dev/null || getent passwd $(TOKEN_ACCOUNT) >/dev/null; then \
+	    echo 'left, since another installation would need them: what was sent within the last day, refresh tokens, registrations'; \
+	    echo 'with their keys, and the accounts. To remove these as well:'; \
+	    echo '  rm -rf $(LEDGER_DIRECTORY) $(TOKEN_DIRECTORY) $(REGISTRATIONS); userdel $(ACCOUNT); userdel $(TOKEN_ACCOUNT)'; \
 	fi
 endif

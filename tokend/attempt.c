@@ -12,6 +12,8 @@
 #include <sysexits.h>
 #include <time.h>
 
+#define SKEW_MAX ((int64_t)86400) /* seconds that are corrected for */
+
 struct attempt {
     struct attempt_parts parts;
     struct attempt_outcome outcome;
@@ -127,11 +129,12 @@ static bool may_try_previous(const struct attempt *attempt)
            !attempt->outcome.used_previous && attempt->grant.previous != NULL;
 }
 
+/* An assertion for a day that is far away would be good then, for whoever has kept it. */
 static bool may_correct_clock(const struct attempt *attempt)
 {
     const struct answer *answer = &attempt->outcome.answer;
-    return !attempt->outcome.corrected_clock && answer->has_skew &&
-           strcmp(answer->row->name, ENTRA_CLOCK_WRONG) == 0;
+    return !attempt->outcome.corrected_clock && answer->has_skew && answer->skew <= SKEW_MAX &&
+           answer->skew >= -SKEW_MAX && strcmp(answer->row->name, ENTRA_CLOCK_WRONG) == 0;
 }
 
 /* Whether something else is tried at once. */
@@ -145,6 +148,10 @@ static bool try_otherwise(struct attempt *attempt)
         attempt->skew = outcome->answer.skew;
     } else if (may_try_former(attempt)) {
         outcome->used_former = true;
+        outcome->refused_row = outcome->answer.row;
+        snprintf(outcome->refused_reason, sizeof(outcome->refused_reason), "%s",
+                 outcome->answer.reason);
+        memcpy(outcome->refused_id, outcome->id, sizeof(outcome->refused_id));
     } else if (may_try_previous(attempt)) {
         outcome->used_previous = true;
     } else {

@@ -25,6 +25,9 @@
 
 #define HEADERS_MAX ((size_t)64 * 1024) /* bytes of all headers of an answer */
 #define ISSUER_SIZE 200
+/* Steps of one request. libcurl reads a proxy's answer byte by byte, each a step, and as long as
+ * more is there at once it does nothing else: no time-out, and nobody else's requests. */
+#define STEPS_MAX 131072U
 
 struct fetcher {
     struct event_base *base;
@@ -41,6 +44,7 @@ struct fetch {
     struct curl_slist *headers;
     bool is_metadata, has_proxy;
     size_t header_bytes;
+    unsigned steps;
     long verify_error; /* of OpenSSL, of the first certificate that is wrong */
     char issuer[ISSUER_SIZE];
     char curl_reason[CURL_ERROR_SIZE];
@@ -198,6 +202,17 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     return reply->is_cut ? 0 : length; /* 0 ends the transfer */
 }
 
+static int take_step(void *context, curl_off_t to_come, curl_off_t came, curl_off_t to_go,
+                     curl_off_t gone)
+{
+    struct fetch *fetch = context;
+    (void)to_come;
+    (void)came;
+    (void)to_go;
+    (void)gone;
+    return ++fetch->steps > STEPS_MAX; /* true ends the transfer */
+}
+
 /* The value of a header, if the line is that header's. */
 static void take_header(const char *line, size_t length, const char *name, char *value)
 {
@@ -345,9 +360,19 @@ static void explain(struct fetch *fetch, CURLcode code)
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
+        set_trouble(fetch, ENTRA_ANSWER_UNINTELLIGIBLE, "%s", words);
+        break;
     case CURLE_WRITE_ERROR:
-        set_trouble(fetch, ENTRA_ANSWER_UNINTELLIGIBLE, "%s",
-                    code == CURLE_WRITE_ERROR ? "the headers are longer than any" : words);
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#else
+    case CURLE_OUT_OF_MEMORY: /* what it says of a line that is too long */
+#endif
+        set_trouble(fetch, ENTRA_ANSWER_UNINTELLIGIBLE, "the headers are longer than any");
+        break;
+    case CURLE_ABORTED_BY_CALLBACK:
+        set_trouble(fetch, fetch->has_proxy ? ENTRA_PROXY_REFUSED : ENTRA_ANSWER_UNINTELLIGIBLE,
+                    "the answer has no end");
         break;
     default:
         set_trouble(fetch, ENTRA_ENDPOINT_UNREACHABLE, "%s", words);
@@ -483,6 +508,9 @@ static void set_callbacks(struct fetch *fetch)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_line);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, take_step);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     if (fetch->is_metadata)
         return;
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, prepare_tls);

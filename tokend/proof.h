@@ -46,6 +46,9 @@ int64_t proof_ends(const struct proof *proof);
 bool proof_has_former(const struct proof *proof);
 /* The endpoint has taken the current one, or the former one. */
 void proof_accept(struct proof *proof, bool former);
+/* The endpoint has refused the current one and taken the former: a complaint, until the endpoint
+ * takes the current one or the files change. */
+void proof_refuse(struct proof *proof, const struct entra_row *row, const char *reason);
 /* The former one is of no use either. */
 void proof_drop_former(struct proof *proof);
 

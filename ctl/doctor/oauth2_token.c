@@ -57,19 +57,27 @@ static void report_step(struct doctor *doctor, struct oauth2_registration *regis
                         row != NULL ? row : entra_named(steps[i].cause));
 }
 
-/* The reply to a request that says something. False with the reason; after a failure of the
- * connection nothing more can be asked. */
-static bool ask(struct doctor *doctor, const struct token_command *command,
-                struct token_reply *reply, struct error *error)
+/* Whatever the reply is. False with the reason; after a failure of the connection nothing more can
+ * be asked. */
+static bool reach(struct doctor *doctor, const struct token_command *command,
+                  struct token_reply *reply, struct error *error)
 {
     struct oauth2 *oauth2 = doctor->oauth2;
     if (oauth2->client == NULL)
         return error_set(error, "post365-tokend does not answer");
-    if (!token_client_ask(oauth2->client, command, reply, error)) {
-        token_client_close(oauth2->client);
-        oauth2->client = NULL;
+    if (token_client_ask(oauth2->client, command, reply, error))
+        return true;
+    token_client_close(oauth2->client);
+    oauth2->client = NULL;
+    return false;
+}
+
+/* The reply to a request that says something. False with the reason. */
+static bool ask(struct doctor *doctor, const struct token_command *command,
+                struct token_reply *reply, struct error *error)
+{
+    if (!reach(doctor, command, reply, error))
         return false;
-    }
     if (reply->result != TOKEN_REPLY_REFUSED && reply->result != TOKEN_REPLY_ERROR &&
         reply->result != TOKEN_REPLY_NONE)
         return true;
@@ -296,31 +304,49 @@ void doctor_check_tokens(struct doctor *doctor)
 /* --- for a login ---------------------------------------------------------------------------------
  */
 
+/* Why an account is not tried. */
+static void report_no_token(struct doctor *doctor, const struct oauth2_account *account,
+                            const struct token_reply *reply)
+{
+    struct report *report = &doctor->report;
+    const struct entra_row *row =
+        reply->result == TOKEN_REPLY_NONE ? entra_named(ENTRA_DAEMON_UNAWARE) : NULL;
+    report_finding(
+        report,
+        &(struct finding){.check = "auth",
+                          .verdict = row != NULL ? VERDICT_WRONG : VERDICT_UNTRIED,
+                          .account = account->upn,
+                          .tried = "login of <UPN>",
+                          .seen = reply->cause[0] != '\0'
+                                      ? report_format(report, "there is no token: %s (%s)",
+                                                      reply->reason, reply->cause)
+                                      : report_format(report, "post365-tokend: %s", reply->reason),
+                          .meaning = row != NULL ? row->meaning : NULL,
+                          .remedy = row != NULL ? row->remedy : NULL});
+}
+
 struct secret *doctor_find_token(struct doctor *doctor, const struct oauth2_account *account,
                                  char id[TOKEN_ID_LENGTH + 1])
 {
     const struct token_command command = {.kind = TOKEN_COMMAND_TOKEN, .account = account->upn};
     struct token_reply reply;
     struct error error;
-    const char *seen = "post365-tokend does not answer";
-    if (doctor->oauth2->client != NULL && ask(doctor, &command, &reply, &error)) {
-        struct secret *token = reply.token;
-        reply.token = NULL;
-        memcpy(id, reply.id, TOKEN_ID_LENGTH + 1);
-        seen =
-            report_format(&doctor->report, "there is no token: %s (%s)", reply.reason, reply.cause);
-        token_reply_release(&reply);
-        if (token != NULL)
-            return token;
-    } else if (doctor->oauth2->client != NULL) {
-        seen = error.text;
+    if (!reach(doctor, &command, &reply, &error)) {
+        report_finding(&doctor->report, &(struct finding){.check = "auth",
+                                                          .verdict = VERDICT_UNTRIED,
+                                                          .account = account->upn,
+                                                          .tried = "login of <UPN>",
+                                                          .seen = error.text});
+        return NULL;
     }
-    report_finding(&doctor->report, &(struct finding){.check = "auth",
-                                                      .verdict = VERDICT_UNTRIED,
-                                                      .account = account->upn,
-                                                      .tried = "login of <UPN>",
-                                                      .seen = seen});
-    return NULL;
+    struct secret *token = reply.token;
+    reply.token = NULL;
+    if (token == NULL)
+        report_no_token(doctor, account, &reply);
+    else
+        memcpy(id, reply.id, TOKEN_ID_LENGTH + 1);
+    token_reply_release(&reply);
+    return token;
 }
 
 void doctor_praise_token(struct doctor *doctor, const struct oauth2_account *account,

@@ -87,7 +87,8 @@ static bool check_reach(const char *path, const struct user *owner, const char *
 /* --- the files ---------------------------------------------------------------------------- */
 
 /* Where others may write, they could put another key in the place of this one. */
-static bool prepare_directory(const char *path, bool *is_made, struct error *error)
+static bool prepare_directory(const char *path, const struct user *owner, bool *is_made,
+                              struct error *error)
 {
     struct stat status;
     *is_made = mkdir(path, 0755) == 0;
@@ -97,6 +98,11 @@ static bool prepare_directory(const char *path, bool *is_made, struct error *err
         return error_set(error, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return error_set(error, "%s is no directory", path);
+    if (status.st_uid != 0 && status.st_uid != geteuid() && status.st_uid != owner->id)
+        return error_set(error,
+                         "%s belongs to user id %u, who could exchange the key: choose another "
+                         "--directory, or run: chown root %s",
+                         path, (unsigned)status.st_uid, path);
     return (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
            error_set(error,
                      "others than its owner may write in %s, and could exchange the key: choose "
@@ -157,7 +163,7 @@ static bool create_undisturbed(const struct places *places, const struct pair *p
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
-    bool fine = prepare_directory(places->directory, &is_made, error) &&
+    bool fine = prepare_directory(places->directory, owner, &is_made, error) &&
                 create_both(places, pair, owner, owner_name, error);
     if (!fine && is_made)
         rmdir(places->directory);
@@ -214,10 +220,12 @@ static void print_next(const struct screen *screen, const struct places *places,
            "    certificate_file = %s\n    key_file = %s\n\n",
            places->certificate, places->key);
     buffer_clear(&line);
-    buffer_format(&line,
-                  "3. Name that file in post365_oauth2_maps, such as `post365_oauth2_maps = "
-                  "static:%s/%s.cf`, and run `post365 doctor`.",
-                  places->directory, name);
+    buffer_format(
+        &line,
+        "3. Let the application send, in Exchange Online: ADMIN.md, \"Moving to OAuth2\", "
+        "has the commands. Then `post365 setup --oauth2 %s/%s.cf` shows what main.cf "
+        "needs.",
+        places->directory, name);
     screen_wrap(screen, line.data, 3);
     buffer_free(&line);
 }

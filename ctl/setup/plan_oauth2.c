@@ -32,8 +32,8 @@ static void tell_logins(struct plan *plan)
     for (size_t i = 0; i < takeover->account_count; i++)
         if (takeover->accounts[i].is_user)
             plan_remark(plan,
-                        "%s has to log in once more, `post365 login %s`: a login is not taken "
-                        "over. Do that before `postfix reload`, so that no mail waits for it.",
+                        "%s has to log in: `post365 login %s`, before `postfix reload`, so that no "
+                        "mail waits for it. What another program has of a login is not taken over.",
                         takeover->accounts[i].account, takeover->accounts[i].account);
 }
 

@@ -103,7 +103,7 @@ def add_an_account(machine, office365, entra):
     machine.write("/etc/postfix/sasl_passwd",
                   f"[smtp.office365.com]:587 {ACCOUNT}:geheim\n{FURTHER} {FURTHER}:geheim\n", mode=0o600)
     machine.run("postmap", "/etc/postfix/sasl_passwd")
-    follow(machine, "post365 setup --oauth2 /etc/post365/contoso.cf --apply\npost365 token\n" + "\n".join(
+    follow(machine, "post365 setup --oauth2 /etc/post365/contoso.cf --apply\nsystemctl reload post365-tokend\n" + "\n".join(
         line for line in step(6)[0].splitlines() if "reload" in line))
     machine.run("sendmail", "-f", FURTHER, "you@example.com", stdin="Subject: second\n\nhello\n")
     assert wait_until(lambda: FURTHER in [arrival["sender"] for arrival in office365.journal("accepted")], 60), \

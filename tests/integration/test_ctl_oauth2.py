@@ -110,6 +110,10 @@ def test_a_key_that_its_user_could_not_read_is_not_made(settings):
     opened.chmod(0o777)
     done = settings.run("oauth2", "certificate", "--directory", str(opened), "relay")
     assert done.returncode == 73 and "others than its owner may write" in done.stderr and list(opened.iterdir()) == []
+    opened.chmod(0o755)
+    os.chown(opened, pwd.getpwnam("games").pw_uid, -1)
+    done = settings.run("oauth2", "certificate", "--directory", str(opened), "relay")
+    assert done.returncode == 73 and "chown root" in done.stderr and list(opened.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [["certificate"], ["key", "relay"], [], ["certificate", "../relay"], ["certificate", ".relay"],
@@ -200,7 +204,7 @@ def test_a_login_that_cannot_begin(oauth2, tokend, place):
         assert oauth2.run("login", *words).returncode == 2 and oauth2.run("logout", *words).returncode == 2
     tokend.stop()
     done = oauth2.run("login", UPN)
-    assert done.returncode == 69 and "systemctl start post365-tokend" in done.stderr
+    assert done.returncode == 69 and "systemctl enable --now post365-tokend" in done.stderr
 
 
 def test_without_oauth2_nobody_is_asked(settings):
@@ -292,6 +296,9 @@ def test_token_that_is_fine(oauth2, tokend):
     assert (found["model"], found["account"], found["failure"], found["skew"]) == ("rbac", None, None, None)
 
 
+REFUSED = {"credential": "secret", "credential_cause": "secret-wrong", "credential_reason": "AADSTS7000215: Invalid"}
+
+
 @pytest.mark.parametrize("told, need, words", [
     ({"state": "empty"}, "nothing", "token +none, no mail has needed one yet"),
     ({"state": "asking"}, "nothing", "token +none yet, one is asked for"),
@@ -302,6 +309,9 @@ def test_token_that_is_fine(oauth2, tokend):
     ({**fresh(), "credential": "secret", "credential_ends": DAY}, "soon", "client secret, ends on .*, in (?:24 h|23 h)"),
     ({**fresh(), "credential": "secret"}, "nothing", "client secret; when it ends is not known"),
     ({**fresh(), "credential_ends": -DAY}, "now", "certificate, ended on "),
+    ({**fresh(), **REFUSED}, "soon", "in use +the former one, until post365-tokend is restarted"),
+    ({**fresh(), **REFUSED}, "soon", "cause +secret-wrong: The client secret is wrong"),
+    ({**fresh(), **REFUSED}, "soon", "reason +AADSTS7000215: Invalid"),
     (stopped(), "now", "token +none, its mail waits"),
     (stopped(), "now", "tried +3 times without success, since .*; again .*"),
     (stopped(), "now", "cause +secret-expired: The client secret has expired"),
@@ -426,7 +436,7 @@ def test_status_tells_of_tokens(policyd, tokend):
 def test_status_without_tokend(policyd, tokend):
     tokend.stop()
     done = command.run(policyd.etc, "status")
-    assert done.returncode == 1 and "No tokens of OAuth2" in done.stdout and "systemctl start post365-tokend" in done.stdout
+    assert done.returncode == 1 and "No tokens of OAuth2" in done.stdout and "systemctl enable --now post365-tokend" in done.stdout
     found = json.loads(command.run(policyd.etc, "status", "--json").stdout.splitlines()[-1])
     assert found["service"] == "post365-tokend" and found["up"] is False
     assert command.run(policyd.etc, "-o", "post365_oauth2_maps=", "status").returncode == 0

@@ -6,6 +6,7 @@ meanwhile. Then all is mended, and each message arrives: by itself where the tro
 says.
 """
 
+import collections
 import dataclasses
 import json
 import re
@@ -280,6 +281,13 @@ def test_nothing_is_returned_and_nobody_is_somebody_else(troubled):
     # Nobody without a token has tried to log in.
     assert {entry["login"]["username"] for entry in troubled.rig.office365.journal("auth")} <= {WELL, PASSWORD_ONLY, *BORNE}
     assert not troubled.rig.office365.journal("auth-refused")
+
+
+def test_no_message_is_tried_for_each_attempt_of_tokend(troubled):
+    """That there is a token is told; an account is asked about once a minute, if at all."""
+    tries = collections.Counter(delivery.queue_id for delivery in troubled.rig.relay.postfix.deliveries()
+                                if delivery.status == "deferred")
+    assert max(tries.values()) <= 1 + (time.time() - troubled.rig.begun) // 60, tries.most_common(5)
 
 
 def test_no_secret_is_told(troubled):

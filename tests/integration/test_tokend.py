@@ -3,6 +3,7 @@
 Real program, real TLS, real files; post365_oauth2_user is an account of this machine, and the daemon starts as root.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from pathlib import Path
@@ -390,6 +392,41 @@ def test_a_clock_that_is_wrong_is_corrected_for(setup):
     assert "this host's clock is off" in setup.tokend.log()
 
 
+def test_no_assertion_is_signed_for_a_day_that_is_far_away(setup):
+    app = setup.entra.app("certificate")
+    setup.entra.set(clock=30 * 86400)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["cause"] == "clock-wrong"
+    assert len(requests(setup.entra, app)) == 1
+
+
+def test_a_proxy_whose_answer_has_no_end_holds_up_nobody(setup):
+    """libcurl reads it as long as more of it is there."""
+    app = setup.entra.app()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    proxied, _ = listening.accept()
+                    with proxied, contextlib.suppress(OSError):
+                        proxied.recv(65536)
+                        proxied.sendall(b"HTTP/1.1 407 No\r\nContent-Length: 99999999999\r\n\r\n")
+                        while True:
+                            proxied.sendall(bytes(65536))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            setup.start({UPN: app.file}, post365_oauth2_proxy=f"http://127.0.0.1:{listening.getsockname()[1]}")
+            with setup.tokens() as tokens:
+                reply = tokens.ask("token", account=UPN)
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert (reply["result"], reply["cause"]) == ("stopped", "proxy-refused") and "407" in reply["reason"], reply
+
+
 def test_a_proxy(setup):
     app = setup.entra.app()
     setup.start({UPN: app.file}, post365_oauth2_proxy=setup.entra.proxy)
@@ -499,8 +536,13 @@ def test_the_former_secret_is_tried_once(setup):
         tokens.ask("token", account=UPN)
         app.put("secret", "a new one that nobody knows\n")
         assert processes.wait_until(lambda: "the former one still serves" in setup.tokend.log(), 10)
-        assert tokens.ask("status", account=UPN)["state"] == "fresh"
-    assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
+        told = tokens.ask("status", account=UPN)
+        assert (told["state"], told["credential_cause"]) == ("fresh", "secret-wrong")
+        assert "AADSTS7000215" in told["credential_reason"]
+        assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
+        app.new_secret()
+        assert processes.wait_until(lambda: "credential_cause" not in tokens.ask("status", account=UPN), 10)
+    assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200, 200]
 
 
 def test_a_renewed_certificate_comes_in_two_files(setup):

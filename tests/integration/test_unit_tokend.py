@@ -152,7 +152,7 @@ def test_with_nothing_to_do_it_ends_well(host):
 def test_it_goes_without_a_trace_but_what_is_precious(host):
     """The last one: it is uninstalled."""
     done = host.machine.run("make", "-s", "-C", PROJECT, "uninstall", f"BUILD={BUILD}")
-    assert "rm -r /var/lib/post365 /var/lib/post365-tokens" in done.stdout
+    assert "rm -rf /var/lib/post365 /var/lib/post365-tokens /etc/post365" in done.stdout
     left = host.machine.run("sh", "-c", "ls -d /usr/sbin/post365* /lib/systemd/system/post365* /var/spool/postfix/post365*", check=False)
     assert left.stdout == ""
     assert host.machine.run("ls", "-d", "/var/lib/post365-tokens").returncode == 0

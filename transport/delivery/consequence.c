@@ -307,11 +307,13 @@ static void pause_account(struct delivery *delivery, int64_t least, int64_t most
     free(cause);
 }
 
-/* Until the time that is known, within bounds. */
+/* Until post365-tokend's next attempt, within bounds. It tells when there is a token, and that ends
+ * the pause: so the first attempts, which follow each other quickly, need not be asked about with
+ * a message of each account. */
 static void pause_until(struct delivery *delivery, int64_t until)
 {
     int64_t length = until - clock_now(clock_system());
-    length = length > 5 * SECOND ? length : 5 * SECOND;
+    length = length > MINUTE ? length : MINUTE;
     length = length < HOUR ? length : HOUR;
     pause_account(delivery, length, length);
 }
