@@ -56,6 +56,16 @@ void proof_free(struct proof *proof)
     free(proof);
 }
 
+void proof_inherit(struct proof *fresh, struct proof *old)
+{
+    struct material **from = old->is_accepted || old->former == NULL ? &old->current : &old->former;
+    if (fresh->registration->credential != REGISTRATION_SECRET &&
+        fresh->registration->credential != REGISTRATION_CERTIFICATE)
+        return;
+    fresh->former = *from;
+    *from = NULL;
+}
+
 /* --- files --- */
 
 /* Those that are watched; NULL: none. */

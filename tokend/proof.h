@@ -24,6 +24,9 @@ struct proof;
 
 /* Of a registration, which must outlive it. Nothing is read yet. Release with proof_free(). */
 struct proof *proof_new(const struct registration *registration);
+/* What `old` has and the endpoint took is the former one of `fresh`, of which nothing is read yet:
+ * for the same application. */
+void proof_inherit(struct proof *fresh, struct proof *old);
 /* NULL is allowed. */
 void proof_free(struct proof *proof);
 

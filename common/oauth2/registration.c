@@ -696,12 +696,9 @@ static bool same(const char *one, const char *other)
 
 bool registration_equal(const struct registration *one, const struct registration *other)
 {
-    return one->grant == other->grant && one->credential == other->credential &&
-           one->cloud == other->cloud && same(one->tenant, other->tenant) &&
-           same(one->client_id, other->client_id) && same(one->authority, other->authority) &&
-           same(one->scope, other->scope) &&
-           same(one->client_secret_file, other->client_secret_file) &&
-           same(one->certificate_file, other->certificate_file) &&
-           same(one->key_file, other->key_file) &&
-           same(one->federated_token_file, other->federated_token_file);
+    bool is_machine = registration_is_managed(one) || registration_is_managed(other);
+    return one->grant == other->grant && one->cloud == other->cloud &&
+           same(one->tenant, other->tenant) && same(one->client_id, other->client_id) &&
+           same(one->authority, other->authority) && same(one->scope, other->scope) &&
+           (!is_machine || one->credential == other->credential);
 }

@@ -17,6 +17,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from harness import processes, workplace
 from harness.entra import TENANT, USER, Entra
 from harness.postfix import Postfix
@@ -541,8 +542,30 @@ def test_the_former_secret_is_tried_once(setup):
         assert "AADSTS7000215" in told["credential_reason"]
         assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
         app.new_secret()
+        assert processes.wait_until(lambda: len(requests(setup.entra, app)) == 4, 10)
         assert processes.wait_until(lambda: "credential_cause" not in tokens.ask("status", account=UPN), 10)
     assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200, 200]
+
+
+@pytest.mark.parametrize("kind", ["certificate", "secret"])
+def test_a_certificate_that_the_registration_names_anew(setup, kind):
+    """The next one, or in place of a secret; Entra does not know it yet."""
+    app = setup.entra.app(kind)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        first = tokens.ask("token", account=UPN)
+        key, certificate = app.new_certificate(upload=False, write=False)
+        text = certificate.public_bytes(Encoding.PEM).decode()
+        app.write(client_secret_file=None, certificate_file=app.put("next.pem", text, 0o644), key_file=app.put(
+            "next.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())))
+        assert processes.wait_until(lambda: "the former one still serves" in setup.tokend.log(), 10)
+        told = tokens.ask("status", account=UPN)
+        assert (told["state"], told["credential_cause"]) == ("fresh", "certificate-unknown")
+        assert tokens.ask("token", account=UPN)["result"] == first["result"] == "done"
+        app.register(certificates=[*app.settings.get("certificates", []), text])
+        tokens.ask("renew", account=UPN)
+        assert processes.wait_until(lambda: "credential_cause" not in tokens.ask("status", account=UPN), 10)
+    assert "mail of its accounts waits" not in setup.tokend.log()
 
 
 def test_a_renewed_certificate_comes_in_two_files(setup):
@@ -632,6 +655,18 @@ def test_the_check_refuses_a_value_that_is_no_absolute_path(setup, value):
     setup.postfix.configure({"post365_oauth2_maps": f"texthash:{path}"})
     told = check(setup, setup.postfix)
     assert told.returncode == 78 and f'for key {UPN}: "{value}" is no absolute path' in told.stderr, told.stderr
+
+
+def test_a_secret_of_roots(setup):
+    """The command that is named makes it the daemon's."""
+    app = setup.entra.app()
+    os.chown(app.directory / "secret", 0, 0)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+    assert reply["cause"] == "secret-file-unreadable"
+    subprocess.run(re.search("run: (chown .*)", reply["reason"])[1].split(), check=True)
+    setup.wait_for_state("fresh", account=UPN)
 
 
 def test_a_registration_in_a_closed_directory(setup):

@@ -279,6 +279,9 @@ static void two_are_equal_by_what_they_ask_for(void **state)
     struct registration *other = expect(MINIMUM "cloud = china");
     assert_true(registration_equal(one, same));
     assert_false(registration_equal(one, other));
+    registration_free(other);
+    other = expect(NO_SECRET "certificate_file = /a.pem\nkey_file = /a.key\n");
+    assert_true(registration_equal(one, other));
     registration_free(one);
     registration_free(same);
     registration_free(other);
