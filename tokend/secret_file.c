@@ -1,10 +1,13 @@
 /* secret_file.c - files that prove who an application is */
 #include "tokend/secret_file.h"
 
+#include "common/closed_directory.h"
 #include "common/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,6 +49,25 @@ static bool check(const char *path, enum secret_file_kind kind, int descriptor,
     return kind == SECRET_FILE_PUBLIC || check_owner(path, &status, row, error);
 }
 
+/* The command that helps: the account may be another than the one that the documents name. */
+static void explain_denial(const char *path, struct error *error)
+{
+    char *directory = closed_directory(path);
+    const struct passwd *entry = getpwuid(geteuid());
+    if (directory != NULL)
+        error_set(error, "%s: %s; the way there is closed; run: chmod a+x %s", path,
+                  strerror(EACCES), directory);
+    else if (entry != NULL)
+        error_set(error,
+                  "%s: %s; it must be the daemon's own (post365_oauth2_user); run: chown %s "
+                  "%s",
+                  path, strerror(EACCES), entry->pw_name, path);
+    else
+        error_set(error, "%s: %s; it must be the daemon's own (post365_oauth2_user)", path,
+                  strerror(EACCES));
+    free(directory);
+}
+
 static void explain_open(const char *path, int reason, const struct entra_row **row,
                          struct error *error)
 {
@@ -55,8 +77,10 @@ static void explain_open(const char *path, int reason, const struct entra_row **
         refuse(row, ENTRA_SECRET_FILE_WRONG);
         return;
     }
-    error_set(error, "%s: %s%s", path, strerror(reason),
-              reason == EACCES ? "; it must be the daemon's own (post365_oauth2_user)" : "");
+    if (reason == EACCES)
+        explain_denial(path, error);
+    else
+        error_set(error, "%s: %s", path, strerror(reason));
     refuse(row, is_missing ? ENTRA_SECRET_FILE_MISSING : ENTRA_SECRET_FILE_UNREADABLE);
 }
 

@@ -366,6 +366,10 @@ def test_accounts_without_a_token(oauth2, tokend):
     tokend.answers["status"] = lambda peer, request: peer.say(result="none", reason="it is not in post365_oauth2_maps")
     done = oauth2.run("token", "joe@contoso.com")
     assert done.returncode == 2 and "joe@contoso.com does not log in with OAuth2: it is not in" in done.stderr
+    # The settings know this one.
+    unread = oauth2.run("token", UPN)
+    assert unread.returncode == 69 and f"post365-tokend does not know {UPN}, which has /etc/postfix/post365/user.cf" in unread.stderr
+    assert "run: systemctl reload post365-tokend;" in unread.stderr
     assert oauth2.run("token").stdout == "post365-tokend knows no registration: post365_oauth2_maps names none.\n"
     assert oauth2.run("token", "relay").returncode == 2 and oauth2.run("token", "--show").returncode == 2
     tokend.answers["watch"] = lambda peer, request: peer.say(result="refused", reason="only root")

@@ -657,6 +657,18 @@ def test_the_check_refuses_a_value_that_is_no_absolute_path(setup, value):
     assert told.returncode == 78 and f'for key {UPN}: "{value}" is no absolute path' in told.stderr, told.stderr
 
 
+def test_a_secret_of_roots(setup):
+    """The command that is named makes it the daemon's."""
+    app = setup.entra.app()
+    os.chown(app.directory / "secret", 0, 0)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+    assert reply["cause"] == "secret-file-unreadable"
+    subprocess.run(re.search("run: (chown .*)", reply["reason"])[1].split(), check=True)
+    setup.wait_for_state("fresh", account=UPN)
+
+
 def test_a_registration_in_a_closed_directory(setup):
     app = setup.entra.app()
     app.directory.chmod(0o700)
