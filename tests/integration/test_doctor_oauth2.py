@@ -314,7 +314,7 @@ def test_a_secret_that_ends_in_days(relay):
 def test_a_new_secret_that_entra_does_not_know(relay, stage):
     stage.apps["renewed"].put("secret", "a new one that nobody knows\n")
     assert processes.wait_until(lambda: "the former one still serves" in stage.tokend.log(), 20)
-    found = read(relay, "--force", upn("renewed"))
+    found = look(relay, upn("renewed"))
     line = found["oauth2-token"]
     assert line["verdict"] == "warning" and "(secret-wrong)" in line["seen"] and "AADSTS7000215" in line["seen"], found.text
     assert line["remedy"] and found.not_ok() == ["oauth2-token"]
