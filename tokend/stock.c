@@ -276,6 +276,7 @@ static void bring_in_line(struct app *app, enum app_change change)
 {
     struct subject *next;
     app->paused_until = 0;
+    app_forget_refusal(app);
     for (struct subject *subject = app->first; subject != NULL; subject = next) {
         next = subject->next;
         if (change == APP_REPLACED)
