@@ -1007,6 +1007,17 @@ def test_a_reload_takes_other_tables(setup):
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
 
 
+def test_a_registration_for_all_is_asked_for_before_mail_needs_it(setup):
+    app = setup.entra.app(name="Mixed-Case")
+    setup.start(f"static:{app.file}")
+    setup.wait_for_state("fresh", registration=app.file)
+    assert len(requests(setup.entra, app)) == 1
+    # And no longer where it is named no longer.
+    setup.postfix.configure({**setup.postfix.parameters, "post365_oauth2_maps": f"static:{setup.entra.app().file}"})
+    setup.tokend.signal(signal.SIGUSR1)
+    assert processes.wait_until(lambda: f"{app.file}: post365_oauth2_maps names it no longer" in setup.tokend.log(), 30)
+
+
 def test_it_stops_while_requests_are_under_way(setup):
     apps = {f"user{i}@example.com": setup.entra.app() for i in range(20)}
     device = setup.entra.app("device")
