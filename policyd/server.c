@@ -16,6 +16,7 @@
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,14 @@ struct server {
     time_t commit_complaint, accept_complaint, evict_complaint, request_complaint, held_complaint;
     char scratch[READ_SIZE];
 };
+
+/* Whether a connection is there to be accepted. accept(2) looks for a free descriptor first, and
+ * fails for want of one even where nobody waits. */
+static bool somebody_waits(int descriptor)
+{
+    struct pollfd waiting = {.fd = descriptor, .events = POLLIN};
+    return poll(&waiting, 1, 0) > 0;
+}
 
 static void accept_ready(evutil_socket_t descriptor, short what, void *argument);
 static bool make_place(struct server *server);
@@ -252,15 +261,21 @@ static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
     struct listener *listener = argument;
     struct server *server = listener->server;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (server->connection_count >= server->capacity && !make_place(server)) {
-            pause_accepting(listener, EMFILE);
-            return;
+        if (server->connection_count >= server->capacity) {
+            if (!somebody_waits(descriptor))
+                return;
+            if (!make_place(server)) {
+                pause_accepting(listener, EMFILE);
+                return;
+            }
         }
         int accepted = accept4(descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int reason = errno;
         if (accepted >= 0) {
             add_connection(listener, accepted);
         } else if (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM) {
+            if (!somebody_waits(descriptor))
+                return;
             if (!make_place(server)) {
                 pause_accepting(listener, reason);
                 return;

@@ -422,6 +422,16 @@ def test_no_descriptor_for_a_client_is_no_end(start, idle):
     assert measured.get("/healthz")[0] == 200
 
 
+def test_the_newest_is_served_with_the_last_descriptor(start):
+    """The policy service closes nobody to make place for a connection that does not exist."""
+    measured = start()
+    leave_descriptors(measured, 6)
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):  # each takes a place that is free or another's; the newest is always served
+            client = stack.enter_context(measured.connect())
+            assert client.ask() == "DUNNO"
+
+
 def test_decisions_do_not_wait_for_a_hail_of_scrapes(start):
     measured = start(post365_recipient_quota="none", post365_message_quota="none", post365_ledger_sync="no")
     stop = threading.Event()
