@@ -43,7 +43,7 @@ static bool explain_failure(const struct attr_peer *peer, const char *path, int 
     if (reason == ENOENT || reason == ECONNREFUSED || reason == ENOTSOCK)
         return error_set(error,
                          "nobody listens on socket %s (%s): %s is not running; run: systemctl "
-                         "start %s",
+                         "enable --now %s",
                          path, strerror(reason), peer->program, peer->program);
     if (reason == EAGAIN)
         return error_set(error,

@@ -302,9 +302,10 @@ static const struct office365_row rows[] = {
     {
         .name = "basic-auth-retired",
         .meaning = "Microsoft has retired logging in with a password for SMTP AUTH.",
-        .remedy = "Let this account log in with OAuth2: /usr/share/doc/post365/ADMIN.md, \"Moving to "
-                  "OAuth2\". For mail within the organisation High Volume Email takes passwords "
-                  "until September 2028.",
+        .remedy =
+            "Let this account log in with OAuth2: /usr/share/doc/post365/ADMIN.md, \"Moving to "
+            "OAuth2\". For mail within the organisation High Volume Email takes passwords "
+            "until September 2028.",
         .told = OFFICE365_TEMPORARY,
         .account = UNTIL_FIXED,
         .needs_admin = true,

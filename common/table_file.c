@@ -6,6 +6,7 @@
  * until new ones are read: a file that is missing, locked by postmap(1), or no longer readable
  * since root was dropped is reported once and tried again when there is reason to hope.
  */
+#include "common/closed_directory.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/table_backend.h"
@@ -65,8 +66,28 @@ void table_warn_rest(const struct table_warnings *warnings)
                     warnings->count - WARNINGS_MAX);
 }
 
+/* What a daemon is told that is nowhere root has no secrets in it. */
+static bool error_not_open(const char *path, struct error *error)
+{
+    const char *suffix = strrchr(path, '.');
+    char *directory = closed_directory(path);
+    if (directory != NULL)
+        error_set(error, "%s: %s; no secret stands in it; run: chmod a+x %s", path,
+                  strerror(EACCES), directory);
+    else if (suffix != NULL && strcmp(suffix, ".db") == 0)
+        error_set(error, "%s: %s; no secret stands in it; run: chmod a+r %.*s %s", path,
+                  strerror(EACCES), (int)(suffix - path), path, path);
+    else
+        error_set(error, "%s: %s; no secret stands in it; run: chmod a+r %s", path,
+                  strerror(EACCES), path);
+    free(directory);
+    return false;
+}
+
 static bool error_denied(const char *path, struct error *error)
 {
+    if (!table_helper_is_possible())
+        return error_not_open(path, error);
     return error_set(error, "%s: %s; (re)start %s as root, who may read it", path, strerror(EACCES),
                      program_invocation_short_name);
 }

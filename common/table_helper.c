@@ -374,6 +374,18 @@ bool table_helper_start(const struct settings *settings, bool needs_passwords,
     return true;
 }
 
+static bool is_forgone;
+
+void table_helper_forgo(void)
+{
+    is_forgone = true;
+}
+
+bool table_helper_is_possible(void)
+{
+    return !is_forgone;
+}
+
 bool table_helper_is_there(void)
 {
     pthread_mutex_lock(&link_state.mutex);

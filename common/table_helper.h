@@ -31,6 +31,11 @@ typedef struct settings *table_helper_settings(const void *context, struct error
 bool table_helper_start(const struct settings *settings, bool needs_passwords,
                         table_helper_settings *read, const void *context, struct error *error);
 
+/* This program never has one, nor root's rights, whoever starts it: a table that it may not read is
+ * said to be closed, instead of that the program should be started as root. */
+void table_helper_forgo(void);
+bool table_helper_is_possible(void);
+
 /* main.cf may name other tables; before they are opened. */
 void table_helper_reload(void);
 

@@ -124,7 +124,13 @@ static enum table_answer interpret(const struct table_source *source, const char
     const char *trouble = result->errors.data != NULL ? find_trouble(result->errors.data) : NULL;
     if (result->status == 1 && trouble == NULL)
         return TABLE_NONE;
-    if (is_denied(trouble))
+    if (is_denied(trouble) && !table_helper_is_possible())
+        error_set(error,
+                  "%s (status %d) for key " SHOWN_KEY
+                  "; no secret stands in it, let everybody read "
+                  "it (chmod a+r)",
+                  trouble, result->status, key);
+    else if (is_denied(trouble))
         error_set(error,
                   "%s (status %d) for key " SHOWN_KEY "; (re)start %s as root, who may read it",
                   trouble, result->status, key, program_invocation_short_name);

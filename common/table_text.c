@@ -8,6 +8,7 @@
  */
 #include "common/memory.h"
 #include "common/table_backend.h"
+#include "common/utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -134,6 +135,9 @@ static struct dictionary *parse(const struct table_source *source, const char *p
     unsigned number = 0;
     size_t line_length = 0;
     char *line;
+    if (utf8_mark_length(bytes, length) > 0)
+        table_warn(&text.warnings, "line 1: begins with a byte order mark, which Postfix takes as "
+                                   "part of the first key; save the file without one");
     while ((line = take_logical_line(&text, &number, &line_length)) != NULL)
         add_line(&text, line, line_length, number);
     table_warn_rest(&text.warnings);

@@ -1,6 +1,8 @@
 /* utf8.c - characters of UTF-8 (RFC 3629) */
 #include "common/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *code)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -35,4 +37,11 @@ bool utf8_is_valid(const char *bytes, size_t length)
         at += step;
     }
     return true;
+}
+
+size_t utf8_mark_length(const char *bytes, size_t length)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t size = sizeof(mark) - 1;
+    return length >= size && memcmp(bytes, mark, size) == 0 ? size : 0;
 }

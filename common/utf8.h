@@ -11,6 +11,10 @@
  * surrogates and what lies beyond U+10FFFF are malformed. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *code);
 
+/* The length of the byte order mark that Windows' editors put before a text, 0 where there is none.
+ */
+size_t utf8_mark_length(const char *bytes, size_t length);
+
 /* Whether all of it is UTF-8. */
 bool utf8_is_valid(const char *bytes, size_t length);
 

@@ -28,9 +28,9 @@
 static const struct command commands[] = {
     {"status", "[--json | --watch] [ACCOUNT]...",
      "What each account has used, when there is room, what holds it up",
-     "Without ACCOUNT: all accounts that the ledger knows. Exit status 1 if one of\n"
-     "them is paused, or milter or transport do not answer; 69 if the ledger cannot\n"
-     "be asked.\n"
+     "Without ACCOUNT: all accounts that the ledger knows, and all tokens of OAuth2.\n"
+     "Exit status 1 if an account is paused, a token or what it is got with needs\n"
+     "attention, or a daemon does not answer; 69 if the ledger cannot be asked.\n"
      "--watch: on the whole terminal, anew every 2 s, what needs attention first;\n"
      "q ends it.\n",
      status_run},
@@ -59,7 +59,8 @@ static const struct command commands[] = {
      "there is none.\n",
      resume_run},
     {"explain", "[--json] 'REPLY'", "What a reply of Office 365 means, and what to do",
-     "REPLY may be pasted whole out of mail.log, postqueue -p or a report.\n"
+     "REPLY may be pasted whole out of mail.log, postqueue -p or a report. It may be\n"
+     "an error of Microsoft Entra (AADSTS...), or the name of a cause, as well.\n"
      "Exit status 1 if somebody has to do something about it.\n",
      explain_run},
     {"doctor", "[--json] [--force] [--send-to ADDRESS] [ACCOUNT]...",

@@ -27,6 +27,8 @@ static bool read_registration(struct app *app)
     app->replaced_proof = app->proof;
     app->registration = fresh;
     app->proof = proof_new(fresh);
+    if (app->replaced != NULL && registration_equal(app->replaced, fresh))
+        proof_inherit(app->proof, app->replaced_proof);
     app->told = 0;
     return true;
 }

@@ -148,6 +148,10 @@ static bool try_otherwise(struct attempt *attempt)
         attempt->skew = outcome->answer.skew;
     } else if (may_try_former(attempt)) {
         outcome->used_former = true;
+        outcome->refused_row = outcome->answer.row;
+        snprintf(outcome->refused_reason, sizeof(outcome->refused_reason), "%s",
+                 outcome->answer.reason);
+        memcpy(outcome->refused_id, outcome->id, sizeof(outcome->refused_id));
     } else if (may_try_previous(attempt)) {
         outcome->used_previous = true;
     } else {

@@ -35,9 +35,12 @@ struct attempt_parts {
 struct attempt_outcome {
     struct answer answer;   /* ANSWER_TOKEN or ANSWER_FAILED; whoever takes the token leaves NULL */
     char id[FETCH_ID_SIZE]; /* client-request-id of the last request; "": there was none */
-    unsigned requests, refused; /* of this attempt */
-    bool used_former;           /* secret or key */
-    bool used_previous;         /* refresh token */
+    unsigned requests, refused;                 /* of this attempt */
+    bool used_former;                           /* secret or key */
+    const struct entra_row *refused_row;        /* with used_former: why the current one was not */
+    char refused_reason[TOKENS_REASON_MAX + 1]; /* taken */
+    char refused_id[FETCH_ID_SIZE];             /* that request's */
+    bool used_previous;                         /* refresh token */
     bool corrected_clock;
     int64_t grant_since;    /* grant = user: seconds since the epoch; 0: there is none */
     struct secret *unsaved; /* a refresh token that could not be written; or NULL; may be taken */

@@ -194,6 +194,19 @@ static const char *state_name(const struct subject *subject)
     return names[renewal_state(&subject->renewal, stock_now())];
 }
 
+/* What the files have is not what is in use. */
+static void write_complaint(struct buffer *reply, const struct app *app)
+{
+    char text[TOKENS_REASON_MAX + 1];
+    const char *reason;
+    const struct entra_row *row = app->proof != NULL ? proof_complaint(app->proof, &reason) : NULL;
+    if (row == NULL)
+        return;
+    snprintf(text, sizeof(text), "%s", reason);
+    attr_write(reply, TOKENS_CREDENTIAL_CAUSE, row->name);
+    attr_write(reply, TOKENS_CREDENTIAL_REASON, text);
+}
+
 static void write_registration(struct buffer *reply, const struct app *app)
 {
     const struct registration *registration = app->registration;
@@ -206,6 +219,7 @@ static void write_registration(struct buffer *reply, const struct app *app)
     attr_write(reply, TOKENS_CLOUD, is_known ? registration->cloud->name : "");
     if (app->proof != NULL && proof_ends(app->proof) != 0)
         write_number(reply, TOKENS_CREDENTIAL_ENDS, proof_ends(app->proof));
+    write_complaint(reply, app);
     if (app->has_skew)
         write_number(reply, TOKENS_SKEW, app->skew);
 }

@@ -36,6 +36,7 @@
 #include "common/oauth2/registrations.h"
 #include "common/service.h"
 #include "common/socket.h"
+#include "common/table_helper.h"
 #include "tokend/answer.h"
 #include "tokend/clients.h"
 #include "tokend/desk.h"
@@ -127,6 +128,7 @@ static void settle(struct daemon *daemon)
     if (!place_settle(settings, daemon->service.test, &error))
         service_refuse(&daemon->service, &error);
     clock_make_steady();
+    table_helper_forgo();
     daemon->registrations = registrations_reopen(NULL, settings, &error);
     if (daemon->registrations == NULL || !registrations_check(daemon->registrations, &error))
         service_refuse(&daemon->service, &error);
@@ -157,10 +159,18 @@ static bool test_vault(const struct settings *settings, struct error *error)
     return vault != NULL;
 }
 
+static void test_value(void *context, const struct error *error)
+{
+    bool *is_fine = context;
+    log_error("%s", error->text);
+    *is_fine = false;
+}
+
 static void end_test(struct daemon *daemon)
 {
     struct error error;
     bool is_fine = true;
+    registrations_each_wrong(daemon->registrations, test_value, &is_fine);
     registrations_each_file(daemon->registrations, test_file, &is_fine);
     if (!place_check(daemon->service.settings, &error) ||
         !test_vault(daemon->service.settings, &error))

@@ -26,6 +26,7 @@ struct proof {
     bool is_accepted; /* the current one, by the endpoint */
     bool is_read;     /* once at least */
     struct file_state states[FILES];
+    bool is_refused;                   /* by the endpoint, which is the complaint */
     const struct entra_row *complaint; /* of the files as they are */
     struct error reason;
 };
@@ -53,6 +54,16 @@ void proof_free(struct proof *proof)
     release(proof->current);
     release(proof->former);
     free(proof);
+}
+
+void proof_inherit(struct proof *fresh, struct proof *old)
+{
+    struct material **from = old->is_accepted || old->former == NULL ? &old->current : &old->former;
+    if (fresh->registration->credential != REGISTRATION_SECRET &&
+        fresh->registration->credential != REGISTRATION_CERTIFICATE)
+        return;
+    fresh->former = *from;
+    *from = NULL;
 }
 
 /* --- files --- */
@@ -182,6 +193,7 @@ bool proof_refresh(struct proof *proof)
     if (proof->registration->credential == REGISTRATION_FEDERATED)
         return true; /* it is not kept */
     proof->complaint = NULL;
+    proof->is_refused = false;
     struct material *fresh = read_material(proof, &proof->complaint, &proof->reason);
     if (fresh == NULL)
         return proof->complaint != before;
@@ -226,7 +238,17 @@ void proof_accept(struct proof *proof, bool former)
     if (former)
         return;
     proof->is_accepted = true;
+    if (proof->is_refused)
+        proof->complaint = NULL;
+    proof->is_refused = false;
     proof_drop_former(proof);
+}
+
+void proof_refuse(struct proof *proof, const struct entra_row *row, const char *reason)
+{
+    proof->complaint = row;
+    proof->is_refused = true;
+    error_set(&proof->reason, "%s", reason);
 }
 
 void proof_drop_former(struct proof *proof)

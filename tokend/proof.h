@@ -24,6 +24,9 @@ struct proof;
 
 /* Of a registration, which must outlive it. Nothing is read yet. Release with proof_free(). */
 struct proof *proof_new(const struct registration *registration);
+/* What `old` has and the endpoint took is the former one of `fresh`, of which nothing is read yet:
+ * for the same application. */
+void proof_inherit(struct proof *fresh, struct proof *old);
 /* NULL is allowed. */
 void proof_free(struct proof *proof);
 
@@ -46,6 +49,9 @@ int64_t proof_ends(const struct proof *proof);
 bool proof_has_former(const struct proof *proof);
 /* The endpoint has taken the current one, or the former one. */
 void proof_accept(struct proof *proof, bool former);
+/* The endpoint has refused the current one and taken the former: a complaint, until the endpoint
+ * takes the current one or the files change. */
+void proof_refuse(struct proof *proof, const struct entra_row *row, const char *reason);
 /* The former one is of no use either. */
 void proof_drop_former(struct proof *proof);
 

@@ -1,8 +1,13 @@
 /* secret_file.c - files that prove who an application is */
 #include "tokend/secret_file.h"
 
+#include "common/closed_directory.h"
+#include "common/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +49,25 @@ static bool check(const char *path, enum secret_file_kind kind, int descriptor,
     return kind == SECRET_FILE_PUBLIC || check_owner(path, &status, row, error);
 }
 
+/* The command that helps: the account may be another than the one that the documents name. */
+static void explain_denial(const char *path, struct error *error)
+{
+    char *directory = closed_directory(path);
+    const struct passwd *entry = getpwuid(geteuid());
+    if (directory != NULL)
+        error_set(error, "%s: %s; the way there is closed; run: chmod a+x %s", path,
+                  strerror(EACCES), directory);
+    else if (entry != NULL)
+        error_set(error,
+                  "%s: %s; it must be the daemon's own (post365_oauth2_user); run: chown %s "
+                  "%s",
+                  path, strerror(EACCES), entry->pw_name, path);
+    else
+        error_set(error, "%s: %s; it must be the daemon's own (post365_oauth2_user)", path,
+                  strerror(EACCES));
+    free(directory);
+}
+
 static void explain_open(const char *path, int reason, const struct entra_row **row,
                          struct error *error)
 {
@@ -53,20 +77,32 @@ static void explain_open(const char *path, int reason, const struct entra_row **
         refuse(row, ENTRA_SECRET_FILE_WRONG);
         return;
     }
-    error_set(error, "%s: %s%s", path, strerror(reason),
-              reason == EACCES ? "; it must be the daemon's own (post365_oauth2_user)" : "");
+    if (reason == EACCES)
+        explain_denial(path, error);
+    else
+        error_set(error, "%s: %s", path, strerror(reason));
     refuse(row, is_missing ? ENTRA_SECRET_FILE_MISSING : ENTRA_SECRET_FILE_UNREADABLE);
 }
 
-/* Leaves one line, and nothing else. */
+static bool is_blank(char byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+/* Leaves one line, without what an editor or a clipboard puts around it unseen: no secret begins or
+ * ends with a blank. */
 static bool take_line(const char *path, struct secret *secret, const struct entra_row **row,
                       struct error *error)
 {
     const char *bytes = secret_reveal(secret);
-    size_t length = secret_length(secret);
-    while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r'))
-        length--;
-    secret_trim(secret, 0, length);
+    size_t end = secret_length(secret), start = utf8_mark_length(bytes, end);
+    while (start < end && is_blank(bytes[start]))
+        start++;
+    while (end > start && is_blank(bytes[end - 1]))
+        end--;
+    size_t length = end - start;
+    secret_trim(secret, start, length);
+    bytes = secret_reveal(secret);
     bool is_text = length > 0;
     for (size_t i = 0; i < length; i++)
         is_text = is_text && (unsigned char)bytes[i] >= ' ' && bytes[i] != 0x7f;

@@ -107,7 +107,9 @@ static void tell_success(struct subject *subject, const struct attempt_outcome *
     char *name = name_of(subject);
     uint32_t left = renewal_left(&subject->renewal, stock_now());
     if (outcome->used_former)
-        log_warning("%s: the new secret or key was refused; the former one still serves", name);
+        log_warning("%s: the new secret or key was refused; the former one still serves: %s: %s, "
+                    "client-request-id %s",
+                    name, outcome->refused_row->name, outcome->refused_reason, outcome->refused_id);
     if (outcome->used_previous)
         log_warning("%s: the stored refresh token was refused; the one before still served", name);
     if (outcome->corrected_clock)
@@ -175,6 +177,8 @@ static void take_token(struct subject *subject, struct attempt_outcome *outcome)
     subject->has_claims = claims_read(subject->token, &subject->claims, &error);
     renewal_got(&subject->renewal, outcome->answer.life, outcome->answer.refresh_in);
     proof_accept(subject->app->proof, outcome->used_former);
+    if (outcome->used_former)
+        proof_refuse(subject->app->proof, outcome->refused_row, outcome->refused_reason);
     tell_success(subject, outcome);
 }
 

@@ -527,15 +527,18 @@ static const struct entra_row rows[] = {
         .name = ENTRA_SECRET_FILE_MISSING,
         .meaning = "A file that <registration> names, with a secret, a key, a certificate or a "
                    "foreign token, is not there.",
-        .remedy = "Put it where <registration> says, for post365-tokend's user alone: `chown "
-                  "post365-token:` and `chmod 600`. It is read by itself as soon as it is there.",
+        .remedy =
+            "Put it where <registration> says, for the account alone that `post365_oauth2_user` "
+            "names (`chown post365-token:`, unless it is another, and `chmod 600`). It is read by "
+            "itself as soon as it is there.",
         .class = ENTRA_ADMIN,
     },
     {
         .name = ENTRA_SECRET_FILE_UNREADABLE,
         .meaning = "post365-tokend may not read a file that <registration> names.",
-        .remedy = "Let it be post365-tokend's: `chown post365-token:` and `chmod 600`, and let its "
-                  "user pass the directories above (`namei -l` shows them).",
+        .remedy = "Let it belong to the account that `post365_oauth2_user` names (`chown "
+                  "post365-token:`, unless it is another, and `chmod 600`), and let that one pass "
+                  "the directories above (`namei -l` shows them).",
         .class = ENTRA_ADMIN,
     },
     {

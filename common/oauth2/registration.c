@@ -7,8 +7,10 @@
 
 #include "common/attr.h"
 #include "common/buffer.h"
+#include "common/closed_directory.h"
 #include "common/closest.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -184,7 +186,7 @@ static bool read_line(struct lines *lines, struct buffer *line, unsigned number,
 
 static bool read_lines(const char *text, size_t length, struct lines *lines, struct error *error)
 {
-    struct reader reader = {.at = text, .end = text + length};
+    struct reader reader = {.at = text + utf8_mark_length(text, length), .end = text + length};
     struct buffer line = {0};
     unsigned number = 0;
     bool fine = true;
@@ -541,6 +543,22 @@ static bool is_strangers(const struct stat *status)
     return own != 0 && status->st_uid != 0 && status->st_uid != own;
 }
 
+static void error_missing(const char *path, int reason, struct error *error)
+{
+    char *directory = reason == EACCES ? closed_directory(path) : NULL;
+    if (directory != NULL)
+        error_set(error,
+                  ERROR_SHOWN ": %s; everybody must be able to read it, but " ERROR_SHOWN
+                              " lets not everybody in; run: chmod a+x " ERROR_SHOWN,
+                  path, strerror(reason), directory, directory);
+    else
+        error_set(error,
+                  ERROR_SHOWN ": %s; write a registration there that everybody may read, "
+                              "see post365_oauth2(5)",
+                  path, strerror(reason));
+    free(directory);
+}
+
 /* A descriptor of the file, or -1 with the reason. */
 static int open_file(const char *path, const struct entra_row **cause, struct error *error)
 {
@@ -548,10 +566,7 @@ static int open_file(const char *path, const struct entra_row **cause, struct er
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     *cause = entra_named(ENTRA_REGISTRATION_MISSING);
     if (descriptor < 0 || fstat(descriptor, &status) != 0) {
-        error_set(error,
-                  ERROR_SHOWN ": %s; write a registration there that everybody may read, "
-                              "see post365_oauth2(5)",
-                  path, strerror(errno));
+        error_missing(path, errno, error);
     } else {
         *cause = entra_named(ENTRA_REGISTRATION_WRONG);
         if (!S_ISREG(status.st_mode))
@@ -681,12 +696,9 @@ static bool same(const char *one, const char *other)
 
 bool registration_equal(const struct registration *one, const struct registration *other)
 {
-    return one->grant == other->grant && one->credential == other->credential &&
-           one->cloud == other->cloud && same(one->tenant, other->tenant) &&
-           same(one->client_id, other->client_id) && same(one->authority, other->authority) &&
-           same(one->scope, other->scope) &&
-           same(one->client_secret_file, other->client_secret_file) &&
-           same(one->certificate_file, other->certificate_file) &&
-           same(one->key_file, other->key_file) &&
-           same(one->federated_token_file, other->federated_token_file);
+    bool is_machine = registration_is_managed(one) || registration_is_managed(other);
+    return one->grant == other->grant && one->cloud == other->cloud &&
+           same(one->tenant, other->tenant) && same(one->client_id, other->client_id) &&
+           same(one->authority, other->authority) && same(one->scope, other->scope) &&
+           (!is_machine || one->credential == other->credential);
 }

@@ -87,8 +87,8 @@ const char *registration_credential_name(const struct registration *registration
 /* Whether it is a managed identity, of either kind. */
 bool registration_is_managed(const struct registration *registration);
 
-/* Whether two ask for the same token: authority, tenant, client id, scope, grant and credential are
- * the same. */
+/* Whether two ask for the same token: authority, tenant, client id, scope and grant are the same.
+ * Whatever proves that it is the application: a token in hand is as good as before. */
 bool registration_equal(const struct registration *one, const struct registration *other);
 
 #endif

@@ -196,3 +196,33 @@ void registrations_each_file(struct registrations *registrations,
     dictionary_each(all, visit_file, &files);
     dictionary_free(all);
 }
+
+struct wrong_visit {
+    const struct registrations *registrations;
+    void (*visit)(void *context, const struct error *error);
+    void *context;
+};
+
+static void judge_value(void *context, const char *key, const char *value)
+{
+    const struct wrong_visit *wrong = context;
+    struct error error;
+    if (value[0] == '/')
+        return;
+    refuse(wrong->registrations, key, value, &error);
+    wrong->visit(wrong->context, &error);
+}
+
+static void judge_static(void *context, const char *value)
+{
+    judge_value(context, "static", value);
+}
+
+void registrations_each_wrong(struct registrations *registrations,
+                              void (*visit)(void *context, const struct error *error),
+                              void *context)
+{
+    struct wrong_visit wrong = {registrations, visit, context};
+    tables_each_value(registrations->tables, judge_value, &wrong);
+    tables_each_static(registrations->tables, judge_static, &wrong);
+}

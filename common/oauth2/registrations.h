@@ -51,4 +51,9 @@ bool registrations_each(struct registrations *registrations,
 void registrations_each_file(struct registrations *registrations,
                              void (*visit)(void *context, const char *path), void *context);
 
+/* Calls `visit` with what is wrong with each value in these tables that is no absolute path. */
+void registrations_each_wrong(struct registrations *registrations,
+                              void (*visit)(void *context, const struct error *error),
+                              void *context);
+
 #endif

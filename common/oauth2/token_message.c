@@ -257,6 +257,8 @@ enum field {
     FIELD_FAILED_SINCE,
     FIELD_FAILURES,
     FIELD_CREDENTIAL_ENDS,
+    FIELD_CREDENTIAL_CAUSE,
+    FIELD_CREDENTIAL_REASON,
     FIELD_GRANT_SINCE,
     FIELD_REQUESTS,
     FIELD_REFUSED,
@@ -296,6 +298,8 @@ static const char *const field_names[FIELDS] = {
     [FIELD_FAILED_SINCE] = TOKENS_FAILED_SINCE,
     [FIELD_FAILURES] = TOKENS_FAILURES,
     [FIELD_CREDENTIAL_ENDS] = TOKENS_CREDENTIAL_ENDS,
+    [FIELD_CREDENTIAL_CAUSE] = TOKENS_CREDENTIAL_CAUSE,
+    [FIELD_CREDENTIAL_REASON] = TOKENS_CREDENTIAL_REASON,
     [FIELD_GRANT_SINCE] = TOKENS_GRANT_SINCE,
     [FIELD_REQUESTS] = TOKENS_REQUESTS,
     [FIELD_REFUSED] = TOKENS_REQUESTS_REFUSED,
@@ -557,6 +561,15 @@ static bool read_trouble(struct reading *reading, struct token_subject *subject)
             take_count(reading, FIELD_FAILURES, &subject->failures));
 }
 
+static bool read_complaint(struct reading *reading, struct token_subject *subject)
+{
+    return !has(reading, FIELD_CREDENTIAL_CAUSE) ||
+           (take_made_of(reading, FIELD_CREDENTIAL_CAUSE, NAME_BYTES, subject->credential_cause,
+                         sizeof(subject->credential_cause)) &&
+            take_text(reading, FIELD_CREDENTIAL_REASON, subject->credential_reason,
+                      sizeof(subject->credential_reason)));
+}
+
 static bool read_use(struct reading *reading, struct token_subject *subject)
 {
     return take_number(reading, FIELD_REQUESTS, UINT64_MAX, &subject->requests) &&
@@ -571,7 +584,8 @@ static bool read_subject(struct reading *reading, struct token_subject *subject)
 {
     return read_words(reading, subject) && read_names(reading, subject) &&
            read_life(reading, subject) && read_trouble(reading, subject) &&
-           read_use(reading, subject) && take_skew(reading, subject) &&
+           read_complaint(reading, subject) && read_use(reading, subject) &&
+           take_skew(reading, subject) &&
            take_time_if_any(reading, FIELD_RENEWED, &subject->renewed) &&
            take_time_if_any(reading, FIELD_NEXT, &subject->next) &&
            take_time_if_any(reading, FIELD_CREDENTIAL_ENDS, &subject->credential_ends) &&

@@ -115,6 +115,8 @@ struct token_subject {
     int64_t renewed, next;
     int64_t failed_since;
     int64_t credential_ends, grant_since;
+    char credential_cause[TOKEN_NAME_MAX + 1]; /* "": what its files have now is in use */
+    char credential_reason[TOKENS_REASON_MAX + 1];
     int64_t accepted_at;
     int64_t skew; /* seconds; of no use without `has_skew` */
     uint64_t requests, refused;

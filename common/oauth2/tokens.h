@@ -34,20 +34,17 @@
  *   request=status registration | account
  *       result=done registration [account] state grant credential tenant client_id cloud
  *         [left id issued] [renewed] [next] [cause reason failed_since failures]
- *         [credential_ends] [grant_since] requests refused accounts [accepted_for accepted_at]
- *         [skew] [claim_NAME ...] [model]
- *       state: empty, asking, fresh, renewing, waiting, stopped; grant: app, user; credential:
- *       secret, certificate, federated, managed, none; model: rbac, classic, delegated; `accounts`
- *       were given a token within a day; `accepted_for`: the account that logged in last with the
- *       token that there is; `skew`: the endpoint's clock minus ours
- *       result=none reason
- *   request=renew registration | account          now, but at most once a minute
- *       as `token`, without the token itself
- *   request=check registration                    the way to the endpoint, for the doctor
- *       result=done, then for each step in order step=NAME RESULT TEXT; NAME: file, resolve,
- *       connect, tls, tenant, clock; RESULT: ok, wrong, unknown
- *   request=login account
- *       result=code user_code verification_uri expires    to be shown; then every few seconds
+ *         [credential_ends] [credential_cause credential_reason] [grant_since] requests refused
+ * accounts [accepted_for accepted_at] [skew] [claim_NAME ...] [model] state: empty, asking, fresh,
+ * renewing, waiting, stopped; grant: app, user; credential: secret, certificate, federated,
+ * managed, none; model: rbac, classic, delegated; `accounts` were given a token within a day;
+ * `accepted_for`: the account that logged in last with the token that there is; `skew`: the
+ * endpoint's clock minus ours; `credential_cause`: why what the files of the credential have now is
+ * not used, where something older may be result=none reason request=renew registration | account
+ * now, but at most once a minute as `token`, without the token itself request=check registration
+ * the way to the endpoint, for the doctor result=done, then for each step in order step=NAME RESULT
+ * TEXT; NAME: file, resolve, connect, tls, tenant, clock; RESULT: ok, wrong, unknown request=login
+ * account result=code user_code verification_uri expires    to be shown; then every few seconds
  *       result=waiting expires                            then one of
  *       result=done user registration                     who logged in; stored, and used once
  *       result=stopped cause reason
@@ -95,37 +92,39 @@
 #define TOKENS_REFUSED "refused"
 #define TOKENS_ERROR   "error"
 
-#define TOKENS_LEFT             "left"
-#define TOKENS_CAUSE            "cause"
-#define TOKENS_REASON           "reason"
-#define TOKENS_UNTIL            "until"
-#define TOKENS_AGAIN            "again"
-#define TOKENS_STATE            "state"
-#define TOKENS_GRANT            "grant"
-#define TOKENS_CREDENTIAL       "credential"
-#define TOKENS_TENANT           "tenant"
-#define TOKENS_CLIENT_ID        "client_id"
-#define TOKENS_CLOUD            "cloud"
-#define TOKENS_ISSUED           "issued"
-#define TOKENS_RENEWED          "renewed"
-#define TOKENS_NEXT             "next"
-#define TOKENS_FAILED_SINCE     "failed_since"
-#define TOKENS_FAILURES         "failures"
-#define TOKENS_CREDENTIAL_ENDS  "credential_ends"
-#define TOKENS_GRANT_SINCE      "grant_since"
-#define TOKENS_REQUESTS         "requests" /* to the endpoint since the start */
-#define TOKENS_REQUESTS_REFUSED "refused"  /* of these */
-#define TOKENS_ACCOUNTS         "accounts"
-#define TOKENS_ACCEPTED_FOR     "accepted_for"
-#define TOKENS_ACCEPTED_AT      "accepted_at"
-#define TOKENS_SKEW             "skew"
-#define TOKENS_CLAIM            "claim_" /* aud, tid, app, roles, scp, user, oid, exp */
-#define TOKENS_MODEL            "model"
-#define TOKENS_STEP             "step"
-#define TOKENS_USER_CODE        "user_code"
-#define TOKENS_VERIFICATION_URI "verification_uri"
-#define TOKENS_EXPIRES          "expires"
-#define TOKENS_USER             "user"
+#define TOKENS_LEFT              "left"
+#define TOKENS_CAUSE             "cause"
+#define TOKENS_REASON            "reason"
+#define TOKENS_UNTIL             "until"
+#define TOKENS_AGAIN             "again"
+#define TOKENS_STATE             "state"
+#define TOKENS_GRANT             "grant"
+#define TOKENS_CREDENTIAL        "credential"
+#define TOKENS_TENANT            "tenant"
+#define TOKENS_CLIENT_ID         "client_id"
+#define TOKENS_CLOUD             "cloud"
+#define TOKENS_ISSUED            "issued"
+#define TOKENS_RENEWED           "renewed"
+#define TOKENS_NEXT              "next"
+#define TOKENS_FAILED_SINCE      "failed_since"
+#define TOKENS_FAILURES          "failures"
+#define TOKENS_CREDENTIAL_ENDS   "credential_ends"
+#define TOKENS_CREDENTIAL_CAUSE  "credential_cause" /* what the files have is not in use */
+#define TOKENS_CREDENTIAL_REASON "credential_reason"
+#define TOKENS_GRANT_SINCE       "grant_since"
+#define TOKENS_REQUESTS          "requests" /* to the endpoint since the start */
+#define TOKENS_REQUESTS_REFUSED  "refused"  /* of these */
+#define TOKENS_ACCOUNTS          "accounts"
+#define TOKENS_ACCEPTED_FOR      "accepted_for"
+#define TOKENS_ACCEPTED_AT       "accepted_at"
+#define TOKENS_SKEW              "skew"
+#define TOKENS_CLAIM             "claim_" /* aud, tid, app, roles, scp, user, oid, exp */
+#define TOKENS_MODEL             "model"
+#define TOKENS_STEP              "step"
+#define TOKENS_USER_CODE         "user_code"
+#define TOKENS_VERIFICATION_URI  "verification_uri"
+#define TOKENS_EXPIRES           "expires"
+#define TOKENS_USER              "user"
 
 /* `reason` is never longer, in octets; nor is a token, which has to fit into a line of attr.h. */
 #define TOKENS_REASON_MAX 400

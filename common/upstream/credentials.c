@@ -321,15 +321,26 @@ static enum table_answer find_under_any_key(struct search *search, struct error 
     return answer == TABLE_FOUND ? find_under(search, key, server, error) : answer;
 }
 
+/* The way that is in use comes first: who has moved to OAuth2 is not sent back to passwords. */
 static enum table_answer no_password(const struct search *search, struct error *error)
 {
-    error_set(error,
-              "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
-              "%s/main.cf: " PARAMETER " add the line \"%s %s:password\", or give "
-              "post365_oauth2_maps a registration for it",
-              search->upn, search->other != NULL ? ": " : "",
-              search->other != NULL ? search->other : "",
-              search->credentials->settings->config_directory, search->upn, search->upn);
+    const struct settings *settings = search->credentials->settings;
+    const char *opening = search->other != NULL ? ": " : "";
+    const char *other = search->other != NULL ? search->other : "";
+    if (settings->oauth2_maps != NULL && settings->oauth2_maps[0] != '\0')
+        error_set(error,
+                  "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
+                  "%s/main.cf: post365_oauth2_maps add the line \"%s /path/of/registration.cf\", "
+                  "or to " PARAMETER " \"%s %s:password\"",
+                  search->upn, opening, other, settings->config_directory, search->upn, search->upn,
+                  search->upn);
+    else
+        error_set(error,
+                  "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
+                  "%s/main.cf: " PARAMETER " add the line \"%s %s:password\", or give "
+                  "post365_oauth2_maps a registration for it",
+                  search->upn, opening, other, settings->config_directory, search->upn,
+                  search->upn);
     return TABLE_NONE;
 }
 

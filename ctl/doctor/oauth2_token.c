@@ -161,7 +161,16 @@ static void report_renewal(struct doctor *doctor, const struct oauth2_subject *s
                            const struct token_reply *reply)
 {
     struct report *report = &doctor->report;
-    if (reply->result == TOKEN_REPLY_DONE)
+    const struct token_subject *state = &subject->state;
+    if (reply->result == TOKEN_REPLY_DONE && state->credential_cause[0] != '\0')
+        doctor_report_cause(
+            doctor, registration, subject->account, "oauth2-token", VERDICT_WARNING, tried,
+            report_format(report,
+                          "Microsoft Entra gives one for the former secret or key alone, and "
+                          "of the new one says: %s (%s)",
+                          state->credential_reason, state->credential_cause),
+            entra_named(state->credential_cause));
+    else if (reply->result == TOKEN_REPLY_DONE)
         doctor_report_cause(
             doctor, registration, subject->account, "oauth2-token", VERDICT_OK, tried,
             report_format(report, "Microsoft Entra gives one, good for %lld minutes",

@@ -78,3 +78,22 @@ void asking_explain(const struct screen *screen, const struct settings *settings
     buffer_free(&lines);
     applications_free(applications);
 }
+
+int asking_fail_unknown(const struct settings *settings, const char *account, const char *what,
+                        const char *reason)
+{
+    struct applications *applications = applications_new(settings);
+    const char *registration = applications_names(applications, account).registration;
+    int status;
+    if (registration != NULL && registration[0] != '\0')
+        status = command_fail(EX_UNAVAILABLE,
+                              "post365-tokend does not know %s, which has %s in "
+                              "post365_oauth2_maps: it has not read that; run: systemctl reload "
+                              "post365-tokend; if it still does not know it then, journalctl -u "
+                              "post365-tokend says why",
+                              account, registration);
+    else
+        status = command_fail(COMMAND_USAGE, "%s %s: %s", account, what, reason);
+    applications_free(applications);
+    return status;
+}

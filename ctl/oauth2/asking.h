@@ -32,6 +32,11 @@ bool asking_ask(struct token_client *client, const struct token_command *command
 /* The same for a reply that came: says what it is if it is REFUSED or ERROR. */
 bool asking_accept(const struct token_reply *reply, int *status);
 
+/* Says that tokend does not know the account, after `what` ("cannot log in"): as it says itself,
+ * or, where the settings do know it, that it has not read them. Returns the exit status. */
+int asking_fail_unknown(const struct settings *settings, const char *account, const char *what,
+                        const char *reason);
+
 /* Prints why there is no token for the account, or no login, as a reply of STOPPED or LATER says.
  */
 void asking_explain(const struct screen *screen, const struct settings *settings,

@@ -220,11 +220,12 @@ static void print_next(const struct screen *screen, const struct places *places,
            "    certificate_file = %s\n    key_file = %s\n\n",
            places->certificate, places->key);
     buffer_clear(&line);
-    buffer_format(&line,
-                  "3. Let the application send, in Exchange Online: ADMIN.md, \"Moving to OAuth2\", "
-                  "has the commands. Then `post365 setup --oauth2 %s/%s.cf` shows what main.cf "
-                  "needs.",
-                  places->directory, name);
+    buffer_format(
+        &line,
+        "3. Let the application send, in Exchange Online: ADMIN.md, \"Moving to OAuth2\", "
+        "has the commands. Then `post365 setup --oauth2 %s/%s.cf` shows what main.cf "
+        "needs.",
+        places->directory, name);
     screen_wrap(screen, line.data, 3);
     buffer_free(&line);
 }

@@ -41,6 +41,12 @@ static bool is_over(const struct token_subject *state, const struct subject_time
     return state->credential_ends != 0 && state->credential_ends <= time->now;
 }
 
+/* What is in its files is of no use, and something older serves. */
+static bool is_held_over(const struct token_subject *state)
+{
+    return state->credential_cause[0] != '\0' && state->cause[0] == '\0';
+}
+
 static bool has_wrong_clock(const struct token_subject *state)
 {
     return state->has_skew && llabs(state->skew) >= SKEW_WRONG;
@@ -52,7 +58,8 @@ enum subject_need subject_need(const struct subject *subject, const struct subje
     if (state->state == TOKEN_STATE_STOPPED || is_failing(state) || is_over(state, time) ||
         claims_are_wrong(&subject->claims, state))
         return SUBJECT_NOW;
-    return ends_soon(state, time) || has_wrong_clock(state) ? SUBJECT_SOON : SUBJECT_FINE;
+    return ends_soon(state, time) || is_held_over(state) || has_wrong_clock(state) ? SUBJECT_SOON
+                                                                                   : SUBJECT_FINE;
 }
 
 /* What takes the places in a remedy. */
@@ -277,13 +284,32 @@ static void write_end(struct buffer *line, const struct token_subject *state,
     }
 }
 
+/* The next start of post365-tokend finds nothing else. */
+static void write_held_over(const struct page *page)
+{
+    const struct token_subject *state = &page->subject->state;
+    const struct screen_names names = names_of(state);
+    struct buffer line = {0};
+    if (!is_held_over(state))
+        return;
+    buffer_append_string(&line, "the former one, until post365-tokend is restarted: the new one is "
+                                "of no use");
+    add(page, "in use", SCREEN_BAD, &line);
+    subject_write_failure(page->screen, page->lines, state->credential_cause,
+                          state->credential_reason, &names);
+}
+
 static void write_credential(const struct page *page)
 {
     const struct token_subject *state = &page->subject->state;
     struct buffer line = {0};
     bool is_soon = ends_soon(state, page->time);
+    /* Of a registration that cannot be read nothing is known. */
+    if (state->client_id[0] == '\0')
+        return;
     write_end(&line, state, page->time);
     add(page, "credential", is_soon ? SCREEN_BAD : SCREEN_PLAIN, &line);
+    write_held_over(page);
     if (!is_soon || is_failing(state))
         return;
     const struct screen_names names = names_of(state);
@@ -367,7 +393,7 @@ static void write_briefly(const struct page *page)
         buffer_format(&line, "%s%s%s", state->cause, row != NULL ? ": " : "",
                       row != NULL ? row->meaning : "");
     add(page, "cause", SCREEN_PLAIN, &line);
-    if (!ends_soon(state, page->time))
+    if (!ends_soon(state, page->time) && !is_held_over(state))
         return;
     write_end(&line, state, page->time);
     add(page, "credential", SCREEN_BAD, &line);
@@ -383,7 +409,7 @@ void subject_write(const struct screen *screen, struct buffer *lines, const stru
         write_briefly(&page);
     } else {
         write_failure(&page);
-        if (subject->state.credential_ends != 0 ||
+        if (subject->state.credential_ends != 0 || is_held_over(&subject->state) ||
             (extent == SUBJECT_WHOLE && !is_unused(&subject->state)))
             write_credential(&page);
         write_grant(&page);
@@ -416,17 +442,31 @@ static json_t *token_json(const struct token_subject *state)
                      time_json(state->issued), "left", (json_int_t)state->left);
 }
 
-static json_t *failure_json(const struct token_subject *state)
+static json_t *cause_json(const struct token_subject *state, const char *cause, const char *reason)
 {
-    const struct entra_row *row = entra_named(state->cause);
+    const struct entra_row *row = entra_named(cause);
     const struct screen_names names = names_of(state);
-    if (!is_failing(state))
-        return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "cause", text_json(state->cause), "meaning",
+    return json_pack("{s:o, s:o, s:o, s:o}", "cause", text_json(cause), "meaning",
                      text_json(row != NULL ? row->meaning : ""), "remedy",
                      output_text_named(row != NULL ? row->remedy : NULL, &names), "reason",
-                     text_json(state->reason), "since", time_json(state->failed_since), "failures",
-                     (json_int_t)state->failures);
+                     text_json(reason));
+}
+
+static json_t *failure_json(const struct token_subject *state)
+{
+    if (!is_failing(state))
+        return json_null();
+    json_t *object = cause_json(state, state->cause, state->reason);
+    json_object_set_new(object, "since", time_json(state->failed_since));
+    json_object_set_new(object, "failures", json_integer((json_int_t)state->failures));
+    return object;
+}
+
+static json_t *held_over_json(const struct token_subject *state)
+{
+    return state->credential_cause[0] != '\0'
+               ? cause_json(state, state->credential_cause, state->credential_reason)
+               : json_null();
 }
 
 static void append_wrong(void *context, const char *label, const char *text, bool is_wrong)
@@ -461,16 +501,16 @@ json_t *subject_json(const struct subject *subject, const struct subject_time *t
                   "grant", token_grant_name(state->grant), "credential",
                   token_credential_name(state->credential), "tenant", text_json(state->tenant),
                   "client_id", text_json(state->client_id), "cloud", text_json(state->cloud));
-    json_t *more =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "token",
-                  token_json(state), "renewed", time_json(state->renewed), "next",
-                  time_json(state->next), "failure", failure_json(state), "credential_ends",
-                  time_json(state->credential_ends), "grant_since", time_json(state->grant_since),
-                  "requests", (json_int_t)state->requests, "refused", (json_int_t)state->refused,
-                  "accounts", (json_int_t)state->accounts, "accepted_for",
-                  text_json(state->accepted_for), "accepted_at", time_json(state->accepted_at),
-                  "skew", state->has_skew ? json_integer(state->skew) : json_null(), "model",
-                  text_json(token_model_name(state->model)));
+    json_t *more = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "token",
+        token_json(state), "renewed", time_json(state->renewed), "next", time_json(state->next),
+        "failure", failure_json(state), "credential_ends", time_json(state->credential_ends),
+        "credential_failure", held_over_json(state), "grant_since", time_json(state->grant_since),
+        "requests", (json_int_t)state->requests, "refused", (json_int_t)state->refused, "accounts",
+        (json_int_t)state->accounts, "accepted_for", text_json(state->accepted_for), "accepted_at",
+        time_json(state->accepted_at), "skew",
+        state->has_skew ? json_integer(state->skew) : json_null(), "model",
+        text_json(token_model_name(state->model)));
     json_object_update(object, more);
     json_decref(more);
     if (subject->claims.are_there)

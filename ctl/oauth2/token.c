@@ -11,6 +11,7 @@
 
 struct view {
     const struct screen *screen;
+    const struct settings *settings;
     struct subject_time time;
     bool as_json;
     int status; /* the worst of what was seen */
@@ -61,9 +62,9 @@ static int show_account(struct view *view, struct token_client *client, const ch
         claims_take(&subject.claims, &reply);
         show(view, &subject);
     } else {
-        status = command_fail(COMMAND_USAGE, "%s does not log in with OAuth2: %s", account,
-                              reply.reason[0] != '\0' ? reply.reason
-                                                      : "post365_oauth2_maps has no line for it");
+        status = asking_fail_unknown(
+            view->settings, account, "does not log in with OAuth2",
+            reply.reason[0] != '\0' ? reply.reason : "post365_oauth2_maps has no line for it");
     }
     token_reply_release(&reply);
     return status;
@@ -95,6 +96,7 @@ int token_run(struct command_call *call, int argc, char *argv[])
         return COMMAND_USAGE;
     if (!asking_open(call, &asking, &status))
         return status;
+    view.settings = asking.settings;
     view.time = (struct subject_time){clock_now(clock_system()) / CLOCK_SECOND,
                                       asking.settings->oauth2_warn_time / CLOCK_SECOND};
     if (asking.client != NULL && count > 0)

@@ -59,7 +59,7 @@ def test_all_commands_of_the_help_are_offered():
 @pytest.mark.parametrize("command", commands())
 def test_all_options_of_a_command_are_offered(command):
     usage = run(command, "--help").stdout
-    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", usage)) | {"--help"}
+    told = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", usage)) | {"--help"}
     assert set(offered(f"post365 {command} -")) == told
     for option in told:
         assert offered(f"post365 {command} {option}") == [option] or len(offered(f"post365 {command} {option}")) > 1

@@ -204,7 +204,7 @@ def test_a_login_that_cannot_begin(oauth2, tokend, place):
         assert oauth2.run("login", *words).returncode == 2 and oauth2.run("logout", *words).returncode == 2
     tokend.stop()
     done = oauth2.run("login", UPN)
-    assert done.returncode == 69 and "systemctl start post365-tokend" in done.stderr
+    assert done.returncode == 69 and "systemctl enable --now post365-tokend" in done.stderr
 
 
 def test_without_oauth2_nobody_is_asked(settings):
@@ -296,6 +296,9 @@ def test_token_that_is_fine(oauth2, tokend):
     assert (found["model"], found["account"], found["failure"], found["skew"]) == ("rbac", None, None, None)
 
 
+REFUSED = {"credential": "secret", "credential_cause": "secret-wrong", "credential_reason": "AADSTS7000215: Invalid"}
+
+
 @pytest.mark.parametrize("told, need, words", [
     ({"state": "empty"}, "nothing", "token +none, no mail has needed one yet"),
     ({"state": "asking"}, "nothing", "token +none yet, one is asked for"),
@@ -306,6 +309,9 @@ def test_token_that_is_fine(oauth2, tokend):
     ({**fresh(), "credential": "secret", "credential_ends": DAY}, "soon", "client secret, ends on .*, in (?:24 h|23 h)"),
     ({**fresh(), "credential": "secret"}, "nothing", "client secret; when it ends is not known"),
     ({**fresh(), "credential_ends": -DAY}, "now", "certificate, ended on "),
+    ({**fresh(), **REFUSED}, "soon", "in use +the former one, until post365-tokend is restarted"),
+    ({**fresh(), **REFUSED}, "soon", "cause +secret-wrong: The client secret is wrong"),
+    ({**fresh(), **REFUSED}, "soon", "reason +AADSTS7000215: Invalid"),
     (stopped(), "now", "token +none, its mail waits"),
     (stopped(), "now", "tried +3 times without success, since .*; again .*"),
     (stopped(), "now", "cause +secret-expired: The client secret has expired"),
@@ -360,6 +366,10 @@ def test_accounts_without_a_token(oauth2, tokend):
     tokend.answers["status"] = lambda peer, request: peer.say(result="none", reason="it is not in post365_oauth2_maps")
     done = oauth2.run("token", "joe@contoso.com")
     assert done.returncode == 2 and "joe@contoso.com does not log in with OAuth2: it is not in" in done.stderr
+    # The settings know this one.
+    unread = oauth2.run("token", UPN)
+    assert unread.returncode == 69 and f"post365-tokend does not know {UPN}, which has /etc/postfix/post365/user.cf" in unread.stderr
+    assert "run: systemctl reload post365-tokend;" in unread.stderr
     assert oauth2.run("token").stdout == "post365-tokend knows no registration: post365_oauth2_maps names none.\n"
     assert oauth2.run("token", "relay").returncode == 2 and oauth2.run("token", "--show").returncode == 2
     tokend.answers["watch"] = lambda peer, request: peer.say(result="refused", reason="only root")
@@ -426,7 +436,7 @@ def test_status_tells_of_tokens(policyd, tokend):
 def test_status_without_tokend(policyd, tokend):
     tokend.stop()
     done = command.run(policyd.etc, "status")
-    assert done.returncode == 1 and "No tokens of OAuth2" in done.stdout and "systemctl start post365-tokend" in done.stdout
+    assert done.returncode == 1 and "No tokens of OAuth2" in done.stdout and "systemctl enable --now post365-tokend" in done.stdout
     found = json.loads(command.run(policyd.etc, "status", "--json").stdout.splitlines()[-1])
     assert found["service"] == "post365-tokend" and found["up"] is False
     assert command.run(policyd.etc, "-o", "post365_oauth2_maps=", "status").returncode == 0

@@ -223,7 +223,7 @@ def test_a_daemon_that_is_killed_in_the_middle(tenant):
         assert terminal.wait_end() == 69
         assert "run this again" in terminal.process.stderr.read().decode()
     done = tenant.run("token")
-    assert done.returncode == 69 and "systemctl start post365-tokend" in done.stderr
+    assert done.returncode == 69 and "systemctl enable --now post365-tokend" in done.stderr
     tenant.tokend.start()
     assert tenant.wait_token(ACCOUNTS["killed"], needs="now")["failure"]["cause"] == "login-needed"
 

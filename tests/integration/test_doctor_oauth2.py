@@ -22,7 +22,7 @@ from test_doctor_tokend import look, pem_of
 
 FOREIGN = "0ddba115-365a-4365-8365-0123456789ab"  # a tenant of another cloud
 NAMES = ["secret", "certificate", "federated", "managed", "person", "classic", "tenant", "cloud", "expired", "id", "unknown", "audience", "principal", "scope", "inside", "gate", "clock",
-         "somebody", "nobody", "soon", "typo", "missing", "open", "owner", "pair", "over"]
+         "somebody", "nobody", "soon", "renewed", "typo", "missing", "open", "owner", "pair", "over"]
 
 
 def upn(name):
@@ -309,6 +309,15 @@ def test_nobody_has_logged_in(relay):
 def test_a_secret_that_ends_in_days(relay):
     found = look(relay, upn("soon"))
     assert found.not_ok() == ["oauth2-secret-end"] and re.search("in [45] days", found["oauth2-secret-end"]["seen"])
+
+
+def test_a_new_secret_that_entra_does_not_know(relay, stage):
+    stage.apps["renewed"].put("secret", "a new one that nobody knows\n")
+    assert processes.wait_until(lambda: "the former one still serves" in stage.tokend.log(), 20)
+    found = look(relay, upn("renewed"))
+    line = found["oauth2-token"]
+    assert line["verdict"] == "warning" and "(secret-wrong)" in line["seen"] and "AADSTS7000215" in line["seen"], found.text
+    assert line["remedy"] and found.not_ok() == ["oauth2-token"]
 
 
 def test_a_registration_with_a_mistake(relay):

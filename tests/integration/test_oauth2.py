@@ -4,6 +4,7 @@ endpoint and for its SMTP server."""
 import collections
 import json
 import os
+import pwd
 import re
 import time
 import urllib.request
@@ -11,17 +12,19 @@ import urllib.request
 import pytest
 from conftest import ROOMY
 
-from harness import command, processes
+from harness import command, processes, workplace
 from harness.entra import Entra
 from harness.exposition import read_exposition
 from harness.fake_tokend import FakeTokend, subject
 from harness.office365 import Office365
 from harness.postfix import free_ports
 from harness.relay import PASSWORD, Relay
+from harness.terminal import Terminal
 
 FULL = bool(os.environ.get("POST365_OAUTH2_ALL"))
 TO = "joe@customer.example"
 KINDS = ("secret", "certificate", "federated")
+OTHERS = ("managed", "device")
 
 
 def account(name):
@@ -33,7 +36,7 @@ MANY = [account(f"a{number}") for number in range(10)]
 
 @pytest.fixture
 def office365(place):
-    mailboxes = {upn: {"password": PASSWORD} for upn in [*map(account, KINDS), account("password"), *MANY]}
+    mailboxes = {upn: {"password": PASSWORD} for upn in [*map(account, (*KINDS, *OTHERS, "file")), account("password"), *MANY]}
     return place.add(Office365(place.directory / "office365", limits=ROOMY, mailboxes=mailboxes)).start()
 
 
@@ -90,17 +93,37 @@ def deliveries(relay, status):
 # --- sources ---
 
 def test_each_source_delivers_as_its_account(start, office365, entra):
-    apps = {kind: entra.app(kind, accounts=[account(kind)]) for kind in KINDS}
-    maps = {account(kind): app.file for kind, app in apps.items()}
-    relay = start(maps, passwords={account("password"): PASSWORD})
-    for kind in (*KINDS, "password"):
+    """None but the last has a password line."""
+    entra.set(device_interval=1)
+    apps = {kind: entra.app(kind, accounts=[account(kind)]) for kind in (*KINDS, *OTHERS)}
+    file = entra.directory / "token"
+    file.write_text(entra.make_token(entra.app(accounts=[account("file")]).client_id))
+    file.chmod(0o600)
+    os.chown(file, pwd.getpwnam(workplace.USER).pw_uid, -1)
+    relay = start({account(kind): app.file for kind, app in apps.items()}, passwords={account("password"): PASSWORD},
+                  post365_token_maps={account("file"): str(file)})
+    with Terminal([command.PROGRAM, "-c", relay.postfix.config_directory, "login", account("device")]) as terminal:
+        entra.type_code(entra.wait_for_code(), account("device"))
+        assert terminal.wait_end(30) == 0, terminal.shown()
+
+    def deliver(kind):
         arrived = relay.deliver(account(kind), [TO], header("root@relay.example"))
         assert arrived.sender == account(kind)
         assert arrived.fields("From")[0].endswith(f"<{account(kind)}>".encode())
+    for kind in (*KINDS, *OTHERS, "file", "password"):
+        deliver(kind)
     arrived = relay.deliver("", [TO], header("MAILER-DAEMON@relay.example"))
     assert arrived.sender == account("secret")
-    assert set(logins(office365)) == {account(kind) for kind in (*KINDS, "password")}
+    assert set(logins(office365)) == {account(kind) for kind in (*KINDS, *OTHERS, "file", "password")}
     assert not deliveries(relay, "deferred")
+    # Nobody logs in again for a grant that is kept.
+    relay.transport.stop()
+    relay.tokend.stop()
+    refreshed = len(entra.requests(kind="refresh"))
+    relay.tokend.start()
+    relay.transport.start()
+    deliver("device")
+    assert len(entra.requests(kind="refresh")) > refreshed
 
 
 # --- renewal ---

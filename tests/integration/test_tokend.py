@@ -17,6 +17,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from harness import processes, workplace
 from harness.entra import TENANT, USER, Entra
 from harness.postfix import Postfix
@@ -536,8 +537,35 @@ def test_the_former_secret_is_tried_once(setup):
         tokens.ask("token", account=UPN)
         app.put("secret", "a new one that nobody knows\n")
         assert processes.wait_until(lambda: "the former one still serves" in setup.tokend.log(), 10)
-        assert tokens.ask("status", account=UPN)["state"] == "fresh"
-    assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
+        told = tokens.ask("status", account=UPN)
+        assert (told["state"], told["credential_cause"]) == ("fresh", "secret-wrong")
+        assert "AADSTS7000215" in told["credential_reason"]
+        assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200]
+        app.new_secret()
+        assert processes.wait_until(lambda: len(requests(setup.entra, app)) == 4, 10)
+        assert processes.wait_until(lambda: "credential_cause" not in tokens.ask("status", account=UPN), 10)
+    assert [entry["status"] for entry in requests(setup.entra, app)] == [200, 401, 200, 200]
+
+
+@pytest.mark.parametrize("kind", ["certificate", "secret"])
+def test_a_certificate_that_the_registration_names_anew(setup, kind):
+    """The next one, or in place of a secret; Entra does not know it yet."""
+    app = setup.entra.app(kind)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        first = tokens.ask("token", account=UPN)
+        key, certificate = app.new_certificate(upload=False, write=False)
+        text = certificate.public_bytes(Encoding.PEM).decode()
+        app.write(client_secret_file=None, certificate_file=app.put("next.pem", text, 0o644), key_file=app.put(
+            "next.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())))
+        assert processes.wait_until(lambda: "the former one still serves" in setup.tokend.log(), 10)
+        told = tokens.ask("status", account=UPN)
+        assert (told["state"], told["credential_cause"]) == ("fresh", "certificate-unknown")
+        assert tokens.ask("token", account=UPN)["result"] == first["result"] == "done"
+        app.register(certificates=[*app.settings.get("certificates", []), text])
+        tokens.ask("renew", account=UPN)
+        assert processes.wait_until(lambda: "credential_cause" not in tokens.ask("status", account=UPN), 10)
+    assert "mail of its accounts waits" not in setup.tokend.log()
 
 
 def test_a_renewed_certificate_comes_in_two_files(setup):
@@ -581,6 +609,75 @@ def test_files_that_others_may_read_are_not_used(setup):
         time.sleep(0)
         assert tokens.ask("token", account=UPN)["result"] == "done"
     assert not requests(setup.entra, app, status=401)
+
+
+@pytest.mark.parametrize("written", ["\ufeff{}\r\n", " {}\t \n\n", "\n{}"])
+def test_what_an_editor_puts_around_a_secret_is_no_part_of_it(setup, written):
+    app = setup.entra.app()
+    app.put("secret", written.format(app.secret))
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        assert tokens.ask("token", account=UPN)["result"] == "done", setup.tokend.log()
+
+
+def check(setup, postfix):
+    return subprocess.run([*Tokend(postfix, USER).arguments, "-t"], capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_table_that_it_may_not_read_is_to_be_opened(setup):
+    """It is root nowhere: to start it as root would help nobody. The command that it names does."""
+    app = setup.entra.app()
+    setup.start({UPN: app.file})
+    for what, kind in (("oauth2_maps", "texthash"), ("by_hash", "hash"), ("closed/oauth2_maps", "texthash")):
+        path = setup.postfix.config_directory / what
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{UPN} {app.file}\n")
+        if kind == "hash":
+            subprocess.run(["postmap", "-c", setup.postfix.config_directory, f"hash:{path}"], check=True)
+            path.with_name("by_hash.db").chmod(0o600)
+        path.chmod(0o600 if path.parent.name == "etc" else 0o644)
+        if path.parent.name == "closed":
+            path.parent.chmod(0o700)
+        setup.postfix.configure({"post365_oauth2_maps": f"{kind}:{path}"})
+        refused = check(setup, setup.postfix)
+        command = re.search("no secret stands in it; run: (chmod .*)", refused.stderr)
+        assert refused.returncode == 78 and command, refused.stderr
+        subprocess.run(command[1].split(), check=True)
+        assert check(setup, setup.postfix).returncode == 0, check(setup, setup.postfix).stderr
+
+
+@pytest.mark.parametrize("value", ["contoso.cf", "~", '"/etc/contoso.cf"'])
+def test_the_check_refuses_a_value_that_is_no_absolute_path(setup, value):
+    app = setup.entra.app()
+    setup.start({OTHER: app.file})
+    path = setup.postfix.config_directory / "further"
+    path.write_text(f"{UPN} {value}\n")
+    setup.postfix.configure({"post365_oauth2_maps": f"texthash:{path}"})
+    told = check(setup, setup.postfix)
+    assert told.returncode == 78 and f'for key {UPN}: "{value}" is no absolute path' in told.stderr, told.stderr
+
+
+def test_a_secret_of_roots(setup):
+    """The command that is named makes it the daemon's."""
+    app = setup.entra.app()
+    os.chown(app.directory / "secret", 0, 0)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+    assert reply["cause"] == "secret-file-unreadable"
+    subprocess.run(re.search("run: (chown .*)", reply["reason"])[1].split(), check=True)
+    setup.wait_for_state("fresh", account=UPN)
+
+
+def test_a_registration_in_a_closed_directory(setup):
+    app = setup.entra.app()
+    app.directory.chmod(0o700)
+    setup.start({UPN: app.file})
+    with setup.tokens() as tokens:
+        reply = tokens.ask("token", account=UPN)
+        assert reply["result"] == "stopped" and reply["reason"].endswith(f"run: chmod a+x {app.directory}"), reply
+    app.directory.chmod(0o755)
+    setup.wait_for_state("fresh", account=UPN)
 
 
 def test_a_registration_that_makes_no_sense(setup):

@@ -606,7 +606,8 @@ static void a_registration_stands_between_token_and_password(void **state)
     expect(&fixture, "b@x", "LOGIN b@x geheim2");
     expect(&fixture, "z@y", "XOAUTH2 z@y by /r/domain.cf");
     expect(&fixture, "t@y", "failed: /run/file: No such file or directory");
-    expect(&fixture, "c@x", "none: post365_oauth2_maps a registration for it");
+    expect(&fixture, "c@x",
+           "none: post365_oauth2_maps add the line \"c@x /path/of/registration.cf\"");
     close_fixture(&fixture);
     open_registrations(&fixture, "static:/r/all.cf");
     expect(&fixture, "a@x", "XOAUTH2 a@x by /r/all.cf");

@@ -474,7 +474,8 @@ static void a_policyd_that_starts_later_is_found(void **state)
     ledger_channel_free(fixture->channel);
     fixture->channel =
         ledger_channel_new(fixture->base, &fixture->fake.place, note_change, fixture);
-    expect_down(fixture, "post365-policyd is not running; run: systemctl start post365-policyd");
+    expect_down(fixture,
+                "post365-policyd is not running; run: systemctl enable --now post365-policyd");
     fake_policyd_listen(&fixture->fake);
     fake_policyd_accept(&fixture->fake);
     fake_policyd_run_until(&fixture->fake, &fixture->ups, 1);

@@ -340,7 +340,7 @@ static void a_policyd_that_does_not_run_is_to_be_started(void **state)
 {
     struct fixture *fixture = *state;
     static const char want[] =
-        "post365-policyd is not running; run: systemctl start post365-policyd";
+        "post365-policyd is not running; run: systemctl enable --now post365-policyd";
     close(fixture->fake.listener); /* the socket stays, as after a crash */
     expect_no_connection(&fixture->fake.settings, want);
     fake_policyd_deafen(&fixture->fake);

@@ -61,7 +61,7 @@ static void the_least_there_can_be(void **state)
 static void all_there_can_be(void **state)
 {
     (void)state;
-    struct registration *registration = expect("# Contoso\n\n"
+    struct registration *registration = expect("\xef\xbb\xbf# Contoso, by an editor of Windows\n\n"
                                                "tenant=contoso.onmicrosoft.com\r\n"
                                                "client_id =\n"
                                                "# in between\n"
@@ -279,6 +279,9 @@ static void two_are_equal_by_what_they_ask_for(void **state)
     struct registration *other = expect(MINIMUM "cloud = china");
     assert_true(registration_equal(one, same));
     assert_false(registration_equal(one, other));
+    registration_free(other);
+    other = expect(NO_SECRET "certificate_file = /a.pem\nkey_file = /a.key\n");
+    assert_true(registration_equal(one, other));
     registration_free(one);
     registration_free(same);
     registration_free(other);

@@ -457,6 +457,16 @@ static void bad_lines_are_named_and_passed_over(void **state)
     tables_close(tables);
 }
 
+static void a_byte_order_mark_is_told(void **state)
+{
+    (void)state;
+    workplace_write("windows", "\xef\xbb\xbfgood@x 1\n");
+    workplace_log_start();
+    struct tables *tables = must_open(table_of("texthash", "windows"));
+    assert_contains(workplace_log_end(), "/windows: line 1: begins with a byte order mark");
+    tables_close(tables);
+}
+
 static void a_flood_of_bad_lines_is_cut_short(void **state)
 {
     (void)state;
@@ -1260,6 +1270,7 @@ int main(void)
         cmocka_unit_test(an_address_that_is_too_long_is_in_no_table),
         cmocka_unit_test(what_cannot_be_opened_says_why_and_what_to_do),
         cmocka_unit_test(bad_lines_are_named_and_passed_over),
+        cmocka_unit_test(a_byte_order_mark_is_told),
         cmocka_unit_test(a_flood_of_bad_lines_is_cut_short),
         cmocka_unit_test(a_nul_byte_does_not_hide_the_rest),
         cmocka_unit_test(a_database_older_than_its_source_is_reported),

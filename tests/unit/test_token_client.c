@@ -331,7 +331,8 @@ static void expect_no_connection(const struct settings *settings, const char *wa
 static void a_tokend_that_does_not_run_is_to_be_started(void **state)
 {
     struct fixture *fixture = *state;
-    static const char want[] = "post365-tokend is not running; run: systemctl start post365-tokend";
+    static const char want[] =
+        "post365-tokend is not running; run: systemctl enable --now post365-tokend";
     close(fixture->fake.listener); /* the socket stays, as after a crash */
     expect_no_connection(&fixture->fake.settings, want);
     fake_policyd_deafen(&fixture->fake);

@@ -18,7 +18,8 @@
     "|client_id=11111111-2222-3333-4444-555555555555|cloud=global|left=1700|id=0a1b2c3d"           \
     "|issued=1700000000|renewed=1700000001|next=1700001800|cause=endpoint-unreachable"             \
     "|reason=connect to 192.0.2.1:443: timed out|failed_since=1700001700|failures=3"               \
-    "|credential_ends=1800000000|requests=12|refused=2|accounts=10|accepted_for=a@b.example"       \
+    "|credential_ends=1800000000|credential_cause=key|credential_reason=no"                        \
+    "|requests=12|refused=2|accounts=10|accepted_for=a@b.example"                                  \
     "|accepted_at=1700000009|skew=-420|model=rbac"
 
 /* Lines are written with | for their ends; the empty line is added. */
@@ -226,6 +227,8 @@ static void a_subject_tells_everything(void **state)
     assert_int_equal(subject->failed_since, 1700001700);
     assert_int_equal(subject->failures, 3);
     assert_int_equal(subject->credential_ends, 1800000000);
+    assert_string_equal(subject->credential_cause, "key");
+    assert_string_equal(subject->credential_reason, "no");
     assert_int_equal(subject->grant_since, 0);
     assert_int_equal(subject->requests, 12);
     assert_int_equal(subject->refused, 2);

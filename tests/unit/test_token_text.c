@@ -264,15 +264,17 @@ static void programs_are_told_the_same(void **state)
     struct subject subject = fresh();
     subject.state.credential_ends = NOW + DAY;
     put(subject.state.cause, "login-needed");
+    put(subject.state.credential_cause, "secret-wrong");
     put(subject.state.account, "relay@contoso.com");
     claim(&subject, CLAIM_AUDIENCE, "https://graph.microsoft.com");
     json_t *object = subject_json(&subject, &at_noon);
-    const char *needs, *remedy, *wrong;
+    const char *needs, *remedy, *wrong, *cause;
     json_int_t ends;
-    assert_int_equal(json_unpack(object, "{s:s, s:I, s:{s:s}, s:{s:[s]}}", "needs", &needs,
+    assert_int_equal(json_unpack(object, "{s:s, s:I, s:{s:s}, s:{s:[s]}, s:{s:s}}", "needs", &needs,
                                  "credential_ends", &ends, "failure", "remedy", &remedy, "claims",
-                                 "wrong", &wrong),
+                                 "wrong", &wrong, "credential_failure", "cause", &cause),
                      0);
+    assert_string_equal(cause, "secret-wrong");
     assert_string_equal(needs, "now");
     assert_int_equal(ends, NOW + DAY);
     assert_non_null(strstr(remedy, "post365 login relay@contoso.com"));

@@ -64,11 +64,21 @@ static void a_character_that_is_cut_off_is_malformed(void **state)
     assert_true(utf8_is_valid("", 0));
 }
 
+static void a_byte_order_mark_is_three_octets(void **state)
+{
+    (void)state;
+    assert_int_equal(utf8_mark_length("\xef\xbb\xbfx", 4), 3);
+    assert_int_equal(utf8_mark_length("\xef\xbb\xbf", 3), 3);
+    assert_int_equal(utf8_mark_length("\xef\xbb", 2), 0);
+    assert_int_equal(utf8_mark_length("x\xef\xbb\xbf", 4), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(characters_are_read_and_malformed_ones_are_not),
         cmocka_unit_test(a_character_that_is_cut_off_is_malformed),
+        cmocka_unit_test(a_byte_order_mark_is_three_octets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
