@@ -240,6 +240,8 @@ def test_health_says_that_the_ledger_cannot_be_used(place):
     assert processes.wait_until(measured.refuses, 30)
     status, _, body = measured.get("/healthz")
     assert status == 503 and "the ledger" in body
+    status, _, body = measured.get("/metrics")
+    assert (status, body) == (503, "there are no figures now\n")
 
 
 def test_the_status_page_links_the_others(measured):
