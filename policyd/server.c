@@ -35,6 +35,7 @@
 #define TEXT_PER_TURN     (1U << 20)
 #define TURN_MILLISECONDS 20
 #define ACCEPTS_PER_TURN  64
+#define LAST_TURNS        16 /* before the end, while somebody asks */
 #define CONNECTIONS_MAX   50000
 #define CONNECTIONS_MIN   16
 #define DESCRIPTORS_SPARE 64          /* for everything that is no connection */
@@ -756,6 +757,24 @@ static void gather(struct server *server)
     }
 }
 
+/* Whoever has asked before the end gets his answer: a connection that is closed with something
+ * unread resets, which Postfix's smtpd(8) takes for a failure. Those that nobody has accepted are
+ * the successor's. Bounded, because some ask on and on. */
+static void answer_the_last(struct server *server)
+{
+    for (struct listener *one = server->listeners; one != NULL; one = one->next) {
+        event_del(&one->accept_event);
+        event_del(&one->resume_event);
+    }
+    for (int i = 0; i < LAST_TURNS; i++) {
+        loop_once(server, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        bool has_answered = server->reply_count > 0;
+        server_end_turn(server);
+        if (!has_answered)
+            return;
+    }
+}
+
 void server_run(struct server *server)
 {
     while (!server->stopping) {
@@ -764,6 +783,7 @@ void server_run(struct server *server)
             gather(server);
         server_end_turn(server);
     }
+    answer_the_last(server);
 }
 
 void server_set_gathering(struct server *server, bool gathers)
