@@ -16,6 +16,7 @@
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@
 #define TEXT_PER_TURN     (1U << 20)
 #define TURN_MILLISECONDS 20
 #define ACCEPTS_PER_TURN  64
+#define LAST_TURNS        16 /* before the end, while somebody asks */
 #define CONNECTIONS_MAX   50000
 #define CONNECTIONS_MIN   16
 #define DESCRIPTORS_SPARE 64          /* for everything that is no connection */
@@ -115,6 +117,14 @@ struct server {
     time_t commit_complaint, accept_complaint, evict_complaint, request_complaint, held_complaint;
     char scratch[READ_SIZE];
 };
+
+/* Whether a connection is there to be accepted. accept(2) looks for a free descriptor first, and
+ * fails for want of one even where nobody waits. */
+static bool somebody_waits(int descriptor)
+{
+    struct pollfd waiting = {.fd = descriptor, .events = POLLIN};
+    return poll(&waiting, 1, 0) > 0;
+}
 
 static void accept_ready(evutil_socket_t descriptor, short what, void *argument);
 static bool make_place(struct server *server);
@@ -252,15 +262,21 @@ static void accept_ready(evutil_socket_t descriptor, short what, void *argument)
     struct listener *listener = argument;
     struct server *server = listener->server;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (server->connection_count >= server->capacity && !make_place(server)) {
-            pause_accepting(listener, EMFILE);
-            return;
+        if (server->connection_count >= server->capacity) {
+            if (!somebody_waits(descriptor))
+                return;
+            if (!make_place(server)) {
+                pause_accepting(listener, EMFILE);
+                return;
+            }
         }
         int accepted = accept4(descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int reason = errno;
         if (accepted >= 0) {
             add_connection(listener, accepted);
         } else if (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM) {
+            if (!somebody_waits(descriptor))
+                return;
             if (!make_place(server)) {
                 pause_accepting(listener, reason);
                 return;
@@ -741,6 +757,24 @@ static void gather(struct server *server)
     }
 }
 
+/* Whoever has asked before the end gets his answer: a connection that is closed with something
+ * unread resets, which Postfix's smtpd(8) takes for a failure. Those that nobody has accepted are
+ * the successor's. Bounded, because some ask on and on. */
+static void answer_the_last(struct server *server)
+{
+    for (struct listener *one = server->listeners; one != NULL; one = one->next) {
+        event_del(&one->accept_event);
+        event_del(&one->resume_event);
+    }
+    for (int i = 0; i < LAST_TURNS; i++) {
+        loop_once(server, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        bool has_answered = server->reply_count > 0;
+        server_end_turn(server);
+        if (!has_answered)
+            return;
+    }
+}
+
 void server_run(struct server *server)
 {
     while (!server->stopping) {
@@ -749,6 +783,7 @@ void server_run(struct server *server)
             gather(server);
         server_end_turn(server);
     }
+    answer_the_last(server);
 }
 
 void server_set_gathering(struct server *server, bool gathers)

@@ -106,6 +106,13 @@ const struct entra_row *app_trouble(const struct app *app, const char **reason)
     return app->trouble;
 }
 
+void app_forget_refusal(struct app *app)
+{
+    app->refusal = NULL;
+    app->refused_until = 0;
+    app->told_refusal_end = false;
+}
+
 bool app_is_users(const struct app *app)
 {
     return app->registration != NULL && app->registration->grant == REGISTRATION_USER;

@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/file_state.h"
 #include "common/oauth2/registration.h"
+#include "common/oauth2/tokens.h"
 #include "tokend/proof.h"
 
 #include <stdbool.h>
@@ -32,6 +33,12 @@ struct app {
     struct dictionary *subjects; /* the same by account, "" for the registration\'s own */
     unsigned under_way;          /* attempts */
     int64_t paused_until;        /* the endpoint wants that; steady time */
+    /* Why the endpoint does not take what proves the application, which all users' grants share;
+     * NULL: it does, as far as is known. None of them is tried before that time; steady time. */
+    const struct entra_row *refusal;
+    char refusal_reason[TOKENS_REASON_MAX + 1];
+    int64_t refused_until;
+    bool told_refusal_end; /* the log knows that a token has ended for it */
     bool has_skew;
     int64_t skew; /* seconds, the endpoint's clock minus ours */
     int64_t told; /* seconds before the credential's end of which a warning was given; 0: none */
@@ -54,6 +61,9 @@ void app_settle(struct app *app);
 
 /* Why no token can be asked for, or NULL; `*reason` gets the reason. */
 const struct entra_row *app_trouble(const struct app *app, const char **reason);
+
+/* The refusal is over, or may be. */
+void app_forget_refusal(struct app *app);
 
 /* Whether each account has a grant of its own. */
 bool app_is_users(const struct app *app);

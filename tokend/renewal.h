@@ -16,7 +16,7 @@
  * changed. A wait that the endpoint asks for is kept in any case, up to 1 h.
  *
  * Renewed are: an application's token while somebody has asked for one within a day, or always
- * where accounts stand in the tables by name, since a secret that no longer works shall be known
+ * where the registration stands in the tables, since a secret that no longer works shall be known
  * before mail needs it; a user's grant likewise while it is used, and once a day otherwise, since
  * one that nobody uses for 90 days ends.
  *

@@ -276,6 +276,7 @@ static void bring_in_line(struct app *app, enum app_change change)
 {
     struct subject *next;
     app->paused_until = 0;
+    app_forget_refusal(app);
     for (struct subject *subject = app->first; subject != NULL; subject = next) {
         next = subject->next;
         if (change == APP_REPLACED)
@@ -324,11 +325,16 @@ struct name_list {
     size_t count;
 };
 
+/* The name is the list's from now on. */
+static void add_name(struct name_list *list, char *name)
+{
+    list->names = memory_grow(list->names, (list->count + 1) * sizeof(list->names[0]));
+    list->names[list->count++] = name;
+}
+
 static void collect(void *context, const char *name)
 {
-    struct name_list *list = context;
-    list->names = memory_grow(list->names, (list->count + 1) * sizeof(list->names[0]));
-    list->names[list->count++] = address_fold(name);
+    add_name(context, address_fold(name));
 }
 
 static void release_list(struct name_list *list)
@@ -348,13 +354,15 @@ static void need_account(struct stock *stock, const char *account)
         need(subject, subject->account != NULL ? RENEWAL_DAILY : RENEWAL_ALWAYS);
 }
 
-static void forget_need(void *context, const char *path, void *value)
+/* A registration that stands in the tables is asked for always. */
+static void reset_need(void *context, const char *path, void *value)
 {
     struct app *app = value;
     (void)context;
     (void)path;
     for (struct subject *subject = app->first; subject != NULL; subject = subject->next)
-        need(subject, RENEWAL_WHEN_WANTED);
+        need(subject,
+             app->is_listed && subject->account == NULL ? RENEWAL_ALWAYS : RENEWAL_WHEN_WANTED);
 }
 
 struct use {
@@ -395,7 +403,7 @@ static void collect_unlisted(void *context, const char *path, void *value)
 {
     const struct app *app = value;
     if (!app->is_listed)
-        collect(context, path);
+        add_name(context, memory_copy(path));
 }
 
 static void remove_unlisted(struct stock *stock)
@@ -445,7 +453,7 @@ static void sync_all(struct stock *stock)
     dictionary_each(stock->apps, unlist, stock);
     registrations_each_file(stock->parts.registrations, list_file, stock);
     dictionary_each(stock->apps, set_own, stock);
-    dictionary_each(stock->apps, forget_need, stock);
+    dictionary_each(stock->apps, reset_need, stock);
     registrations_each(stock->parts.registrations, collect, &accounts);
     for (size_t i = 0; i < accounts.count; i++)
         need_account(stock, accounts.names[i]);

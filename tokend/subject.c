@@ -94,10 +94,15 @@ void subject_tell_end(struct subject *subject)
     if (subject->row == NULL || subject->told_end || subject->token == NULL ||
         renewal_is_good(&subject->renewal, stock_now()))
         return;
+    struct app *app = subject->app;
+    bool is_refusal = subject->row == app->refusal;
     char *name = name_of(subject);
-    log_error("%s: the token has ended and there is no other: %s: %s; mail of its accounts waits",
-              name, subject->row->name, subject->reason);
+    if (!is_refusal || !app->told_refusal_end)
+        log_error("%s: the token has ended and there is no other: %s: %s; mail of its accounts "
+                  "waits",
+                  name, subject->row->name, subject->reason);
     free(name);
+    app->told_refusal_end |= is_refusal;
     subject->told_end = true;
     stock_changed(subject);
 }
@@ -172,6 +177,7 @@ static void take_token(struct subject *subject, struct attempt_outcome *outcome)
     outcome->answer.token = NULL;
     subject->serial++;
     subject->row = NULL;
+    app_forget_refusal(subject->app);
     subject->acceptance = (struct acceptance){0};
     make_id(subject);
     subject->has_claims = claims_read(subject->token, &subject->claims, &error);
@@ -180,6 +186,22 @@ static void take_token(struct subject *subject, struct attempt_outcome *outcome)
     if (outcome->used_former)
         proof_refuse(subject->app->proof, outcome->refused_row, outcome->refused_reason);
     tell_success(subject, outcome);
+}
+
+/* Users' grants have the application's secret or key in common: what is wrong with that is wrong
+ * for all of them. True: it was known, and told. */
+static bool note_refusal(struct subject *subject, const struct answer *answer)
+{
+    struct app *app = subject->app;
+    bool is_application = strcmp(answer->error, "invalid_client") == 0 ||
+                          strcmp(answer->error, "unauthorized_client") == 0;
+    bool was_known = app->refusal == answer->row;
+    if (subject->account == NULL || !is_application)
+        return false;
+    app->refusal = answer->row;
+    app->refused_until = renewal_next(&subject->renewal);
+    snprintf(app->refusal_reason, sizeof(app->refusal_reason), "%s", answer->reason);
+    return was_known;
 }
 
 static void take_failure(struct subject *subject, const struct attempt_outcome *outcome)
@@ -194,7 +216,8 @@ static void take_failure(struct subject *subject, const struct attempt_outcome *
     if (answer->wait > 0)
         subject->app->paused_until = stock_now() + (int64_t)answer->wait * CLOCK_SECOND;
     renewal_failed(&subject->renewal, stock_now(), answer->class, answer->wait);
-    tell_failure(subject, outcome);
+    if (!note_refusal(subject, answer))
+        tell_failure(subject, outcome);
 }
 
 static void take_skew(struct app *app, const struct answer *answer)
@@ -240,8 +263,14 @@ static void end_attempt(void *context, struct attempt_outcome *outcome)
 /* What keeps an attempt from being made at all. */
 static const struct entra_row *trouble(const struct subject *subject, const char **reason)
 {
-    const struct entra_row *row = app_trouble(subject->app, reason);
-    return row != NULL ? row : proof_trouble(subject->app->proof, reason);
+    const struct app *app = subject->app;
+    const struct entra_row *row = app_trouble(app, reason);
+    if (row == NULL)
+        row = proof_trouble(app->proof, reason);
+    if (row != NULL || app->refusal == NULL || stock_now() >= app->refused_until)
+        return row;
+    *reason = app->refusal_reason;
+    return app->refusal;
 }
 
 void subject_begin(struct subject *subject)
@@ -254,7 +283,8 @@ void subject_begin(struct subject *subject)
         const struct attempt_outcome none = {0};
         set_failure(subject, row, row->class, reason);
         renewal_failed(&subject->renewal, stock_now(), row->class, 0);
-        tell_failure(subject, &none);
+        if (row != subject->app->refusal)
+            tell_failure(subject, &none);
         subject_wake(subject);
     } else {
         const struct attempt_parts parts = {.base = stock->parts.base,
@@ -323,6 +353,7 @@ static bool is_pending(const struct subject *subject)
 bool subject_renew(struct subject *subject)
 {
     if (renewal_force(&subject->renewal, stock_now())) {
+        app_forget_refusal(subject->app);
         stock_schedule(subject);
         stock_run(subject->stock);
     }

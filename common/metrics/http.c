@@ -20,6 +20,7 @@
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,9 @@ struct http {
     struct buffer figures; /* under the lock, as are the next two */
     char *trouble;
     time_t published;
-    int stop; /* eventfd(2) */
+    sem_t may_begin; /* there is a page, or it is all over */
+    bool has_begun;  /* the publisher's */
+    int stop;        /* eventfd(2) */
     int listening;
     bool cannot_accept;
     struct MHD_Daemon *daemon;
@@ -69,6 +72,14 @@ static time_t seconds(void)
 
 /* --- the page ---------------------------------------------------------------- */
 
+/* The first page always gets in: nobody else takes the lock before. */
+static void begin(struct http *http)
+{
+    if (!http->has_begun)
+        sem_post(&http->may_begin);
+    http->has_begun = true;
+}
+
 /* The other thread has less priority: it may hold the lock for as long as it does not run. */
 void http_publish(struct http *http, struct buffer *figures, const char *trouble)
 {
@@ -82,6 +93,7 @@ void http_publish(struct http *http, struct buffer *figures, const char *trouble
         pthread_mutex_unlock(&http->lock);
     }
     buffer_free(figures);
+    begin(http);
 }
 
 /* Why the service is not well, "" if it is. */
@@ -131,11 +143,15 @@ static enum MHD_Result answer_line(struct MHD_Connection *connection, unsigned c
     return answer(connection, code, PLAIN, line, (size_t)length);
 }
 
+/* To a scraper an empty page would be one on which every series has ended. */
 static enum MHD_Result answer_metrics(struct http *http, struct MHD_Connection *connection)
 {
     pthread_mutex_lock(&http->lock);
     enum MHD_Result result =
-        answer(connection, MHD_HTTP_OK, EXPOSITION_TYPE, http->figures.data, http->figures.length);
+        http->figures.length > 0
+            ? answer(connection, MHD_HTTP_OK, EXPOSITION_TYPE, http->figures.data,
+                     http->figures.length)
+            : answer_line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "there are no figures now");
     pthread_mutex_unlock(&http->lock);
     return result;
 }
@@ -265,6 +281,8 @@ static void *run(void *argument)
     struct http *http = argument;
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE) != 0)
         log_warning("cannot lower the priority of the HTTP server: %s", strerror(errno));
+    while (sem_wait(&http->may_begin) != 0)
+        continue; /* interrupted */
     for (;;) {
         bool may_accept = !http->cannot_accept && http->connection_count < CONNECTIONS_MAX;
         struct pollfd waits[] = {{.fd = http->stop, .events = POLLIN},
@@ -316,6 +334,7 @@ static void release(struct http *http)
     close(http->listening);
     buffer_free(&http->figures);
     free(http->trouble);
+    sem_destroy(&http->may_begin);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }
@@ -344,6 +363,7 @@ struct http *http_start(int listening, const char *program, struct error *error)
     http->trouble = memory_copy("");
     http->published = seconds();
     pthread_mutex_init(&http->lock, NULL);
+    sem_init(&http->may_begin, 0, 0);
     int code = 0;
     if (!set_up(http))
         error_set(error, "cannot set up the HTTP server");
@@ -362,6 +382,7 @@ void http_stop(struct http *http)
     const uint64_t one = 1;
     if (write(http->stop, &one, sizeof(one)) != sizeof(one))
         log_warning("cannot end the HTTP server's thread: %s", strerror(errno));
+    begin(http);
     pthread_join(http->thread, NULL);
     release(http);
 }

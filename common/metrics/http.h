@@ -1,6 +1,6 @@
 /* http.h - what a program answers over HTTP, on post365_metrics_listen for instance
  *
- *   /metrics   the figures, as they were last published (Prometheus' text format)
+ *   /metrics   the figures, as they were last published (Prometheus' text format), or 503 if none
  *   /healthz   200 "ok", or 503 and why not: what was published, or that nothing was for too long
  *   /          a page for people that links both
  *
@@ -27,8 +27,9 @@ bool http_check(const char *parameter, const char *where, const struct settings 
 bool http_listen(const char *parameter, const char *where, const struct settings *settings,
                  int *descriptor, struct error *error);
 
-/* Starts to answer on a listening, non-blocking descriptor, which becomes its own. `program` is the
- * name on the page for people, a constant. NULL with the reason. */
+/* Answers on a listening, non-blocking descriptor, which becomes its own, once the first page has
+ * been published: until then clients wait, so that none sees an empty page. `program` is the name
+ * on the page for people, a constant. NULL with the reason. */
 struct http *http_start(int listening, const char *program, struct error *error);
 
 /* From now on this is the answer: `figures` (its memory is taken over, it is empty afterwards), and

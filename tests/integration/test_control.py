@@ -307,7 +307,9 @@ def test_a_pause_outlives_a_crash(start):
     policyd.start()
     with Control(policyd) as control:
         status = control.ask("status", account=UPN)
-        assert (status["pause_until"], status["pause_failures"], status["pause_cause"]) == (first["until"], "1", cause)
+        assert (status["pause_failures"], status["pause_cause"]) == ("1", cause)
+        # The wall clock is measured against the time since boot anew, in two readings that something may come between.
+        assert abs(int(status["pause_until"]) - int(first["until"])) < 100_000
         later = control.reserve()
         assert (later["result"], later["measure"], later["cause"]) == ("later", "pause", cause)
         assert control.ask("resume", account=UPN)["result"] == "done"

@@ -119,7 +119,7 @@ GATES = [
     ({}, {"smtp_auth": False}, "mailbox-switch", 3, "`Set-CASMailbox -Identity {upn} -SmtpClientAuthenticationDisabled $false`"),
     ({}, {"password": "another"}, "credentials-refused", None, "`post365 resume {upn}`"),
     ({"basic_disabled": True}, {}, "basic-auth-disabled", None, "`Get-User -Identity {upn} | Format-List AuthenticationPolicy`"),
-    ({"basic_retired": True}, {}, "basic-auth-retired", None, "Use OAuth2"),
+    ({"basic_retired": True}, {}, "basic-auth-retired", None, "with OAuth2"),
     ({}, {"state": "mailbox-disabled"}, "mailbox-disabled", None, "give it a licence"),
 ]
 

@@ -240,6 +240,8 @@ def test_health_says_that_the_ledger_cannot_be_used(place):
     assert processes.wait_until(measured.refuses, 30)
     status, _, body = measured.get("/healthz")
     assert status == 503 and "the ledger" in body
+    status, _, body = measured.get("/metrics")
+    assert (status, body) == (503, "there are no figures now\n")
 
 
 def test_the_status_page_links_the_others(measured):
@@ -420,6 +422,16 @@ def test_no_descriptor_for_a_client_is_no_end(start, idle):
     with measured.connect() as client:
         assert client.ask() == "DUNNO"
     assert measured.get("/healthz")[0] == 200
+
+
+def test_the_newest_is_served_with_the_last_descriptor(start):
+    """The policy service closes nobody to make place for a connection that does not exist."""
+    measured = start()
+    leave_descriptors(measured, 6)
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):  # each takes a place that is free or another's; the newest is always served
+            client = stack.enter_context(measured.connect())
+            assert client.ask() == "DUNNO"
 
 
 def test_decisions_do_not_wait_for_a_hail_of_scrapes(start):

@@ -773,6 +773,30 @@ def test_somebody_logs_in_and_out(setup):
         assert tokens.ask("token", account=UPN)["cause"] == "login-needed"
 
 
+def test_a_secret_that_all_grants_share_is_one_trouble(setup):
+    """What is wrong with the application is wrong for each of its users: few requests, one line in the log, one remedy."""
+    app = setup.entra.app("secret", public_client=True)
+    users = [f"user{number}@example.com" for number in range(12)]
+    registration = app.write(grant="user")
+    setup.start({user: registration for user in users})
+    for user in users:
+        assert log_in(setup, user, user)[-1]["result"] == "done", setup.tokend.log()
+    assert setup.tokend.stop() == 0
+    app.expire_secrets()
+    before = len(requests(setup.entra, app, kind="refresh"))
+    setup.tokend.start()
+    with setup.tokens() as tokens:
+        for user in users:
+            reply = tokens.ask("token", account=user)
+            assert (reply["result"], reply["cause"]) == ("stopped", "secret-expired"), reply
+        # So many may be under way when the first is refused.
+        assert len(requests(setup.entra, app, kind="refresh")) - before <= 4
+        assert setup.tokend.log().count("no token: secret-expired") == 1
+        app.new_secret()
+        for user in users:
+            assert processes.wait_until(lambda user=user: tokens.ask("token", account=user)["result"] == "done", 30, 0.1), user
+
+
 def test_a_login_of_somebody_else_is_refused(setup):
     app = setup.entra.app("device")
     setup.start({UPN: app.file})
@@ -986,6 +1010,17 @@ def test_a_reload_takes_other_tables(setup):
     assert processes.wait_until(lambda: "reloaded" in setup.tokend.log(), 60), setup.tokend.log()
     with setup.tokens() as tokens:
         assert tokens.ask("token", account=OTHER)["registration"] == two.file
+
+
+def test_a_registration_for_all_is_asked_for_before_mail_needs_it(setup):
+    app = setup.entra.app(name="Mixed-Case")
+    setup.start(f"static:{app.file}")
+    setup.wait_for_state("fresh", registration=app.file)
+    assert len(requests(setup.entra, app)) == 1
+    # And no longer where it is named no longer.
+    setup.postfix.configure({**setup.postfix.parameters, "post365_oauth2_maps": f"static:{setup.entra.app().file}"})
+    setup.tokend.signal(signal.SIGUSR1)
+    assert processes.wait_until(lambda: f"{app.file}: post365_oauth2_maps names it no longer" in setup.tokend.log(), 30)
 
 
 def test_it_stops_while_requests_are_under_way(setup):
