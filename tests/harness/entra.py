@@ -52,7 +52,7 @@ class Entra(standin.StandIn):
         self.office365 = office365
         self.principals = {}
 
-    def start(self, timeout=20.0):
+    def start(self, timeout=60.0):
         super().start(timeout)
         # Where it was made only root gets to, and the daemon that reads it is somebody else.
         shutil.copyfile(self.ready["ca_file"], self.ca_file)
@@ -130,7 +130,7 @@ class Entra(standin.StandIn):
     def up(self, what="token"):
         self.control({"command": "up", "what": what})
 
-    def wait_for_code(self, timeout=20):
+    def wait_for_code(self, timeout=60):
         """The user code that waits to be typed."""
         found = []
 
@@ -159,7 +159,7 @@ class Entra(standin.StandIn):
         """The journal's entries of requests; kind="app", status=401, client_id=..., account=..., number=700027 choose."""
         return [entry for entry in self.journal("request") if _fits(entry, wanted)]
 
-    def wait_for_request(self, count=1, timeout=20, **wanted):
+    def wait_for_request(self, count=1, timeout=60, **wanted):
         """The first `count` requests since the start that fit (one: itself, not a list)."""
         found = self.wait_for_count(count, lambda entry: entry["event"] == "request" and _fits(entry, wanted), timeout)
         return found[0] if count == 1 else found

@@ -9,9 +9,11 @@ lies a layer that is forgotten.
 It has this host's network, or with `alone` a loopback of its own; of services only those of basic.target run in it.
 """
 
+import functools
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from . import processes
@@ -20,14 +22,29 @@ _LAYER = 'mount -t tmpfs layer "$1" && mkdir "$1/upper" "$1/work" "$1/root" && '
          'mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" layer "$1/root" && cd / && shift && exec "$@"'
 
 
+@functools.cache
 def why_not():
-    """The reason why there can be none here, None if there can."""
+    """The reason why there can be none here, None if there can: tried once, with a container that ends at once."""
     if os.geteuid() != 0:
         return "a container needs root"
     for program in ("systemd-nspawn", "nsenter", "unshare"):
         if not shutil.which(program):
             return f"{program} is not installed: run `make deps`"
-    return None
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            done = subprocess.run([*_container(Path(directory), "trial"), "/bin/true"], stdin=subprocess.DEVNULL, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+        except subprocess.TimeoutExpired:
+            return "a container that does nothing has not ended after 60 s"
+    said = " ".join(done.stdout.split())
+    return f"no container can be made here: {said or f'status {done.returncode}'}" if done.returncode else None
+
+
+def _container(layer, name):
+    """The words that make a container over the directory `layer`; the options and the command for it follow."""
+    return ["unshare", "--mount", "sh", "-c", _LAYER, "sh", str(layer), "systemd-nspawn", "--quiet",
+            f"--directory={layer}/root", f"--machine=post365-{name}-{os.getpid()}", "--keep-unit", "--register=no",
+            "--link-journal=no", "--console=pipe", "--capability=CAP_IPC_LOCK"]
 
 
 class Machine(processes.Program):
@@ -35,17 +52,12 @@ class Machine(processes.Program):
 
     def __init__(self, directory, binds=(), alone=False):
         self.directory = Path(directory)
-        self.root = self.directory / "layer" / "root"
         seen = [f"--bind={bind}" for bind in binds] + ["--private-network"] * alone
-        super().__init__("machine", [
-            "unshare", "--mount", "sh", "-c", _LAYER, "sh", self.directory / "layer",
-            "systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine=post365-{os.getpid()}", "--keep-unit",
-            "--register=no", "--link-journal=no", "--console=pipe", "--capability=CAP_IPC_LOCK", *seen, "--boot",
-            "systemd.unit=basic.target"],
-            directory=self.directory)
+        super().__init__("machine", [*_container(self.directory / "layer", "machine"), *seen, "--boot", "systemd.unit=basic.target"],
+                         directory=self.directory)
         self._init = None
 
-    def start(self, timeout=30.0):
+    def start(self, timeout=120.0):
         (self.directory / "layer").mkdir(parents=True)
         super().start()
         self.wait_ready(self._is_up, timeout)
@@ -60,7 +72,7 @@ class Machine(processes.Program):
         # What the host itself lacks may have failed: degraded.
         return self._init and self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
 
-    def run(self, *words, check=True, stdin="", timeout=60):
+    def run(self, *words, check=True, stdin="", timeout=180):
         """The finished command, run in the machine by root."""
         done = subprocess.run(["nsenter", "-t", self._init, "-a", "--", *map(str, words)], capture_output=True, text=True,
                               input=stdin, timeout=timeout, check=False)

@@ -38,7 +38,7 @@ class StandIn(processes.Program):
         self._chooses_control = "control_socket" not in self.settings
         self._socket_directory = None  # of the control socket, if `directory` is too long for one
 
-    def start(self, timeout=30.0):
+    def start(self, timeout=60.0):
         """Starts it and waits until it listens. Again after stop() or kill(): with the same authority, on the same
         port, and the journal goes on."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class StandIn(processes.Program):
 
     # -- control ------------------------------------------------------------------------------------------------
 
-    def control(self, request, timeout=30.0):
+    def control(self, request, timeout=60.0):
         """Sends a request (a dict with "command") to the running program, returns its answer. ControlError when
         that says no."""
         with socket.socket(socket.AF_UNIX) as stream:
@@ -102,7 +102,7 @@ class StandIn(processes.Program):
         entries = [json.loads(line) for line in lines]
         return [entry for entry in entries if event is None or entry["event"] == event]
 
-    def wait_for(self, predicate, timeout=30.0):
+    def wait_for(self, predicate, timeout=60.0):
         """The first entry for which `predicate(entry)` is true, as soon as there is one. TimeoutError."""
         found = []
         with _Follower(self.journal_path) as follower:
@@ -113,7 +113,7 @@ class StandIn(processes.Program):
                 raise TimeoutError(f"{self.journal_path} has no such entry after {timeout:g} s")
         return found[0]
 
-    def wait_for_count(self, count, predicate, timeout=30.0):
+    def wait_for_count(self, count, predicate, timeout=60.0):
         """The first `count` entries for which `predicate(entry)` is true. TimeoutError."""
         found = []
         with _Follower(self.journal_path) as follower:

@@ -122,20 +122,29 @@ def delivered(relay):
     return time.monotonic() - began
 
 
+def first_delivery(relay, attempts, limit):
+    """Seconds that the first message after a start took; the best of three unless it is less than the limit."""
+    took = []
+    for _ in range(3):  # the machine may be busy
+        relay.transport.stop()
+        relay.transport.start()
+        attempts.all()
+        took.append(delivered(relay))
+        if took[-1] < limit:
+            break
+    return min(took)
+
+
 @inside
 def test_eight_dead_addresses_before_a_living_one(start, attempts, office365):
-    with hosts(*EIGHT, "127.0.0.1"):
+    with hosts("127.0.0.1"):
         relay = start()
-        took = []
-        for _ in range(3):  # the machine may be busy
-            relay.transport.stop()
-            relay.transport.start()
-            attempts.all()
-            took.append(delivered(relay))
-            if took[-1] < 1:
-                break
-        assert min(took) < 1, took
-        print(f"the first message took {min(took):.2f} s")
+        floor = first_delivery(relay, attempts, 0)
+    with hosts(*EIGHT, "127.0.0.1"):
+        limit = 2 * floor + 0.8
+        took = first_delivery(relay, attempts, limit)
+        assert took < limit, (took, floor)
+        print(f"the first message took {took:.2f} s, {floor:.2f} s where all addresses live")
         tried = attempts.all()
         assert set(tried) == {EIGHT[0]}
         office365.control({"command": "drop_connections"})
@@ -177,7 +186,7 @@ def test_where_every_address_is_dead_both_families_are_told(start):
         def find():
             return [recipient.get("delay_reason", "") for message in relay.postfix.queue() for recipient in message["recipients"]
                     if "no address answers" in recipient.get("delay_reason", "")]
-        found = processes.wait_until(find, 20, 0.1)
+        found = processes.wait_until(find, 60, 0.1)
         assert found and "IPv6: Connection timed out; IPv4: Network is unreachable" in found[0], relay.postfix.queue()
         seen = examine(relay)["connect"]
         assert seen["verdict"] == "wrong" and "no address answers" in seen["seen"]

@@ -67,7 +67,7 @@ class Tenant:
         """What `post365 token` says of one, for programs."""
         return json.loads(self.run("token", "--json", account).stdout)
 
-    def wait_token(self, account, timeout=20, **wanted):
+    def wait_token(self, account, timeout=60, **wanted):
         """Until it is so."""
         found = processes.wait_until(lambda: (lambda told: all(told[name] == value for name, value in wanted.items()) and told)(
             self.token(account)), timeout)
@@ -120,7 +120,7 @@ def test_login(tenant):
     assert f"post365 login {account}" in tenant.run("token", account).stdout
     with tenant.login(account) as terminal:
         tenant.entra.type_code(code_on(terminal), account)
-        assert terminal.wait_end(30) == 0
+        assert terminal.wait_end(60) == 0
         assert f"{account} has logged in" in " ".join(terminal.shown().split())
     assert tenant.entra.requests(kind="refresh", status=200)  # it was used once
     told = tenant.token(account)
@@ -135,7 +135,7 @@ def test_login(tenant):
 def test_a_login_that_is_declined(tenant):
     with tenant.login(ACCOUNTS["joe"]) as terminal:
         tenant.entra.decline_code(code_on(terminal))
-        assert terminal.wait_end(30) == 1
+        assert terminal.wait_end(60) == 1
         assert "has failed" in terminal.process.stderr.read().decode() and re.search("cause +", terminal.shown())
     assert tenant.has_no_grant(ACCOUNTS["joe"])
 
@@ -143,7 +143,7 @@ def test_a_login_that_is_declined(tenant):
 def test_a_login_that_nobody_answers_in_time(tenant):
     tenant.entra.set(device_lifetime=1)
     with tenant.login(ACCOUNTS["joe"]) as terminal:
-        assert terminal.wait_end(30) == 1
+        assert terminal.wait_end(60) == 1
         assert re.search(r"^  cause +\S*expired", terminal.shown(), re.M) and "post365 login" in terminal.shown()
     tenant.entra.set(device_lifetime=900)
 
@@ -151,7 +151,7 @@ def test_a_login_that_nobody_answers_in_time(tenant):
 def test_a_login_of_somebody_else(tenant):
     with tenant.login(ACCOUNTS["other"]) as terminal:
         tenant.entra.type_code(code_on(terminal), ACCOUNTS["joe"])
-        assert terminal.wait_end(30) == 1
+        assert terminal.wait_end(60) == 1
         screen = " ".join(terminal.shown().split())
         assert "grant-of-another" in screen and ACCOUNTS["joe"] in screen and f"post365 login {ACCOUNTS['other']}" in screen
     assert tenant.has_no_grant(ACCOUNTS["other"])
@@ -161,7 +161,7 @@ def test_a_login_without_a_refresh_token(tenant):
     tenant.entra.fault("refresh-missing", kind="poll")
     with tenant.login(ACCOUNTS["other"]) as terminal:
         tenant.entra.type_code(code_on(terminal), ACCOUNTS["other"])
-        assert terminal.wait_end(30) == 1
+        assert terminal.wait_end(60) == 1
         assert "refresh-token-missing" in terminal.shown()
     tenant.entra.clear_faults()
     assert tenant.has_no_grant(ACCOUNTS["other"])
@@ -253,7 +253,7 @@ def run(relay, *words):
     return command.run(relay.postfix.config_directory, *words)
 
 
-def wait_cause(relay, account, cause, timeout=20):
+def wait_cause(relay, account, cause, timeout=60):
     """Until `post365 queue` has the cause; what it says."""
     done = []
 
@@ -274,8 +274,8 @@ def test_mail_that_waits_for_a_login_goes_after_it(mail):
     assert done.returncode == 1 and "login-needed" in done.stdout
     with Terminal([command.PROGRAM, "-c", relay.postfix.config_directory, "login", account]) as terminal:
         entra.type_code(code_on(terminal), account)
-        assert terminal.wait_end(30) == 0
-    relay.arrival(message_id, timeout=30)
+        assert terminal.wait_end(60) == 0
+    relay.arrival(message_id, timeout=60)
     assert run(relay, "status").returncode == 0 and run(relay, "token", account).returncode == 0
     assert run(relay, "pause", "nobody@example.com").returncode == 2
     assert run(relay, "pause", account).returncode == 0 and run(relay, "resume", account).returncode == 0
@@ -300,7 +300,7 @@ def test_mail_goes_after_a_secret_was_mended_and_the_account_resumed(mail):
     done = run(relay, "resume", account)
     assert done.returncode == 1 and "secret-expired" in done.stdout
     app.new_secret()
-    relay.arrival(message_id, timeout=30)
+    relay.arrival(message_id, timeout=60)
     done = run(relay, "resume", account)
     assert done.returncode == 0, done
     assert not entra.requests(number=7000215)

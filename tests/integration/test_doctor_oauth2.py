@@ -220,7 +220,7 @@ def test_a_mailbox_that_the_classic_model_does_not_open(relay, stage, module_pla
     relay.submit(upn("classic"), ["a@dest.example"], f"From: {upn('classic')}\nSubject: classic\n".encode())
     refused_by = stage.office365.wait_for(lambda entry: entry["event"] == "refused" and "4.2.0" in entry["reply"])
     assert refused_by
-    assert processes.wait_until(lambda: "mailbox-logon" in look(relay, upn("classic")).text, 20)
+    assert processes.wait_until(lambda: "mailbox-logon" in look(relay, upn("classic")).text, 60)
     found = look(relay, upn("classic"))
     assert found.verdict("auth") == "ok" and "classic" in found["oauth2-permission"]["seen"]
     assert "(mailbox-permission)" in found["oauth2-refusal"]["seen"]
@@ -313,7 +313,7 @@ def test_a_secret_that_ends_in_days(relay):
 
 def test_a_new_secret_that_entra_does_not_know(relay, stage):
     stage.apps["renewed"].put("secret", "a new one that nobody knows\n")
-    assert processes.wait_until(lambda: "the former one still serves" in stage.tokend.log(), 20)
+    assert processes.wait_until(lambda: "the former one still serves" in stage.tokend.log(), 60)
     found = look(relay, upn("renewed"))
     line = found["oauth2-token"]
     assert line["verdict"] == "warning" and "(secret-wrong)" in line["seen"] and "AADSTS7000215" in line["seen"], found.text

@@ -26,7 +26,7 @@ ASK = """\
 import socket, sys
 try:
     with socket.socket(socket.AF_UNIX) as channel:
-        channel.settimeout(20)
+        channel.settimeout(60)
         channel.connect(sys.argv[1])
         channel.sendall(f"request=token\\naccount={sys.argv[2]}\\n\\n".encode())
         reply = b""
@@ -72,7 +72,7 @@ def tokend(host):
     host.machine.write("/etc/postfix/main.cf", MAIN + "post365_oauth2_maps = static:/etc/post365/app.cf\n")
     host.machine.run("systemctl", "reload-or-restart", UNIT)
     # A reload is a signal: nobody may write to main.cf until it was read.
-    assert wait_until(lambda: beginnings() > before, 20), host.machine.journal(UNIT)
+    assert wait_until(lambda: beginnings() > before, 60), host.machine.journal(UNIT)
     return host.machine
 
 
@@ -122,7 +122,7 @@ def test_tables_that_postmap_looks_up(tokend):
     tokend.write("/etc/postfix/main.cf", MAIN + "post365_oauth2_maps = regexp:/etc/postfix/oauth2\n")
     tokend.run("systemctl", "reload", UNIT)
     reply = {}
-    assert wait_until(lambda: reply.update(ask(tokend, "post365")) or reply["result"] == "done", 10), (reply, tokend.journal(UNIT))
+    assert wait_until(lambda: reply.update(ask(tokend, "post365")) or reply["result"] == "done", 60), (reply, tokend.journal(UNIT))
 
 
 def test_a_reload_with_a_mistake_fails_and_the_old_settings_serve(tokend):
@@ -144,7 +144,7 @@ def test_a_credential_of_systemd_s(host, tokend):
 def test_with_nothing_to_do_it_ends_well(host):
     host.machine.write("/etc/postfix/main.cf", MAIN)
     host.machine.run("systemctl", "restart", UNIT)
-    assert wait_until(lambda: host.machine.show(UNIT, "ActiveState")["ActiveState"] == "inactive", 10)
+    assert wait_until(lambda: host.machine.show(UNIT, "ActiveState")["ActiveState"] == "inactive", 60)
     told = host.machine.show(UNIT, "Result", "ExecMainStatus")
     assert (told["Result"], told["ExecMainStatus"]) == ("success", "0")
 
