@@ -15,6 +15,12 @@ static bool same_time(const struct timespec *one, const struct timespec *other)
     return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
 }
 
+struct file_state file_state_at(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? file_state_of(&status) : (struct file_state){0};
+}
+
 bool file_state_equal(const struct file_state *one, const struct file_state *other)
 {
     return one->device == other->device && one->inode == other->inode && one->size == other->size &&

@@ -17,6 +17,8 @@ struct file_state {
 };
 
 struct file_state file_state_of(const struct stat *status);
+/* That of the file with this path, by stat(2); all zero as well where it may not be looked at. */
+struct file_state file_state_at(const char *path);
 bool file_state_equal(const struct file_state *one, const struct file_state *other);
 
 #endif

@@ -48,7 +48,7 @@ struct app *app_new(const char *path)
     struct app *app = memory_zero(1, sizeof(*app));
     app->path = memory_copy(path);
     app->subjects = dictionary_new(NULL);
-    app->state = secret_file_state(path);
+    app->state = file_state_at(path);
     if (read_registration(app))
         proof_refresh(app->proof);
     return app;
@@ -74,7 +74,7 @@ void app_free(struct app *app)
 
 static bool has_changed(struct app *app)
 {
-    const struct file_state state = secret_file_state(app->path);
+    const struct file_state state = file_state_at(app->path);
     bool changed = !file_state_equal(&state, &app->state);
     app->state = state;
     return changed;

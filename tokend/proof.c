@@ -149,7 +149,7 @@ static bool have_changed(struct proof *proof)
         const struct entra_row *row;
         const char *name = written(proof, i);
         char *path = name != NULL ? place_of(name, &row, NULL) : NULL;
-        struct file_state state = path != NULL ? secret_file_state(path) : (struct file_state){0};
+        struct file_state state = path != NULL ? file_state_at(path) : (struct file_state){0};
         changed = changed || !file_state_equal(&state, &proof->states[i]);
         proof->states[i] = state;
         free(path);

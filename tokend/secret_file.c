@@ -141,9 +141,3 @@ struct secret *secret_file_read(const char *path, enum secret_file_kind kind,
     secret_free(secret);
     return NULL;
 }
-
-struct file_state secret_file_state(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 ? file_state_of(&status) : (struct file_state){0};
-}

@@ -9,7 +9,6 @@
 
 #include "common/entra/cause.h"
 #include "common/error.h"
-#include "common/file_state.h"
 #include "common/secret.h"
 
 #include <stdbool.h>
@@ -26,8 +25,5 @@ enum secret_file_kind {
 /* Reads the file at `path`, an absolute path. NULL with the reason and the remedy, and its row. */
 struct secret *secret_file_read(const char *path, enum secret_file_kind kind,
                                 const struct entra_row **row, struct error *error);
-
-/* What tells whether it has changed; all zero: there is none, or it may not be looked at. */
-struct file_state secret_file_state(const char *path);
 
 #endif

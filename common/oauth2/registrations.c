@@ -3,21 +3,18 @@
 
 #include "common/address.h"
 #include "common/dictionary.h"
-#include "common/file_state.h"
 #include "common/memory.h"
+#include "common/watched_files.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PARAMETER "post365_oauth2_maps"
-/* Files that are watched: a pattern may make a path of whatever account somebody asks for. */
-#define FILES_MAX 20000
 
 struct registrations {
     const struct settings *settings;
     struct tables *tables;
-    struct dictionary *files; /* path to struct file_state, of those that were given out */
-    uint64_t changes;         /* of the files */
+    struct watched_files *files; /* those that were given out */
 };
 
 /* --- open and close --- */
@@ -33,7 +30,7 @@ struct registrations *registrations_reopen(struct registrations *old,
     struct registrations *registrations = memory_zero(1, sizeof(*registrations));
     registrations->settings = settings;
     registrations->tables = tables;
-    registrations->files = dictionary_new(free);
+    registrations->files = watched_files_new();
     return registrations;
 }
 
@@ -47,45 +44,15 @@ void registrations_close(struct registrations *registrations)
     if (registrations == NULL)
         return;
     tables_close(registrations->tables);
-    dictionary_free(registrations->files);
+    watched_files_free(registrations->files);
     free(registrations);
-}
-
-/* --- files --- */
-
-static struct file_state look_at(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 ? file_state_of(&status) : (struct file_state){0};
-}
-
-static void watch(struct registrations *registrations, const char *path)
-{
-    if (dictionary_find(registrations->files, path) != NULL ||
-        dictionary_count(registrations->files) >= FILES_MAX)
-        return;
-    struct file_state *state = memory_zero(1, sizeof(*state));
-    *state = look_at(path);
-    dictionary_put(registrations->files, path, state);
-}
-
-static void notice_change(void *context, const char *path, void *value)
-{
-    struct registrations *registrations = context;
-    struct file_state *state = value;
-    const struct file_state now = look_at(path);
-    if (file_state_equal(state, &now))
-        return;
-    *state = now;
-    registrations->changes++;
 }
 
 uint64_t registrations_version(struct registrations *registrations)
 {
     uint64_t version;
     tables_refresh(registrations->tables, &version);
-    dictionary_each(registrations->files, notice_change, registrations);
-    return version + registrations->changes;
+    return version + watched_files_version(registrations->files);
 }
 
 /* --- look-ups --- */
@@ -108,7 +75,7 @@ static enum table_answer take(struct registrations *registrations, const char *u
     if (answer != TABLE_FOUND)
         return answer;
     if ((*path)[0] == '/') {
-        watch(registrations, *path);
+        watched_files_add(registrations->files, *path);
         return TABLE_FOUND;
     }
     answer = refuse(registrations, upn, *path, error);
@@ -182,7 +149,7 @@ static void visit_file(void *context, const char *path, void *value)
 {
     const struct file_visit *files = context;
     (void)value;
-    watch(files->registrations, path);
+    watched_files_add(files->registrations->files, path);
     files->visit(files->context, path);
 }
 

@@ -6,10 +6,9 @@
 #include "common/upstream/token.h"
 
 #include "common/address.h"
-#include "common/dictionary.h"
-#include "common/file_state.h"
 #include "common/memory.h"
 #include "common/user.h"
+#include "common/watched_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +26,7 @@
 struct tokens {
     const struct settings *settings;
     struct tables *tables;
-    struct dictionary *files; /* path to struct file_state, of those that were asked for */
-    uint64_t changes;         /* of the files */
+    struct watched_files *files; /* those that were asked for */
 };
 
 /* --- open and close --- */
@@ -44,7 +42,7 @@ struct tokens *tokens_reopen(struct tokens *old, const struct settings *settings
     struct tokens *tokens = memory_zero(1, sizeof(*tokens));
     tokens->settings = settings;
     tokens->tables = tables;
-    tokens->files = dictionary_new(free);
+    tokens->files = watched_files_new();
     return tokens;
 }
 
@@ -53,46 +51,15 @@ void tokens_close(struct tokens *tokens)
     if (tokens == NULL)
         return;
     tables_close(tokens->tables);
-    dictionary_free(tokens->files);
+    watched_files_free(tokens->files);
     free(tokens);
-}
-
-/* --- files --- */
-
-static struct file_state look_at(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 ? file_state_of(&status) : (struct file_state){0};
-}
-
-/* From now on tokens_version() looks at the file. It is looked at before it is read, so that a
- * change in between is noticed, if twice. */
-static void watch(struct tokens *tokens, const char *path)
-{
-    if (dictionary_find(tokens->files, path) != NULL)
-        return;
-    struct file_state *state = memory_zero(1, sizeof(*state));
-    *state = look_at(path);
-    dictionary_put(tokens->files, path, state);
-}
-
-static void notice_change(void *context, const char *path, void *value)
-{
-    struct tokens *tokens = context;
-    struct file_state *state = value;
-    const struct file_state now = look_at(path);
-    if (file_state_equal(state, &now))
-        return;
-    *state = now;
-    tokens->changes++;
 }
 
 uint64_t tokens_version(struct tokens *tokens)
 {
     uint64_t version;
     tables_refresh(tokens->tables, &version);
-    dictionary_each(tokens->files, notice_change, tokens);
-    return version + tokens->changes;
+    return version + watched_files_version(tokens->files);
 }
 
 /* open(2) as the daemons do it, by post365_user, also by root: what root can read says nothing. */
@@ -214,7 +181,7 @@ enum table_answer tokens_find(struct tokens *tokens, const char *upn, struct sec
     if (answer != TABLE_FOUND)
         return answer;
     if (path[0] == '/') {
-        watch(tokens, path);
+        watched_files_add(tokens->files, path);
         *token = read_token(tokens->settings, path, error);
     } else {
         /* It may be the token itself that stands there. */
