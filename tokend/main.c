@@ -99,7 +99,7 @@ int main(int argc, char *argv[])
 
 static void leave_if_idle(const struct daemon *daemon)
 {
-    if (daemon->service.settings->oauth2_maps[0] != '\0')
+    if (registrations_in_use(daemon->service.settings))
         return;
     if (daemon->service.test)
         service_end_test(&daemon->service, NULL);
@@ -259,7 +259,7 @@ static void reload(evutil_socket_t descriptor, short what, void *argument)
     }
     adopt(daemon, settings, registrations);
     service_reloaded(&daemon->service, NULL);
-    if (settings->oauth2_maps[0] == '\0')
+    if (!registrations_in_use(settings))
         log_warning("post365_oauth2_maps is empty now: nobody gets a token");
 }
 

@@ -17,6 +17,12 @@ struct registrations {
     struct watched_files *files; /* those that were given out */
 };
 
+bool registrations_in_use(const struct settings *settings)
+{
+    const char *maps = settings->oauth2_maps;
+    return maps != NULL && maps[strspn(maps, ", \t\r\n")] != '\0';
+}
+
 /* --- open and close --- */
 
 struct registrations *registrations_reopen(struct registrations *old,

@@ -18,6 +18,9 @@
 
 struct registrations;
 
+/* Whether post365_oauth2_maps names a table: else nothing of OAuth2 is asked for or shown. */
+bool registrations_in_use(const struct settings *settings);
+
 /* Opens post365_oauth2_maps. `settings` must outlive the result. With `old` (may be NULL, stays the
  * caller's) it is a reload, see tables_reopen(). NULL with the reason. */
 struct registrations *registrations_reopen(struct registrations *old,

@@ -327,7 +327,7 @@ static enum table_answer no_password(const struct search *search, struct error *
     const struct settings *settings = search->credentials->settings;
     const char *opening = search->other != NULL ? ": " : "";
     const char *other = search->other != NULL ? search->other : "";
-    if (settings->oauth2_maps != NULL && settings->oauth2_maps[0] != '\0')
+    if (registrations_in_use(settings))
         error_set(error,
                   "no credentials for account " ERROR_SHOWN "%s%s; to one of the tables in "
                   "%s/main.cf: post365_oauth2_maps add the line \"%s /path/of/registration.cf\", "
@@ -407,8 +407,7 @@ enum table_answer credentials_find(struct credentials *credentials, const char *
 
 bool credentials_use_oauth2(const struct credentials *credentials)
 {
-    const char *maps = credentials->settings->oauth2_maps;
-    return maps != NULL && maps[strspn(maps, ", \t\r\n")] != '\0';
+    return registrations_in_use(credentials->settings);
 }
 
 /* --- enumeration --- */

@@ -94,7 +94,7 @@ static const char *name_of(const char *value)
 struct screen_names applications_names(struct applications *applications, const char *account)
 {
     struct screen_names names = {.account = name_of(account)};
-    if (names.account == NULL || applications->settings->oauth2_maps[0] == '\0')
+    if (names.account == NULL || !registrations_in_use(applications->settings))
         return names;
     names.registration = find_path(applications, account);
     const struct registration *registration =

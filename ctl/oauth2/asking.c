@@ -2,6 +2,7 @@
 #include "ctl/oauth2/asking.h"
 
 #include "common/clock.h"
+#include "common/oauth2/registrations.h"
 #include "ctl/oauth2/applications.h"
 #include "ctl/oauth2/subject.h"
 
@@ -25,7 +26,7 @@ bool asking_open(const struct command_call *call, struct asking *asking, int *st
         *status = command_fail(EX_CONFIG, "%s", error.text);
         return false;
     }
-    if (asking->settings->oauth2_maps[0] == '\0')
+    if (!registrations_in_use(asking->settings))
         return true;
     asking->client = asking_connect(asking->settings, &error);
     if (asking->client != NULL)

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/oauth2/registrations.h"
 #include "ctl/oauth2/asking.h"
 #include "ctl/oauth2/subjects.h"
 #include "ctl/output.h"
@@ -89,7 +90,7 @@ int overview_show(const struct command_call *call, const struct settings *settin
     struct buffer lines = {0};
     const struct subject_time time = time_of(settings);
     int status = COMMAND_FINE;
-    if (settings->oauth2_maps[0] == '\0')
+    if (!registrations_in_use(settings))
         return COMMAND_FINE;
     if (!find(&subjects, settings, TIMEOUT, names, count, &error)) {
         print_absence(&call->screen, settings, &error, as_json);
@@ -158,7 +159,7 @@ void overview_write(const struct screen *screen, struct buffer *lines,
     struct subjects subjects;
     struct error error;
     const struct subject_time time = time_of(settings);
-    if (settings->oauth2_maps[0] == '\0')
+    if (!registrations_in_use(settings))
         return;
     if (!find(&subjects, settings, timeout, NULL, 0, &error)) {
         write_absence(screen, lines, &error);

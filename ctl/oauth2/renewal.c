@@ -1,6 +1,7 @@
 /* renewal.c - a new token before an account's mail goes again */
 #include "ctl/oauth2/renewal.h"
 
+#include "common/oauth2/registrations.h"
 #include "ctl/oauth2/asking.h"
 
 static int say(const struct screen *screen, const struct settings *settings, const char *account,
@@ -20,7 +21,7 @@ int renewal_ask(const struct command_call *call, const struct settings *settings
     const struct token_command command = {.kind = TOKEN_COMMAND_RENEW, .account = account};
     struct token_reply reply;
     struct error error;
-    if (settings->oauth2_maps[0] == '\0')
+    if (!registrations_in_use(settings))
         return COMMAND_FINE;
     struct token_client *client = asking_connect(settings, &error);
     int status = COMMAND_ATTENTION;

@@ -1,4 +1,5 @@
 /* plan_oauth2.c - main.cf and the files of registrations: accounts that log in with OAuth2 */
+#include "common/oauth2/registrations.h"
 #include "ctl/setup/plan.h"
 
 #include <string.h>
@@ -71,7 +72,7 @@ static void plan_server(struct plan *plan)
 static void tell_of_passwords(struct plan *plan)
 {
     const struct settings *settings = plan->relay->settings;
-    if (settings->oauth2_maps[0] == '\0' && settings->token_maps[0] == '\0')
+    if (!registrations_in_use(settings) && settings->token_maps[0] == '\0')
         plan_remark(plan,
                     "The accounts log in with passwords, which Microsoft switches off for SMTP by "
                     "default from the end of December 2026 on. \"Moving to OAuth2\" in "
